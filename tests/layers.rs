@@ -1,5 +1,5 @@
-//! The layers of the engine, read from its sources: the model knows no ports and no service, the ports know no service, and
-//! no two modules of the model know each other, directly or around a circle.
+//! Layers of the engine, read from its sources: the model uses no ports and no service, the ports use no service, and
+//! no modules of the model use each other, directly or in a circle.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// For each module of the engine, those whose names it uses.
+/// Used modules of each module of the engine.
 type Uses = BTreeMap<String, BTreeSet<String>>;
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -21,7 +21,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// `model::sync::guard` of `src/model/sync/guard.rs`, and of the files of a folder beside it.
+/// `model::sync::guard` for `src/model/sync/guard.rs`, and for the files in a folder of that name.
 fn module_of(file: &Path, root: &Path) -> String {
     let parent = file.parent().unwrap().with_extension("rs");
     if parent.starts_with(root) && parent.is_file() {
@@ -37,7 +37,7 @@ fn code(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Every path below `crate::`, with the names in braces behind it.
+/// Every path below `crate::`, with names in braces expanded.
 fn paths_in(code: &str) -> Vec<String> {
     let is_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let mut paths = Vec::new();
@@ -57,7 +57,7 @@ fn paths_in(code: &str) -> Vec<String> {
     paths
 }
 
-/// The names up to the closing brace, each behind `prefix`. Gives what follows.
+/// Adds the names up to the closing brace, each with `prefix`. Returns the remaining text.
 fn expand<'a>(prefix: &str, mut names: &'a str, paths: &mut Vec<String>) -> &'a str {
     let mut name = String::new();
     while let Some(c) = names.chars().next() {
@@ -93,7 +93,7 @@ fn uses() -> Uses {
     for file in files {
         let module = module_of(&file, &root);
         for path in paths_in(&code(&fs::read_to_string(&file).unwrap())) {
-            // The deepest module that the path leads to.
+            // The deepest module on the path.
             let mut known = path.as_str();
             while !modules.contains(known) {
                 known = known.rsplit_once("::").map_or("", |(above, _)| above);
@@ -115,7 +115,7 @@ fn layer(module: &str) -> &str {
 }
 
 #[test]
-fn the_layers_of_the_engine_know_only_those_below_them() {
+fn layers_of_the_engine_use_only_those_below_them() {
     let mut wrong = Vec::new();
     for (module, used) in uses() {
         for other in used {
@@ -144,7 +144,7 @@ fn the_modules_of_the_model_have_no_circle() {
         left.insert(module, used.iter().map(String::as_str).collect());
     }
     assert!(left.len() > 20, "the modules were not found");
-    // Whatever uses nothing that is left is in no circle.
+    // A module without remaining uses is in no circle.
     loop {
         let done: Vec<&str> = left
             .iter()

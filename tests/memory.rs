@@ -1,4 +1,4 @@
-//! The files in memory keep the promises that every backend keeps.
+//! Conformance of the in-memory storage.
 
 mod files {
     use lakeshore::ports::memory::MemoryFiles;

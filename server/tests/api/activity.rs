@@ -1,4 +1,4 @@
-//! `/api/lake/activity`
+//! Audit log: `/api/lake/activity`.
 
 use crate::server::{TestServer, answer, assert_refused, lakeshore, location};
 use serde_json::{Value, json};
@@ -11,14 +11,14 @@ async fn deeds(server: &TestServer, query: &str) -> Vec<Value> {
     body.as_array().unwrap().clone()
 }
 
-/// Makes a key of this name by the command line.
+/// Makes a key with this name by the command line.
 fn named_key(server: &TestServer, name: &str) -> String {
     let data_dir = server.data_dir().to_str().unwrap();
     let made = lakeshore(&["key", "create", "--name", name, "--data-dir", data_dir]);
     String::from_utf8(made.stdout).unwrap().trim().to_owned()
 }
 
-/// What was done, the oldest first.
+/// Recorded actions, oldest first.
 async fn whats(server: &TestServer, query: &str) -> Vec<String> {
     deeds(server, query).await.iter().rev().map(|deed| deed["what"].as_str().unwrap().to_owned()).collect()
 }
@@ -33,7 +33,7 @@ async fn publish(server: &TestServer, path: &str, files: &[&str]) -> u64 {
 }
 
 #[tokio::test]
-async fn a_sync_is_told_from_its_start_to_its_end_with_who_and_from_where_and_no_file_by_itself() {
+async fn a_sync_has_entries_from_start_to_end_with_actor_and_origin_and_none_for_single_files() {
     let server = TestServer::start().await;
     let start = json!({ "name": "nightly", "path": "/data/t", "sync_type": "FullSync", "api_key": server.key });
     let request = server.post("/api/ingestion/file/sync/start", &start);
@@ -56,7 +56,7 @@ async fn a_sync_is_told_from_its_start_to_its_end_with_who_and_from_where_and_no
 }
 
 #[tokio::test]
-async fn what_is_held_confirmed_aborted_restored_and_emptied_is_told() {
+async fn holds_confirmations_aborts_restores_and_purges_have_entries() {
     let server = TestServer::start_with(&["--shrink-guard", "0.5"]).await;
     publish(&server, "/data/t", &["a", "b", "c", "d"]).await;
     let id = server.start_sync("/data/t", "FullSync").await;
@@ -88,7 +88,7 @@ async fn what_is_held_confirmed_aborted_restored_and_emptied_is_told() {
 }
 
 #[tokio::test]
-async fn keys_sign_ins_and_settings_are_told_to_those_who_look_after_the_whole_lake_only() {
+async fn only_administrators_of_the_whole_lake_see_entries_of_keys_sign_ins_and_settings() {
     let server = TestServer::start_with(&["--trash-retention", "7d", "--auth", "required"]).await;
     let narrow = server.new_key(&["--role", "admin", "--path-prefix", "/data/a"]);
     let reader = server.new_key(&["--role", "read"]);
@@ -110,7 +110,7 @@ async fn keys_sign_ins_and_settings_are_told_to_those_who_look_after_the_whole_l
     let settings = deeds(&server, "what=settings_changed").await;
     assert!(settings[0]["message"].as_str().unwrap().contains("trash kept for 7 days"), "{settings:?}");
 
-    // Others see what was done to places, and not from where.
+    // Other callers see actions on paths, without their origins.
     for (key, count) in [(&reader, 4), (&narrow, 2)] {
         let (_, told) = answer(server.get(ACTIVITY).bearer_auth(key)).await;
         let told = told.as_array().unwrap();
@@ -123,7 +123,7 @@ async fn keys_sign_ins_and_settings_are_told_to_those_who_look_after_the_whole_l
 }
 
 #[tokio::test]
-async fn deeds_are_filtered_by_who_and_time_and_paged_by_their_ids() {
+async fn audit_entries_are_filtered_by_actor_and_time_and_paged_by_id_over_the_api() {
     let server = TestServer::start().await;
     let other = named_key(&server, "other");
     for path in ["/a", "/b", "/c"] {
@@ -151,7 +151,7 @@ async fn deeds_are_filtered_by_who_and_time_and_paged_by_their_ids() {
 }
 
 #[tokio::test]
-async fn rhythms_and_policies_are_told_and_a_key_that_was_revoked() {
+async fn schedules_policies_and_revoked_keys_have_entries() {
     let server = TestServer::start().await;
     publish(&server, "/data/t", &["x"]).await;
     let rhythm = json!({ "path": "/data/t", "rhythm": { "every": "day", "by": "07:00" }, "api_key": server.key });
@@ -171,7 +171,7 @@ async fn rhythms_and_policies_are_told_and_a_key_that_was_revoked() {
 }
 
 #[tokio::test]
-async fn a_publish_that_a_kill_cut_short_is_told_once_and_by_whom() {
+async fn a_publish_interrupted_by_a_kill_has_one_entry_with_its_actor() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "FullSync").await;
     server.upload(id, "x", b"1").await;

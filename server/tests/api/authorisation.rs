@@ -1,4 +1,4 @@
-//! Keys, roles, sessions, and requests from other sites.
+//! Keys, roles, sessions, and cross-site requests.
 
 use crate::server::{Stopped, TestServer, answer, assert_refused, lakeshore, location};
 use serde_json::json;
@@ -72,10 +72,10 @@ async fn a_key_is_bounded_by_its_role_its_path_and_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_used_in_a_loop_is_refused_from_the_moment_that_its_revocation_ends() {
+async fn a_key_in_continuous_use_is_refused_once_its_revocation_returns() {
     let server = TestServer::start().await;
     let data_dir = server.data_dir().to_str().unwrap().to_owned();
-    // The first key is the server's.
+    // The first key belongs to the server fixture.
     for key_id in 2..7 {
         let key = server.new_key(&[]);
         assert_eq!(answer(server.get(LIST).bearer_auth(&key)).await.0, 200);
@@ -122,7 +122,7 @@ async fn the_first_start_prints_a_sign_in_link_that_works_once() {
     let server = Stopped::new(folder, data_dir, &[]).start().await;
     let said = server.eventually(async || Some(server.stderr()).filter(|said| said.contains("/sign-in/link"))).await;
     let link = said.split_whitespace().find(|word| word.contains("/sign-in/link?token=")).unwrap().to_owned();
-    // Neither one who only asks about the link, nor a browser that fetches it ahead, uses it up.
+    // Neither a HEAD request nor a browser's prefetch uses up the link.
     assert_eq!(server.client.head(&link).send().await.unwrap().status(), 503);
     for (field, value) in [("Sec-Purpose", "prefetch;prerender"), ("Purpose", "prefetch")] {
         assert_refused(answer(server.client.get(&link).header(field, value)).await, 50303, "open it");
@@ -139,7 +139,7 @@ async fn the_first_start_prints_a_sign_in_link_that_works_once() {
 }
 
 #[tokio::test]
-async fn a_session_begins_with_a_key_ends_by_signing_out_and_changes_nothing_across_sites() {
+async fn a_session_begins_with_a_key_ends_at_sign_out_and_is_useless_across_sites() {
     let server = TestServer::start().await;
     let sign_in =
         |key: &str| server.client.post(format!("{}/sign-in", server.url)).form(&[("key", key), ("next", "/trash")]);

@@ -1,4 +1,4 @@
-//! `lakeshore backup`: a copy that can be put in place of the database, and what it then knows.
+//! `lakeshore backup`: the copy can replace the database, with the state of its time.
 
 use crate::check::check;
 use crate::server::{Stopped, TestServer, assert_refused, create_key, lakeshore};
@@ -12,7 +12,7 @@ fn backup(data_dir: &Path, file: &Path) -> (bool, String) {
     (output.status.success(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// Another data folder, with a copy of the lake and the backup as its database.
+/// A new data folder with a copy of the lake, and with the backup as its database.
 fn restored(backup: &Path, lake: &Path, key: &str) -> Stopped {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().to_owned();
@@ -25,7 +25,7 @@ fn restored(backup: &Path, lake: &Path, key: &str) -> Stopped {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_amid_uploads_is_consistent_and_what_landed_since_is_unknown_to_it() {
+async fn a_backup_during_uploads_is_consistent_and_lacks_later_landings() {
     let server = TestServer::start().await;
     let elsewhere = tempfile::tempdir().unwrap();
     let id = server.start_sync("/inc", "IncrementalSync").await;
@@ -48,7 +48,7 @@ async fn a_backup_amid_uploads_is_consistent_and_what_landed_since_is_unknown_to
 
     let stopped = restored(&copy, &server.lake(), &server.key);
     let (code, found) = check(&stopped, &["--digests", "--repair"]);
-    // An upload that was landing at this very moment is known to be unfinished, and finished by the repair.
+    // An upload that was landing at this moment is found unfinished, and completed by the repair.
     assert_eq!(code, 0, "{found:?}");
     assert!(found.iter().all(|(kind, _, repaired)| kind == "unknown-file" || *repaired), "{found:?}");
     assert!(found.iter().any(|(kind, path, _)| kind == "unknown-file" && path == "inc/after"), "{found:?}");
@@ -64,7 +64,7 @@ async fn a_backup_amid_uploads_is_consistent_and_what_landed_since_is_unknown_to
 }
 
 #[tokio::test]
-async fn a_database_that_is_older_than_the_lake_gives_no_piece_of_trash_away() {
+async fn a_database_older_than_the_lake_loses_no_trash_item() {
     let server = TestServer::start().await;
     let elsewhere = tempfile::tempdir().unwrap();
     let publish = async |server: &TestServer, name: &str| {
@@ -83,7 +83,7 @@ async fn a_database_that_is_older_than_the_lake_gives_no_piece_of_trash_away() {
     let expected =
         [("missing-file", "full/one"), ("unknown-file", "full/two"), ("unknown-trash", ".lakeshore/trash/sync-2")];
     assert_eq!((code, found), (1, expected.to_vec()));
-    // The next sync is another sync 2, and its trash has its own place.
+    // The next sync also gets the id 2, but its trash item has another key.
     let server = stopped.start().await;
     publish(&server, "three").await;
     let trashed = server.files(".lakeshore/trash");
@@ -93,7 +93,7 @@ async fn a_database_that_is_older_than_the_lake_gives_no_piece_of_trash_away() {
 }
 
 #[tokio::test]
-async fn a_full_sync_that_an_older_database_takes_for_open_does_not_empty_its_dataset() {
+async fn a_full_sync_open_only_in_an_older_database_does_not_empty_its_dataset() {
     let server = TestServer::start().await;
     let elsewhere = tempfile::tempdir().unwrap();
     let id = server.start_sync("/full", "FullSync").await;
@@ -113,7 +113,7 @@ async fn a_full_sync_that_an_older_database_takes_for_open_does_not_empty_its_da
 }
 
 #[test]
-fn a_backup_is_never_written_over_anything_and_needs_a_database() {
+fn a_backup_never_overwrites_a_file_and_needs_a_database() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("copy.db");
     let (succeeded, said) = backup(folder.path(), &file);

@@ -1,4 +1,4 @@
-//! `lakeshore check`: what it finds, what it repairs, and what it leaves to a person.
+//! `lakeshore check`: its findings, its repairs, and the findings that it leaves to a person.
 
 use crate::database::Database;
 use crate::server::{Stopped, TestServer, answer, lakeshore};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
-/// Exit code, and the kind and path of each finding with whether it was repaired.
+/// Exit code, and the kind, path and repaired flag of each finding.
 pub fn check(stopped: &Stopped, options: &[&str]) -> (i32, Vec<(String, String, bool)>) {
     let (data_dir, lake) = (stopped.data_dir().to_owned(), stopped.lake());
     let folders = ["--data-dir", data_dir.to_str().unwrap(), "--lake-root", lake.to_str().unwrap()];
@@ -44,7 +44,7 @@ async fn in_trash(server: &TestServer, call: &str, origin: &str) {
     assert_eq!(answer(server.post(&format!("/api/lake/trash/{call}"), &body)).await.0, 200);
 }
 
-/// A lake that has seen every call.
+/// A lake after every kind of call.
 async fn busy_lake() -> TestServer {
     let server = TestServer::start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
@@ -72,7 +72,7 @@ async fn busy_lake() -> TestServer {
 }
 
 #[tokio::test]
-async fn a_lake_that_has_seen_every_call_is_clean_after_a_stop_and_after_a_kill() {
+async fn a_lake_after_every_call_is_clean_after_a_stop_and_a_kill() {
     let mut server = busy_lake().await;
     assert_eq!(server.stop(), Some(0));
     let stopped = server.kill();
@@ -91,7 +91,7 @@ fn put(at: &Path, bytes: &[u8]) {
 }
 
 #[tokio::test]
-async fn what_lies_about_is_found_and_a_repair_removes_what_nobody_owns_and_nothing_else() {
+async fn stray_files_are_found_and_a_repair_removes_only_those_without_an_owner() {
     let stopped = busy_lake().await.kill();
     let lake = stopped.lake();
     put(&lake.join(".lakeshore/uploads/stray"), b"half");
@@ -116,7 +116,7 @@ async fn what_lies_about_is_found_and_a_repair_removes_what_nobody_owns_and_noth
     assert_found(&stopped, &["--repair"], 1, &lying(true));
     let left = [
         ("unknown-file", "full/by-hand", false),
-        // Out of the way of the sync 99 to come.
+        // Renamed to free the name for a later sync 99.
         ("unknown-trash", ".lakeshore/trash/lost-sync-99", false),
         ("unknown-trash", ".lakeshore/trash/upload-unknown", false),
     ];
@@ -128,7 +128,7 @@ async fn what_lies_about_is_found_and_a_repair_removes_what_nobody_owns_and_noth
 }
 
 #[tokio::test]
-async fn staged_files_that_no_open_sync_owns_are_in_the_trash_after_a_start_and_can_be_put_back() {
+async fn staged_files_without_an_open_sync_are_in_the_trash_after_a_start_and_can_be_restored() {
     let stopped = busy_lake().await.kill();
     let lake = stopped.lake();
     put(&lake.join(".lakeshore/staging/sync-1/dt=1/a"), b"of a sync that has ended");
@@ -148,14 +148,14 @@ async fn staged_files_that_no_open_sync_owns_are_in_the_trash_after_a_start_and_
 }
 
 #[tokio::test]
-async fn files_that_are_gone_or_changed_are_found_and_rows_of_what_was_replaced_are_not_judged() {
+async fn missing_and_changed_files_are_found_and_rows_of_replaced_files_are_skipped() {
     let stopped = busy_lake().await.kill();
     let lake = stopped.lake();
     fs::remove_file(lake.join("full/new")).unwrap();
     fs::write(lake.join("inc/c.csv"), b"longer").unwrap();
     fs::write(lake.join("inc/dt=1/x"), b"y").unwrap();
     fs::remove_dir_all(lake.join(".lakeshore/staging")).unwrap();
-    // What a restore has brought back is not judged by the uploads before it.
+    // A restored file is not checked against the uploads before it.
     fs::write(lake.join("inc/a.csv"), b"whatever").unwrap();
     let sync = lake.join(".lakeshore/staging");
     fs::create_dir(&sync).unwrap();
@@ -216,7 +216,7 @@ async fn trash_without_a_row_is_listed_again_and_a_row_without_its_trash_leaves_
 }
 
 #[tokio::test]
-async fn counters_are_counted_anew() {
+async fn wrong_counters_are_recounted() {
     let stopped = busy_lake().await.kill();
     let database = Database::of(stopped.data_dir()).await;
     database
@@ -243,7 +243,7 @@ async fn counters_are_counted_anew() {
 }
 
 #[tokio::test]
-async fn what_a_kill_has_cut_short_is_said_to_be_unfinished_until_a_repair_or_a_start() {
+async fn work_interrupted_by_a_kill_is_unfinished_until_a_repair_or_a_start() {
     let server = TestServer::start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
     server.upload(id, "a.csv", b"one").await;
@@ -260,7 +260,7 @@ async fn what_a_kill_has_cut_short_is_said_to_be_unfinished_until_a_repair_or_a_
 }
 
 #[tokio::test]
-async fn rows_that_are_missing_are_damage_that_only_a_backup_can_mend() {
+async fn missing_rows_are_damage_that_only_a_backup_repairs() {
     let stopped = busy_lake().await.kill();
     let database = Database::of(stopped.data_dir()).await;
     database.execute("DELETE FROM uploads WHERE history_id = 2").await;
@@ -269,7 +269,7 @@ async fn rows_that_are_missing_are_damage_that_only_a_backup_can_mend() {
 }
 
 #[tokio::test]
-async fn it_says_why_it_cannot_check_and_makes_nothing_of_its_own() {
+async fn a_failed_check_says_why_and_creates_nothing() {
     let server = TestServer::start().await;
     let refused = |data_dir: &Path, words: &str| {
         let output = lakeshore(&["check", "--data-dir", data_dir.to_str().unwrap()]);
@@ -290,7 +290,7 @@ async fn it_says_why_it_cannot_check_and_makes_nothing_of_its_own() {
 }
 
 #[tokio::test]
-async fn in_words_each_finding_is_a_line_of_its_kind_its_path_and_what_a_repair_would_do() {
+async fn the_text_output_has_a_line_with_kind_path_and_repair_for_each_finding() {
     let stopped = TestServer::start().await.kill();
     put(&stopped.lake().join(".lakeshore/uploads/stray\n"), b"half");
     let output = lakeshore(&["check", "--data-dir", stopped.data_dir().to_str().unwrap()]);

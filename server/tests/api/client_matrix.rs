@@ -1,8 +1,8 @@
-//! Real HTTP clients against the real server, directly and behind an nginx that gathers bodies: files land under their names with
-//! their bytes, and a refusal is heard while a large body is still being sent.
+//! Real HTTP clients against the real server, directly and behind an nginx that buffers bodies. Files land under their
+//! names with their bytes, and a client reads a refusal while it still sends a large body.
 //!
-//! `client_matrix/` has a program for each client; all read the same list of jobs. `make clients` installs those clients that are
-//! libraries.
+//! `client_matrix/` has a program for each client; all read the same list of jobs. `make clients` installs the clients
+//! that are libraries.
 
 use crate::nginx::Nginx;
 use crate::server::{TestServer, skipped};
@@ -14,7 +14,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Letters beyond ASCII, precomposed and not, spaces, percent signs, quotes, and what has a meaning in addresses and headers.
+/// Letters beyond ASCII in both normal forms, spaces, percent signs, quotes, and characters that are special in URLs
+/// and headers.
 const NAMES: [&str; 13] = [
     "plain.csv",
     "größe 1.csv",
@@ -30,26 +31,26 @@ const NAMES: [&str; 13] = [
     "[x] (y) {z}.csv",
     "~tilde,comma.csv",
 ];
-/// More than fits into the buffers between a client, a proxy and the server.
+/// More than the buffers between a client, a proxy and the server hold.
 const REFUSED_FORM_BYTES: u64 = 64 << 20;
 const REFUSED_BYTES: u64 = 24 << 20;
 const LARGE_BYTES: usize = 8 << 20;
 
 const FORM: &str = "form";
 const PUT: &str = "put";
-/// Without a length in its head.
+/// Sent without a content length.
 const STREAM: &str = "stream";
 
 /// A program that reads jobs and sends them.
 struct Client {
     program: PathBuf,
     arguments: Vec<String>,
-    /// Kinds of requests that it can send.
+    /// Kinds of requests that it supports.
     kinds: &'static [&'static str],
 }
 
 impl Client {
-    /// `None` where the program does not answer to `probe`.
+    /// `None` if the program does not run with `probe`.
     fn of(program: impl Into<PathBuf>, probe: &[&str], kinds: &'static [&'static str]) -> Option<Self> {
         let program = program.into();
         let found = Command::new(&program).args(probe).stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -61,7 +62,7 @@ impl Client {
         self
     }
 
-    /// Gives the answer to each job, in their order: its status and its body.
+    /// Sends all jobs, and returns the status and body of each response, in order.
     fn send(&self, jobs: &[Job], folder: &Path) -> Vec<(String, String)> {
         let list = folder.join("jobs");
         fs::write(&list, jobs.iter().map(Job::line).collect::<String>()).unwrap();
@@ -96,7 +97,7 @@ impl Job {
     }
 }
 
-/// A server, with an open sync and one that has ended.
+/// A server with an open and an ended sync.
 struct Scene<'a> {
     server: &'a TestServer,
     base: &'a str,
@@ -170,7 +171,7 @@ fn write_files(folder: &Path) {
     for number in 0..NAMES.len() {
         fs::write(folder.join(format!("small{number}")), format!("file {number}\r\n")).unwrap();
     }
-    // With what is nearly a delimiter.
+    // Contains near matches of a delimiter.
     let mut large = b"\r\n--\r\n----------------------------\r\n".repeat(100);
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     while large.len() < LARGE_BYTES {
@@ -179,13 +180,13 @@ fn write_files(folder: &Path) {
     }
     large.truncate(LARGE_BYTES);
     fs::write(folder.join("large"), large).unwrap();
-    // Holes, which take no room.
+    // Sparse files, which occupy no space.
     for (name, bytes) in [("refused-form", REFUSED_FORM_BYTES), ("refused", REFUSED_BYTES)] {
         File::create(folder.join(name)).unwrap().set_len(bytes).unwrap();
     }
 }
 
-/// Skips the client where it is not here, and says how to get it.
+/// Skips a missing client, and says how to install it.
 async fn check(client: Option<Client>, name: &str, remedy: &str) {
     let Some(client) = client else { return skipped(&format!("{name} is not here: {remedy}")) };
     let server = TestServer::start_with(&["--max-upload-size", "16MB"]).await;
@@ -231,7 +232,7 @@ fn by_node(probe: &[&str], library: &str) -> Option<Client> {
 }
 
 #[tokio::test]
-async fn files_sent_by_curl_land_and_its_refusals_are_heard() {
+async fn files_sent_by_curl_land_and_it_reads_refusals() {
     let curl = Client::of("curl", &["--version"], &[FORM, PUT, STREAM]).and(Client::of(
         "bash",
         &["--version"],
@@ -241,41 +242,41 @@ async fn files_sent_by_curl_land_and_its_refusals_are_heard() {
 }
 
 #[tokio::test]
-async fn files_sent_by_wget_land_and_its_refusals_are_heard() {
+async fn files_sent_by_wget_land_and_it_reads_refusals() {
     let wget = Client::of("wget", &["--version"], &[PUT]).and(Client::of("bash", &["--version"], &[PUT]));
     check(wget.map(|bash| bash.with(&[&script("send.sh"), "wget"])), "wget", "apt-get install wget").await;
 }
 
 #[tokio::test]
-async fn files_sent_by_requests_land_and_its_refusals_are_heard() {
+async fn files_sent_by_requests_land_and_it_reads_refusals() {
     check(by_python("requests"), "Python's requests", "make clients").await;
 }
 
 #[tokio::test]
-async fn files_sent_by_httpx_land_and_its_refusals_are_heard() {
+async fn files_sent_by_httpx_land_and_it_reads_refusals() {
     check(by_python("httpx"), "Python's httpx", "make clients").await;
 }
 
 #[tokio::test]
-async fn files_sent_by_aiohttp_land_and_its_refusals_are_heard() {
+async fn files_sent_by_aiohttp_land_and_it_reads_refusals() {
     check(by_python("aiohttp"), "Python's aiohttp", "make clients").await;
 }
 
 #[tokio::test]
-async fn files_sent_by_node_s_fetch_land_and_its_refusals_are_heard() {
+async fn files_sent_by_node_s_fetch_land_and_it_reads_refusals() {
     let has_blobs = "require('fs').openAsBlob || process.exit(1)";
     check(by_node(&["-e", has_blobs], "fetch"), "Node from 20 on", "apt-get install nodejs").await;
 }
 
 #[tokio::test]
-async fn files_sent_by_axios_land_and_its_refusals_are_heard() {
+async fn files_sent_by_axios_land_and_it_reads_refusals() {
     let package = root().join("end2end/node_modules/axios");
     let has_axios = format!("require({:?}); require('fs').openAsBlob || process.exit(1)", package.to_str().unwrap());
     check(by_node(&["-e", &has_axios], "axios"), "axios", "make clients").await;
 }
 
 #[tokio::test]
-async fn files_sent_by_java_land_and_its_refusals_are_heard() {
+async fn files_sent_by_java_land_and_it_reads_refusals() {
     let java = Client::of("javac", &["-version"], &[FORM, PUT, STREAM]).and(Client::of(
         "java",
         &["-version"],
@@ -285,7 +286,7 @@ async fn files_sent_by_java_land_and_its_refusals_are_heard() {
 }
 
 #[tokio::test]
-async fn files_sent_by_go_land_and_its_refusals_are_heard() {
+async fn files_sent_by_go_land_and_it_reads_refusals() {
     let go = Client::of("go", &["version"], &[FORM, PUT, STREAM]);
     check(go.map(|go| go.with(&["run", &script("send.go")])), "Go", "apt-get install golang-go").await;
 }

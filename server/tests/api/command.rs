@@ -1,4 +1,4 @@
-//! `lakeshore serve`: how it starts, refuses to start, and ends.
+//! `lakeshore serve`: start, refused start and stop.
 
 use crate::server::{BINARY, TestServer, answer, lakeshore};
 use crate::uploads::begin_upload;
@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 
-/// One clear line, and a failure.
+/// Asserts a failure with a single clear line.
 fn assert_fails(arguments: &[&str], words: &str) {
     let output = lakeshore(arguments);
     let said = String::from_utf8(output.stderr).unwrap();
@@ -17,7 +17,7 @@ fn assert_fails(arguments: &[&str], words: &str) {
 }
 
 #[test]
-fn what_cannot_work_fails_with_one_clear_line() {
+fn impossible_commands_fail_with_one_clear_line() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().to_str().unwrap();
     assert_fails(&["serve", "--listen", "nowhere"], "nowhere");
@@ -110,7 +110,7 @@ async fn sighup_stops_gracefully_unless_the_server_was_started_to_outlast_it() {
     assert!(lines.any(|line| line.starts_with("listening on")));
     signal("HUP", process.id());
     signal("TERM", process.id());
-    // Had it taken the first for a stop, the second would be none at all; so it says which it is about.
+    // If SIGHUP had stopped the server, SIGTERM would have no effect, and the log would name SIGHUP.
     let said: Vec<_> = lines.collect();
     assert!(
         said.iter().any(|line| line.contains("SIGTERM")) && !said.iter().any(|line| line.contains("SIGHUP")),
@@ -120,7 +120,7 @@ async fn sighup_stops_gracefully_unless_the_server_was_started_to_outlast_it() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_what_outlasts_its_grace() {
+async fn a_stop_ends_requests_that_outlast_the_grace_period() {
     let mut server = TestServer::start_with(&["--shutdown-grace", "100ms"]).await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let _half_way = begin_upload(&server, id, "half");

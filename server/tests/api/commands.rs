@@ -1,4 +1,5 @@
-//! Commands on the database beside a server, which has it alone and carries them out; and what else wants the database.
+//! Commands on the database beside a server, which has it exclusively and performs them; and other programs that open
+//! the database.
 
 use crate::database::{Database, in_folder};
 use crate::server::{BINARY, Stopped, TestServer, create_key, lakeshore};
@@ -14,7 +15,7 @@ use std::process::{Command, Stdio};
 
 const SOCKET: &str = "lakeshore.sock";
 
-/// What a command says, its times left out, and how it ended.
+/// Exit code and output of a command, without times.
 fn run(arguments: &[&str], data_dir: &Path) -> (Option<i32>, String, String) {
     let output = lakeshore(&[arguments, &["--data-dir", data_dir.to_str().unwrap()]].concat());
     let text = |bytes: Vec<u8>| {
@@ -25,7 +26,7 @@ fn run(arguments: &[&str], data_dir: &Path) -> (Option<i32>, String, String) {
 }
 
 #[tokio::test]
-async fn a_command_says_the_same_and_ends_the_same_beside_a_server_and_without_one() {
+async fn a_command_has_the_same_output_and_exit_code_with_and_without_a_server() {
     let server = TestServer::start().await;
     for name in ["named", "twice", "twice", "\u{1b}[2Jhostile"] {
         let create = ["key", "create", "--name", name, "--path-prefix", "/a/b", "--expires", "90d"];
@@ -53,7 +54,7 @@ async fn a_command_says_the_same_and_ends_the_same_beside_a_server_and_without_o
 }
 
 #[tokio::test]
-async fn the_socket_of_a_server_is_its_owners_and_goes_with_it() {
+async fn the_control_socket_is_private_and_removed_with_its_server() {
     let mut server = TestServer::start().await;
     let socket = server.data_dir().join(SOCKET);
     let found = fs::symlink_metadata(&socket).unwrap();
@@ -70,7 +71,7 @@ async fn the_socket_of_a_server_is_its_owners_and_goes_with_it() {
 }
 
 #[tokio::test]
-async fn nothing_but_a_socket_is_replaced_and_the_server_serves_all_the_same() {
+async fn only_a_socket_is_replaced_and_the_server_serves_without_one() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().to_owned();
     let stopped = Stopped::new(folder, data_dir.clone(), &[]).with_key();
@@ -82,7 +83,7 @@ async fn nothing_but_a_socket_is_replaced_and_the_server_serves_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_data_folder_with_a_path_longer_than_that_of_a_socket_may_be_has_its_socket() {
+async fn a_data_folder_with_a_long_path_has_a_control_socket() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("d".repeat(120)).join("e".repeat(120));
     let server = Stopped::new(folder, data_dir.clone(), &[]).with_key().start().await;
@@ -93,7 +94,7 @@ async fn a_data_folder_with_a_path_longer_than_that_of_a_socket_may_be_has_its_s
 }
 
 #[tokio::test]
-async fn no_other_program_opens_the_database_of_a_server_and_none_that_has_it_open_is_overlooked() {
+async fn a_server_and_another_program_never_have_the_database_open_together() {
     let server = TestServer::start().await;
     let options = SqliteConnectOptions::new().filename(in_folder(server.data_dir()));
     let mut outside =
@@ -115,12 +116,12 @@ async fn no_other_program_opens_the_database_of_a_server_and_none_that_has_it_op
 }
 
 #[tokio::test]
-async fn the_index_of_the_log_that_a_server_of_an_earlier_version_has_left_is_not_relied_on() {
+async fn the_log_index_of_an_earlier_version_is_ignored() {
     let server = TestServer::start().await;
     let id = server.start_sync("/d", "IncrementalSync").await;
     server.upload(id, "a", b"1").await;
     let stopped = server.kill();
-    // By the VFS of the versions before: killed with a log, and the index of it beside the database.
+    // Files of the VFS of earlier versions: a killed server leaves a log, and its index beside the database.
     let database = Database::of(stopped.data_dir()).await;
     database.execute("UPDATE api_keys SET name = 'renamed'").await;
     let beside = |suffix: &str| stopped.data_dir().join(format!("lakeshore.db{suffix}"));
@@ -136,7 +137,7 @@ async fn the_index_of_the_log_that_a_server_of_an_earlier_version_has_left_is_no
     assert_eq!(server.history("size=10").await.len(), 2);
 }
 
-/// A listener that stands in for the owner of the database: it sends these lines to each client, and reads nothing.
+/// Fake owner of the database: sends these lines to each client, and reads nothing.
 fn holder(data_dir: &Path, hello: &'static [u8], comers: usize) -> std::thread::JoinHandle<()> {
     let opening = fs::File::open(data_dir.join("lakeshore.db-opening")).unwrap();
     opening.lock().unwrap();
@@ -159,13 +160,13 @@ fn a_server_of_another_version_is_named_and_one_that_ends_is_waited_for() {
     assert!(code == Some(1) && said.contains("lakeshore 9.8.7") && said.contains("restart the server"), "{said}");
     other.join().unwrap();
     fs::remove_file(folder.path().join(SOCKET)).unwrap();
-    // It goes before it has said anything: the command tries again, and has the database in the end.
+    // The owner ends without a reply: the command retries, and gets the database in the end.
     let ending = holder(folder.path(), b"", 3);
     let (code, listed, said) = run(&["key", "list"], folder.path());
     assert!(code == Some(0) && listed.contains("test"), "{listed}{said}");
     ending.join().unwrap();
     fs::remove_file(folder.path().join(SOCKET)).unwrap();
-    // It has heard of the command, or not: nobody knows.
+    // It is unknown whether the owner received the command.
     let torn = holder(folder.path(), b"{\"protocol\":1,\"version\":\"0\"}\n", 1);
     let (code, _, said) = run(&["key", "create", "--name", "k"], folder.path());
     assert!(code == Some(1) && said.contains("may have completed the command"), "{said}");
@@ -173,7 +174,7 @@ fn a_server_of_another_version_is_named_and_one_that_ends_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_request_that_the_server_does_not_know_or_that_never_comes_disturbs_nobody() {
+async fn an_unknown_or_missing_control_request_disturbs_no_other() {
     let server = TestServer::start().await;
     let ask = |line: &[u8]| {
         let mut stream = std::os::unix::net::UnixStream::connect(server.data_dir().join(SOCKET)).unwrap();
@@ -197,7 +198,7 @@ async fn a_request_that_the_server_does_not_know_or_that_never_comes_disturbs_no
 }
 
 #[tokio::test]
-async fn a_backup_beside_a_server_is_written_by_the_command_and_leaves_nothing_beside_the_database() {
+async fn the_command_writes_a_backup_beside_a_server_and_leaves_no_copy() {
     let server = TestServer::start().await;
     let id = server.start_sync("/d", "IncrementalSync").await;
     server.upload(id, "a", b"1").await;
@@ -209,7 +210,7 @@ async fn a_backup_beside_a_server_is_written_by_the_command_and_leaves_nothing_b
     };
     let before = names();
     let elsewhere = tempfile::tempdir().unwrap();
-    // A relative name is one of the command's folder, not of the server's.
+    // A relative name refers to the command's folder, not to the server's.
     let mut backup = Command::new(&*BINARY);
     backup.args(["backup", "copy.db", "--data-dir"]).arg(server.data_dir()).current_dir(elsewhere.path());
     let copied = backup.output().unwrap();
@@ -221,7 +222,7 @@ async fn a_backup_beside_a_server_is_written_by_the_command_and_leaves_nothing_b
 }
 
 #[tokio::test]
-async fn what_a_copy_has_left_that_a_kill_cut_short_goes_with_the_next_start() {
+async fn a_copy_interrupted_by_a_kill_is_removed_at_the_next_start() {
     let server = TestServer::start().await;
     let stopped = server.kill();
     let left = stopped.data_dir().join(".lakeshore.db-copy-0.unfinished-77");
@@ -232,7 +233,7 @@ async fn what_a_copy_has_left_that_a_kill_cut_short_goes_with_the_next_start() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_revoked_while_a_check_reads_is_revoked_when_the_command_ends() {
+async fn a_key_can_be_revoked_during_a_check() {
     let server = TestServer::start().await;
     let id = server.start_sync("/d", "IncrementalSync").await;
     for n in 0..8 {

@@ -109,7 +109,7 @@ async fn every_documented_command_works_as_printed_for_a_full_sync() {
 }
 
 #[tokio::test]
-async fn what_runs_is_syncing_and_has_not_ended() {
+async fn a_running_sync_is_syncing_without_an_end_time() {
     let server = TestServer::start().await;
     server.start_sync("/data/a", "IncrementalSync").await;
     let list = server.rows("/api/ingestion/file/sync/list").await;

@@ -1,4 +1,4 @@
-//! `/api/overview`, `/api/lake/datasets`, `/api/lake/dataset`: every figure after a history that is known.
+//! `/api/overview`, `/api/lake/datasets`, `/api/lake/dataset`: every figure after a known history.
 
 use crate::database::{Database, in_folder};
 use crate::server::{Stopped, TestServer, answer, assert_refused, lakeshore};
@@ -25,7 +25,7 @@ async fn set_rhythm(server: &TestServer, path: &str, rhythm: Value) -> (u16, Val
     answer(server.post("/api/lake/dataset/rhythm", &body)).await
 }
 
-/// What the dataset holds, once that was counted after its last change.
+/// Size of the dataset after it was counted since its last change.
 async fn holds(server: &TestServer, path: &str) -> (u64, u64) {
     let counted = server
         .eventually(async || {
@@ -36,8 +36,8 @@ async fn holds(server: &TestServer, path: &str) -> (u64, u64) {
     (counted["files"].as_u64().unwrap(), counted["bytes"].as_u64().unwrap())
 }
 
-/// Two incremental uploads, of which one replaces the other's file; one that is refused; a full sync of two files that is
-/// published over the file before, and one of one file that is aborted.
+/// History with known counts: an incremental sync with two uploads of one name, and a refused one; a published full
+/// sync of two files over it; and an aborted one of one file.
 async fn known_history(server: &TestServer) {
     let one = server.start_sync("/data/t", "IncrementalSync").await;
     server.upload(one, "a.csv", b"12345").await;
@@ -67,7 +67,7 @@ async fn every_figure_follows_the_history() {
     known_history(&server).await;
     let seen = overview(&server).await;
     let today = json!({ "files": 5, "bytes": 25, "failed": 1, "syncs": 3, "failed_syncs": 1 });
-    // Midnight may have passed meanwhile; then the days hold what today does not.
+    // If midnight has passed meanwhile, only the days have the counts.
     let totals = |name: &str| {
         let series = seen["series"].as_array().unwrap().iter();
         series.map(|series| (series["name"].as_str().unwrap().to_owned(), sum(&series[name]))).collect::<Vec<_>>()
@@ -108,7 +108,7 @@ async fn every_figure_follows_the_history() {
 }
 
 #[tokio::test]
-async fn the_counts_of_the_days_survive_a_kill_and_are_those_of_the_rows() {
+async fn daily_counts_survive_a_kill_and_match_the_rows() {
     let server = TestServer::start().await;
     known_history(&server).await;
     let before = overview(&server).await;
@@ -127,7 +127,7 @@ async fn the_counts_of_the_days_survive_a_kill_and_are_those_of_the_rows() {
     assert_eq!(overview(&server).await["series"], before["series"]);
 }
 
-/// Puts a database of an earlier version in the place of the one that is there, with the same rows as far as it had them.
+/// Replaces the database by one of an earlier version, with the same rows as far as it had them.
 async fn make_older(data_dir: &Path, version: usize) {
     let (newer, older) = (in_folder(data_dir), data_dir.join("older.db"));
     let database = Database::open(&older).await;
@@ -147,7 +147,7 @@ async fn make_older(data_dir: &Path, version: usize) {
     };
     let tables = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
     let tables = texts(tables.to_owned()).await;
-    // Twice, for what triggers have counted of the rows that came the first time.
+    // Twice, since triggers count rows during the first pass.
     for table in tables.iter().chain(&tables) {
         let columns = format!(
             "SELECT name FROM pragma_table_info('{table}', 'main') \
@@ -164,7 +164,7 @@ async fn make_older(data_dir: &Path, version: usize) {
         let _ = fs::remove_file(data_dir.join(format!("lakeshore.db{behind}")));
     }
     fs::rename(older, newer).unwrap();
-    // Nor had its lake an identity.
+    // Its lake had no identity either.
     for entry in fs::read_dir(data_dir.join("lake/.lakeshore")).unwrap().map(Result::unwrap) {
         if entry.file_name().to_str().unwrap().starts_with("identity-") {
             fs::remove_dir(entry.path()).unwrap();
@@ -173,7 +173,7 @@ async fn make_older(data_dir: &Path, version: usize) {
 }
 
 #[tokio::test]
-async fn a_database_from_before_the_days_is_counted_when_it_is_opened() {
+async fn a_database_without_daily_counts_is_counted_when_opened() {
     let server = TestServer::start().await;
     known_history(&server).await;
     let (before, listed) = (overview(&server).await, server.rows("/api/lake/datasets").await);
@@ -188,7 +188,7 @@ async fn a_database_from_before_the_days_is_counted_when_it_is_opened() {
     assert_eq!(holds(&server, "/data/t").await, (2, 10));
 }
 
-/// Moves all that has happened so many days into the past, and counts it anew.
+/// Moves the whole history this many days into the past, and recounts it.
 async fn age(stopped: &Stopped, days: i64) {
     let database = Database::of(stopped.data_dir()).await;
     let by = days * DAY_MS;
@@ -204,7 +204,7 @@ async fn age(stopped: &Stopped, days: i64) {
 }
 
 #[tokio::test]
-async fn a_dataset_is_late_when_its_rhythm_is_not_kept_and_says_so_where_people_look() {
+async fn a_dataset_that_misses_its_schedule_is_shown_as_late() {
     let server = TestServer::start().await;
     known_history(&server).await;
     let stopped = server.kill();
@@ -238,7 +238,7 @@ async fn a_dataset_is_late_when_its_rhythm_is_not_kept_and_says_so_where_people_
 }
 
 #[tokio::test]
-async fn a_rhythm_needs_a_key_for_its_path_a_dataset_and_sense() {
+async fn a_schedule_needs_a_key_for_its_path_a_dataset_and_valid_values() {
     let mut server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     server.upload(id, "a.csv", b"1").await;
@@ -262,7 +262,7 @@ async fn a_rhythm_needs_a_key_for_its_path_a_dataset_and_sense() {
 }
 
 #[tokio::test]
-async fn a_key_with_a_prefix_sees_the_figures_of_its_part_alone() {
+async fn a_key_with_a_prefix_sees_only_the_figures_below_it() {
     let server = TestServer::start_with(&["--auth", "required"]).await;
     for (path, bytes) in [("/data/t", &b"12345"[..]), ("/data/t/below", b"12"), ("/other", b"123")] {
         let id = server.start_sync(path, "IncrementalSync").await;
@@ -283,7 +283,7 @@ async fn a_key_with_a_prefix_sees_the_figures_of_its_part_alone() {
 }
 
 #[tokio::test]
-async fn a_version_in_the_trash_is_compared_with_what_took_its_place() {
+async fn a_version_in_the_trash_is_compared_with_its_replacement() {
     let server = TestServer::start().await;
     for files in [
         [("a.csv", "same"), ("b.csv", "old"), ("c.csv", "gone!"), ("sub/d.bin", "x")],

@@ -45,13 +45,13 @@ fn upload(server: &TestServer, sync_id: u64, parts: Vec<Part>) -> RequestBuilder
     server.client.post(format!("{}/api/lake/file/upload?sync_id={sync_id}", server.url)).multipart(form)
 }
 
-/// A small file is gathered in memory, a large one goes to the disk as it comes.
+/// An empty and a small file, which are collected in memory, and a large one, which is written to disk.
 fn contents() -> [Vec<u8>; 3] {
     [Vec::new(), b"small".to_vec(), (0..3_000_000_u32).map(|n| (n % 251) as u8).collect()]
 }
 
 #[tokio::test]
-async fn a_file_with_the_announced_digest_lands_and_the_answer_tells_it() {
+async fn a_file_with_the_announced_digest_lands_and_the_response_has_it() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "FullSync").await;
     for (n, bytes) in contents().iter().enumerate() {
@@ -75,7 +75,7 @@ async fn a_file_with_the_announced_digest_lands_and_the_answer_tells_it() {
 }
 
 #[tokio::test]
-async fn a_file_with_another_digest_does_not_land_and_its_row_says_both() {
+async fn a_file_with_another_digest_does_not_land_and_its_row_has_both_digests() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     for (n, bytes) in contents().iter().enumerate() {
@@ -110,7 +110,7 @@ async fn a_file_with_another_digest_does_not_land_and_its_row_says_both() {
 }
 
 #[tokio::test]
-async fn one_wrong_digest_of_several_keeps_only_its_own_file_from_landing() {
+async fn a_wrong_digest_stops_only_its_own_file_of_a_form() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let parts = vec![
@@ -128,7 +128,7 @@ async fn one_wrong_digest_of_several_keeps_only_its_own_file_from_landing() {
 }
 
 #[tokio::test]
-async fn without_a_digest_the_answer_is_the_documented_one_and_more_only_where_it_is_wanted() {
+async fn without_a_digest_the_response_is_the_documented_one_unless_more_is_requested() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let parts = || vec![part("a", b"one", &[]), part("b", b"two", &[])];

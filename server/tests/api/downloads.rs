@@ -1,4 +1,4 @@
-//! `/api/lake/file/download`
+//! Downloads: `/api/lake/file/download`.
 
 use crate::server::{TestServer, answer, assert_refused};
 use base64::Engine;
@@ -14,7 +14,7 @@ fn request(server: &TestServer, path: &str) -> RequestBuilder {
     server.get(DOWNLOAD).query(&[("path", path)])
 }
 
-/// The status, the headers and the bytes.
+/// Status, headers and bytes of a response.
 async fn downloaded(request: RequestBuilder) -> (u16, BTreeMap<String, String>, Vec<u8>) {
     let response = request.send().await.unwrap();
     (response.status().as_u16(), headers(&response), response.bytes().await.unwrap().into())
@@ -30,13 +30,13 @@ async fn put(server: &TestServer, name: &str, bytes: &[u8]) {
     server.end_sync(id).await;
 }
 
-/// More than what one piece of a download holds.
+/// More than one chunk of a download.
 fn large() -> Vec<u8> {
     (0..2_000_000_u32).map(|n| (n % 251) as u8).collect()
 }
 
 #[tokio::test]
-async fn a_file_is_downloaded_whole_with_what_is_known_of_it() {
+async fn a_download_is_complete_and_has_the_known_metadata() {
     let server = TestServer::start().await;
     let bytes = large();
     put(&server, "sub/große Datei.parquet", &bytes).await;
@@ -68,7 +68,7 @@ async fn a_file_is_downloaded_whole_with_what_is_known_of_it() {
 }
 
 #[tokio::test]
-async fn a_page_of_the_lake_cannot_run_as_one_of_the_dashboard() {
+async fn an_html_file_of_the_lake_cannot_run_as_a_page_of_the_dashboard() {
     let server = TestServer::start().await;
     put(&server, "page.html", b"<script>alert(1)</script>").await;
     let (_, headers, _) = downloaded(request(&server, "/data/t/page.html")).await;
@@ -79,7 +79,7 @@ async fn a_page_of_the_lake_cannot_run_as_one_of_the_dashboard() {
 }
 
 #[tokio::test]
-async fn a_part_of_a_file_is_that_part_and_goes_on_only_in_the_same_version() {
+async fn a_range_request_is_resumed_only_in_the_same_version() {
     let server = TestServer::start().await;
     let bytes = large();
     put(&server, "a.bin", &bytes).await;
@@ -116,7 +116,7 @@ async fn a_part_of_a_file_is_that_part_and_goes_on_only_in_the_same_version() {
 }
 
 #[tokio::test]
-async fn a_version_is_told_from_the_next_and_from_what_somebody_wrote_by_hand() {
+async fn an_entity_tag_changes_with_each_version_and_each_change_by_hand() {
     let server = TestServer::start().await;
     put(&server, "a.csv", b"one").await;
     let etag = async || downloaded(request(&server, "/data/t/a.csv")).await.1;
@@ -124,7 +124,7 @@ async fn a_version_is_told_from_the_next_and_from_what_somebody_wrote_by_hand() 
     put(&server, "a.csv", b"two").await;
     let second = etag().await;
     assert_ne!(first["etag"], second["etag"]);
-    // In place, of the same length.
+    // Modified in place, with the same length.
     let file = server.lake().join("data/t/a.csv");
     server
         .eventually(async || {
@@ -140,9 +140,9 @@ async fn a_version_is_told_from_the_next_and_from_what_somebody_wrote_by_hand() 
 }
 
 #[tokio::test]
-async fn a_file_that_is_replaced_while_it_is_sent_goes_on_from_the_old_bytes() {
+async fn a_file_replaced_during_its_download_is_sent_with_the_old_bytes() {
     let server = TestServer::start().await;
-    // More than the buffers of a connection take while nobody reads.
+    // More than the buffers of a connection hold while nobody reads.
     let bytes: Vec<u8> = (0..64_000_000_u32).map(|n| (n / 1000 % 251) as u8).collect();
     put(&server, "a.bin", &bytes).await;
     let mut response = request(&server, "/data/t/a.bin").send().await.unwrap();
@@ -159,7 +159,7 @@ async fn a_file_that_is_replaced_while_it_is_sent_goes_on_from_the_old_bytes() {
 }
 
 #[tokio::test]
-async fn nothing_but_files_of_the_lake_is_downloaded() {
+async fn only_files_of_the_lake_are_downloaded() {
     let server = TestServer::start().await;
     put(&server, "sub/a.csv", b"one").await;
     std::fs::write(server.data_dir().join("secret"), b"secret").unwrap();
@@ -185,7 +185,7 @@ async fn nothing_but_files_of_the_lake_is_downloaded() {
 }
 
 #[tokio::test]
-async fn downloading_needs_what_reading_needs() {
+async fn downloading_needs_the_right_to_read() {
     let server = TestServer::start_with(&["--auth", "required"]).await;
     let id = server.start_sync("/data/t", "FullSync").await;
     let upload = server.upload_request(&format!("sync_id={id}"), &[("a.csv", b"one")]).bearer_auth(&server.key);

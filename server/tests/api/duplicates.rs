@@ -1,10 +1,10 @@
-//! A sync in which one name came twice says so.
+//! Duplicate names: a sync reports names that were uploaded twice with different content.
 
 use crate::server::TestServer;
 use serde_json::json;
 
 #[tokio::test]
-async fn a_name_that_came_twice_with_other_bytes_is_counted_and_named() {
+async fn a_name_uploaded_twice_with_different_bytes_is_counted_and_named() {
     for sync_type in ["FullSync", "IncrementalSync"] {
         let server = TestServer::start().await;
         let first = server.start_sync("/data/t", sync_type).await;
@@ -13,10 +13,10 @@ async fn a_name_that_came_twice_with_other_bytes_is_counted_and_named() {
         }
         server.end_sync(first).await;
         let id = server.start_sync("/data/t", sync_type).await;
-        // Nothing of its own is replaced.
+        // It replaces no file of its own sync.
         server.upload(id, "a.csv", b"1").await;
         assert!(server.sync(id).await.get("num_duplicates").is_none(), "{sync_type}");
-        // Sent again after a lost answer: nothing is lost.
+        // Repeated after a lost response: the same content loses nothing.
         server.upload(id, "a.csv", b"1").await;
         assert!(server.sync(id).await.get("num_duplicates").is_none(), "{sync_type}");
         server.upload(id, "a.csv", b"from another folder").await;
@@ -34,7 +34,7 @@ async fn a_name_that_came_twice_with_other_bytes_is_counted_and_named() {
 }
 
 #[tokio::test]
-async fn only_the_first_names_are_told_and_all_are_counted() {
+async fn only_the_first_duplicate_names_are_listed_and_all_are_counted() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "FullSync").await;
     for bytes in [b"1", b"2"] {

@@ -1,9 +1,9 @@
-//! `/api/lake/trash/empty`, and what empties the trash by itself.
+//! Purges: `/api/lake/trash/empty`, and purges by the background jobs.
 
 use crate::server::{Stopped, TestServer, answer, assert_refused};
 use serde_json::{Value, json};
 
-/// Overwrites a file, so that its old bytes are in the trash; the content tells its size.
+/// Overwrites a file, so that its old content goes to the trash; the content determines the size.
 async fn trash_a_file(server: &TestServer, name: &str, old: &[u8]) {
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     server.upload(id, name, old).await;
@@ -20,7 +20,7 @@ async fn empty_with(server: &TestServer, key: &str, mut wanted: Value) -> (u16, 
     answer(server.post("/api/lake/trash/empty", &wanted)).await
 }
 
-/// Nothing of what was removed is left on the disk.
+/// Waits until the trash folder has only these contents.
 async fn eventually_in_trash(server: &TestServer, left: &[&[u8]]) {
     server
         .eventually(async || {
@@ -38,7 +38,7 @@ async fn origins(server: &TestServer) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn one_piece_is_removed_for_good_and_the_others_stay() {
+async fn one_item_is_purged_and_the_others_stay() {
     let server = TestServer::start().await;
     trash_a_file(&server, "a.csv", b"one").await;
     trash_a_file(&server, "b.csv", b"other").await;
@@ -54,7 +54,7 @@ async fn one_piece_is_removed_for_good_and_the_others_stay() {
 }
 
 #[tokio::test]
-async fn everything_or_what_is_old_is_removed_when_asked_for_in_so_many_words() {
+async fn all_or_old_items_are_purged_only_by_an_explicit_request() {
     let server = TestServer::start().await;
     trash_a_file(&server, "a.csv", b"one").await;
     for n in 0..2 {
@@ -77,7 +77,7 @@ async fn everything_or_what_is_old_is_removed_when_asked_for_in_so_many_words() 
 }
 
 #[tokio::test]
-async fn only_an_admin_empties_the_trash() {
+async fn only_an_admin_purges_the_trash() {
     let server = TestServer::start().await;
     trash_a_file(&server, "a.csv", b"one").await;
     let id = server.rows("/api/lake/trash").await[0]["trash_id"].clone();
@@ -95,7 +95,7 @@ async fn only_an_admin_empties_the_trash() {
 }
 
 #[tokio::test]
-async fn what_is_older_than_the_retention_goes_by_itself_and_the_rest_stays() {
+async fn items_older_than_the_retention_are_purged_and_the_rest_stays() {
     let server = TestServer::start().await;
     trash_a_file(&server, "a.csv", b"one").await;
     // Kept by the default, and by "forever".
@@ -122,7 +122,7 @@ async fn what_is_older_than_the_retention_goes_by_itself_and_the_rest_stays() {
 }
 
 #[tokio::test]
-async fn the_oldest_pieces_go_when_the_trash_holds_too_much() {
+async fn the_oldest_items_are_purged_while_the_trash_exceeds_its_limit() {
     let server = TestServer::start_with(&["--trash-max-size", "8B"]).await;
     for (name, old) in [("a.csv", "1234"), ("b.csv", "5678"), ("c.csv", "9")] {
         trash_a_file(&server, name, old.as_bytes()).await;
@@ -132,12 +132,12 @@ async fn the_oldest_pieces_go_when_the_trash_holds_too_much() {
 }
 
 #[tokio::test]
-async fn a_restart_goes_on_with_an_emptying_and_uploads_go_on_beside_it() {
+async fn a_restart_continues_a_purge_and_uploads_land_meanwhile() {
     const FILES: usize = 3_000;
     let server = TestServer::start().await;
     let id = server.start_sync("/data/full", "FullSync").await;
     server.upload(id, "dt=1/part", b"x").await;
-    // Put there by hand, since so many uploads take their time.
+    // Written by hand, since that many uploads are slow.
     let staging = server.lake().join(format!(".lakeshore/staging/sync-{id}/dt=1"));
     (1..FILES).for_each(|n| std::fs::write(staging.join(format!("part-{n}")), b"x").unwrap());
     assert_eq!(server.try_abort(id).await.0, 200);
@@ -154,7 +154,7 @@ async fn a_restart_goes_on_with_an_emptying_and_uploads_go_on_beside_it() {
 }
 
 #[tokio::test]
-async fn the_page_offers_it_to_admins_only_and_its_call_has_the_same_rules() {
+async fn the_page_offers_a_purge_to_admins_only_and_its_call_has_the_same_rules() {
     let server = TestServer::start().await;
     trash_a_file(&server, "a.csv", b"one").await;
     let writer = server.new_key(&["--role", "write"]);
@@ -165,7 +165,7 @@ async fn the_page_offers_it_to_admins_only_and_its_call_has_the_same_rules() {
         assert!(seen_by_admin.contains(words), "{words}");
         assert_eq!(seen_by_writer.contains(words), words == "Restore", "{words}");
     }
-    // As a browser without a script sends the form, from that page.
+    // Sent like a form of that page by a browser without scripts.
     let post = async |key: &str, word: &str| {
         let request = server.client.post(format!("{}/fn/empty-trash", server.url)).form(&[("word", word)]);
         let request = request.header("X-API-Key", key).header("Accept", "text/html");

@@ -1,4 +1,4 @@
-//! `/api/events` and `/api/ingestion/file/sync/in-flight`
+//! Events and uploads in flight: `/api/events` and `/api/ingestion/file/sync/in-flight`.
 
 use crate::server::{TestServer, answer, assert_refused, lakeshore, path_of};
 use reqwest::{RequestBuilder, Response};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const EVENTS: &str = "/api/events";
 const IN_FLIGHT: &str = "/api/ingestion/file/sync/in-flight";
-/// What has not come by then does not come.
+/// Timeout after which an event counts as missing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Heard {
@@ -32,7 +32,7 @@ impl Listening {
         Self { response, text: String::new(), retry: None }
     }
 
-    /// The next event; `None` when the server has ended the stream.
+    /// Next event; `None` when the server has ended the stream.
     async fn next(&mut self) -> Option<Heard> {
         loop {
             while let Some((block, rest)) = self.text.split_once("\n\n") {
@@ -50,12 +50,12 @@ impl Listening {
                 }
             }
             let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await.unwrap();
-            // A server that is killed breaks it off; that is an end, too.
+            // A killed server breaks the stream off, which is an end too.
             self.text.push_str(std::str::from_utf8(&chunk.ok().flatten()?).unwrap());
         }
     }
 
-    /// The next event of this kind; those before it are passed over.
+    /// Next event of this kind; skips the others.
     async fn until(&mut self, kind: &str) -> Heard {
         loop {
             let heard = self.next().await.unwrap_or_else(|| panic!("the stream ended before {kind}"));
@@ -67,7 +67,7 @@ impl Listening {
 }
 
 #[tokio::test]
-async fn a_sync_is_told_from_its_start_to_its_publishing_and_the_restore_behind_it() {
+async fn a_sync_has_events_from_start_to_publish_and_restore() {
     let server = TestServer::start().await;
     let first = server.start_sync("/data/t", "FullSync").await;
     server.upload(first, "a.csv", b"1").await;
@@ -77,7 +77,7 @@ async fn a_sync_is_told_from_its_start_to_its_publishing_and_the_restore_behind_
     assert!(listening.retry.is_some());
 
     let id = server.start_sync("/data/t", "FullSync").await;
-    // What had happened a moment before is told now.
+    // Earlier changes may be sent first.
     let started = loop {
         let heard = listening.until("sync_started").await;
         if heard.data["sync"]["sync_id"] == id {
@@ -103,7 +103,7 @@ async fn a_sync_is_told_from_its_start_to_its_publishing_and_the_restore_behind_
 }
 
 #[tokio::test]
-async fn a_held_sync_and_one_that_fails_are_told_with_the_reason() {
+async fn held_and_failed_syncs_have_events_with_the_reason() {
     let server = TestServer::start_with(&["--shrink-guard", "0.5"]).await;
     let first = server.start_sync("/data/t", "FullSync").await;
     for name in ["a", "b", "c"] {
@@ -121,7 +121,7 @@ async fn a_held_sync_and_one_that_fails_are_told_with_the_reason() {
 }
 
 #[tokio::test]
-async fn who_comes_back_with_the_last_id_hears_what_happened_meanwhile_by_header_or_parameter() {
+async fn a_client_that_reconnects_with_the_last_id_gets_the_missed_events() {
     let server = TestServer::start().await;
     let mut listening = Listening::open(server.get(EVENTS)).await;
     let first = server.start_sync("/data/a", "IncrementalSync").await;
@@ -138,7 +138,7 @@ async fn who_comes_back_with_the_last_id_hears_what_happened_meanwhile_by_header
 }
 
 #[tokio::test]
-async fn over_a_restart_and_with_an_unknown_id_a_client_is_told_to_look_anew() {
+async fn after_a_restart_or_with_an_unknown_id_a_client_is_told_to_reload() {
     let server = TestServer::start().await;
     let mut listening = Listening::open(server.get(EVENTS)).await;
     server.start_sync("/data/a", "IncrementalSync").await;
@@ -155,7 +155,7 @@ async fn over_a_restart_and_with_an_unknown_id_a_client_is_told_to_look_anew() {
 }
 
 #[tokio::test]
-async fn filters_and_the_prefix_of_a_key_bound_what_is_heard() {
+async fn filters_and_key_prefixes_limit_the_events() {
     let server = TestServer::start_with(&["--auth", "required"]).await;
     assert_refused(answer(server.get(EVENTS)).await, 40100, "a key is required");
     assert_refused(answer(server.get(IN_FLIGHT)).await, 40100, "a key is required");
@@ -193,13 +193,13 @@ async fn a_stream_ends_when_its_key_is_revoked() {
     let mut listening = Listening::open(server.get(EVENTS).bearer_auth(&key)).await;
     assert_eq!(listening.next().await.unwrap().kind, "ready");
     let data_dir = server.data_dir().to_str().unwrap();
-    // The second of that name: the first is the test's own.
+    // Id 2: the first key of that name belongs to the test.
     assert!(lakeshore(&["key", "revoke", "2", "--data-dir", data_dir]).status.success());
     assert!(listening.next().await.is_none());
     assert_refused(answer(server.get(EVENTS).bearer_auth(&key)).await, 40101, "revoked");
 }
 
-/// A body that comes as the test sends it.
+/// An upload whose body is sent by the test.
 fn slow_upload(server: &TestServer, query: &str, name: &str) -> (tokio::sync::mpsc::Sender<Vec<u8>>, RequestBuilder) {
     let (sender, receiver) = tokio::sync::mpsc::channel::<Vec<u8>>(8);
     let stream = futures_util::stream::unfold(receiver, async |mut receiver| {
@@ -212,7 +212,7 @@ fn slow_upload(server: &TestServer, query: &str, name: &str) -> (tokio::sync::mp
 }
 
 #[tokio::test]
-async fn an_upload_in_flight_shows_how_far_it_is_who_sends_it_and_that_it_stalls() {
+async fn an_upload_in_flight_shows_its_progress_its_sender_and_a_stall() {
     let server = TestServer::start_with(&["--stalled-after", "1ms"]).await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let mut listening = Listening::open(server.get(&format!("{EVENTS}?sync_id={id}"))).await;
@@ -242,7 +242,7 @@ async fn an_upload_in_flight_shows_how_far_it_is_who_sends_it_and_that_it_stalls
 }
 
 #[tokio::test]
-async fn a_resumable_upload_without_a_sender_is_abandoned_also_over_a_restart_until_it_is_discarded() {
+async fn a_resumable_upload_without_a_sender_is_abandoned_until_discarded_even_after_a_restart() {
     let server = TestServer::start_with(&["--stalled-after", "1ms"]).await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let begin = server.client.post(format!("{}/api/lake/files?sync_id={id}", server.url));
@@ -270,7 +270,7 @@ async fn a_resumable_upload_without_a_sender_is_abandoned_also_over_a_restart_un
 }
 
 #[tokio::test]
-async fn the_uploads_that_an_abort_discards_are_in_flight_no_more() {
+async fn uploads_discarded_by_an_abort_are_no_longer_in_flight() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let (bytes, request) = slow_upload(&server, &format!("sync_id={id}"), "big.parquet");

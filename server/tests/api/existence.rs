@@ -1,18 +1,19 @@
-//! What lies outside a key's prefix answers as what is not there: every call, by every role, in every form of an answer.
+//! Existence is not leaked: every call on a path outside a key's prefix gets the response of a missing path, for every
+//! role and every form of a response.
 
 use crate::server::{TestServer, answer};
 use crate::tus::{PIECE, Tus, header};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-/// Where something is, out of reach; and where nothing is: there, and within reach.
+/// An existing path out of reach, a missing one out of reach, and a missing one within reach.
 const THERE: &str = "/hr/layoffs";
 const NOWHERE: &str = "/hr/nothing";
 const NOTHING_OWN: &str = "/pub/nothing";
-/// Ids of nothing.
+/// An id that does not exist.
 const NO_ID: u64 = 987;
 
-/// What a call names: a sync, a row of the history, a piece of trash, a place, or a resumable upload.
+/// Kind of the name in a call: a sync, a row of the history, a trash item, a path, or a resumable upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Names {
     Sync,
@@ -22,7 +23,7 @@ enum Names {
     Upload,
 }
 
-/// The least role that a call needs.
+/// Least role for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Needs {
     Read,
@@ -34,9 +35,9 @@ struct Call {
     names: Names,
     needs: Needs,
     method: &'static str,
-    /// With `@` where the name stands.
+    /// URL, with `@` in place of the name.
     address: &'static str,
-    /// The same; empty: there is none.
+    /// Body, with `@` in place of the name; empty for none.
     body: &'static str,
 }
 
@@ -44,7 +45,7 @@ const fn call(names: Names, needs: Needs, method: &'static str, address: &'stati
     Call { names, needs, method, address, body }
 }
 
-/// Every call of the API, and every server function, that names something.
+/// Every call of the API, and every server function, with a name.
 const CALLS: &[Call] = {
     use Names::{Place, Row, Sync, Trash, Upload};
     use Needs::{Admin, Read, Write};
@@ -145,7 +146,7 @@ const CALLS: &[Call] = {
     ]
 };
 
-/// Pages that name something.
+/// Pages with a name.
 const PAGES: &[(Names, &str)] = &[
     (Names::Sync, "/syncs/@"),
     (Names::Sync, "/trash/syncs/@"),
@@ -183,7 +184,7 @@ fn request(server: &TestServer, call: &Call, name: &str) -> RequestBuilder {
     }
 }
 
-/// The whole answer but for what was asked for, and what time it is.
+/// The complete response without the requested name and the time.
 async fn answered(request: RequestBuilder, names: &[&str]) -> String {
     let response = request.send().await.unwrap();
     let head = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
@@ -210,7 +211,7 @@ async fn answered(request: RequestBuilder, names: &[&str]) -> String {
 
 struct Lake {
     server: TestServer,
-    /// Out of reach.
+    /// Ids out of reach.
     syncs: Vec<u64>,
     rows: Vec<u64>,
     trash: Vec<u64>,
@@ -218,7 +219,7 @@ struct Lake {
 }
 
 impl Lake {
-    /// With open and ended syncs, versions, files in the trash and uploads in flight, none of them within reach of `/pub`.
+    /// A lake with open and ended syncs, versions, trash and uploads in flight, all outside of `/pub`.
     async fn new() -> Self {
         let server = TestServer::start_with(&["--auth", "required"]).await;
         let upload = async |id: u64, name: &str, bytes: &[u8]| {
@@ -232,7 +233,7 @@ impl Lake {
             server.end_sync(id).await;
             syncs.push(id);
         }
-        // Its columns are read aside, while the file is there.
+        // Its columns are read in the background while the file exists.
         let schema = || server.get(&format!("/api/lake/dataset/schema?path={THERE}")).bearer_auth(&server.key);
         server.eventually(async || answer(schema()).await.1["schema"].is_object().then_some(())).await;
         let incremental = server.start_sync(THERE, "IncrementalSync").await;
@@ -265,7 +266,7 @@ impl Lake {
         }
     }
 
-    /// Names of nothing.
+    /// Names that do not exist.
     fn nowhere(names: Names) -> Vec<String> {
         match names {
             Names::Sync | Names::Row | Names::Trash => vec![NO_ID.to_string()],
@@ -279,7 +280,7 @@ impl Lake {
     }
 }
 
-/// Without the id that was asked for, where an answer repeats it.
+/// Removes the requested id where a response repeats it.
 fn without(text: &str, name: &str) -> String {
     const BEFORE: [&str; 10] = [
         "sync ",
@@ -315,16 +316,16 @@ async fn asked(lake: &Lake, call: &Call, name: &str, key: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_lies_outside_a_prefix_answers_as_what_is_not_there() {
+async fn calls_outside_a_prefix_get_the_response_of_a_missing_path() {
     let lake = Lake::new().await;
-    // Names that begin alike are no nearer.
+    // A prefix of the name without a slash gives no access.
     let keys =
         [lake.key("read", "/pub"), lake.key("write", "/pub"), lake.key("admin", "/pub"), lake.key("admin", "/hr/lay")];
     for call in CALLS {
         for (number, key) in keys.iter().enumerate() {
             let nowhere = Lake::nowhere(call.names);
             let expected = asked(&lake, call, &nowhere[0], key).await;
-            // The last of them is within reach of the first three keys.
+            // The last name is within reach of the first three keys.
             for name in lake.there(call.names).iter().chain(&nowhere[1..]) {
                 if name == NOTHING_OWN && (number == 3 || call.address.starts_with("/api/lake/dataset/rhythm")) {
                     continue;
@@ -334,7 +335,7 @@ async fn what_lies_outside_a_prefix_answers_as_what_is_not_there() {
             }
         }
     }
-    // It is all as it was, and its owner sees it.
+    // Nothing has changed, and the owner still sees all.
     let seen = answer(lake.server.get("/api/ingestion/file/sync/list").bearer_auth(&lake.server.key)).await.1;
     let open = seen.as_array().unwrap().iter().filter(|sync| sync["sync_status"] == "Syncing").count();
     assert_eq!((seen.as_array().unwrap().len(), open), (5, 3));
@@ -351,7 +352,7 @@ async fn what_lies_outside_a_prefix_answers_as_what_is_not_there() {
 }
 
 #[tokio::test]
-async fn without_a_key_or_with_too_small_a_role_nothing_is_looked_up() {
+async fn without_a_key_or_a_sufficient_role_nothing_is_looked_up() {
     let lake = Lake::new().await;
     let keys = [(Needs::Read, lake.key("read", "/hr")), (Needs::Write, lake.key("write", "/hr"))];
     for call in CALLS {
@@ -373,7 +374,7 @@ async fn without_a_key_or_with_too_small_a_role_nothing_is_looked_up() {
     }
 }
 
-/// The status of a refusal, in whichever form it comes.
+/// Status of a refusal in any form.
 async fn status_of(response: reqwest::Response) -> Option<u64> {
     let status = u64::from(response.status().as_u16());
     let location = header(&response, "location");
@@ -394,7 +395,7 @@ fn without_nonces(html: &str) -> String {
 }
 
 #[tokio::test]
-async fn pages_of_what_lies_outside_a_prefix_are_those_of_what_is_not_there() {
+async fn pages_outside_a_prefix_are_those_of_a_missing_path() {
     let lake = Lake::new().await;
     let key = lake.key("admin", "/pub");
     let page = async |names: Names, address: &str, name: &str| {
@@ -403,7 +404,7 @@ async fn pages_of_what_lies_outside_a_prefix_are_those_of_what_is_not_there() {
         let html = without_nonces(&response.text().await.unwrap());
         assert!(!html.contains("layoffs") || name == THERE, "{address}");
         let text = if names == Names::Place { html.replace(name, "NAME").replace(&name[1..], "NAME") } else { html };
-        // Ids and times.
+        // Removes ids and times.
         let text: String = text.chars().filter(|sign| !sign.is_ascii_digit()).collect();
         (status, text)
     };
@@ -416,7 +417,7 @@ async fn pages_of_what_lies_outside_a_prefix_are_those_of_what_is_not_there() {
 }
 
 #[tokio::test]
-async fn lists_searches_and_figures_tell_a_key_of_its_own_place_alone() {
+async fn lists_searches_and_figures_of_a_key_are_limited_to_its_prefix() {
     let lake = Lake::new().await;
     let key = lake.key("admin", "/pub");
     let addresses = [
@@ -467,7 +468,7 @@ async fn a_conflict_above_a_prefix_names_nothing_and_one_within_it_does() {
     let (status, body) = start("/team/a/x/y", "IncrementalSync").await;
     assert_eq!(status, 409);
     assert!(body["msg"].as_str().unwrap().contains("sync 2"), "{body}");
-    // A path outside is refused by itself, whatever is there.
+    // A path outside is refused by itself, whether it exists or not.
     for outside in ["/team", "/team/a2", "/team/A", "/other"] {
         assert_eq!(start(outside, "FullSync").await.1["code"].as_u64(), Some(40301), "{outside}");
     }

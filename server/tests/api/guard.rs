@@ -1,4 +1,4 @@
-//! The guard against the empty reload, and what a sync would change.
+//! Shrink guard, and the changes that a sync would make.
 
 use crate::server::{TestServer, answer, assert_refused};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ async fn strict() -> TestServer {
 }
 
 #[tokio::test]
-async fn unless_told_otherwise_a_small_dataset_may_change_as_it_likes_and_a_large_one_keeps_a_tenth_of_its_bytes() {
+async fn by_default_a_small_dataset_may_change_freely_and_a_large_one_keeps_a_tenth_of_its_bytes() {
     const BYTES: usize = 16 << 20;
     let server = TestServer::start().await;
     publish(&server, "/data/small", &["a", "b", "c", "d"]).await;
@@ -49,7 +49,7 @@ async fn unless_told_otherwise_a_small_dataset_may_change_as_it_likes_and_a_larg
     let less = server.start_sync("/data/large", "FullSync").await;
     server.upload(less, "a", &vec![3; BYTES / 10]).await;
     assert_refused(server.try_end(less, json!({})).await, 40911, "2 files (16777216 bytes)");
-    // A byte more is a tenth, and lifts the hold.
+    // One more byte reaches a tenth, and lifts the hold.
     server.upload(less, "b", b"x").await;
     server.end_sync(less).await;
     assert_eq!(server.file_names("data/large"), ["a", "b"]);
@@ -68,7 +68,7 @@ async fn a_full_sync_that_would_leave_less_than_half_is_held_until_somebody_conf
     let sync = server.sync(id).await;
     assert_eq!((&sync["sync_status"], &sync["held"]), (&json!("Syncing"), &body["data"]));
     assert_eq!(server.rows("/api/ingestion/file/sync/list").await[1]["held"], body["data"]);
-    // It is held after a restart too, since the same time.
+    // A restart keeps the hold and its time.
     let server = server.kill_and_restart().await;
     assert_eq!(server.sync(id).await["held"], body["data"]);
     let (_, again) = server.try_end(id, json!({})).await;
@@ -83,7 +83,7 @@ async fn a_full_sync_that_would_leave_less_than_half_is_held_until_somebody_conf
 }
 
 #[tokio::test]
-async fn an_upload_lifts_the_hold_and_enough_of_them_publish_it_unasked() {
+async fn an_upload_lifts_the_hold_and_enough_of_them_need_no_confirmation() {
     let server = strict().await;
     publish(&server, "/data/t", &["a", "b", "c", "d"]).await;
     let id = stage(&server, "/data/t", &["x"]).await;
@@ -103,14 +103,14 @@ async fn an_upload_lifts_the_hold_and_enough_of_them_publish_it_unasked() {
 }
 
 #[tokio::test]
-async fn what_a_sync_has_overwritten_itself_does_not_count_twice() {
+async fn files_overwritten_by_their_own_sync_count_once() {
     let server = strict().await;
     publish(&server, "/data/t", &["a", "b", "c"]).await;
     let id = stage(&server, "/data/t", &["a", "a", "a"]).await;
     assert_refused(server.try_end(id, json!({})).await, 40911, "3 files (3 bytes) at /data/t with 1 (1 bytes)");
 }
 
-/// The dataset holds so many files, and they were counted.
+/// Waits until the dataset is counted with this number of files.
 async fn counted(server: &TestServer, path: &str, files: u64) {
     server
         .eventually(async || {
@@ -122,7 +122,7 @@ async fn counted(server: &TestServer, path: &str, files: u64) {
 }
 
 #[tokio::test]
-async fn files_that_somebody_adds_or_removes_by_hand_count_as_they_are() {
+async fn files_added_or_removed_by_hand_count() {
     let server = strict().await;
     let names: Vec<_> = (0..100).map(|number| format!("dt={}/{number}", number % 3)).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
@@ -151,14 +151,14 @@ async fn an_empty_full_sync_shows_as_held_and_is_published_only_as_empty() {
     assert_eq!((&held["replaced"], &held["published"]["files"]), (&json!({ "files": 1, "bytes": 1 }), &json!(0)));
     assert_eq!(server.try_end(id, json!({ "allow_empty": true })).await.0, 200);
     assert!(server.file_names("data/t").is_empty());
-    // Where there is nothing to lose too: somebody has to decide.
+    // Held even without a dataset to lose: a person has to decide.
     let id = server.start_sync("/data/new", "FullSync").await;
     assert_refused(server.try_end(id, json!({})).await, 40903, "allow_empty");
     assert_eq!(server.sync(id).await["held"]["replaced"], json!({ "files": 0, "bytes": 0 }));
 }
 
 #[tokio::test]
-async fn the_guard_is_set_by_path_and_may_be_turned_off() {
+async fn the_guard_is_configured_by_path_and_can_be_turned_off() {
     let options = ["--shrink-guard", "0", "--shrink-guard", "/data/kept=1", "--shrink-guard", "/data/kept/not=0.1"];
     let server = TestServer::start_with(&options).await;
     for (path, is_held) in [("/data/free", false), ("/data/kept/this", true), ("/data/kept/not", false)] {
@@ -170,14 +170,14 @@ async fn the_guard_is_set_by_path_and_may_be_turned_off() {
 }
 
 #[tokio::test]
-async fn what_publishing_would_change_is_told_before_it_is_done() {
+async fn the_changes_of_a_publish_are_listed_before_it() {
     let server = TestServer::start().await;
     let first = server.start_sync("/data/t", "FullSync").await;
     for (name, bytes) in [("same", "same"), ("size", "1"), ("text", "one"), ("gone", "gone!"), ("dt=1/deep", "x")] {
         server.upload(first, name, bytes.as_bytes()).await;
     }
     server.end_sync(first).await;
-    // Put there by hand: no history knows what it holds.
+    // Written by hand, so no history has its size.
     std::fs::write(server.lake().join("data/t/by-hand"), "hand").unwrap();
     let id = server.start_sync("/data/t", "FullSync").await;
     for (name, bytes) in [
@@ -214,7 +214,7 @@ async fn what_publishing_would_change_is_told_before_it_is_done() {
     let ended = answer(server.get(&format!("/api/lake/file/sync/difference?sync_id={id}"))).await;
     assert_refused(ended, 40900, "ended");
 
-    // What a restore puts back is what had landed there.
+    // A restored file has its landed content.
     let piece = server.rows("/api/lake/trash").await[0]["trash_id"].clone();
     let body = json!({ "trash_id": piece, "api_key": server.key });
     assert_eq!(answer(server.post("/api/lake/trash/restore", &body)).await.0, 200);
@@ -225,7 +225,7 @@ async fn what_publishing_would_change_is_told_before_it_is_done() {
 }
 
 #[tokio::test]
-async fn an_incremental_sync_tells_what_it_has_added_and_replaced_so_far() {
+async fn an_incremental_sync_lists_its_added_and_replaced_files() {
     let server = TestServer::start_with(&["--auth", "required"]).await;
     let first = server.start_sync("/data/t", "IncrementalSync").await;
     let upload = async |id: u64, name: &str, bytes: &[u8]| {

@@ -1,4 +1,4 @@
-//! Files that were made to hurt whoever reads them. They are read by processes of their own, which the server outlives.
+//! Files made to harm their readers. Separate processes read them, and the server outlives these.
 
 use crate::database::Database;
 use crate::hostile_parquet as parquet;
@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What the server may have had in memory at any time, in kB. It has some 60 MB of its own, in a build without optimisation.
+/// Limit of the server's peak memory, in kB. It uses some 60 MB itself in a build without optimisation.
 const MEMORY_KB_MAX: u64 = 150_000;
 const SMALL: &[u8] = b"id,name\n1,a\n2,b\n";
 
@@ -23,7 +23,7 @@ async fn preview(server: &TestServer, name: &str) -> Value {
     body
 }
 
-/// The history of the sync, when all its files were looked at.
+/// History of the sync after all its files were read.
 async fn inspected(server: &TestServer, sync_id: u64) -> Vec<Value> {
     let is_looked_at = |row: &Value| row.get("row_count").is_some() || row.get("inspection_problem").is_some();
     server
@@ -52,7 +52,7 @@ fn memory_kb_max(server: &TestServer) -> u64 {
     figure(server.process_id(), "VmHWM").trim_end_matches(" kB").parse().unwrap()
 }
 
-/// The readers of files that the server has started.
+/// Reader processes of the server.
 fn readers(server: &TestServer) -> Vec<u32> {
     let mut readers = Vec::new();
     for thread in fs::read_dir(format!("/proc/{}/task", server.process_id())).unwrap() {
@@ -66,7 +66,7 @@ fn is_running(process: u32) -> bool {
     fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-/// Confined, and busy.
+/// Whether a reader is confined and busy.
 fn is_reading(reader: &u32) -> bool {
     figure(*reader, "Seccomp") == "2" && figure(*reader, "State").starts_with('R')
 }
@@ -83,7 +83,7 @@ fn gzip_of(bytes: u64) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn files_that_end_their_reader_cost_one_answer_and_are_not_tried_again() {
+async fn files_that_crash_their_reader_cost_one_response_and_are_not_retried() {
     let server = TestServer::start().await;
     let files: [(&str, Vec<u8>); 7] = [
         ("deep.parquet", parquet::deep(100_000)),
@@ -125,10 +125,10 @@ async fn files_that_end_their_reader_cost_one_answer_and_are_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_reader_that_hangs_grows_aborts_or_babbles_is_replaced_and_the_answer_says_so() {
+async fn a_reader_that_hangs_grows_aborts_or_floods_is_replaced_and_the_response_says_so() {
     let server = TestServer::start_with(&["--preview-timeout", "3s"]).await;
     let files = [
-        // Its processor time or the server's patience, whichever ends first on this machine.
+        // The limit of processor time or the timeout, whichever comes first on this machine.
         ("hangs.failpoint", "reading it takes"),
         ("waits.failpoint", "longer than 3 s"),
         ("grows.failpoint", "more memory than a file may take"),
@@ -147,8 +147,8 @@ async fn a_reader_that_hangs_grows_aborts_or_babbles_is_replaced_and_the_answer_
 }
 
 #[tokio::test]
-async fn a_reader_holds_nothing_of_the_server_and_can_reach_nothing() {
-    // Whoever starts the server has left a descriptor open.
+async fn a_reader_has_no_resource_of_the_server_and_no_access() {
+    // The parent of the server has left a descriptor open.
     let folder = tempfile::tempdir().unwrap();
     let (script, data_dir) = (folder.path().join("start"), folder.path().join("data"));
     fs::write(&script, format!("#!/bin/sh\nexec 7< /etc/hosts\nexec {} \"$@\"\n", *crate::server::BINARY)).unwrap();
@@ -191,7 +191,7 @@ async fn a_reader_holds_nothing_of_the_server_and_can_reach_nothing() {
 }
 
 #[tokio::test]
-async fn a_reader_that_somebody_kills_costs_one_answer_and_none_outlives_the_server() {
+async fn a_killed_reader_costs_one_response_and_none_outlives_the_server() {
     let server = TestServer::start().await;
     let id = sync_of(&server, &[("small.csv", SMALL)]).await;
     inspected(&server, id).await;
@@ -208,7 +208,7 @@ async fn a_reader_that_somebody_kills_costs_one_answer_and_none_outlives_the_ser
     assert_eq!(preview(&server, "small.csv").await["rows"][0], json!(["1", "a"]));
     let readers = readers(&server);
     assert!(readers.len() == 2 && !readers.contains(&killed), "{readers:?}");
-    // Readers that wait for work: no file pays for their end.
+    // Idle readers: their end costs no file an attempt.
     readers.iter().for_each(|reader| kill(*reader));
     assert_eq!(preview(&server, "small.csv").await["rows"][0], json!(["1", "a"]));
     let id = sync_of(&server, &[("other.csv", SMALL)]).await;
@@ -233,7 +233,7 @@ async fn the_program_may_be_removed_while_the_server_runs() {
 }
 
 #[tokio::test]
-async fn of_a_file_with_very_many_columns_some_are_kept_and_lists_name_a_few() {
+async fn a_file_with_many_columns_keeps_a_bounded_number_and_lists_name_a_few() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     for letter in ["a", "b", "c"] {
@@ -267,7 +267,7 @@ async fn of_a_file_with_very_many_columns_some_are_kept_and_lists_name_a_few() {
 }
 
 #[tokio::test]
-async fn one_upload_is_shown_to_those_who_may_see_its_sync() {
+async fn an_upload_is_visible_to_those_who_may_see_its_sync() {
     let server = TestServer::start_with(&["--auth", "required"]).await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let (status, body) =
@@ -284,7 +284,7 @@ async fn one_upload_is_shown_to_those_who_may_see_its_sync() {
 }
 
 #[tokio::test]
-async fn a_file_amid_whose_reading_the_server_ends_three_times_is_marked_and_its_neighbours_are_read() {
+async fn a_file_that_crashes_the_server_three_times_is_marked_and_its_neighbours_are_read() {
     let server = TestServer::start_with(&["--preview-timeout", "30s"]).await;
     let id = sync_of(&server, &[("hangs.failpoint", SMALL), ("small.csv", SMALL), ("other.csv", SMALL)]).await;
     let mut server = server;
@@ -299,7 +299,7 @@ async fn a_file_amid_whose_reading_the_server_ends_three_times_is_marked_and_its
 }
 
 #[tokio::test]
-async fn a_stop_waits_for_no_reader_and_the_file_counts_as_untried() {
+async fn a_stop_does_not_wait_for_readers_and_does_not_count_the_attempt() {
     let mut server = TestServer::start_with(&["--preview-timeout", "600s"]).await;
     sync_of(&server, &[("hangs.failpoint", SMALL)]).await;
     server.eventually(async || readers(&server).into_iter().find(is_reading)).await;

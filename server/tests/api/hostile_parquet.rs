@@ -1,4 +1,4 @@
-//! Parquet files that no writer would write, by hand: Thrift structs in the compact protocol.
+//! Hand-made Parquet files that no writer would produce: Thrift structs in the compact protocol.
 
 const I32: u8 = 5;
 const I64: u8 = 6;
@@ -16,7 +16,7 @@ fn varint(mut number: u64) -> Vec<u8> {
     bytes
 }
 
-/// A struct as it is written, field by field.
+/// A struct that is written field by field.
 #[derive(Default)]
 struct Fields {
     bytes: Vec<u8>,
@@ -73,7 +73,7 @@ fn group(children: i64) -> Vec<u8> {
     Fields::default().int(3, 0).text(4, b"a").int(5, children).end()
 }
 
-/// Of 32-bit integers. `repetition`: 0 required, 1 optional, 2 repeated.
+/// Column of 32-bit integers. `repetition`: 0 required, 1 optional, 2 repeated.
 fn leaf(name: &str, repetition: i64) -> Vec<u8> {
     Fields::default().int(1, 1).int(3, repetition).text(4, name.as_bytes()).end()
 }
@@ -89,31 +89,31 @@ fn file(pages: &[u8], count: usize, schema: &[u8], rows: i64, groups: &[Vec<u8>]
     [b"PAR1", pages, &footer, &length, b"PAR1"].concat()
 }
 
-/// A column in a group in a group, so many times.
+/// A column in nested groups.
 pub fn deep(depth: usize) -> Vec<u8> {
     let schema = [root(1), group(1).repeat(depth), leaf("x", 0)].concat();
     file(&[], depth + 2, &schema, 0, &[])
 }
 
-/// A group that says it has as many children as a number holds.
+/// A group that declares the maximum number of children.
 pub fn many_children_announced() -> Vec<u8> {
     file(&[], 2, &[root(i64::from(i32::MAX)), leaf("x", 0)].concat(), 0, &[])
 }
 
-/// So many columns in so many groups: each column's path has a name for each group.
+/// Many columns in nested groups: each column's path has a name for each group.
 pub fn deep_and_wide(depth: usize, columns: usize) -> Vec<u8> {
     let leaves: Vec<u8> = (0..columns).flat_map(|number| leaf(&format!("x{number}"), 0)).collect();
     let schema = [root(1), group(1).repeat(depth - 1), group(columns as i64), leaves].concat();
     file(&[], 1 + depth + columns, &schema, 0, &[])
 }
 
-/// So many columns of these names.
+/// Many columns with these names.
 pub fn wide(columns: usize, name: impl Fn(usize) -> String) -> Vec<u8> {
     let leaves: Vec<u8> = (0..columns).flat_map(|number| leaf(&name(number), 0)).collect();
     file(&[], columns + 1, &[root(columns as i64), leaves].concat(), 0, &[])
 }
 
-/// One row, whose list has so many values in a page of some tens of bytes.
+/// One row whose list has this many values in a page of some tens of bytes.
 pub fn endless_list(values: i64) -> Vec<u8> {
     // Runs of the run-length encoding: a count, then the value.
     let run = |count: i64, value: u8| [varint(count.cast_unsigned() << 1), vec![value]].concat();

@@ -1,20 +1,20 @@
-//! For which host a request is, and whether its head can be read in one way only.
+//! Host of a request, and request heads that can be parsed in two ways.
 
 use crate::server::{TestServer, answer, assert_refused};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-/// The answers to these bytes, until the server closes.
+/// Sends these bytes, and returns all responses until the server closes.
 pub fn exchange(server: &TestServer, bytes: &[u8]) -> String {
     let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
     connection.write_all(bytes).unwrap();
     let mut answers = Vec::new();
-    // A server that gives up early may also reset the connection.
+    // A server that rejects early may also reset the connection.
     let _ = connection.read_to_end(&mut answers);
     String::from_utf8_lossy(&answers).into_owned()
 }
 
-/// One answer that refuses, after which the server closes.
+/// Asserts a single refusal, after which the server closes.
 fn assert_head_refused(server: &TestServer, bytes: &[u8], words: &str) {
     let answers = exchange(server, bytes);
     let shown = bytes.escape_ascii();
@@ -50,7 +50,7 @@ const ROUTES: [(&str, &str); 24] = [
 ];
 
 #[tokio::test]
-async fn a_request_by_a_name_that_is_not_this_server_is_refused_on_every_route() {
+async fn a_request_for_an_unknown_host_is_refused_on_every_route() {
     let server = TestServer::start().await;
     let id = server.start_sync("/secret", "IncrementalSync").await;
     server.upload(id, "pay.csv", b"name,pay\nada,1\n").await;
@@ -144,10 +144,10 @@ async fn a_head_without_one_plain_host_is_refused() {
 }
 
 #[tokio::test]
-async fn a_head_that_two_readers_could_read_differently_is_refused_with_all_that_follows() {
+async fn an_ambiguous_head_is_refused_with_everything_after_it() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
-    // Each hides a second request, which a reader of the other kind would serve.
+    // Each hides a second request, which a different parser would serve.
     let hidden = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let call = "POST /api/ingestion/file/sync/end HTTP/1.1\r\nHost: localhost\r\n";
     for (head, words) in [
@@ -163,7 +163,7 @@ async fn a_head_that_two_readers_could_read_differently_is_refused_with_all_that
     ] {
         assert_head_refused(&server, format!("{head}{hidden}").as_bytes(), words);
     }
-    // What hyper refuses by itself.
+    // Refused by hyper itself.
     for head in [
         format!("{call}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"),
         format!("{call} Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
@@ -182,7 +182,7 @@ async fn a_head_that_two_readers_could_read_differently_is_refused_with_all_that
 }
 
 #[tokio::test]
-async fn a_bare_line_feed_behind_a_good_request_is_refused_and_bodies_may_hold_any_bytes() {
+async fn a_bare_line_feed_after_a_valid_request_is_refused_and_bodies_may_have_any_bytes() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let upload = |name: &str, framing: &str| {
@@ -226,7 +226,7 @@ async fn a_bare_line_feed_behind_a_good_request_is_refused_and_bodies_may_hold_a
 }
 
 #[tokio::test]
-async fn answers_that_depend_on_a_key_are_kept_by_nobody() {
+async fn responses_that_depend_on_a_key_are_never_cached() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     server.upload(id, "a.csv", b"1").await;

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a start that is sent again starts nothing more.
+//! `Idempotency-Key`: a repeated start starts no second sync.
 
 use crate::server::{TestServer, answer, assert_refused, lakeshore};
 use reqwest::RequestBuilder;
@@ -13,13 +13,13 @@ fn start(server: &TestServer, idempotency_key: &str, body: &Value) -> RequestBui
 }
 
 #[tokio::test]
-async fn the_same_key_with_the_same_start_gives_the_same_sync_over_a_kill_too() {
+async fn the_same_key_with_the_same_start_returns_the_same_sync_even_after_a_kill() {
     let server = TestServer::start().await;
     let call = body(&server.key, "/data/t");
     assert_eq!(answer(start(&server, "\"8e03978e-40d5\"", &call)).await, (200, json!({ "sync_id": 1 })));
     assert_eq!(answer(start(&server, "\"8e03978e-40d5\"", &call)).await, (200, json!({ "sync_id": 1 })));
     let server = server.kill_and_restart().await;
-    // Many at once, with the key in quotes and without, and the type as the documents spell it too.
+    // Concurrent calls, with the key with and without quotes, and with both documented spellings of the type.
     let mut spelled = call.clone();
     spelled["sync_type"] = json!("Full Sync");
     let answers = futures_util::future::join_all((0..8).map(|n| {
@@ -43,19 +43,19 @@ async fn the_same_key_with_another_start_is_refused_and_keys_are_each_callers_ow
     let mut declared = body(&server.key, "/data/t");
     declared["expected"] = json!({ "count": 1 });
     assert_refused(answer(start(&server, "k", &declared)).await, 42200, "another request");
-    // Somebody else's key of the same text is another one.
+    // The same text is another key for another owner.
     let data_dir = server.data_dir().to_str().unwrap();
     let made = lakeshore(&["key", "create", "--name", "other", "--data-dir", data_dir]);
     let other = String::from_utf8(made.stdout).unwrap().trim().to_owned();
     assert_eq!(answer(start(&server, "k", &body(&other, "/data/u"))).await, (200, json!({ "sync_id": 2 })));
-    // A start that was refused may be sent again under its key.
+    // A refused start may be repeated under its key.
     assert_refused(answer(start(&server, "l", &body(&server.key, "/data/u"))).await, 40901, "sync 2");
     assert_eq!(server.try_abort(2).await.0, 200);
     assert_eq!(answer(start(&server, "l", &body(&server.key, "/data/u"))).await, (200, json!({ "sync_id": 3 })));
 }
 
 #[tokio::test]
-async fn an_idempotency_key_that_is_none_is_refused() {
+async fn an_invalid_idempotency_key_is_refused() {
     let server = TestServer::start().await;
     let call = body(&server.key, "/data/t");
     for (key, words) in [("", "empty"), ("\"a", "quotes"), (&"x".repeat(256) as &str, "255")] {

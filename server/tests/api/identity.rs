@@ -1,4 +1,4 @@
-//! Who owns what: by the id of a key, never by its name. Every key of these tests has the same name.
+//! Ownership by the id of a key, never by its name. Every key of these tests has the same name.
 
 use crate::server::{TestServer, answer, assert_refused, lakeshore, location};
 use crate::tus::{PIECE, Tus, header, offset_of};
@@ -12,7 +12,7 @@ async fn start(server: &TestServer, key: &str, path: &str) -> u64 {
     answer(server.post("/api/ingestion/file/sync/start", &body)).await.1["sync_id"].as_u64().unwrap()
 }
 
-/// Sends it, and gives the address of what was begun.
+/// Sends a creation, and returns its URL.
 async fn begun(request: RequestBuilder) -> String {
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), 201);
@@ -40,7 +40,7 @@ fn tokens(rows: &[Value]) -> Vec<Option<String>> {
     rows.iter().map(|row| row.get("token").and_then(Value::as_str).map(|token| format!("{FILES}/{token}"))).collect()
 }
 
-/// What each call at the address of an upload answers: HEAD, PATCH, DELETE, of both dialects.
+/// Response of each call at the URL of an upload: HEAD, PATCH, DELETE, in both protocols.
 async fn answers(server: &TestServer, address: &str, key: Option<&str>) -> Vec<(u16, String)> {
     let tus = Tus(server);
     let plain = |method: &str| server.client.request(method.parse().unwrap(), format!("{}{address}", server.url));
@@ -65,7 +65,7 @@ async fn answers(server: &TestServer, address: &str, key: Option<&str>) -> Vec<(
     answers
 }
 
-/// That the upload is there answers as if it were not.
+/// Asserts that the upload is reported as missing.
 async fn assert_unknown(server: &TestServer, address: &str, key: Option<&str>) {
     let nowhere = format!("{FILES}/{}", "0123456789abcdef".repeat(2));
     let of_nothing: Vec<_> = answers(server, &nowhere, key).await;
@@ -91,7 +91,7 @@ async fn a_key_of_the_same_name_neither_sees_nor_joins_the_parts_of_another() {
     };
     assert_refused(answer(join(&part, &b)).await, 40404, "not found");
     assert!(server.file_names("b").is_empty());
-    // A key for the whole lake may join what it has begun, and nothing else.
+    // A key for the whole lake may join its own parts only.
     assert_refused(answer(join(&part, &server.key)).await, 40404, "not found");
     let own = part_as(&server, &server.key, "my own").await;
     assert_eq!(answer(join(&own, &server.key)).await.0, 201);
@@ -119,7 +119,7 @@ async fn an_upload_begun_with_a_key_needs_that_key_or_an_admin_to_discard_it() {
         }
         let upper = format!("{FILES}/{}", address[FILES.len() + 1..].to_uppercase());
         assert_unknown(&server, &upper, Some(&own)).await;
-        // An administrator of the place sees it, does not send for others, and may end it.
+        // An administrator of the path sees it, may end it, but may not continue it.
         let of_place = admin("/d");
         assert_eq!(tokens(&listed(&server, Some(&of_place)).await), [Some(address.clone())]);
         let as_admin = Tus(&server).piece(&address, 4, b"EVIL").bearer_auth(&of_place);
@@ -134,7 +134,7 @@ async fn an_upload_begun_with_a_key_needs_that_key_or_an_admin_to_discard_it() {
 }
 
 #[tokio::test]
-async fn a_session_is_its_key_and_goes_on_with_what_that_has_begun() {
+async fn a_session_has_the_identity_of_its_key_and_continues_its_uploads() {
     let server = TestServer::start_with(&["--auth", "required"]).await;
     let (own, same) = (server.new_key(&["--role", "write"]), server.new_key(&["--role", "write"]));
     let id = start(&server, &own, "/d/x").await;
@@ -150,7 +150,7 @@ async fn a_session_is_its_key_and_goes_on_with_what_that_has_begun() {
 }
 
 #[tokio::test]
-async fn what_a_guest_has_begun_is_reached_by_its_token_and_listed_to_no_other() {
+async fn an_upload_of_a_guest_is_reached_by_its_token_which_no_other_caller_sees() {
     let server = TestServer::start().await;
     let writer = server.new_key(&["--role", "write"]);
     let id = server.start_sync("/d/x", "IncrementalSync").await;
@@ -171,7 +171,7 @@ async fn what_a_guest_has_begun_is_reached_by_its_token_and_listed_to_no_other()
 }
 
 #[tokio::test]
-async fn an_idempotency_key_is_that_of_one_key_and_a_new_key_of_a_name_inherits_nothing() {
+async fn an_idempotency_key_belongs_to_one_key_and_a_new_key_of_the_same_name_inherits_nothing() {
     let server = TestServer::start_with(&["--auth", "required"]).await;
     let [one, other] = [(); 2].map(|()| server.new_key(&["--role", "write"]));
     let start = |key: &str, path: &str| {
@@ -179,7 +179,7 @@ async fn an_idempotency_key_is_that_of_one_key_and_a_new_key_of_a_name_inherits_
         server.post("/api/ingestion/file/sync/start", &body).header("Idempotency-Key", "\"k1\"")
     };
     assert_eq!(answer(start(&one, "/a")).await, (200, json!({ "sync_id": 1 })));
-    // The same call of somebody else starts another sync, and another call of theirs is no fault.
+    // The same call of another owner starts another sync, and a different call of that owner is no conflict.
     assert_eq!(answer(start(&other, "/a")).await, (200, json!({ "sync_id": 2 })));
     let third = server.new_key(&["--role", "write"]);
     assert_eq!(answer(start(&third, "/b")).await, (200, json!({ "sync_id": 3 })));
@@ -187,7 +187,7 @@ async fn an_idempotency_key_is_that_of_one_key_and_a_new_key_of_a_name_inherits_
     let address = begin_as(&server, &one, 1, "a.csv").await;
     let part = part_as(&server, &one, "part").await;
     let data_dir = server.data_dir().to_str().unwrap();
-    // 1 is the administrator's.
+    // Key 1 belongs to the administrator.
     assert!(lakeshore(&["key", "revoke", "2", "--data-dir", data_dir]).status.success());
     assert_refused(answer(Tus(&server).piece(&address, 4, b" bytes").bearer_auth(&one)).await, 40101, "revoked");
     let heir = server.new_key(&["--role", "write"]);

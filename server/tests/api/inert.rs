@@ -1,4 +1,4 @@
-//! What other people have written, on its way to a browser: pages, files and answers in which nothing of it runs.
+//! Untrusted text in a browser: no name or file content runs as code in a page, a file or a response.
 
 use crate::server::{TestServer, answer, assert_refused};
 use axum::http::HeaderMap;
@@ -8,7 +8,8 @@ const DOWNLOAD: &str = "/api/lake/file/download";
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
 const GIF: &[u8] = b"GIF89a=1;trap()//";
 
-/// Ends of everything that a text may stand in. Each would write the marker as an element, an attribute or a script.
+/// Ends of every context in which a text may appear. Each would write the marker as an element, an attribute or a
+/// script.
 const ENDS: [&str; 7] = [
     "</title><script>MARK()</script>",
     "</textarea></script><script>MARK()</script>",
@@ -19,12 +20,12 @@ const ENDS: [&str; 7] = [
     "`${MARK()}`</style><base href=//evil.example>",
 ];
 
-/// A name that a path takes: without slashes, which would part it.
+/// A name that is valid in a path: without slashes, which would split it.
 fn name(end: &str) -> String {
     end.replace('/', "\u{2215}")
 }
 
-/// Uploads a file under exactly this name: clients quote theirs.
+/// Uploads a file under exactly this name; clients escape quotes.
 async fn upload(server: &TestServer, sync_id: u64, name: &str, bytes: &[u8]) -> (u16, Value) {
     let name = name.replace('"', "%22");
     let mut body =
@@ -50,7 +51,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// What a browser would make of a page: no element of it is one that a name has written.
+/// Asserts that no element of the parsed page comes from a name.
 fn assert_inert(page: &str, address: &str) {
     let nonce = page.split("nonce=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a page has a nonce");
     for script in page.split("<script").skip(1) {
@@ -69,7 +70,7 @@ fn assert_inert(page: &str, address: &str) {
 }
 
 #[tokio::test]
-async fn no_name_writes_html_into_any_page() {
+async fn no_name_is_rendered_as_html_in_any_page() {
     let server = TestServer::start().await;
     let mut pages: Vec<String> =
         ["/", "/?by=type", "/syncs", "/datasets", "/upload", "/lake", "/history", "/trash", "/activity"]
@@ -84,7 +85,7 @@ async fn no_name_writes_html_into_any_page() {
         let path = format!("/team/{}", name(end));
         let start = json!({ "name": end, "path": path, "api_key": server.key, "sync_type": "FullSync" });
         let mut sync_id = 0;
-        // The second replaces what the first has brought: that is in the trash.
+        // The second round replaces the files of the first, which go to the trash.
         for round in 0..2 {
             let call = server.post("/api/ingestion/file/sync/start", &start).header("user-agent", end);
             sync_id = answer(call).await.1["sync_id"].as_u64().unwrap();
@@ -141,7 +142,7 @@ async fn no_name_writes_html_into_any_page() {
 }
 
 #[tokio::test]
-async fn a_page_trusts_the_nonce_of_its_own_answer_and_nothing_that_the_server_serves() {
+async fn a_page_trusts_only_the_nonce_of_its_own_response() {
     let server = TestServer::start().await;
     let ask = async || server.get("/datasets/no/such").send().await.unwrap();
     let (first, second) = (ask().await, ask().await);
@@ -168,7 +169,7 @@ async fn a_page_trusts_the_nonce_of_its_own_answer_and_nothing_that_the_server_s
 }
 
 #[tokio::test]
-async fn a_file_is_served_as_bytes_unless_it_is_text_or_an_image_by_its_name_and_its_content() {
+async fn a_file_is_served_as_bytes_unless_name_and_content_are_text_or_an_image() {
     let server = TestServer::start().await;
     for (name, bytes, expected) in [
         ("a.js", &b"trap()"[..], "application/octet-stream"),
@@ -201,7 +202,7 @@ async fn a_file_is_served_as_bytes_unless_it_is_text_or_an_image_by_its_name_and
         let policy = header(headers, "content-security-policy");
         assert!(policy.contains("default-src 'none'") && policy.contains("sandbox"), "{name}: {policy}");
         assert_eq!(header(headers, "cross-origin-resource-policy"), "same-origin", "{name}");
-        // Only what is an image is one on a page.
+        // Only images may be embedded in a page.
         let image = server.get(DOWNLOAD).query(&[("path", &path)]).header("sec-fetch-dest", "image");
         let is_image = expected.starts_with("image/");
         assert_eq!(image.send().await.unwrap().status(), if is_image { 200 } else { 403 }, "{name}");
@@ -210,7 +211,7 @@ async fn a_file_is_served_as_bytes_unless_it_is_text_or_an_image_by_its_name_and
 }
 
 #[tokio::test]
-async fn a_file_or_an_answer_is_refused_as_a_part_of_a_page() {
+async fn a_file_or_a_response_is_refused_as_a_subresource_of_a_page() {
     let server = TestServer::start().await;
     let path = put(&server, "a.png", PNG).await;
     let file = format!("{DOWNLOAD}?path={}", encoded(&path));
@@ -256,7 +257,7 @@ async fn a_file_or_an_answer_is_refused_as_a_part_of_a_page() {
         ("same-site", "no-cors", "empty", 403),
         ("cross-site", "cors", "empty", 403),
         ("cross-site", "navigate", "iframe", 403),
-        // A browser says it as it is sent; what cannot be read is nothing that is known.
+        // Compared exactly as browsers send it; unknown values are refused.
         ("same-origin", "no-cors", "Script", 403),
     ] {
         let asked = server.get(&file).header("sec-fetch-site", site).header("sec-fetch-mode", mode);
@@ -268,7 +269,7 @@ async fn a_file_or_an_answer_is_refused_as_a_part_of_a_page() {
 }
 
 #[tokio::test]
-async fn every_answer_says_its_type_and_that_nothing_in_it_runs() {
+async fn every_response_has_a_type_and_forbids_scripts() {
     let server = TestServer::start().await;
     let hostile = encoded("/</script><script>MARK()</script>");
     let mut answers = Vec::new();
@@ -317,7 +318,7 @@ async fn every_answer_says_its_type_and_that_nothing_in_it_runs() {
 }
 
 #[tokio::test]
-async fn no_text_of_an_address_is_said_by_the_server() {
+async fn no_text_of_a_url_is_repeated_by_the_server() {
     let server = TestServer::start().await;
     let page = async |address: &str| {
         server.get(address).header("X-API-Key", &server.key).send().await.unwrap().text().await.unwrap()
@@ -334,7 +335,7 @@ async fn no_text_of_an_address_is_said_by_the_server() {
     ] {
         assert!(!page(&address).await.contains(telling), "{address}");
     }
-    // A place that is not there is named by the title alone, not by the refusal.
+    // A missing path appears in the title only, not in the error.
     for address in [format!("/datasets/{telling}"), format!("/lake/{telling}"), format!("/syncs?path=%5C{telling}")] {
         let page = page(&address).await;
         let alert = page.split("role=\"alert\"").nth(1).and_then(|rest| rest.split("</div>").next());
@@ -346,7 +347,7 @@ async fn no_text_of_an_address_is_said_by_the_server() {
 }
 
 #[tokio::test]
-async fn a_form_is_answered_by_a_place_of_this_server() {
+async fn a_form_redirects_only_within_this_server() {
     let server = TestServer::start().await;
     let post = async |referer: &str| {
         let request = server.client.post(format!("{}/fn/restore-trash", server.url)).form(&[("x", "y")]);
@@ -360,7 +361,7 @@ async fn a_form_is_answered_by_a_place_of_this_server() {
 }
 
 #[tokio::test]
-async fn characters_that_hide_or_reorder_a_name_are_shown_by_signs() {
+async fn characters_that_hide_or_reorder_a_name_are_shown_as_symbols() {
     let server = TestServer::start().await;
     let name = "report\u{202E}vsc.exe\u{200B}\u{7}";
     let body = json!({ "name": name, "path": "/data/t", "api_key": server.key, "sync_type": "IncrementalSync" });
@@ -377,7 +378,7 @@ async fn characters_that_hide_or_reorder_a_name_are_shown_by_signs() {
     ] {
         let page = server.get(address).send().await.unwrap().text().await.unwrap();
         assert!(page.contains(shown), "{address} shows {shown}");
-        // The data of the page, which the browser reads and nobody sees, is a script behind it.
+        // The serialized data of the page is in a script after the visible part.
         let seen = page.split("<script nonce").next().unwrap_or_default();
         let body = page.split("<body>").nth(1).and_then(|body| body.split("<script").next()).unwrap_or(seen);
         for hidden in ['\u{202E}', '\u{200B}', '\u{2066}', '\u{7}', '\u{1b}'] {
@@ -387,7 +388,7 @@ async fn characters_that_hide_or_reorder_a_name_are_shown_by_signs() {
 }
 
 #[tokio::test]
-async fn a_refused_form_says_why_once_and_in_the_words_of_the_server() {
+async fn a_refused_form_shows_the_servers_reason_once() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     server.upload(id, "a.csv", b"a\n").await;
@@ -417,7 +418,7 @@ async fn a_refused_form_says_why_once_and_in_the_words_of_the_server() {
     assert!(!shown.contains("<script>alert"), "as text, in what is seen and in what the script reads");
     assert!(removed.starts_with("lakeshore_refusal=;") && removed.contains("Max-Age=0"), "{removed}");
 
-    // Without the cookie, or with one that was not written here for this session, the number alone speaks.
+    // Without the cookie, or with a forged one for this session, only the error number is shown.
     let (name, sealed) = value.split_once('=').unwrap();
     let forged = format!("{name}={}{}", if sealed.starts_with('A') { 'B' } else { 'A' }, &sealed[1..]);
     let of_session = format!("{value}; lakeshore_session=another");
@@ -425,7 +426,7 @@ async fn a_refused_form_says_why_once_and_in_the_words_of_the_server() {
         let (shown, _) = page(&address, cookie).await;
         assert!(!shown.to_lowercase().contains(exact) && !shown.contains("0800"), "{cookie}");
     }
-    // It says nothing of another number, and nothing where the address has none.
+    // The cookie has no message for another number, or for a URL without one.
     for address in ["/datasets/data/t?tab=rhythm&refused=40901", "/datasets/data/t?tab=rhythm"] {
         let (shown, removed) = page(address, &value).await;
         let alert = shown.split("role=\"alert\"").nth(1).and_then(|rest| rest.split("</div>").next());

@@ -1,5 +1,5 @@
-//! The lake and its database know each other: a disk that is not mounted, and a name that was left out or mistyped, are refused at
-//! the start, before anything is written.
+//! Pairing of a lake with its database: an unmounted disk, and an omitted or mistyped path, are refused at the start,
+//! before any write.
 
 use crate::check::check;
 use crate::database::Database;
@@ -7,7 +7,7 @@ use crate::server::{Stopped, TestServer, create_key, lakeshore};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A lake with something in it, and its database, each in a folder of its own.
+/// A lake with content and its database, each in a folder of its own.
 async fn served() -> (Stopped, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let base = folder.path().to_owned();
@@ -20,13 +20,13 @@ async fn served() -> (Stopped, PathBuf) {
     (stop(server), base)
 }
 
-/// Ends it as its operator does, so that all is in the database's own file.
+/// Stops the server in an orderly way, so that all data is in the database's main file.
 fn stop(mut server: TestServer) -> Stopped {
     assert_eq!(server.stop(), Some(0));
     server.kill()
 }
 
-/// Serves by other folders, which has to be refused.
+/// Asserts that serving these folders is refused.
 fn assert_refused(arguments: &[&str], words: &str) -> String {
     let output = lakeshore(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
     let said = String::from_utf8(output.stderr).unwrap();
@@ -39,7 +39,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// The folder whose name is the identity.
+/// Folder whose name is the identity.
 fn identity_folder(lake: &Path) -> PathBuf {
     let entries = fs::read_dir(lake.join(".lakeshore")).unwrap().map(|entry| entry.unwrap().path());
     let mut found = entries.filter(|path| text(path).contains("/identity-"));
@@ -59,7 +59,7 @@ async fn execute(data_dir: &Path, sql: &str) {
 }
 
 #[tokio::test]
-async fn a_lake_whose_disk_is_not_mounted_is_refused_and_nothing_is_made_in_its_place() {
+async fn a_lake_on_an_unmounted_disk_is_refused_and_nothing_is_created_in_its_place() {
     let (stopped, base) = served().await;
     let (data, lake, disk) = (base.join("data"), base.join("lake"), base.join("disk"));
     fs::rename(&lake, &disk).unwrap();
@@ -99,20 +99,20 @@ fn checked(data: &Path, lake: &Path) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn a_name_that_was_left_out_or_mistyped_leads_to_no_other_lake_or_database() {
+async fn an_omitted_or_mistyped_path_uses_no_other_lake_or_database() {
     let (_one, one) = served().await;
     let (_other, other) = served().await;
-    // --lake-root left out: the folder of the default is not made.
+    // --lake-root omitted: the default folder is not created.
     let said = assert_refused(&["--data-dir", text(&one.join("data"))], "Mount its disk");
     assert!(said.contains(text(&one.join("lake"))), "it says where the lake was: {said}");
     assert!(!one.join("data/lake").exists());
-    // --data-dir left out, or mistyped: no database is made.
+    // --data-dir omitted or mistyped: no database is created.
     assert_refused(
         &["--data-dir", text(&one.join("typo")), "--lake-root", text(&one.join("lake"))],
         "belongs to a database, and ",
     );
     assert!(!one.join("typo").exists());
-    // A database that has nothing but a key is as little that of the lake.
+    // A database with only a key does not belong to the lake either.
     create_key(&one.join("keys"), &[]);
     assert_refused(
         &["--data-dir", text(&one.join("keys")), "--lake-root", text(&one.join("lake"))],
@@ -127,7 +127,7 @@ async fn a_name_that_was_left_out_or_mistyped_leads_to_no_other_lake_or_database
 }
 
 #[tokio::test]
-async fn a_lake_is_adopted_by_another_database_when_that_is_asked_for() {
+async fn a_lake_is_adopted_by_another_database_on_request() {
     let (stopped, base) = served().await;
     let (data, lake, new) = (base.join("data"), base.join("lake"), base.join("new"));
     let before = identity(&lake);
@@ -140,7 +140,7 @@ async fn a_lake_is_adopted_by_another_database_when_that_is_asked_for() {
         format!("lakeshore: no lake at {}/nowhere; choose its folder with --lake-root\n", base.display())
     );
     assert!(!new.exists());
-    // Not while somebody serves it.
+    // Refused while a server has it.
     let server = stopped.start().await;
     assert!(adopt(&new, &lake).1.contains("another server"));
     let stopped = stop(server);
@@ -148,13 +148,13 @@ async fn a_lake_is_adopted_by_another_database_when_that_is_asked_for() {
     assert!(succeeded && said.contains("is now the lake of the database"), "{said}");
     assert_ne!(identity(&lake), before);
     assert_refused(&["--data-dir", text(&data), "--lake-root", text(&lake)], "is another lake");
-    // And back.
+    // In the other direction.
     assert!(adopt(&data, &lake).0);
     assert_refused(&["--data-dir", text(&new), "--lake-root", text(&lake)], "is another lake");
     let server = stopped.start().await;
     assert_eq!(server.file_names("data/t"), ["a.csv"]);
     drop(server);
-    // A lake that was restored without its hidden folder.
+    // A lake restored without its hidden folder.
     fs::remove_dir_all(lake.join(".lakeshore")).unwrap();
     assert_refused(&["--data-dir", text(&data), "--lake-root", text(&lake)], "it has no identity");
     assert!(adopt(&data, &lake).0);
@@ -162,13 +162,13 @@ async fn a_lake_is_adopted_by_another_database_when_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_lake_and_a_database_of_an_older_version_find_each_other_unless_the_disk_is_not_mounted() {
+async fn a_lake_and_a_database_of_an_older_version_are_paired_unless_the_disk_is_not_mounted() {
     let (stopped, base) = served().await;
     let (data, lake) = (base.join("data"), base.join("lake"));
     execute(&data, "DELETE FROM lake_identity").await;
     fs::remove_dir(identity_folder(&lake)).unwrap();
     let arguments = ["--data-dir", text(&data), "--lake-root", text(&lake)];
-    // Not mounted: empty, or with the folder of a start by mistake.
+    // Not mounted: empty, or with the folder of a mistaken start.
     fs::rename(&lake, base.join("disk")).unwrap();
     assert_refused(&arguments, "has none of them");
     assert!(!lake.exists());
@@ -178,7 +178,7 @@ async fn a_lake_and_a_database_of_an_older_version_find_each_other_unless_the_di
     assert_refused(&arguments, "has none of them");
     fs::remove_dir_all(&lake).unwrap();
     fs::rename(base.join("disk"), &lake).unwrap();
-    // The database of another lake, of an older version too.
+    // A database of another lake, also of an older version.
     create_key(&base.join("new"), &[]);
     assert_refused(&["--data-dir", text(&base.join("new")), "--lake-root", text(&lake)], "belongs to another database");
     let server = stopped.start().await;
@@ -190,7 +190,7 @@ async fn a_lake_and_a_database_of_an_older_version_find_each_other_unless_the_di
 }
 
 #[tokio::test]
-async fn a_first_start_that_was_cut_short_is_finished_by_the_next() {
+async fn an_interrupted_first_start_is_completed_by_the_next() {
     let (stopped, base) = served().await;
     let before = identity(&base.join("lake"));
     execute(&base.join("data"), "UPDATE lake_identity SET is_paired = 0").await;
@@ -204,7 +204,7 @@ async fn a_first_start_that_was_cut_short_is_finished_by_the_next() {
 }
 
 #[tokio::test]
-async fn a_damaged_identity_and_one_of_a_newer_version_are_told_apart() {
+async fn a_damaged_identity_and_one_of_a_newer_version_are_distinguished() {
     let (stopped, base) = served().await;
     let (data, lake) = (base.join("data"), base.join("lake"));
     let right = identity_folder(&lake);
@@ -230,14 +230,14 @@ async fn a_damaged_identity_and_one_of_a_newer_version_are_told_apart() {
     fs::remove_dir(&before).unwrap();
     std::os::unix::fs::symlink("/tmp", &right).unwrap();
     refused("is damaged");
-    // It is replaced when that is asked for, whatever it is.
+    // Replaced on request, whatever it is.
     let adopted = lakeshore(&["adopt", "--data-dir", text(&data), "--lake-root", text(&lake)]);
     assert!(adopted.status.success(), "{adopted:?}");
     stopped.start().await;
 }
 
 #[tokio::test]
-async fn neither_the_database_nor_a_backup_of_it_nor_another_lake_may_be_in_a_lake() {
+async fn a_database_a_backup_or_another_lake_inside_a_lake_is_refused() {
     let (_stopped, base) = served().await;
     let at = |path: &str| base.join(path).to_str().unwrap().to_owned();
     std::os::unix::fs::symlink(base.join("lake"), base.join("link")).unwrap();

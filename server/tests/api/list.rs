@@ -1,4 +1,4 @@
-//! `/api/lake/file/list`
+//! Folder listings: `/api/lake/file/list`.
 
 use crate::server::{TestServer, answer, assert_refused};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ async fn lake() -> TestServer {
 }
 
 #[tokio::test]
-async fn a_folder_shows_its_folders_then_its_files_with_what_is_known_of_them() {
+async fn a_folder_lists_its_folders_then_its_files_with_their_metadata() {
     let server = lake().await;
     let rows = server.rows(&format!("{LIST}?path=/data/t")).await;
     let names: Vec<_> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
@@ -65,7 +65,7 @@ async fn a_folder_is_listed_in_pages() {
 }
 
 #[tokio::test]
-async fn what_no_path_of_the_lake_names_is_not_shown() {
+async fn entries_without_a_lake_path_are_not_listed() {
     let server = lake().await;
     let folder = server.lake().join("data/t/dt=1");
     for hidden in [".hidden", "_is_shown", "back\\slash"] {
@@ -84,7 +84,7 @@ async fn what_no_path_of_the_lake_names_is_not_shown() {
 }
 
 #[tokio::test]
-async fn a_digest_is_shown_only_while_the_file_is_what_landed() {
+async fn a_digest_is_shown_only_while_the_file_is_unchanged() {
     let server = lake().await;
     let file = server.lake().join("data/t/a.csv");
     server
@@ -96,7 +96,7 @@ async fn a_digest_is_shown_only_while_the_file_is_what_landed() {
 }
 
 #[tokio::test]
-async fn listing_needs_what_reading_needs() {
+async fn listing_needs_the_right_to_read() {
     let server = TestServer::start_with(&["--auth", "required"]).await;
     std::fs::create_dir_all(server.lake().join("data/t/sub")).unwrap();
     let get = |path: &str, key: &str| answer(server.get(LIST).query(&[("path", path)]).bearer_auth(key));

@@ -1,9 +1,9 @@
-//! What the log tells at its usual level: who did what, and who was refused.
+//! Log at its default level: actions with their actors, and refusals.
 
 use crate::server::{TestServer, answer};
 use serde_json::json;
 
-/// The line that holds all of these.
+/// Waits for the line with all of these parts.
 async fn line(server: &TestServer, parts: &[&str]) -> String {
     server
         .eventually(async || {
@@ -14,7 +14,7 @@ async fn line(server: &TestServer, parts: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn each_start_end_hold_failure_and_refusal_has_a_line_that_says_who_and_from_where() {
+async fn each_start_end_hold_failure_and_refusal_is_logged_with_actor_and_origin() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "FullSync").await;
     let told = line(&server, &["sync_started", "who=\"test\"", "path=\"/data/t\""]).await;
@@ -26,7 +26,7 @@ async fn each_start_end_hold_failure_and_refusal_has_a_line_that_says_who_and_fr
     server.upload(id, "a", b"1").await;
     server.end_sync(id).await;
     line(&server, &["sync_ended", "outcome=\"done\"", "files=1"]).await;
-    // A guest has no name, and an upload that failed is told with its sync.
+    // A guest has no name, and a failed upload is logged with its sync.
     let request = server.upload_request(&format!("sync_id={id}"), &[("b", b"late")]);
     assert_eq!(answer(request).await.0, 409);
     let late = line(&server, &["refused", "code=40900"]).await;
@@ -38,7 +38,7 @@ async fn each_start_end_hold_failure_and_refusal_has_a_line_that_says_who_and_fr
 }
 
 #[tokio::test]
-async fn no_name_forges_a_line_or_reaches_a_terminal_as_it_came() {
+async fn no_name_forges_a_line_or_reaches_a_terminal_unescaped() {
     let server = TestServer::start().await;
     let name = "x\n2026-01-01T00:00:00Z  INFO forged: line\r\u{1b}[2J\u{202e}";
     let start = json!({ "name": name, "path": "/data/t", "api_key": server.key, "sync_type": "FullSync" });
@@ -59,7 +59,7 @@ async fn a_flood_of_refusals_is_counted_not_logged() {
     for n in 0..200 {
         answer(server.get(&format!("/api/ingestion/file/sync/{}", 1000 + n))).await;
     }
-    // Another kind is logged all the same.
+    // Another kind of refusal is still logged.
     answer(server.get("/api/no/such/address")).await;
     line(&server, &["refused", "code=40400"]).await;
     let lines = server.stderr().lines().filter(|line| line.contains("code=40401")).count();

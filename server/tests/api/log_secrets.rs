@@ -1,11 +1,11 @@
-//! The log, at its most talkative: no secret in it, and no line that somebody else has written.
+//! Log at its most verbose level: no secret, and no forged line.
 
 use crate::server::{TestServer, answer, path_of};
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-/// A name that ends a line of the log, and begins one; and one that a terminal would obey.
+/// A name that ends a log line and begins another, with terminal control sequences.
 const FORGED: &str = "x\n2026-01-01T00:00:00Z ERROR forged\r\u{1b}[31m\u{9b}2J";
 
 fn raw(server: &TestServer, request: &str) {
@@ -21,7 +21,7 @@ async fn no_level_of_the_log_holds_a_secret() {
     let key = server.key.clone();
     let bearer = |request: reqwest::RequestBuilder| request.header("Authorization", format!("Bearer {key}"));
     let mut secrets = vec![key.clone()];
-    // A key in the body, in each header, and where no key belongs.
+    // A key in the body, in each header, and at wrong places.
     let id = server.start_sync("/d/x", "IncrementalSync").await;
     answer(server.get("/api/ingestion/file/sync/list").header("X-API-Key", &key)).await;
     for address in
@@ -30,7 +30,7 @@ async fn no_level_of_the_log_holds_a_secret() {
         bearer(server.get(&format!("{address}{key}"))).send().await.unwrap();
         bearer(server.post(&format!("{address}{key}"), &json!({ "api_key": key }))).send().await.unwrap();
     }
-    // The tokens of resumable uploads, in addresses.
+    // Tokens of resumable uploads in URLs.
     let created = bearer(server.client.post(format!("{}/api/lake/files?sync_id={id}", server.url)))
         .header("Tus-Resumable", "1.0.0")
         .header("Upload-Length", "20")
@@ -45,14 +45,14 @@ async fn no_level_of_the_log_holds_a_secret() {
     }
     bearer(server.client.head(&address)).header("Host", "evil.example").send().await.unwrap();
     bearer(server.get(&format!("/syncs/{key}"))).header("Host", "evil.example").send().await.unwrap();
-    // Signing in, and the cookie that comes of it.
+    // Sign-in, and its cookie.
     let form = [("key", key.as_str())];
     let signed_in = server.client.post(format!("{}/sign-in", server.url)).form(&form).send().await.unwrap();
     let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
     secrets.push(cookie.split_once('=').unwrap().1.to_owned());
     server.get("/").header("Cookie", &cookie).send().await.unwrap();
     server.get("/api/events").header("Cookie", &cookie).send().await.unwrap();
-    // Heads that are no requests, broken bodies.
+    // Malformed heads and bodies.
     raw(&server, &format!("GET /{key} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nbroken {key}\r\n\r\n"));
     raw(&server, &format!("{key} / HTTP/1.1\r\nHost: x\r\n\r\n"));
     raw(
@@ -70,7 +70,7 @@ async fn no_level_of_the_log_holds_a_secret() {
 }
 
 #[tokio::test]
-async fn the_sign_in_link_of_a_start_is_in_no_line_but_its_own() {
+async fn the_sign_in_link_is_printed_in_one_line_only() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().to_owned();
     let server = crate::server::Stopped::new(folder, data_dir, &["--log", "trace"]).start().await;

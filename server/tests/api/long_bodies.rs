@@ -1,4 +1,4 @@
-//! Calls with long bodies: those who send one slowly, deeply nested or full of nothing keep nobody else from calling.
+//! Calls with long bodies: slow, deeply nested or useless ones do not block other callers.
 
 use crate::server::{TestServer, answer, assert_refused};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ const MISSING: &str = "/api/lake/file/missing";
 const EXPECT: &str = "/api/lake/file/sync/expect";
 const START: &str = "/api/ingestion/file/sync/start";
 
-/// A question for as many files as need more than a small body, and its answer.
+/// A question for missing files beyond a small body, and the number of files.
 fn question(sync_id: u64, key: Option<&str>) -> (Value, usize) {
     let file = |n: usize| json!({ "path": format!("dt=2026-01-01/part-{n:06}.parquet"), "size_bytes": 1, "sha256": "0".repeat(64) });
     let files: Vec<_> = (0..1000).map(file).collect();
@@ -26,7 +26,7 @@ fn begin(server: &TestServer, address: &str, headers: &str) -> TcpStream {
     stream
 }
 
-/// Whether the server has left the connection alone.
+/// Whether the server has kept the connection open.
 fn is_open(stream: &TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     stream.peek(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
@@ -40,7 +40,7 @@ async fn long_bodies_that_never_end_delay_nobody() {
     let known = format!("authorization: Bearer {reader}\r\n");
     let mut held: Vec<_> = (0..100).flat_map(|_| [MISSING, START, EXPECT].map(|to| begin(&server, to, ""))).collect();
     held.extend((0..50).map(|_| begin(&server, MISSING, &known)));
-    // The key is where the documented calls have it, or where others have it.
+    // With the key in the documented place, and elsewhere.
     let (body, number) = question(id, Some(&server.key));
     let (status, missing) = answer(server.post(MISSING, &body)).await;
     assert_eq!((status, missing["data"]["missing"].as_array().unwrap().len()), (200, number));
@@ -53,7 +53,7 @@ async fn long_bodies_that_never_end_delay_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_declaration_with_its_key_in_a_long_body_is_taken() {
+async fn a_declaration_with_its_key_in_a_long_body_is_accepted() {
     let server = TestServer::start().await;
     let files: Vec<_> = (0..3000).map(|n| json!({ "path": format!("part-{n:06}.parquet"), "size_bytes": n })).collect();
     let start = json!({ "name": "n", "path": "/data/declared", "sync_type": "FullSync", "api_key": server.key, "expected": { "files": files } });
@@ -64,7 +64,7 @@ async fn a_declaration_with_its_key_in_a_long_body_is_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_are_deep_or_full_of_nothing_are_refused_or_passed_over() {
+async fn deep_bodies_are_refused_and_unknown_fields_ignored() {
     let mut server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let post = async |to: &str, body: String| {
@@ -85,7 +85,7 @@ async fn bodies_that_are_deep_or_full_of_nothing_are_refused_or_passed_over() {
     let files =
         format!("{{\"sync_id\":{id},\"expected\":{{\"files\":[{}{file}]}}}}", format!("{file},").repeat(100_100));
     assert_refused(post(EXPECT, files).await, 40000, "more than 100000 files");
-    // What a call does not know is passed over, however much it is.
+    // Unknown fields are ignored, however large.
     let ignored = format!("{{\"sync_id\":{id},\"files\":[],\"ignored\":[{}[]]}}", "[],".repeat(200_000));
     assert_eq!(post(MISSING, ignored).await.0, 200);
     let larger = "x".repeat((32 << 20) + 1);

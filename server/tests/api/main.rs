@@ -1,4 +1,4 @@
-//! The API as its callers see it: the real binary, real HTTP, real files.
+//! API tests with the real binary, real HTTP and real files.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -1,4 +1,4 @@
-//! `/api/lake/file/missing`
+//! Missing files: `/api/lake/file/missing`.
 
 use crate::server::{TestServer, answer, assert_refused};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ async fn try_missing(server: &TestServer, sync_id: u64, files: &[Value], more: V
     answer(server.post(MISSING, &body)).await
 }
 
-/// The paths to send, how many are unchanged, and how many of those were taken over.
+/// Paths to send, number of unchanged files, and number of those taken over.
 async fn missing(server: &TestServer, sync_id: u64, files: &[Value], more: Value) -> (Vec<String>, u64, u64) {
     let (status, body) = try_missing(server, sync_id, files, more).await;
     assert_eq!((status, &body["code"], &body["msg"]), (200, &json!(0), &Value::Null), "{body}");
@@ -35,7 +35,7 @@ fn take_over() -> Value {
     json!({ "take_over": true })
 }
 
-/// Hands connections on to the server, and counts what comes from the client.
+/// Proxy that counts the bytes from the client.
 async fn counting_proxy(server: &TestServer) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -109,16 +109,16 @@ async fn a_daily_full_sync_in_which_one_percent_changed_sends_one_percent() {
     }
     assert!(days[0] > FILES * FILE_BYTES, "{days:?}");
     for day in &days[1..] {
-        // The question itself, heads of requests, and what curl would send too.
+        // The question itself, request heads, and multipart overhead.
         let question = FILES * 200 + 4000;
         assert!((FILES * FILE_BYTES / 100..FILES * FILE_BYTES / 100 + question).contains(day), "{days:?}");
     }
-    // The days before are whole, in the trash.
+    // The days before are complete in the trash.
     assert_eq!(server.files(".lakeshore/trash").len(), 2 * FILES);
 }
 
 #[tokio::test]
-async fn a_client_that_was_interrupted_asks_again_and_sends_the_rest() {
+async fn an_interrupted_client_asks_again_and_sends_only_the_rest() {
     for sync_type in ["FullSync", "IncrementalSync"] {
         let server = TestServer::start().await;
         let id = server.start_sync("/data/t", sync_type).await;
@@ -138,7 +138,7 @@ async fn a_client_that_was_interrupted_asks_again_and_sends_the_rest() {
         }
         let (paths, ..) = missing(&server, id, &files, json!({ "path": "dt=2" })).await;
         assert_eq!(paths.len(), 4);
-        // Other bytes of the same name and length, and the same bytes said to be longer.
+        // Other bytes with the same name and length, and the same bytes with a wrong length.
         let mut longer = offered("sub/b.csv", b"two");
         longer["size_bytes"] = json!(4);
         let (paths, ..) = missing(&server, id, &[offered("a.csv", b"eno"), longer], json!({ "path": "dt=1" })).await;
@@ -146,7 +146,7 @@ async fn a_client_that_was_interrupted_asks_again_and_sends_the_rest() {
     }
 }
 
-/// A published dataset of one file.
+/// Publishes a dataset of one file.
 async fn published(server: &TestServer, name: &str, bytes: &[u8]) {
     let id = server.start_sync("/data/t", "FullSync").await;
     server.upload(id, name, bytes).await;
@@ -154,7 +154,7 @@ async fn published(server: &TestServer, name: &str, bytes: &[u8]) {
 }
 
 #[tokio::test]
-async fn what_is_not_taken_over_is_missing_so_that_the_answer_is_safe_to_follow() {
+async fn files_that_are_not_taken_over_are_missing() {
     let server = TestServer::start().await;
     published(&server, "a.csv", b"one").await;
     let id = server.start_sync("/data/t", "FullSync").await;
@@ -163,7 +163,7 @@ async fn what_is_not_taken_over_is_missing_so_that_the_answer_is_safe_to_follow(
     assert_eq!(missing(&server, id, &files, json!({})).await, (expected(&["a.csv", "b.csv"]), 1, 0));
     assert!(server.history(&format!("sync_id={id}")).await.is_empty());
     assert_eq!(missing(&server, id, &files, take_over()).await, (expected(&["b.csv"]), 1, 1));
-    // Again, as after an answer that was lost.
+    // Repeated, as after a lost response.
     assert_eq!(missing(&server, id, &files, take_over()).await, (expected(&["b.csv"]), 1, 0));
     assert_eq!(server.history(&format!("sync_id={id}")).await.len(), 1);
     server.upload(id, "b.csv", b"two").await;
@@ -180,7 +180,7 @@ async fn an_incremental_sync_takes_nothing_over_because_it_is_there() {
     assert_eq!(found, (vec!["b.csv".to_owned()], 1, 0));
 }
 
-/// Changes a file until the kernel says that it was changed after the server had it.
+/// Changes a file until the kernel's change time is later than the landing.
 fn change_by_hand(file: &std::path::Path, landed_at: i64, change: impl Fn()) {
     loop {
         change();
@@ -192,7 +192,7 @@ fn change_by_hand(file: &std::path::Path, landed_at: i64, change: impl Fn()) {
 }
 
 #[tokio::test]
-async fn a_file_that_somebody_has_changed_by_hand_is_not_trusted_whatever_its_time_and_size() {
+async fn a_file_changed_by_hand_is_not_trusted_even_with_the_same_time_and_size() {
     let server = TestServer::start().await;
     published(&server, "a.csv", b"one").await;
     let file = server.lake().join("data/t/a.csv");
@@ -214,7 +214,7 @@ async fn a_file_that_somebody_has_changed_by_hand_is_not_trusted_whatever_its_ti
 }
 
 #[tokio::test]
-async fn what_lies_there_after_a_restore_is_compared_and_not_what_landed_last() {
+async fn after_a_restore_the_restored_file_is_compared_not_the_last_landed_one() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     server.upload(id, "a.csv", b"one").await;
@@ -243,7 +243,7 @@ async fn a_taken_over_file_is_a_copy_and_an_aborted_sync_leaves_the_dataset_as_i
 }
 
 #[tokio::test]
-async fn names_that_the_lake_does_not_take_are_missing_and_the_upload_says_why() {
+async fn invalid_names_are_missing_and_their_upload_says_why() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "FullSync").await;
     let names = ["../escaped", ".hidden", "/etc/passwd", "", "a\u{202e}b", "ok.csv"];
@@ -253,7 +253,7 @@ async fn names_that_the_lake_does_not_take_are_missing_and_the_upload_says_why()
 }
 
 #[tokio::test]
-async fn a_link_in_the_lake_is_no_file_to_take_over() {
+async fn a_link_in_the_lake_is_not_taken_over() {
     let server = TestServer::start().await;
     published(&server, "a.csv", b"one").await;
     let outside = server.data_dir().join("outside");
@@ -265,7 +265,7 @@ async fn a_link_in_the_lake_is_no_file_to_take_over() {
 }
 
 #[tokio::test]
-async fn a_question_that_cannot_be_answered_is_refused_with_its_reason() {
+async fn an_invalid_question_is_refused_with_the_reason() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "FullSync").await;
     let ask = async |id, files: &[Value], more| try_missing(&server, id, files, more).await;
@@ -287,7 +287,7 @@ async fn a_question_that_cannot_be_answered_is_refused_with_its_reason() {
 }
 
 #[tokio::test]
-async fn asking_needs_what_an_upload_needs() {
+async fn asking_for_missing_files_needs_the_right_to_upload() {
     let server = TestServer::start_with(&["--auth", "required"]).await;
     let id = server.start_sync("/data/t", "FullSync").await;
     let one = [offered("a.csv", b"one")];

@@ -1,4 +1,4 @@
-//! Who on the machine may read what: the database its owner alone, the lake whoever the umask lets.
+//! File permissions: only its owner can read the database; the umask decides over the lake.
 
 use crate::server::{Stopped, TestServer, create_key, lakeshore};
 use std::fs::{self, Permissions};
@@ -9,7 +9,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777
 }
 
-/// Files of the database that others may do anything with.
+/// Files of the database with any permission for others.
 fn open_to_others(data_dir: &Path) -> Vec<String> {
     let files = fs::read_dir(data_dir).unwrap().map(|file| file.unwrap().path()).filter(|path| !path.is_dir());
     let open = files.filter(|path| mode(path) & 0o077 != 0);
@@ -17,7 +17,7 @@ fn open_to_others(data_dir: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_database_is_its_owners_alone_and_the_lake_is_read_by_whom_the_umask_lets() {
+async fn the_database_is_private_and_the_umask_decides_over_the_lake() {
     let folder = tempfile::tempdir().unwrap();
     let base = folder.path().to_owned();
     let (data_dir, lake) = (base.join("data"), base.join("lake"));
@@ -46,7 +46,7 @@ async fn the_database_is_its_owners_alone_and_the_lake_is_read_by_whom_the_umask
         let closed = lake.join(".lakeshore").join(closed);
         assert_eq!(mode(&closed) & 0o077, 0, "{closed:?} {:o}", mode(&closed));
     }
-    // As files and folders of anybody's are made.
+    // With the default mode of new files and folders.
     fs::write(base.join("file"), b"").unwrap();
     fs::create_dir(base.join("folder")).unwrap();
     for dataset in ["FullSync", "IncrementalSync"] {
@@ -60,14 +60,14 @@ async fn the_database_is_its_owners_alone_and_the_lake_is_read_by_whom_the_umask
 }
 
 #[tokio::test]
-async fn a_database_that_others_can_read_is_closed_at_the_start_which_says_so() {
+async fn a_database_readable_by_others_is_made_private_at_the_start_with_a_message() {
     let server = TestServer::start().await;
     let id = server.start_sync("/d", "IncrementalSync").await;
     server.upload(id, "a", b"1").await;
     let (data_dir, engine) = (server.data_dir().to_owned(), server.lake().join(".lakeshore"));
     let stopped = server.kill();
     let open = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-    // As a server of an earlier version leaves it.
+    // As left by a server of an earlier version.
     fs::write(data_dir.join("lakeshore.db-shm"), vec![0; 32 << 10]).unwrap();
     for name in ["lakeshore.db", "lakeshore.db-wal", "lakeshore.db-shm"] {
         open(&data_dir.join(name), 0o666);
@@ -87,7 +87,7 @@ async fn a_database_that_others_can_read_is_closed_at_the_start_which_says_so() 
 }
 
 #[test]
-fn a_database_that_a_key_is_made_in_first_is_closed_too_and_so_is_a_link_to_one() {
+fn a_database_made_by_a_key_command_is_private_even_behind_a_link() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data");
     create_key(&data_dir, &[]);

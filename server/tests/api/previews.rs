@@ -1,4 +1,4 @@
-//! `/api/lake/file/preview`, and folders in other orders. What is read of each kind of file is tested beside its reader.
+//! Previews, `/api/lake/file/preview`, and sorted folders. Tests of each format are beside its reader.
 
 use crate::server::{TestServer, answer, assert_refused};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ async fn preview(server: &TestServer, query: &[(&str, &str)]) -> (u16, Value) {
     answer(server.get("/api/lake/file/preview").query(query)).await
 }
 
-/// Plain integers, a column each, as a program would write them.
+/// A Parquet file with a column of plain integers for each name.
 fn parquet(rows: i64, columns: &[&str]) -> Vec<u8> {
     use parquet::data_type::Int64Type;
     use parquet::file::properties::WriterProperties;
@@ -27,7 +27,7 @@ fn parquet(rows: i64, columns: &[&str]) -> Vec<u8> {
     let mut writer = SerializedFileWriter::new(&mut bytes, schema.into(), properties.build().into()).unwrap();
     let mut group = writer.next_row_group().unwrap();
     while let Some(mut column) = group.next_column().unwrap() {
-        // Every third is null.
+        // Every third value is null.
         let values: Vec<i64> = (0..rows).filter(|row| row % 3 != 2).collect();
         let levels: Vec<i16> = (0..rows).map(|row| i16::from(row % 3 != 2)).collect();
         column.typed::<Int64Type>().write_batch(&values, Some(&levels), None).unwrap();
@@ -58,7 +58,7 @@ async fn a_parquet_file_is_previewed_by_reading_little_of_it() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_is_answered_with_the_reason() {
+async fn the_preview_of_an_unreadable_file_has_the_reason() {
     let server = TestServer::start().await;
     put(&server, "cut.parquet", &parquet(10, &["id"])[..100]).await;
     let (status, body) = preview(&server, &[("path", "/data/t/cut.parquet")]).await;
@@ -75,7 +75,7 @@ async fn a_file_that_cannot_be_read_is_answered_with_the_reason() {
 }
 
 #[tokio::test]
-async fn previewing_needs_what_downloading_needs() {
+async fn previewing_needs_the_right_to_download() {
     let server = TestServer::start_with(&["--auth", "required"]).await;
     let id = server.start_sync("/data/t", "FullSync").await;
     let upload = server.upload_request(&format!("sync_id={id}"), &[("a.csv", b"a,b\n1,2\n")]).bearer_auth(&server.key);

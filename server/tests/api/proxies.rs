@@ -1,4 +1,4 @@
-//! Who needs no key, by network; and what a proxy in front may say of the client.
+//! Networks without keys, and forwarding headers of proxies.
 
 use crate::nginx::Nginx;
 use crate::server::{TestServer, answer, assert_refused, location, skipped};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const LIST: &str = "/api/ingestion/file/sync/list";
 
-/// A client whose connections come from this address of the machine.
+/// A client that connects from this local address.
 fn from(address: &str) -> Client {
     let redirects = reqwest::redirect::Policy::none();
     Client::builder().local_address(Some(address.parse().unwrap())).redirect(redirects).build().unwrap()
@@ -23,7 +23,7 @@ fn with(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
 }
 
 #[tokio::test]
-async fn the_documented_calls_work_without_a_key_from_an_open_network_and_from_nowhere_else() {
+async fn the_documented_calls_work_without_a_key_only_from_an_open_network() {
     let server = TestServer::start_with(&["--open-to", "127.0.0.2,127.0.8.0/24"]).await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let calls = |address: &str| {
@@ -50,7 +50,7 @@ async fn the_documented_calls_work_without_a_key_from_an_open_network_and_from_n
             assert_eq!(call.bearer_auth(&server.key).send().await.unwrap().status(), 200, "{address}");
         }
     }
-    // A key counts from an open network too, and so does one that is not known.
+    // From an open network too, a valid key limits the caller, and an unknown one is refused.
     let narrow = server.new_key(&["--role", "write", "--path-prefix", "/other"]);
     let seen = answer(from("127.0.0.2").get(format!("{}{LIST}", server.url)).bearer_auth(&narrow)).await;
     assert_eq!(seen, (200, json!([])));
@@ -71,7 +71,7 @@ async fn a_page_asks_for_a_sign_in_only_where_the_lake_is_not_open() {
 }
 
 #[tokio::test]
-async fn a_request_through_a_proxy_that_is_not_trusted_is_never_a_local_one() {
+async fn a_request_through_an_untrusted_proxy_never_counts_as_local() {
     let server = TestServer::start().await;
     assert_eq!(list(&server, "127.0.0.1", &[]).await.0, 200);
     for field in [
@@ -100,7 +100,7 @@ async fn a_request_through_a_proxy_that_is_not_trusted_is_never_a_local_one() {
 }
 
 #[tokio::test]
-async fn behind_a_trusted_proxy_the_client_that_it_names_is_judged() {
+async fn behind_a_trusted_proxy_the_named_client_counts() {
     let server = TestServer::start_with(&["--trusted-proxy", "127.0.0.3,10.0.0.0/8", "--open-to", "127.0.0.2"]).await;
     for (peer, field, value, status) in [
         ("127.0.0.3", "X-Forwarded-For", "127.0.0.2", 200),
@@ -130,7 +130,7 @@ async fn behind_a_trusted_proxy_the_client_that_it_names_is_judged() {
 }
 
 #[tokio::test]
-async fn what_is_remembered_of_a_client_comes_from_a_trusted_proxy_or_from_the_connection() {
+async fn recorded_origins_come_from_a_trusted_proxy_or_from_the_connection() {
     let server = TestServer::start_with(&["--trusted-proxy", "127.0.0.3"]).await;
     let origin = async |peer: &str| {
         let name = format!("by {peer}");
@@ -146,7 +146,7 @@ async fn what_is_remembered_of_a_client_comes_from_a_trusted_proxy_or_from_the_c
 }
 
 #[tokio::test]
-async fn the_cookie_and_the_address_of_the_site_follow_a_trusted_proxy_alone() {
+async fn the_cookie_and_the_url_of_the_site_follow_only_a_trusted_proxy() {
     let server = TestServer::start_with(&["--trusted-proxy", "127.0.0.3", "--allowed-host", "lake.example.com"]).await;
     let forwarded =
         [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "lake.example.com"), ("X-Forwarded-For", "::1")];
@@ -159,7 +159,7 @@ async fn the_cookie_and_the_address_of_the_site_follow_a_trusted_proxy_alone() {
         let own = server.url.clone();
         let site = answer(with(session, &forwarded)).await.1["site"]["origin"].clone();
         assert_eq!(site, if is_believed { json!("https://lake.example.com") } else { json!(own) });
-        // An old browser says of its site no more than `Origin`.
+        // An old browser sends only `Origin`.
         let sign_out = from(peer).post(format!("{}/sign-out", server.url)).header("Origin", "https://lake.example.com");
         let status = with(sign_out, &forwarded).send().await.unwrap().status().as_u16();
         assert_eq!(status, if is_believed { 303 } else { 403 }, "{peer}");
@@ -172,7 +172,7 @@ async fn the_cookie_and_the_address_of_the_site_follow_a_trusted_proxy_alone() {
     assert_refused(list(&server, "127.0.0.3", &hidden).await, 42100, "(Host)");
 }
 
-/// The addresses that a page leads to on this server.
+/// URLs of this server in a page.
 fn addresses_in(page: &str) -> Vec<&str> {
     let behind = |attribute: &str| page.split(attribute).skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
     let all: Vec<Vec<&str>> = [" href=\"", " src=\"", " action=\""].into_iter().map(behind).collect();
@@ -202,7 +202,7 @@ async fn pages_behind_a_proxy_that_strips_a_prefix_lead_to_pages_below_it() {
             if !address.contains("/fn/") && !address.contains("/sign-") {
                 let address = address.split('#').next().unwrap().replace("&amp;", "&");
                 let status = get(&address).send().await.unwrap().status();
-                // A build without a site has no files of it.
+                // A build without a site lacks its files.
                 let itself = server.get(address.strip_prefix("/lake").unwrap()).bearer_auth(&server.key);
                 assert_eq!(status, itself.send().await.unwrap().status(), "{page} leads to {address}");
                 assert!(status == 200 || !address.contains("sync"), "{page} leads to {address}");
@@ -226,13 +226,13 @@ async fn pages_behind_a_proxy_that_strips_a_prefix_lead_to_pages_below_it() {
         let place = sent.headers()["location"].to_str().unwrap();
         assert!(sent.status().is_redirection() && place.starts_with(expected), "{page}: {place}");
     }
-    // A request that did not come through the proxy is shown no prefix.
+    // A direct request gets no prefix.
     let direct = server.get("/").bearer_auth(&server.key).send().await.unwrap().text().await.unwrap();
     assert!(addresses_in(&direct).iter().all(|address| !address.starts_with("/lake/")), "{direct}");
 }
 
 #[tokio::test]
-async fn pages_below_the_path_of_the_public_address_lead_there_for_whoever_comes_from_outside() {
+async fn pages_below_a_public_url_with_a_path_link_to_that_path() {
     let server = TestServer::start_with(&["--public-url", "https://example.com/data/lake"]).await;
     assert!(server.stderr().contains("/data/lake"), "{}", server.stderr());
     let page = async |fields: &[(&str, &str)]| {

@@ -1,4 +1,5 @@
-//! `/readyz`: ready is a server at which a write would succeed; else it says which store, why, and what to do.
+//! `/readyz`: a server is ready if writes would succeed; otherwise the response names the store, the cause and the
+//! remedy.
 
 use crate::database::{Database, in_folder};
 use crate::disk::SmallDisk;
@@ -22,14 +23,14 @@ async fn eventually_not_ready(server: &TestServer, words: &str) {
 }
 
 #[tokio::test]
-async fn a_lake_or_a_database_that_is_not_where_it_was_is_named() {
+async fn a_moved_lake_or_database_is_reported() {
     let server = TestServer::start().await;
     assert_eq!(ready(&server).await.0, 200);
     let (lake, database) = (server.lake(), server.data_dir().join("lakeshore.db"));
     let moved = |path: &PathBuf| path.with_extension("moved");
     fs::rename(&lake, moved(&lake)).unwrap();
     eventually_not_ready(&server, "the lake root is missing").await;
-    // Another folder in its place is not the lake.
+    // Another folder at its path is not the lake.
     fs::create_dir(&lake).unwrap();
     eventually_not_ready(&server, "mount its disk").await;
     fs::remove_dir(&lake).unwrap();
@@ -44,12 +45,12 @@ async fn a_lake_or_a_database_that_is_not_where_it_was_is_named() {
         let counts = (said.matches("not ready: writes").count(), said.matches("ready again").count());
         (counts == (2, 2)).then_some(())
     };
-    // The answer may be there a moment before its line in the log.
+    // The response may precede its line in the log.
     server.eventually(is_said).await;
 }
 
 #[tokio::test]
-async fn a_lake_in_which_nothing_can_be_made_is_named() {
+async fn an_unwritable_lake_is_reported() {
     let server = TestServer::start().await;
     let uploads = server.lake().join(".lakeshore/uploads");
     fs::remove_dir(&uploads).unwrap();
@@ -70,7 +71,7 @@ fn on_small_disk(of: &str) -> Option<(Stopped, SmallDisk, PathBuf)> {
 }
 
 #[tokio::test]
-async fn a_disk_that_was_mounted_read_only_is_named_and_refused_at_a_start() {
+async fn a_read_only_disk_is_reported_and_refused_at_a_start() {
     let Some((stopped, disk, at)) = on_small_disk("lake") else { return };
     let server = stopped.start().await;
     let remount = |how: &str| {
@@ -90,7 +91,7 @@ async fn a_disk_that_was_mounted_read_only_is_named_and_refused_at_a_start() {
 }
 
 #[tokio::test]
-async fn a_disk_below_its_reserve_is_named_while_it_is_and_at_a_start_which_serves_all_the_same() {
+async fn a_disk_below_its_reserve_is_reported_and_does_not_prevent_a_start() {
     for (of, name) in [("lake", "the disk of the lake"), ("data", "the disk of the database")] {
         let Some((stopped, disk, _)) = on_small_disk(of) else { return };
         let server = stopped.start().await;
@@ -108,7 +109,7 @@ async fn a_disk_below_its_reserve_is_named_while_it_is_and_at_a_start_which_serv
 }
 
 #[tokio::test]
-async fn a_database_that_is_found_to_be_damaged_is_named_until_it_is_replaced() {
+async fn a_damaged_database_is_reported_until_it_is_replaced() {
     let server = TestServer::start().await;
     let id = server.start_sync("/d", "IncrementalSync").await;
     for n in 0..50 {
@@ -117,7 +118,7 @@ async fn a_database_that_is_found_to_be_damaged_is_named_until_it_is_replaced() 
     let mut stopping = server;
     assert_eq!(stopping.stop(), Some(0));
     let stopped = stopping.kill();
-    // Of the page that the rows of the history begin at, under the server's hands.
+    // Damages the root page of the history while the server runs.
     let database = Database::of(stopped.data_dir()).await;
     let page: i64 = database.value("SELECT rootpage FROM sqlite_schema WHERE name = 'uploads'").await;
     database.close().await;
@@ -133,7 +134,7 @@ async fn a_database_that_is_found_to_be_damaged_is_named_until_it_is_replaced() 
 }
 
 #[tokio::test]
-async fn many_questions_cost_no_more_than_one() {
+async fn many_readiness_checks_cost_no_more_than_one() {
     let server = TestServer::start().await;
     let log = server.data_dir().join("lakeshore.db-wal");
     let written = || fs::metadata(&log).unwrap().modified().unwrap();

@@ -1,11 +1,11 @@
-//! `kill -9`, and what the next start makes of it.
+//! Recovery after `kill -9` at the next start.
 
 use crate::server::TestServer;
 use crate::uploads::begin_upload;
 use serde_json::json;
 
 #[tokio::test]
-async fn what_was_acknowledged_is_there_after_a_kill_and_what_was_not_has_failed() {
+async fn acknowledged_uploads_exist_after_a_kill_and_the_others_have_failed() {
     let server = TestServer::start().await;
     let incremental = server.start_sync("/data/a", "IncrementalSync").await;
     server.upload(incremental, "a.csv", b"one").await;

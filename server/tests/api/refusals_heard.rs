@@ -1,4 +1,4 @@
-//! A refusal is heard by a client that sends all of its body before it reads, and says what is true.
+//! Refusals reach clients that send the whole body before they read, and are true.
 
 use crate::nginx::Nginx;
 use crate::server::{TestServer, answer, assert_refused, skipped};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// More than the buffers of both ends hold.
 const BODY_BYTES: usize = 24 * 1024 * 1024;
 
-/// Writes all of a request, and reads only then. Gives what the server says until it closes the connection.
+/// Sends a whole request, then reads until the server closes the connection.
 fn send_all_then_read(server: &TestServer, head: &str) -> std::io::Result<String> {
     let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap())?;
     connection.set_read_timeout(Some(Duration::from_secs(20)))?;
@@ -33,7 +33,7 @@ async fn ended_sync(server: &TestServer) -> u64 {
 }
 
 #[tokio::test]
-async fn a_refusal_reaches_whoever_sends_everything_first_on_every_route() {
+async fn a_refusal_reaches_clients_that_send_everything_first_on_every_route() {
     let server = TestServer::start_with(&["--max-upload-size", "1MB"]).await;
     let ended = ended_sync(&server).await;
     let open = server.start_sync("/data/u", "IncrementalSync").await;
@@ -63,7 +63,7 @@ async fn a_refusal_reaches_whoever_sends_everything_first_on_every_route() {
 }
 
 #[tokio::test]
-async fn the_refusal_of_a_head_that_cannot_be_read_is_heard() {
+async fn the_refusal_of_an_unreadable_head_reaches_its_client() {
     let server = TestServer::start().await;
     let long = "x".repeat(1024 * 1024);
     for (head, status) in [
@@ -81,7 +81,7 @@ async fn the_refusal_of_a_head_that_cannot_be_read_is_heard() {
 }
 
 #[tokio::test]
-async fn a_refusal_comes_before_the_body_has_and_the_connection_is_used_again() {
+async fn a_refusal_is_sent_before_the_body_arrives_and_the_connection_is_reused() {
     let server = TestServer::start().await;
     let ended = ended_sync(&server).await;
     let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
@@ -100,7 +100,7 @@ async fn a_refusal_comes_before_the_body_has_and_the_connection_is_used_again() 
 
 #[tokio::test]
 #[allow(clippy::disallowed_methods)]
-async fn a_client_that_waits_for_100_continue_is_not_asked_for_a_body_that_is_refused() {
+async fn a_client_that_waits_for_100_continue_is_not_asked_for_a_refused_body() {
     let server = TestServer::start().await;
     let ended = ended_sync(&server).await;
     let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
@@ -109,7 +109,7 @@ async fn a_client_that_waits_for_100_continue_is_not_asked_for_a_body_that_is_re
     let mut said = vec![0; 12];
     connection.read_exact(&mut said).unwrap();
     assert_eq!(said, b"HTTP/1.1 409");
-    // A server that stops does not wait for the rest.
+    // A stopping server does not wait for the remaining body.
     let begun = Instant::now();
     let mut server = server;
     assert_eq!(server.stop(), Some(0));
@@ -117,7 +117,7 @@ async fn a_client_that_waits_for_100_continue_is_not_asked_for_a_body_that_is_re
 }
 
 #[tokio::test]
-async fn curl_wget_and_a_gathering_proxy_hear_the_refusal() {
+async fn curl_wget_and_a_buffering_proxy_get_the_refusal() {
     let server = TestServer::start().await;
     let ended = ended_sync(&server).await;
     let folder = tempfile::tempdir().unwrap();
@@ -134,7 +134,7 @@ async fn curl_wget_and_a_gathering_proxy_hear_the_refusal() {
             None
         }
     };
-    // HTTP/1.0 is what proxies speak, whose clients need a key.
+    // Proxies speak HTTP/1.0, and their clients need a key.
     let key = format!("X-API-Key: {}", server.key);
     let curl = |base: &str, more: &[&str]| {
         let address = address(base);
@@ -165,7 +165,7 @@ async fn curl_wget_and_a_gathering_proxy_hear_the_refusal() {
 }
 
 #[tokio::test]
-async fn the_refusal_of_a_method_names_those_that_allow_names() {
+async fn the_refusal_of_a_method_lists_the_allowed_ones() {
     let server = TestServer::start().await;
     for (method, address) in [
         ("PUT", "/api/lake/file/upload"),
@@ -189,7 +189,7 @@ async fn the_refusal_of_a_method_names_those_that_allow_names() {
 }
 
 #[tokio::test]
-async fn an_upload_that_could_never_be_finished_is_not_begun() {
+async fn an_upload_that_could_never_finish_is_not_begun() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let creation = || {
@@ -218,7 +218,7 @@ async fn an_upload_that_could_never_be_finished_is_not_begun() {
 }
 
 #[tokio::test]
-async fn the_address_of_an_upload_is_whole_and_as_its_sender_sees_it() {
+async fn the_url_of_an_upload_is_absolute_and_valid_for_its_client() {
     let location = async |server: &TestServer, id: u64, fields: &[(&str, &str)]| {
         let tus = format!("{}/api/lake/files?sync_id={id}", server.url);
         let draft = format!("{}/api/lake/file/resumable?sync_id={id}&file_name=b.csv", server.url);
@@ -242,7 +242,7 @@ async fn the_address_of_an_upload_is_whole_and_as_its_sender_sees_it() {
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     assert_eq!(location(&server, id, &[]).await, server.url);
     assert_eq!(location(&server, id, &[("Host", "lake.example.com:81")]).await, "http://lake.example.com:81");
-    // What a stranger forwards is not believed, and the scheme is not known.
+    // Forwarding headers of untrusted peers are ignored, and the scheme is unknown.
     let forwarded = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Prefix", "/lake")];
     assert_eq!(location(&server, id, &forwarded).await, "");
     let by_browser = [("Host", "lake.example.com"), ("Origin", "https://lake.example.com"), ("Via", "1.1 proxy")];
@@ -273,7 +273,7 @@ async fn the_address_of_an_upload_is_whole_and_as_its_sender_sees_it() {
 }
 
 #[tokio::test]
-async fn a_download_goes_on_by_the_date_that_was_told() {
+async fn a_download_resumes_by_its_last_modified_date() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     server.upload(id, "a.csv", b"0123456789").await;

@@ -1,10 +1,10 @@
-//! Refused files are counted; only some of them have a row.
+//! Refused files are all counted, but only some of them have a row.
 
 use crate::server::{TestServer, answer, lakeshore};
 use lakeshore::model::limits::{REFUSED_ROWS_MAX, REFUSED_ROWS_OF_REQUEST_MAX};
 use serde_json::{Value, json};
 
-/// One request with as many files of the name.
+/// One request with several files of this name.
 async fn send(server: &TestServer, sync_id: u64, name: &str, files: usize) -> (u16, Value) {
     let head = format!("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n\r\n");
     let request = server.client.post(format!("{}/api/lake/file/upload?sync_id={sync_id}", server.url));
@@ -13,7 +13,7 @@ async fn send(server: &TestServer, sync_id: u64, name: &str, files: usize) -> (u
 }
 
 #[tokio::test]
-async fn refused_names_beyond_some_of_a_request_and_of_a_sync_are_counted_only() {
+async fn refused_names_beyond_the_limits_of_a_request_and_a_sync_are_only_counted() {
     let mut server = TestServer::start().await;
     let id = server.start_sync("/data/x", "IncrementalSync").await;
     let long = format!("../{}", "x".repeat(1000));
@@ -32,7 +32,7 @@ async fn refused_names_beyond_some_of_a_request_and_of_a_sync_are_counted_only()
         (&json!(500), &json!(500), &json!(490))
     );
 
-    // As many of a sync, whatever the name, and by many requests too.
+    // The limit of a sync applies to any names, and across requests.
     for name in [".", "..", "a/../b", "/etc/passwd"] {
         for _ in 0..3 {
             send(&server, id, name, 20).await;
@@ -41,7 +41,7 @@ async fn refused_names_beyond_some_of_a_request_and_of_a_sync_are_counted_only()
     assert_eq!(server.history(&format!("sync_id={id}&size=1000")).await.len() as u64, REFUSED_ROWS_MAX);
     assert_eq!(server.sync(id).await["num_failed"], json!(740));
 
-    // What lands has its row behind them, and its place in every page.
+    // Landed uploads have their rows after these, and paging stays exact.
     server.upload(id, "a.csv", b"a").await;
     server.upload(id, "b.csv", b"b").await;
     let page = server.history(&format!("sync_id={id}&from={REFUSED_ROWS_MAX}")).await;
@@ -55,7 +55,7 @@ async fn refused_names_beyond_some_of_a_request_and_of_a_sync_are_counted_only()
     let sync = server.sync(id).await;
     assert_eq!((&sync["total_files"], &sync["sync_status"]), (&json!(742), &json!("Finished")));
 
-    // A sync of its own has rows of its own.
+    // Another sync has a limit of its own.
     let other = server.start_sync("/data/y", "IncrementalSync").await;
     send(&server, other, ".", 1).await;
     assert_eq!(server.history(&format!("sync_id={other}")).await.len(), 1);
@@ -66,7 +66,7 @@ async fn refused_names_beyond_some_of_a_request_and_of_a_sync_are_counted_only()
 }
 
 #[tokio::test]
-async fn small_uploads_that_fail_with_other_bytes_than_announced_are_bounded_too() {
+async fn rows_of_small_uploads_with_wrong_digests_are_bounded_too() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/x", "IncrementalSync").await;
     let wrong = format!("sha256 {}", "A".repeat(43) + "=");
@@ -81,7 +81,7 @@ async fn small_uploads_that_fail_with_other_bytes_than_announced_are_bounded_too
     let sync = server.sync(id).await;
     let num_listed = lakeshore::model::limits::FAILED_ROWS_MAX;
     assert_eq!((&sync["num_failed"], &sync["num_unlisted"]), (&json!(1200), &json!(1200 - num_listed)));
-    // There is room for no refused name either.
+    // Refused names count against the same limit.
     send(&server, id, ".", 1).await;
     assert_eq!(server.sync(id).await["num_unlisted"], json!(1201 - num_listed));
 }

@@ -1,4 +1,4 @@
-//! `--min-free-space`: uploads are refused early, and everything that brings relief still works.
+//! Reserve (`--min-free-space`): uploads are refused early, and every call that frees space still works.
 
 use crate::disk::SmallDisk;
 use crate::server::{Stopped, TestServer, answer, assert_refused};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const MIB: u64 = 1 << 20;
 
-/// A server whose lake (`of`: "lake") or database ("data") has a small disk of its own, of which some MiB are kept back.
+/// A server whose lake (`of`: "lake") or database ("data") is on a small disk of its own, with a reserve.
 fn on_small_disk(of: &str, reserve: &str) -> Option<(Stopped, SmallDisk)> {
     let folder = tempfile::tempdir().unwrap();
     let (data_dir, lake) = (folder.path().join("data"), folder.path().join("lake"));
@@ -17,19 +17,19 @@ fn on_small_disk(of: &str, reserve: &str) -> Option<(Stopped, SmallDisk)> {
     Some((Stopped::new(folder, data_dir, &options).with_key(), disk))
 }
 
-/// Until the server looks at its disks anew: what it has seen of them, it goes by for a moment.
+/// Waits until the server reads the free space again, which it caches for a moment.
 async fn moment() {
     tokio::time::sleep(2 * lakeshore::model::limits::SPACE_KNOWN_MAX).await;
 }
 
-/// Takes all the space but for so many bytes.
+/// Fills the disk except for this many bytes.
 async fn fill(disk: &SmallDisk, free_bytes: u64) {
     disk.fill(free_bytes);
     moment().await;
 }
 
 #[tokio::test]
-async fn below_the_reserve_uploads_are_refused_and_all_that_brings_relief_works() {
+async fn below_the_reserve_uploads_are_refused_and_calls_that_free_space_work() {
     let Some((stopped, disk)) = on_small_disk("lake", "8MiB") else { return };
     let server = stopped.start().await;
     let incremental = server.start_sync("/inc", "IncrementalSync").await;
@@ -68,7 +68,7 @@ async fn below_the_reserve_uploads_are_refused_and_all_that_brings_relief_works(
 }
 
 #[tokio::test]
-async fn an_upload_that_announces_more_than_there_is_room_for_is_refused_before_it_comes() {
+async fn an_upload_announced_larger_than_the_free_space_is_refused_at_once() {
     let Some((stopped, disk)) = on_small_disk("lake", "8MiB") else { return };
     let server = stopped.start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
@@ -83,12 +83,12 @@ async fn an_upload_that_announces_more_than_there_is_room_for_is_refused_before_
 }
 
 #[tokio::test]
-async fn a_large_upload_is_refused_on_its_way_when_there_is_no_room_for_the_rest() {
+async fn a_large_upload_is_refused_midway_when_the_rest_does_not_fit() {
     let Some((stopped, disk)) = on_small_disk("lake", "40MiB") else { return };
     let server = stopped.start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
     fill(&disk, 100 * MIB).await;
-    // It announces nothing.
+    // Without an announced length.
     let piece = bytes::Bytes::from(vec![b'x'; MIB as usize]);
     let head = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"large\"\r\n\r\n";
     let pieces = std::iter::once(bytes::Bytes::from(head)).chain(std::iter::repeat_n(piece, 100));
@@ -115,7 +115,7 @@ async fn the_disk_of_the_database_has_its_reserve_too() {
     drop(server);
 }
 
-/// As whoever has the key.
+/// Creates a resumable upload with the given key.
 fn create(server: &TestServer, key: Option<&str>, sync_id: u64, name: &str, length: u64) -> RequestBuilder {
     let request = crate::tus::Tus(server).creation(sync_id, name).header("Upload-Length", length);
     key.into_iter().fold(request, |request, key| request.bearer_auth(key))
@@ -128,7 +128,7 @@ fn small(server: &TestServer, key: Option<&str>, sync_id: u64, bytes: u64) -> Re
 }
 
 #[tokio::test]
-async fn a_key_has_no_more_room_than_its_unfinished_uploads_leave_it() {
+async fn unfinished_uploads_of_a_key_reserve_its_space() {
     let Some((stopped, disk)) = on_small_disk("lake", "8MiB") else { return };
     let server = stopped.start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
@@ -141,7 +141,7 @@ async fn a_key_has_no_more_room_than_its_unfinished_uploads_leave_it() {
     moment().await;
     assert_eq!(created("second", 8 * MIB).await.status(), 507, "there is room for one of them");
     assert_refused(answer(small(&server, key, id, 5 * MIB)).await, 50700, "uploads need");
-    // It has its room all the same.
+    // Its announced space is still available.
     let piece = |offset: u64, bytes: u64| {
         crate::tus::Tus(&server).piece(address, offset, &vec![b'x'; bytes as usize]).bearer_auth(&server.key)
     };
@@ -149,7 +149,7 @@ async fn a_key_has_no_more_room_than_its_unfinished_uploads_leave_it() {
     moment().await;
     assert_refused(answer(small(&server, key, id, 5 * MIB)).await, 50700, "uploads need");
     assert_eq!(answer(piece(20 * MIB, 8 * MIB)).await.0, 204);
-    // What was discarded needs none.
+    // Discarded uploads reserve no space.
     let other = created("other", 3 * MIB).await;
     assert_eq!(other.status(), 201);
     moment().await;
@@ -161,13 +161,13 @@ async fn a_key_has_no_more_room_than_its_unfinished_uploads_leave_it() {
 }
 
 #[tokio::test]
-async fn announced_bytes_keep_nothing_from_others_before_one_comes_and_then_a_share() {
+async fn announced_bytes_reserve_a_share_only_after_the_first_byte() {
     let Some((stopped, disk)) = on_small_disk("lake", "8MiB") else { return };
     let server = stopped.start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
     let [one, other] = [(); 2].map(|()| server.new_key(&["--role", "write"]));
     fill(&disk, 48 * MIB).await;
-    // By a key, by another, and by a visitor: each of them all there is.
+    // One key, another key, and a guest each announce all the free space.
     let mut addresses = Vec::new();
     for (key, name) in [(Some(&*one), "a"), (Some(&*other), "b"), (None, "c")] {
         let created = create(&server, key, id, name, 39 * MIB).send().await.unwrap();
@@ -180,7 +180,7 @@ async fn announced_bytes_keep_nothing_from_others_before_one_comes_and_then_a_sh
     }
     moment().await;
     assert_refused(answer(small(&server, Some(&one), id, 9 * MIB)).await, 50700, "uploads need");
-    // A byte of each: what they keep together is half of what is left, and nobody has it all.
+    // With one byte each, they together reserve half of the free space, and none has all of it.
     for (key, address) in &addresses {
         let piece = crate::tus::Tus(&server).piece(address, 0, b"x");
         assert_eq!(answer(key.iter().fold(piece, |piece, key| piece.bearer_auth(key))).await.0, 204);
@@ -190,7 +190,7 @@ async fn announced_bytes_keep_nothing_from_others_before_one_comes_and_then_a_sh
     assert_refused(answer(small(&server, None, id, 14 * MIB)).await, 50700, "uploads need");
     assert_eq!(answer(small(&server, admin, id, 4 * MIB)).await.0, 200);
     assert_eq!(answer(small(&server, None, id, 4 * MIB)).await.0, 200);
-    // A part has no sync, and keeps no more.
+    // A part has no sync, and reserves no more.
     let part = crate::tus::Tus(&server).request("POST", "/api/lake/files").header("Upload-Concat", "partial");
     moment().await;
     assert_eq!(answer(part.header("Upload-Length", 11 * MIB).bearer_auth(&server.key)).await.0, 507);
@@ -198,7 +198,7 @@ async fn announced_bytes_keep_nothing_from_others_before_one_comes_and_then_a_sh
 }
 
 #[tokio::test]
-async fn an_upload_of_which_no_byte_comes_is_kept_for_minutes_and_one_that_was_begun_for_its_time() {
+async fn an_upload_without_a_byte_expires_in_minutes_and_a_begun_one_after_its_idle_time() {
     let server = TestServer::start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
     let address = crate::tus::Tus(&server).create(id, "a", 10).await;

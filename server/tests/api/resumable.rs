@@ -1,4 +1,4 @@
-//! `/api/lake/file/resumable`: resumable uploads as the IETF drafts them.
+//! Resumable uploads of the IETF draft: `/api/lake/file/resumable`.
 
 use crate::server::{TestServer, answer, assert_refused, path_of};
 use crate::tus::bytes;
@@ -11,7 +11,7 @@ use std::process::Command;
 const PIECE: &str = "application/partial-upload";
 const PROBLEMS: &str = "https://iana.org/assignments/http-problem-types#";
 
-/// One sender of the draft.
+/// A client of the draft.
 struct Draft<'a>(&'a TestServer);
 
 impl Draft<'_> {
@@ -48,7 +48,7 @@ fn header(response: &Response, name: &str) -> Option<String> {
     Some(if name == "location" { path_of(value) } else { value.to_owned() })
 }
 
-/// Whether it is complete, and the offset.
+/// Completeness and offset of a response.
 fn said(response: &Response) -> (String, String) {
     let of = |name| header(response, name).unwrap_or_default();
     (of("upload-complete"), of("upload-offset"))
@@ -68,7 +68,7 @@ fn assert_row(row: &Value, name: &str, status: &str) {
 }
 
 #[tokio::test]
-async fn a_file_in_one_request_lands_by_curl_and_by_a_client_of_the_draft() {
+async fn a_file_in_one_request_lands_from_curl_and_from_a_client_of_the_draft() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let content = bytes(2_000_000);
@@ -90,7 +90,7 @@ async fn a_file_in_one_request_lands_by_curl_and_by_a_client_of_the_draft() {
     let files = server.files("data/t");
     assert_eq!(files.keys().collect::<Vec<_>>(), ["café.csv", "dt=1/by-query", "sales.parquet"]);
     assert!(files.values().all(|found| *found == content));
-    // What breaks off cannot be gone on with: its client knows of no address.
+    // An interrupted upload cannot be resumed: its client was told no URL.
     let mut broken = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
     let head = "Host: localhost\r\nUpload-Complete: ?1\r\nContent-Length: 1000000";
     write!(broken, "PUT /api/lake/file/resumable?sync_id={id}&file_name=half HTTP/1.1\r\n{head}\r\n\r\nsome").unwrap();
@@ -155,7 +155,7 @@ async fn all_bytes_are_not_the_end_before_the_client_says_so() {
     let last = draft.piece(&address, 5, "?1", b"").send().await.unwrap();
     assert_eq!((last.status().as_u16(), header(&last, "upload-complete").as_deref()), (200, Some("?1")));
     assert_eq!(server.files("data/t")["a"], b"hello");
-    // To tus, which has no such word, all bytes are all there is to it: it lands before anybody is told that.
+    // tus has no field for completeness, so an upload with all bytes lands before the offset is returned.
     let address = header(&creation("b").send().await.unwrap(), "location").unwrap();
     let head = draft.request("HEAD", &address).header("Tus-Resumable", "1.0.0").send().await.unwrap();
     assert_eq!((head.status().as_u16(), header(&head, "upload-offset").unwrap()), (200, "5".into()));
@@ -185,7 +185,7 @@ async fn a_body_of_unknown_length_may_be_the_last() {
 }
 
 #[tokio::test]
-async fn a_request_takes_over_from_a_dead_one_and_a_discard_too() {
+async fn a_request_and_a_discard_preempt_a_dead_one() {
     let server = TestServer::start().await;
     let draft = Draft(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;
@@ -223,7 +223,7 @@ async fn a_request_takes_over_from_a_dead_one_and_a_discard_too() {
 }
 
 #[tokio::test]
-async fn what_contradicts_is_told_by_its_problem_type() {
+async fn contradictions_have_their_problem_type() {
     let server = TestServer::start_with(&["--max-upload-size", "1MB"]).await;
     let draft = Draft(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;
@@ -268,7 +268,7 @@ async fn what_contradicts_is_told_by_its_problem_type() {
 }
 
 #[tokio::test]
-async fn a_whole_that_the_lake_does_not_take_is_told_from_an_upload_that_may_go_on() {
+async fn a_final_refusal_is_distinguished_from_one_that_allows_resuming() {
     let server = TestServer::start().await;
     let draft = Draft(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;

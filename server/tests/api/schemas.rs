@@ -1,9 +1,9 @@
-//! The schema at the door: what lands is looked into, compared with its dataset, marked, and perhaps held.
+//! Schemas: landed files are read, compared with their dataset, marked, and held if the policy says so.
 
 use crate::server::{TestServer, answer, assert_refused};
 use serde_json::{Value, json};
 
-/// Waits until every file that has landed was looked at: the count of its rows says so.
+/// Waits until every landed file was read, which sets its row count.
 async fn inspected(server: &TestServer, sync_id: u64, files: usize) -> Vec<Value> {
     server
         .eventually(async || {
@@ -36,7 +36,7 @@ const GOOD: &str = "id,price\n1,2.5\n2,3.5\n";
 const OTHER: &str = "id,price,note\nx,2.5,new\n";
 
 #[tokio::test]
-async fn a_file_of_other_columns_is_marked_with_the_columns_and_published_all_the_same() {
+async fn a_file_with_other_columns_is_marked_and_still_published() {
     let server = TestServer::start().await;
     let first = send(&server, "FullSync", &[("a.csv", GOOD), ("b.csv", GOOD)]).await;
     let rows = inspected(&server, first, 2).await;
@@ -62,7 +62,7 @@ async fn a_file_of_other_columns_is_marked_with_the_columns_and_published_all_th
     assert_eq!(server.sync(second).await["num_schema_differences"], 2);
     server.end_sync(second).await;
     assert_eq!(server.file_names("data/t"), ["a.csv", "b.csv", "c.csv"]);
-    // What was published is what the next is compared with; the marks stay.
+    // The published columns are the next baseline; the marks stay.
     assert_eq!(schema(&server).await["schema"]["columns"].as_array().unwrap().len(), 3);
     let third = send(&server, "IncrementalSync", &[("d.csv", OTHER)]).await;
     assert_eq!(inspected(&server, third, 1).await[0].get("schema_difference"), None);
@@ -70,13 +70,13 @@ async fn a_file_of_other_columns_is_marked_with_the_columns_and_published_all_th
 }
 
 #[tokio::test]
-async fn a_dataset_that_holds_is_not_published_with_other_columns_until_somebody_confirms() {
+async fn the_hold_policy_prevents_a_publish_with_other_columns_until_confirmed() {
     let server = TestServer::start().await;
     let first = send(&server, "FullSync", &[("a.csv", GOOD)]).await;
     set_policy(&server, "hold").await;
     server.end_sync(first).await;
     let second = send(&server, "FullSync", &[("a.csv", OTHER), ("b.csv", GOOD)]).await;
-    // The end itself looks at what was not looked at yet.
+    // The end of the sync reads unread files itself.
     let (status, body) = server.try_end(second, json!({})).await;
     assert_refused((status, body.clone()), 40912, "a.csv: added note (text); id integer, now text");
     assert_eq!(body["data"]["differing_files"], 1);
@@ -98,7 +98,7 @@ async fn a_dataset_that_holds_is_not_published_with_other_columns_until_somebody
 }
 
 #[tokio::test]
-async fn what_was_not_looked_at_before_a_kill_is_looked_at_after_it() {
+async fn files_unread_before_a_kill_are_read_after_it() {
     let mut server = TestServer::start().await;
     let first = send(&server, "FullSync", &[("a.csv", GOOD)]).await;
     server.end_sync(first).await;
@@ -108,7 +108,7 @@ async fn what_was_not_looked_at_before_a_kill_is_looked_at_after_it() {
         let names: Vec<_> = (0..40).map(|n| format!("{round}-{n}.csv")).collect();
         let files: Vec<_> = names.iter().map(|name| (name.as_str(), OTHER.as_bytes())).collect();
         assert_eq!(server.try_upload(&format!("sync_id={id}"), &files).await.0, 200);
-        // Whatever it had looked at by now.
+        // In any state of the background reads.
         server = server.kill_and_restart().await;
     }
     let rows = server
@@ -123,7 +123,7 @@ async fn what_was_not_looked_at_before_a_kill_is_looked_at_after_it() {
 }
 
 #[tokio::test]
-async fn a_comparison_tells_rows_and_columns_of_both_sides() {
+async fn a_comparison_has_the_rows_and_columns_of_both_sides() {
     let server = TestServer::start().await;
     let first = send(&server, "FullSync", &[("a.csv", GOOD), ("b.csv", GOOD), ("gone.csv", GOOD)]).await;
     inspected(&server, first, 3).await;
@@ -137,7 +137,7 @@ async fn a_comparison_tells_rows_and_columns_of_both_sides() {
     let address = format!("/api/lake/dataset/difference?path=/data/t&trash_id={version}");
     let after = answer(server.get(&address)).await.1;
     for difference in [&before, &after] {
-        // The bytes that nothing reads are the one unknown.
+        // The file in an unreadable format is the only one with unknown rows.
         assert_eq!(difference["rows"], json!({ "old": 6, "new": 4, "num_unknown": 1 }));
         assert_eq!(difference["schema"]["added"][0]["name"], "note");
         let rows = |name: &str| {
@@ -151,7 +151,7 @@ async fn a_comparison_tells_rows_and_columns_of_both_sides() {
         );
         assert_eq!([rows("gone.csv"), rows("d.bin")], [(None, Some(2)), (None, None)]);
     }
-    // What somebody has changed by hand is not what was read.
+    // A file changed by hand differs from the one that was read.
     std::fs::write(server.lake().join("data/t/a.csv"), "id,price\n1,2.5\n").unwrap();
     let by_hand = answer(server.get(&address)).await.1;
     assert_eq!(by_hand["rows"], json!({ "old": 6, "new": 2, "num_unknown": 2 }));

@@ -1,4 +1,4 @@
-//! Sealed batches: a sync ends when it holds what was declared, and not before.
+//! Sealed batches: a sync ends only when it matches its declaration.
 
 use crate::server::{TestServer, answer, assert_refused};
 use crate::uploads::begin_upload;
@@ -23,7 +23,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_declared_full_sync_is_published_when_it_holds_exactly_what_was_declared() {
+async fn a_declared_full_sync_is_published_only_with_exactly_the_declared_files() {
     let server = TestServer::start().await;
     let files = json!({ "files": [
         { "path": "dt=1/a.parquet", "size_bytes": 3, "sha256": sha256(b"one") },
@@ -58,7 +58,7 @@ async fn a_declared_full_sync_is_published_when_it_holds_exactly_what_was_declar
     assert!(server.file_names("data").is_empty(), "nothing was published");
     assert_eq!(server.sync(1).await["sync_status"], "Syncing");
 
-    // What was wrong is sent again, and what was extra is declared.
+    // Sends the different files again, and declares the extra one.
     server.upload(1, "dt=1/a.parquet", b"one").await;
     server.upload(1, "dt=2/b.parquet", b"abc").await;
     server.upload(1, "c.parquet", b"12345").await;
@@ -89,12 +89,12 @@ async fn a_count_and_a_total_seal_an_incremental_sync_and_survive_a_kill() {
     server.upload(1, "b", b"two").await;
     server.upload(1, "b", b"two").await;
     server.end_sync(1).await;
-    // It has ended: nothing more can be declared of it.
+    // An ended sync accepts no declaration.
     assert_refused(expect(&server, 1, json!({ "count": 9 })).await, 40900, "ended");
 }
 
 #[tokio::test]
-async fn what_is_still_arriving_is_named_before_what_is_missing() {
+async fn uploads_in_flight_are_reported_before_missing_files() {
     let server = TestServer::start().await;
     start_expecting(&server, "/data/t", "FullSync", json!({ "count": 2 })).await;
     server.upload(1, "a", b"one").await;
@@ -131,7 +131,7 @@ async fn tens_of_thousands_of_files_are_declared_in_one_call_and_the_answer_name
 }
 
 #[tokio::test]
-async fn a_declaration_that_does_not_hold_together_is_refused_and_starts_nothing() {
+async fn a_contradictory_declaration_is_refused_and_starts_nothing() {
     let server = TestServer::start().await;
     let cases = [
         (json!({}), 40000, "is empty"),

@@ -1,4 +1,4 @@
-//! `/api/lake/search`
+//! Search: `/api/lake/search`.
 
 use crate::server::{TestServer, answer, assert_refused};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ async fn found(server: &TestServer, key: &str, query: &str) -> (Vec<String>, Vec
     )
 }
 
-/// Four datasets, each of one sync.
+/// Four datasets with one sync each.
 async fn lake() -> TestServer {
     let server = TestServer::start_with(&["--auth", "required"]).await;
     for (name, path) in [

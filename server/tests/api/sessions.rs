@@ -1,4 +1,4 @@
-//! Sessions of the dashboard: how they begin, are listed, and end.
+//! Sessions of the dashboard: begin, list and end.
 
 use crate::server::{Stopped, TestServer, answer, assert_refused, lakeshore, location};
 use reqwest::Response;
@@ -25,7 +25,7 @@ async fn sessions(server: &TestServer, cookie: &str) -> Vec<Value> {
     listed["value"].as_array().unwrap().clone()
 }
 
-/// Posts the form of the page; gives where it leads.
+/// Submits the form of the page, and returns the target of the redirect.
 async fn end(server: &TestServer, cookie: &str, fields: &[(&str, &str)]) -> String {
     let form = server.client.post(format!("{}/fn/end-sessions", server.url)).form(fields).header("cookie", cookie);
     let answer = form.header("accept", "text/html").send().await.unwrap();
@@ -36,7 +36,7 @@ async fn is_signed_in(server: &TestServer, cookie: &str) -> bool {
     call(server, cookie, "sessions", json!({})).await.0 == 200
 }
 
-/// A server without any key, and the address of its sign-in link.
+/// A server without a key, and the URL of its sign-in link.
 async fn unclaimed(options: &[&str]) -> (TestServer, String) {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().to_owned();
@@ -51,7 +51,7 @@ fn new_key(name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_first_sign_in_lasts_an_hour_and_ends_with_the_first_key_by_which_one_is_signed_in_then() {
+async fn the_first_sign_in_lasts_an_hour_and_is_replaced_by_a_session_of_the_first_key() {
     let (server, link) = unclaimed(&["--auth", "required"]).await;
     let response = server.client.get(&link).send().await.unwrap();
     assert!(response.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=3600"));
@@ -69,10 +69,10 @@ async fn the_first_sign_in_lasts_an_hour_and_ends_with_the_first_key_by_which_on
     assert_eq!(call(&server, &first, "create-key", new_key("backdoor")).await.0, 401);
     let listed = sessions(&server, &second).await;
     assert_eq!((listed.len(), &listed[0]["key_name"]), (1, &json!("ada")));
-    // A second key signs nobody in anew.
+    // A second key does not begin a new session.
     let again = server.post("/fn/create-key", &new_key("bo")).header("cookie", &second).send().await.unwrap();
     assert!(again.status() == 200 && !again.headers().contains_key("set-cookie"));
-    // And nobody is left when the keys are revoked.
+    // After the keys are revoked nobody is signed in.
     for key_id in [2, 1] {
         assert_eq!(call(&server, &second, "revoke-key", json!({ "key_id": key_id })).await.0, 200);
     }
@@ -123,7 +123,7 @@ async fn sessions_are_listed_and_ended_one_by_one_by_key_and_all_others() {
     let listed = sessions(&server, &own).await;
     assert_eq!(listed.len(), 3);
     assert_eq!((&listed[0]["address"], &listed[2]["is_own"]), (&json!("127.0.0.1"), &json!(true)));
-    // Who may not look after the lake sees, and ends, those of their own key alone.
+    // Other callers see and end only the sessions of their own key.
     let seen = sessions(&server, &one).await;
     assert_eq!(seen.len(), 2);
     let own_id = listed[2]["session_id"].to_string();
@@ -176,7 +176,7 @@ async fn the_command_line_lists_and_ends_sessions_while_the_server_runs() {
 
 #[tokio::test]
 async fn an_event_stream_ends_soon_after_its_session() {
-    // Open to everybody here: the stream ends all the same, as it is not the one that was asked for any more.
+    // On an open server too the stream ends, as its caller has changed.
     let server = TestServer::start().await;
     let cookie = sign_in(&server, &server.key).await;
     let mut stream = server.get("/api/events").header("cookie", &cookie).send().await.unwrap();
@@ -187,7 +187,7 @@ async fn an_event_stream_ends_soon_after_its_session() {
 }
 
 #[tokio::test]
-async fn whoever_guesses_keys_has_to_wait_and_fills_no_disk() {
+async fn guessing_keys_is_delayed_and_does_not_fill_the_disk() {
     let server = TestServer::start().await;
     let guess = async |field: &str| {
         let form = server.client.post(format!("{}/sign-in", server.url)).form(&[("key", field)]);
@@ -205,7 +205,7 @@ async fn whoever_guesses_keys_has_to_wait_and_fills_no_disk() {
         429,
         "a link is guessed as a key is"
     );
-    // A browser shows a page of it.
+    // A browser gets a page.
     let form = server.client.post(format!("{}/sign-in", server.url)).form(&[("key", "lks_wrong"), ("next", "/trash")]);
     let browsers = [form, server.get("/sign-in/link?token=x")];
     for (request, next) in browsers.into_iter().zip(["%2Ftrash", "%2F"]) {
@@ -217,14 +217,14 @@ async fn whoever_guesses_keys_has_to_wait_and_fills_no_disk() {
         let page = server.get(&location(&shown)).send().await.unwrap().text().await.unwrap();
         assert!(page.contains("Too many failed sign-ins from your address"), "{page}");
     }
-    // Whoever has a right one is not locked out by others of the same address.
+    // A caller with a valid key is not locked out by others with the same address.
     assert!(guess(&server.key).await.headers().contains_key("set-cookie"));
     for _ in 0..60 {
         guess("lks_wrong").await;
     }
     let listed = server.rows("/api/lake/activity?what=sign_in&size=1000").await;
     assert!(listed.len() <= 20, "{} rows", listed.len());
-    // Nor is every one logged.
+    // Not every attempt is logged.
     let lines = server.stderr().lines().filter(|line| line.contains("42902")).count();
     assert!((1..=60).contains(&lines), "{lines} lines");
 }

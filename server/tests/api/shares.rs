@@ -1,4 +1,4 @@
-//! What is bounded is shared: nobody takes the last of it.
+//! Shares of limited resources: no caller takes all.
 
 use crate::server::{TestServer, assert_refused};
 use futures_util::future::join_all;

@@ -1,4 +1,4 @@
-//! Clients that keep the server waiting: no request's body and no answer holds a connection for ever, whatever the route.
+//! Slow clients: no unfinished body and no unread response occupies a connection forever, on any route.
 
 use crate::server::{TestServer, path_of};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
@@ -14,7 +14,7 @@ fn connect(server: &TestServer) -> TcpStream {
     stream
 }
 
-/// All that comes until the server ends the connection.
+/// Reads until the server ends the connection.
 fn read_to_end(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
@@ -25,7 +25,7 @@ fn read_to_end(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Sends a byte now and then until the server ends the connection. False when it never does.
+/// Sends single bytes until the server ends the connection. False if it never does.
 fn drip(stream: &mut TcpStream) -> bool {
     stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     for _ in 0..500 {
@@ -41,7 +41,7 @@ fn drip(stream: &mut TcpStream) -> bool {
     false
 }
 
-/// The beginnings of requests of every kind that has a body, each of which promises more than it sends.
+/// Unfinished requests of every kind with a body, each with a larger announced length.
 async fn unfinished_requests(server: &TestServer) -> Vec<(&'static str, String)> {
     let key = &server.key;
     let id = server.start_sync("/data/slow", "IncrementalSync").await;
@@ -101,7 +101,7 @@ async fn unfinished_requests(server: &TestServer) -> Vec<(&'static str, String)>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_of_which_nothing_more_comes_ends_on_every_route() {
+async fn a_stalled_body_is_ended_on_every_route() {
     let server = TestServer::start_with(&["--upload-idle-timeout", IDLE]).await;
     let open: Vec<_> = unfinished_requests(&server)
         .await
@@ -121,7 +121,7 @@ async fn a_body_of_which_nothing_more_comes_ends_on_every_route() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_byte_now_and_then_holds_a_connection_no_longer_than_silence() {
+async fn dripping_bytes_keep_a_connection_no_longer_than_silence() {
     let server = TestServer::start_with(&["--upload-idle-timeout", IDLE]).await;
     let dripping: Vec<_> = unfinished_requests(&server)
         .await
@@ -139,7 +139,7 @@ async fn a_byte_now_and_then_holds_a_connection_no_longer_than_silence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_upload_that_goes_on_lives_longer_than_the_idle_timeout() {
+async fn a_slow_upload_with_progress_outlives_the_idle_timeout() {
     let server = TestServer::start_with(&["--upload-idle-timeout", "1s"]).await;
     let id = server.start_sync("/data/slow", "IncrementalSync").await;
     let mut stream = connect(&server);
@@ -164,7 +164,7 @@ async fn a_slow_upload_that_goes_on_lives_longer_than_the_idle_timeout() {
     assert!(read_to_end(&mut stream).starts_with("HTTP/1.1 200"));
 }
 
-/// Whether others are served again when all connections are held by clients that do not read their answers.
+/// Asserts that others are served after all connections were occupied by clients that do not read.
 async fn assert_unread_answers_end(server: &TestServer, request: &str, read: impl Fn(&mut TcpStream)) {
     let mut held: Vec<_> = (0..2).map(|_| connect(server)).collect();
     for stream in &mut held {
@@ -183,22 +183,22 @@ async fn assert_unread_answers_end(server: &TestServer, request: &str, read: imp
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_nobody_reads_ends_its_connection() {
+async fn an_unread_response_ends_its_connection() {
     let options = ["--upload-idle-timeout", IDLE, "--max-connections", "2", "--max-connections-per-address", "3"];
     let server = TestServer::start_with(&options).await;
-    // More than the kernel holds of an answer.
+    // More than the kernel buffers of a response.
     let id = server.start_sync("/data/large", "IncrementalSync").await;
     server.upload(id, "large.bin", &vec![7; 24 << 20]).await;
-    // The connections that are held are those of the test alone.
+    // Only the connections of the test count.
     let server = server.kill_and_restart().await;
     let download = "GET /api/lake/file/download?path=/data/large/large.bin HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
     assert_unread_answers_end(&server, download, |_| {}).await;
-    // A byte now and then makes no difference.
+    // Reading single bytes makes no difference.
     assert_unread_answers_end(&server, download, |stream| drop(stream.read(&mut [0]))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_with_its_share_of_connections_is_told_so_and_others_are_served() {
+async fn an_address_beyond_its_share_of_connections_is_refused_and_others_are_served() {
     let server = TestServer::start_with(&["--max-connections-per-address", "4"]).await;
     let server = server.kill_and_restart().await;
     let mut held: Vec<_> = (0..4).map(|_| connect(&server)).collect();
@@ -220,7 +220,7 @@ async fn an_address_with_its_share_of_connections_is_told_so_and_others_are_serv
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn faults_of_whoever_calls_a_server_function_are_not_those_of_the_server() {
+async fn errors_of_the_caller_of_a_server_function_are_client_errors() {
     let server = TestServer::start().await;
     let call = async |method: reqwest::Method, address: &str, body: String| {
         let request = server.client.request(method, format!("{}{address}", server.url)).body(body);

@@ -1,4 +1,4 @@
-//! `/api/lake/dataset/snapshot`
+//! Snapshots: `/api/lake/dataset/snapshot`.
 
 use crate::server::{TestServer, answer, assert_refused};
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ async fn call(server: &TestServer, method: &str, snapshot: &Value, key: &str, bo
 }
 
 #[tokio::test]
-async fn a_snapshot_holds_its_version_whatever_becomes_of_the_dataset_the_trash_and_the_server() {
+async fn a_snapshot_keeps_its_version_through_publishes_purges_and_restarts() {
     let server = TestServer::start().await;
     publish(&server, &[("a.csv", b"a1"), ("dt=1/b.csv", b"b1")]).await;
     publish(&server, &[("a.csv", b"a2")]).await;
@@ -86,7 +86,7 @@ async fn a_snapshot_holds_its_version_whatever_becomes_of_the_dataset_the_trash_
 }
 
 #[tokio::test]
-async fn a_snapshot_ends_with_its_time_unless_it_is_renewed() {
+async fn a_snapshot_expires_unless_it_is_renewed() {
     let server = TestServer::start().await;
     publish(&server, &[("a.csv", b"a1")]).await;
     let (short, renewed) = (taken(&server, json!({ "for": "1s" })).await, taken(&server, json!({ "for": "1s" })).await);
@@ -104,7 +104,7 @@ async fn a_snapshot_ends_with_its_time_unless_it_is_renewed() {
 }
 
 #[tokio::test]
-async fn what_the_lake_knows_of_files_stays_known_when_snapshots_come_and_go() {
+async fn files_stay_recognised_when_snapshots_are_made_and_dropped() {
     let server = TestServer::start().await;
     publish(&server, &[("a.csv", b"a1")]).await;
     let sha256: String = Sha256::digest(b"a1").iter().map(|byte| format!("{byte:02x}")).collect();
@@ -115,11 +115,11 @@ async fn what_the_lake_knows_of_files_stays_known_when_snapshots_come_and_go() {
     assert_eq!(call(&server, "DELETE", &snapshot, &server.key, json!({})).await.0, 200);
     server.eventually(async || (!folder(&snapshot).exists()).then_some(())).await;
     server.eventually(async || known().await.then_some(())).await;
-    // By hand it is another matter.
+    // A change by hand is detected.
     let file = server.lake().join("data/t/a.csv");
     server
         .eventually(async || {
-            // Not within the millisecond in which the lake has touched it.
+            // Repeated, since a change within the same millisecond as that of the lake is not visible.
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
             (!known().await).then_some(())
@@ -130,7 +130,7 @@ async fn what_the_lake_knows_of_files_stays_known_when_snapshots_come_and_go() {
 }
 
 #[tokio::test]
-async fn a_snapshot_is_its_holders_alone() {
+async fn a_snapshot_belongs_to_its_owner_only() {
     let server = TestServer::start().await;
     publish(&server, &[("a.csv", b"a1")]).await;
     let (reader, other) = (server.new_key(&["--role", "read"]), server.new_key(&["--role", "read"]));
@@ -155,7 +155,7 @@ async fn a_snapshot_is_its_holders_alone() {
 }
 
 #[tokio::test]
-async fn readers_get_through_to_a_snapshot_and_to_nothing_else_of_the_engine() {
+async fn readers_can_reach_snapshots_and_no_other_engine_folder() {
     let server = TestServer::start().await;
     publish(&server, &[("a.csv", b"a1")]).await;
     let engine = server.lake().join(".lakeshore");

@@ -1,5 +1,5 @@
-//! A full sync that is held or silent gives way to a new start on its path: a script that knows only the documented calls, which
-//! have no abort, is never blocked by what an earlier run has left.
+//! Superseding: a held or silent full sync gives way to a new start on its path. So a script that uses only the
+//! documented calls, which have no abort, is never blocked by an earlier run.
 
 use crate::server::{TestServer, answer, assert_refused};
 use crate::tus::Tus;
@@ -19,13 +19,13 @@ async fn started(server: &TestServer, path: &str, sync_type: &str) -> u64 {
     body["sync_id"].as_u64().unwrap()
 }
 
-/// Time enough for it to count as silent.
+/// Long enough for a sync to count as silent.
 async fn silence() {
     tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
 #[tokio::test]
-async fn a_silent_full_sync_gives_way_and_its_files_go_to_the_trash_whole() {
+async fn a_silent_full_sync_is_superseded_and_its_files_go_to_the_trash() {
     let server = TestServer::start_with(&AT_ONCE).await;
     let old = server.start_sync("/data/t", "FullSync").await;
     server.upload(old, "a.csv", b"from the run that crashed").await;
@@ -36,7 +36,7 @@ async fn a_silent_full_sync_gives_way_and_its_files_go_to_the_trash_whole() {
         (&sync["sync_status"], &sync["message"]),
         (&json!("Failed"), &json!(format!("superseded by sync {new}")))
     );
-    // Whoever still uses it hears where to go on.
+    // Clients of the old sync are told the new one.
     let said = format!("superseded by sync {new}");
     let late = server.upload_request(&format!("sync_id={old}"), &[("b.csv", b"late")]);
     assert_refused(answer(late).await, 40900, &said);
@@ -49,14 +49,14 @@ async fn a_silent_full_sync_gives_way_and_its_files_go_to_the_trash_whole() {
     let activity = server.rows("/api/lake/activity?what=sync_superseded").await;
     assert_eq!((&activity[0]["sync_id"], &activity[0]["message"]), (&json!(old), &json!(said)));
     assert_eq!(activity[0]["by"]["name"], "test", "whoever has started the new one");
-    // And the old files come back whole.
+    // The old files can be restored completely.
     let body = json!({ "trash_id": trash[0]["trash_id"], "api_key": server.key });
     assert_eq!(answer(server.post("/api/lake/trash/restore", &body)).await.0, 200);
     assert_eq!(server.file_names("data/t"), ["a.csv"]);
 }
 
 #[tokio::test]
-async fn one_that_somebody_is_at_work_on_and_one_on_another_path_stay_in_the_way() {
+async fn active_full_syncs_and_those_on_another_path_are_not_superseded() {
     let server = TestServer::start_with(&["--supersede-after", "1h"]).await;
     let old = server.start_sync("/data/t", "FullSync").await;
     for path in ["/data/t", "/data", "/data/t/below"] {
@@ -68,14 +68,14 @@ async fn one_that_somebody_is_at_work_on_and_one_on_another_path_stay_in_the_way
     for path in ["/data", "/data/t/below"] {
         assert_refused(start(&server, path, "FullSync").await, 40901, &format!("sync {old}"));
     }
-    // An incremental start takes its place too, and does not give way itself.
+    // An incremental start supersedes a full sync too, but is never superseded.
     let new = started(&server, "/data/t", "IncrementalSync").await;
     silence().await;
     assert_refused(start(&server, "/data/t", "FullSync").await, 40901, &format!("sync {new}"));
 }
 
 #[tokio::test]
-async fn never_leaves_it_in_the_way_held_or_not() {
+async fn with_never_no_full_sync_is_superseded_held_or_not() {
     for never in ["never", "0"] {
         let server = TestServer::start_with(&["--supersede-after", never]).await;
         let old = server.start_sync("/data/t", "FullSync").await;
@@ -86,7 +86,7 @@ async fn never_leaves_it_in_the_way_held_or_not() {
 }
 
 #[tokio::test]
-async fn a_script_that_knows_only_the_documented_calls_gets_on_after_an_empty_run() {
+async fn a_script_with_only_the_documented_calls_continues_after_an_empty_run() {
     let server = TestServer::start().await;
     for path in ["/data/new", "/data/known"] {
         if path == "/data/known" {
@@ -97,7 +97,7 @@ async fn a_script_that_knows_only_the_documented_calls_gets_on_after_an_empty_ru
         let empty = server.start_sync(path, "FullSync").await;
         assert_refused(server.try_end(empty, json!({})).await, 40903, "held");
         assert!(server.sync(empty).await["held"].is_object());
-        // The next run, at once.
+        // The next run starts at once.
         let next = started(&server, path, "FullSync").await;
         server.upload(next, "b.csv", b"2").await;
         server.end_sync(next).await;
@@ -108,7 +108,7 @@ async fn a_script_that_knows_only_the_documented_calls_gets_on_after_an_empty_ru
 }
 
 #[tokio::test]
-async fn an_upload_that_is_still_coming_keeps_the_path() {
+async fn an_upload_in_flight_prevents_superseding() {
     let server = TestServer::start_with(&AT_ONCE).await;
     let old = server.start_sync("/data/t", "FullSync").await;
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
@@ -135,7 +135,7 @@ async fn an_upload_that_is_still_coming_keeps_the_path() {
 }
 
 #[tokio::test]
-async fn of_two_starts_at_once_one_takes_the_place_and_uploads_beside_them_land_or_hear_of_it() {
+async fn one_of_two_concurrent_starts_supersedes_and_uploads_land_or_learn_of_it() {
     let server = TestServer::start_with(&AT_ONCE).await;
     for round in 0..8 {
         let path = format!("/data/t{round}");
@@ -161,7 +161,7 @@ async fn of_two_starts_at_once_one_takes_the_place_and_uploads_beside_them_land_
 }
 
 #[tokio::test]
-async fn a_kill_between_the_old_sync_and_the_new_one_leaves_neither_a_ghost_nor_half_of_one() {
+async fn a_kill_during_superseding_leaves_both_syncs_consistent() {
     let server = TestServer::start_with(&AT_ONCE).await;
     let old = server.start_sync("/data/t", "FullSync").await;
     server.upload(old, "a.csv", b"1").await;
@@ -182,20 +182,20 @@ async fn a_kill_between_the_old_sync_and_the_new_one_leaves_neither_a_ghost_nor_
 }
 
 #[tokio::test]
-async fn a_resumable_upload_that_was_left_alone_keeps_no_path_and_hears_of_the_successor() {
+async fn an_idle_resumable_upload_does_not_prevent_superseding_and_learns_the_successor() {
     let server = TestServer::start_with(&AT_ONCE).await;
     let tus = Tus(&server);
     let old = server.start_sync("/data/t", "FullSync").await;
     let address = tus.create(old, "big", 10).await;
     assert_eq!(tus.append(&address, 0, b"some").await, (204, Some(4)));
-    // When its last byte came is known to a second.
+    // The time of the last byte is known to a second.
     let attempt = async || Some(start(&server, "/data/t", "FullSync").await).filter(|(status, _)| *status == 200);
     let new = server.eventually(attempt).await.1["sync_id"].as_u64().unwrap();
     let row = server.rows(&format!("/api/ingestion/file/sync/history?sync_id={old}")).await[0].clone();
     assert_eq!(row["sync_status"], "Failed");
     assert!(row["message"].as_str().unwrap().contains(&format!("superseded by sync {new}")), "{row}");
     assert_refused(answer(tus.piece(&address, 4, b"things")).await, 41000, &format!("superseded by sync {new}"));
-    // One to which something came lately is in flight.
+    // A recently active upload counts as in flight.
     let server = TestServer::start_with(&["--supersede-after", "1h"]).await;
     let old = server.start_sync("/data/t", "FullSync").await;
     Tus(&server).create(old, "big", 10).await;

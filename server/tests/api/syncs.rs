@@ -1,4 +1,4 @@
-//! `/api/ingestion/file/sync/…`
+//! Syncs: `/api/ingestion/file/sync/…`.
 
 use crate::server::{TestServer, answer, assert_refused};
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ async fn a_malformed_request_is_refused_with_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn lists_are_ascending_skip_from_and_give_size_and_can_be_turned_and_filtered() {
+async fn lists_are_ascending_by_default_and_can_be_paged_reversed_and_filtered() {
     let server = TestServer::start().await;
     for n in 1..=12 {
         let id = server.start_sync(&format!("/data/{}", n % 3), "IncrementalSync").await;
@@ -88,7 +88,7 @@ async fn lists_are_ascending_skip_from_and_give_size_and_can_be_turned_and_filte
 }
 
 #[tokio::test]
-async fn a_full_sync_wants_its_path_for_itself_and_says_who_is_in_the_way() {
+async fn a_full_sync_needs_its_path_exclusively_and_names_the_conflict() {
     let server = TestServer::start().await;
     let full = server.start_sync("/data/db", "FullSync").await;
     for path in ["/data", "/data/db", "/data/db/t"] {
@@ -136,7 +136,7 @@ async fn a_full_sync_shows_nothing_until_its_end_and_then_everything_at_once() {
 }
 
 #[tokio::test]
-async fn an_empty_full_sync_empties_nothing_unless_that_is_meant() {
+async fn an_empty_full_sync_empties_nothing_unless_allowed() {
     let server = TestServer::start().await;
     let first = server.start_sync("/data/t", "FullSync").await;
     server.upload(first, "old.csv", b"old").await;
@@ -186,7 +186,7 @@ async fn an_aborted_incremental_sync_keeps_what_has_landed() {
 }
 
 #[tokio::test]
-async fn a_file_where_the_dataset_should_be_keeps_a_publish_from_happening_and_it_can_be_tried_again() {
+async fn a_file_at_the_path_of_the_dataset_prevents_a_publish_which_can_be_retried() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "FullSync").await;
     server.upload(id, "a.csv", b"1").await;
@@ -201,7 +201,7 @@ async fn a_file_where_the_dataset_should_be_keeps_a_publish_from_happening_and_i
 }
 
 #[tokio::test]
-async fn a_sync_left_alone_fails_by_itself_and_says_why() {
+async fn an_idle_sync_fails_with_the_reason() {
     let server = TestServer::start_with(&["--sync-idle-timeout", "1ms"]).await;
     let id = server.start_sync("/data/t", "FullSync").await;
     let sync =
@@ -210,7 +210,7 @@ async fn a_sync_left_alone_fails_by_itself_and_says_why() {
 }
 
 #[tokio::test]
-async fn the_pages_and_rest_are_two_doors_to_the_same_answers() {
+async fn pages_and_rest_return_the_same_data() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     server.upload(id, "a.csv", b"1").await;
@@ -236,7 +236,7 @@ async fn the_pages_and_rest_are_two_doors_to_the_same_answers() {
     assert_eq!((status, refused), answer(server.post("/api/ingestion/file/sync/end", &end)).await);
 }
 
-/// A page's list travels with the server's time beside it.
+/// Lists of the pages come with the server's time.
 fn rows(answer: &Value) -> &Value {
     &answer["value"]
 }

@@ -1,4 +1,4 @@
-//! `/api/lake/trash`
+//! Trash: `/api/lake/trash`.
 
 use crate::server::{TestServer, answer, assert_refused};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ async fn first_id(server: &TestServer) -> u64 {
 }
 
 #[tokio::test]
-async fn a_replaced_dataset_comes_back_with_one_act_and_the_newer_one_takes_its_place_in_the_trash() {
+async fn a_replaced_dataset_is_restored_in_one_call_and_the_newer_one_goes_to_the_trash() {
     let server = TestServer::start().await;
     publish(&server, "old.csv", b"old").await;
     publish(&server, "new.csv", b"newer").await;
@@ -38,7 +38,7 @@ async fn a_replaced_dataset_comes_back_with_one_act_and_the_newer_one_takes_its_
 }
 
 #[tokio::test]
-async fn an_overwritten_file_comes_back() {
+async fn an_overwritten_file_is_restored() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     server.upload(id, "a.csv", b"one").await;
@@ -89,7 +89,7 @@ async fn restoring_needs_a_key_that_may_write_there() {
 }
 
 #[tokio::test]
-async fn a_dataset_is_not_restored_above_datasets_that_have_come_since_unless_they_are_gone() {
+async fn a_dataset_is_not_restored_above_newer_datasets_unless_they_are_gone() {
     let server = TestServer::start().await;
     let first = server.start_sync("/data/t", "FullSync").await;
     server.upload(first, "a.csv", b"old").await;
@@ -110,7 +110,7 @@ async fn a_dataset_is_not_restored_above_datasets_that_have_come_since_unless_th
 }
 
 #[tokio::test]
-async fn the_trash_is_grouped_by_sync_and_what_a_sync_has_overwritten_comes_back_as_it_was_before() {
+async fn the_trash_is_grouped_by_sync_and_a_group_is_restored_to_the_state_before_it() {
     let server = TestServer::start_with(&["--trash-retention", "7d"]).await;
     let first = server.start_sync("/data/t", "IncrementalSync").await;
     for name in ["a.csv", "b.csv"] {
@@ -147,7 +147,7 @@ async fn the_trash_is_grouped_by_sync_and_what_a_sync_has_overwritten_comes_back
 }
 
 #[tokio::test]
-async fn some_pieces_are_restored_and_each_that_cannot_be_says_why() {
+async fn several_items_are_restored_and_each_failure_has_its_reason() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     for bytes in [b"one", b"two"] {
@@ -167,7 +167,7 @@ async fn some_pieces_are_restored_and_each_that_cannot_be_says_why() {
 }
 
 #[tokio::test]
-async fn one_looks_into_a_piece_before_it_is_restored_and_sees_its_files_and_their_rows() {
+async fn a_trash_item_shows_its_files_and_rows_before_a_restore() {
     let server = TestServer::start_with(&["--shrink-guard", "0"]).await;
     let id = server.start_sync("/data/t", "FullSync").await;
     for (folder, name) in [("dt=1", "a.csv"), ("dt=1", "b.csv"), ("", "c.csv")] {
@@ -191,7 +191,7 @@ async fn one_looks_into_a_piece_before_it_is_restored_and_sees_its_files_and_the
 }
 
 #[tokio::test]
-async fn what_one_sync_has_put_into_the_trash_is_removed_for_good_by_itself() {
+async fn the_trash_of_one_sync_is_purged_by_itself() {
     let server = TestServer::start().await;
     publish(&server, "old.csv", b"old").await;
     publish(&server, "new.csv", b"new").await;

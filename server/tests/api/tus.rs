@@ -1,4 +1,4 @@
-//! `/api/lake/files`: tus 1.0: its core, who may speak it, and every refusal.
+//! tus 1.0 at `/api/lake/files`: the core protocol, its access rules, and every refusal.
 
 use crate::server::{TestServer, answer, assert_refused, path_of};
 use base64::Engine;
@@ -11,7 +11,7 @@ use std::net::TcpStream;
 
 pub const PIECE: &str = "application/offset+octet-stream";
 
-/// Bytes that differ from place to place.
+/// Bytes that differ by position.
 pub fn bytes(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at * 31 % 251) as u8 ^ (at >> 12) as u8).collect()
 }
@@ -21,7 +21,7 @@ pub fn metadata(pairs: &[(&str, &str)]) -> String {
     pairs.join(",")
 }
 
-/// One sender of tus.
+/// A tus client.
 pub struct Tus<'a>(pub &'a TestServer);
 
 impl Tus<'_> {
@@ -36,7 +36,7 @@ impl Tus<'_> {
         self.request("POST", "/api/lake/files").header("Upload-Metadata", metadata)
     }
 
-    /// Begins an upload of so many bytes; gives its address.
+    /// Creates an upload of this length, and returns its URL.
     pub async fn create(&self, sync_id: u64, name: &str, length: usize) -> String {
         let created = self.creation(sync_id, name).header("Upload-Length", length).send().await.unwrap();
         assert_eq!(created.status(), 201);
@@ -77,7 +77,7 @@ impl Tus<'_> {
         offset_of(&head).unwrap()
     }
 
-    /// Sends the head of a piece and some of it, and keeps the connection open.
+    /// Sends the head of a PATCH and some of its body, and keeps the connection open.
     pub fn begin_piece(&self, address: &str, offset: u64, announced: usize, content: &[u8]) -> TcpStream {
         let mut connection = TcpStream::connect(self.0.url.strip_prefix("http://").unwrap()).unwrap();
         write!(
@@ -100,7 +100,7 @@ pub fn offset_of(response: &Response) -> Option<u64> {
     header(response, "upload-offset").map(|offset| offset.parse().unwrap())
 }
 
-/// So many bytes of the one upload in flight lie on the disk.
+/// Waits until this many bytes of the only upload in flight are on the disk.
 async fn eventually_on_disk(server: &TestServer, wanted: usize) {
     let is_there = || server.files(".lakeshore/uploads").values().any(|bytes| bytes.len() >= wanted);
     server.eventually(async || is_there().then_some(())).await;
@@ -117,7 +117,7 @@ pub async fn assert_landed(server: &TestServer, path: &str, content: &[u8]) {
 }
 
 #[tokio::test]
-async fn the_options_say_what_is_spoken() {
+async fn the_options_response_lists_the_supported_protocol() {
     let server = TestServer::start_with(&["--max-upload-size", "1MB"]).await;
     let options =
         server.client.request(Method::OPTIONS, format!("{}/api/lake/files", server.url)).send().await.unwrap();
@@ -162,14 +162,14 @@ async fn an_upload_in_pieces_lands_with_its_last_byte() {
     let known = metadata(&[("filename", "large.csv"), ("sync_id", &id.to_string())]);
     assert_eq!(header(&head, "upload-metadata").unwrap(), known);
     assert!(server.file_names("data").is_empty());
-    // An empty piece is one too.
+    // An empty PATCH is valid.
     assert_eq!(tus.append(&address, 1_000_000, b"").await, (204, Some(1_000_000)));
     let rest = tus.piece(&address, 1_000_000, &content[1_000_000..]).send().await.unwrap();
     assert_eq!((rest.status().as_u16(), offset_of(&rest)), (204, Some(3_000_000)));
     assert_eq!(header(&rest, "upload-expires"), None, "what has landed does not expire");
     assert_landed(&server, "large.csv", &content).await;
 
-    // Whoever did not hear it asks, and learns.
+    // A client that missed the response can ask for the state.
     assert_eq!(tus.offset(&address).await, 3_000_000);
     assert_eq!(tus.append(&address, 3_000_000, b"").await, (204, Some(3_000_000)));
     assert_refused(answer(tus.piece(&address, 3_000_000, b"x")).await, 40908, "complete");
@@ -178,7 +178,7 @@ async fn an_upload_in_pieces_lands_with_its_last_byte() {
 }
 
 #[tokio::test]
-async fn the_sync_and_the_path_come_by_metadata_or_by_the_address_and_folders_are_kept() {
+async fn sync_and_path_are_read_from_metadata_or_url_and_folders_are_kept() {
     let server = TestServer::start().await;
     let tus = Tus(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await.to_string();
@@ -208,7 +208,7 @@ async fn the_sync_and_the_path_come_by_metadata_or_by_the_address_and_folders_ar
 }
 
 #[tokio::test]
-async fn an_upload_is_gone_on_with_after_its_connection_broke_and_after_kills() {
+async fn an_upload_resumes_after_a_broken_connection_and_after_kills() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let content = bytes(40_000_000);
@@ -216,7 +216,7 @@ async fn an_upload_is_gone_on_with_after_its_connection_broke_and_after_kills() 
     let connection = Tus(&server).begin_piece(&address, 0, content.len(), &content[..2_500_000]);
     eventually_on_disk(&server, 2_000_000).await;
     drop(connection);
-    // What came before the break is kept.
+    // Bytes before the interruption are kept.
     let kept =
         server.eventually(async || Some(Tus(&server).offset(&address).await).filter(|kept| *kept == 2_500_000)).await;
     let _connection =
@@ -229,7 +229,7 @@ async fn an_upload_is_gone_on_with_after_its_connection_broke_and_after_kills() 
     assert!(kept >= 2_500_000 + (16 << 20), "it was made durable on its way: {kept}");
     assert_eq!(server.history("").await[0]["sync_status"], json!("Syncing"));
     assert_eq!(server.sync(id).await["num_in_flight"], 1);
-    // Behind that, nothing is believed.
+    // Later offsets are refused.
     assert_refused(answer(tus.piece(&address, kept + 1, b"x")).await, 40907, &format!("expected {kept}"));
     let rest = &content[kept as usize..];
     assert_eq!(tus.append(&address, kept, rest).await, (204, Some(content.len() as u64)));
@@ -237,20 +237,20 @@ async fn an_upload_is_gone_on_with_after_its_connection_broke_and_after_kills() 
 }
 
 #[tokio::test]
-async fn a_second_request_takes_over_from_one_whose_connection_is_dead() {
+async fn a_second_request_preempts_one_with_a_dead_connection() {
     let server = TestServer::start().await;
     let tus = Tus(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let content = bytes(3_000_000);
     let address = tus.create(id, "large.csv", content.len()).await;
-    // Still open, and nothing more will ever come.
+    // Still open, but without further bytes.
     let _dead = tus.begin_piece(&address, 0, content.len(), &content[..2_000_000]);
     eventually_on_disk(&server, 1_000_000).await;
     let mut kept = tus.offset(&address).await;
     assert!(kept >= 1_000_000, "{kept}");
-    // Without asking first: the offset of the one before is what counts.
+    // Sent without a HEAD first: the previous offset counts.
     let _dead_too = tus.begin_piece(&address, kept, content.len() - kept as usize, &content[kept as usize..2_500_000]);
-    // How much of the first one is on the disk says nothing of the second.
+    // The bytes of the first request on disk do not show the progress of the second.
     let received = async || server.rows("/api/ingestion/file/sync/in-flight").await[0]["received_bytes"].as_u64();
     server.eventually(async || received().await.filter(|received| *received > kept)).await;
     let (status, _) = tus.append(&address, kept, &content[kept as usize..]).await;
@@ -305,7 +305,7 @@ async fn unfinished_uploads_are_listed() {
     tus.part(b"part").await;
     let landed = tus.create(first, "landed", 1).await;
     assert_eq!(tus.append(&landed, 0, b"x").await.0, 204);
-    // As an administrator sees them: what guests have begun has no token for others.
+    // The view of an administrator: others see no token of a guest's upload.
     let rows = async |path: &str| answer(server.get(path).bearer_auth(&server.key)).await.1;
     let all = rows("/api/lake/files").await;
     let all = all.as_array().unwrap();
@@ -322,7 +322,7 @@ async fn unfinished_uploads_are_listed() {
 }
 
 #[tokio::test]
-async fn who_may_not_upload_may_not_go_on_with_an_upload_either() {
+async fn continuing_an_upload_needs_the_right_to_upload() {
     let server = TestServer::start_with(&["--auth", "required"]).await;
     let tus = Tus(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;
@@ -341,7 +341,7 @@ async fn who_may_not_upload_may_not_go_on_with_an_upload_either() {
         assert_eq!(with_key(tus.request("HEAD", &address)).send().await.unwrap().status(), status, "{key}");
         assert_eq!(answer(with_key(tus.request("DELETE", &address))).await.0, status, "{key}");
     }
-    // Without a key nobody learns which uploads there are.
+    // Without a key no uploads are revealed.
     assert_eq!(answer(tus.request("DELETE", "/api/lake/files/nothing")).await.0, 401);
     let listed =
         async |key: &str| answer(server.get("/api/lake/files").bearer_auth(key)).await.1.as_array().unwrap().len();
@@ -356,7 +356,7 @@ async fn who_may_not_upload_may_not_go_on_with_an_upload_either() {
 }
 
 #[tokio::test]
-async fn what_is_not_tus_is_told_what_is() {
+async fn requests_that_are_not_tus_are_refused_with_the_remedy() {
     let server = TestServer::start_with(&["--max-upload-size", "1MB"]).await;
     let tus = Tus(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;
@@ -384,7 +384,7 @@ async fn what_is_not_tus_is_told_what_is() {
     assert_refused(answer(tus.request("PUT", &address)).await, 40500, "HEAD, PATCH, DELETE");
     assert_refused(answer(tus.request("POST", &address)).await, 40500, "HEAD, PATCH, DELETE");
     assert_refused(answer(tus.request("PUT", "/api/lake/files")).await, 40500, "GET, POST");
-    // More than was announced, in a body of unknown length: that upload is broken for good.
+    // More than announced, in a body of unknown length: the upload fails for good.
     let pieces = futures_util::stream::iter([Ok::<_, std::io::Error>(vec![1u8; 8]), Ok(vec![2; 8])]);
     let endless = tus.request("PATCH", &address).header("Upload-Offset", 0).header("Content-Type", PIECE);
     let endless = endless.body(reqwest::Body::wrap_stream(pieces));
@@ -394,7 +394,7 @@ async fn what_is_not_tus_is_told_what_is() {
 }
 
 #[tokio::test]
-async fn a_check_knows_unfinished_uploads_and_finds_those_whose_bytes_are_gone() {
+async fn a_check_recognises_unfinished_uploads_and_finds_lost_ones() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let address = Tus(&server).create(id, "a", 10).await;

@@ -1,4 +1,4 @@
-//! `/api/lake/files`: the extensions of tus 1.0: creation, expiration, termination, checksum, concatenation.
+//! Extensions of tus 1.0 at `/api/lake/files`: creation, expiration, termination, checksum, concatenation.
 
 use crate::server::{TestServer, answer, assert_refused};
 use crate::tus::{PIECE, Tus, assert_landed, bytes, header, metadata, offset_of};
@@ -10,7 +10,7 @@ use std::io::Write;
 use std::net::TcpStream;
 
 #[tokio::test]
-async fn a_creation_may_bring_the_first_bytes_or_all_of_them() {
+async fn a_creation_may_include_the_first_bytes_or_all_of_them() {
     let server = TestServer::start().await;
     let tus = Tus(&server);
     let id = server.start_sync("/data/t", "FullSync").await;
@@ -28,7 +28,7 @@ async fn a_creation_may_bring_the_first_bytes_or_all_of_them() {
     let files = server.files("data/t");
     assert_eq!(files.keys().collect::<Vec<_>>(), ["all", "empty", "some"]);
     assert_eq!((files["all"].as_slice(), files["some"].as_slice()), (b"hello".as_slice(), b"hello".as_slice()));
-    // More than was announced: the address is not known to anybody, and so nothing is left of it.
+    // More bytes than announced: no client has its URL, so it is removed.
     let id = server.start_sync("/data/u", "IncrementalSync").await;
     let too_much = tus.creation(id, "x").header("Upload-Length", 2).header("Content-Type", PIECE).body("hello");
     assert_refused(answer(too_much).await, 40004, "5 bytes");
@@ -37,7 +37,7 @@ async fn a_creation_may_bring_the_first_bytes_or_all_of_them() {
 }
 
 #[tokio::test]
-async fn a_creation_whose_answer_a_kill_has_swallowed_leaves_a_failed_row() {
+async fn a_creation_whose_response_is_lost_in_a_kill_leaves_a_failed_row() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
@@ -57,7 +57,7 @@ async fn a_creation_whose_answer_a_kill_has_swallowed_leaves_a_failed_row() {
 }
 
 #[tokio::test]
-async fn a_discard_takes_over_too_and_leaves_a_failed_row() {
+async fn a_discard_preempts_too_and_leaves_a_failed_row() {
     let server = TestServer::start().await;
     let tus = Tus(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;
@@ -73,7 +73,7 @@ async fn a_discard_takes_over_too_and_leaves_a_failed_row() {
     assert_eq!(answer(tus.request("DELETE", &address)).await.0, 404);
     server.end_sync(id).await;
 
-    // Of what has landed, only the address goes.
+    // Discarding a landed upload only removes its URL.
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let landed = tus.create(id, "kept", 1).await;
     assert_eq!(tus.append(&landed, 0, b"x").await.0, 204);
@@ -83,7 +83,7 @@ async fn a_discard_takes_over_too_and_leaves_a_failed_row() {
 }
 
 #[tokio::test]
-async fn a_length_may_be_told_later() {
+async fn a_length_may_be_declared_later() {
     let server = TestServer::start().await;
     let tus = Tus(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;
@@ -110,7 +110,7 @@ async fn a_length_may_be_told_later() {
     assert_eq!(tus.append(&address, 7, b"lake").await, (204, Some(11)));
     assert_landed(&server, "a", b"hello, lake").await;
 
-    // Told when all of it has come.
+    // The length is sent after all bytes.
     let address = deferred("b").await;
     assert_eq!(tus.append(&address, 0, b"whole").await, (204, Some(5)));
     let told = tus.piece(&address, 5, b"").header("Upload-Length", 5).send().await.unwrap();
@@ -140,7 +140,7 @@ async fn a_piece_with_a_wrong_checksum_does_not_count() {
     assert_refused(answer(piece(5, b"hello", "sha1 AAAA")).await, 46000, "sha1");
     assert_refused(answer(piece(5, b"hello", "sha3 AAAA")).await, 40000, "sha256");
     assert_eq!(tus.offset(&address).await, 5);
-    // The checksum counts for the whole piece: of one that breaks off, nothing does.
+    // The checksum covers the whole PATCH: an interrupted one counts nothing.
     let mut broken = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
     write!(
         broken,
@@ -150,7 +150,7 @@ async fn a_piece_with_a_wrong_checksum_does_not_count() {
     .unwrap();
     drop(broken);
     assert_eq!(tus.offset(&address).await, 5);
-    // The server may come to the broken piece only now, and take it for a newer one: then the client tries again.
+    // The server may process the interrupted PATCH only now, as the newer one; then the client retries.
     let again = async || answer(piece(5, b"hello", "md5 XUFAKrxLKna5cZ2REBfFkg==")).await.0 == 204;
     server.eventually(async || again().await.then_some(())).await;
     assert_landed(&server, "a", b"hellohello").await;
@@ -161,7 +161,7 @@ async fn a_piece_with_a_wrong_checksum_does_not_count() {
 }
 
 #[tokio::test]
-async fn the_digest_of_the_whole_is_compared_before_it_lands() {
+async fn the_digest_of_the_whole_file_is_verified_before_it_lands() {
     let server = TestServer::start().await;
     let tus = Tus(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;
@@ -193,7 +193,7 @@ async fn the_digest_of_the_whole_is_compared_before_it_lands() {
 }
 
 #[tokio::test]
-async fn the_sha_512_of_the_whole_is_compared_too_over_pieces_and_a_restart() {
+async fn the_sha_512_of_the_whole_file_is_verified_across_requests_and_a_restart() {
     let mut server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let content = bytes(3_000_000);
@@ -215,7 +215,7 @@ async fn the_sha_512_of_the_whole_is_compared_too_over_pieces_and_a_restart() {
 }
 
 #[tokio::test]
-async fn parts_are_joined_in_order_and_asking_twice_lands_once() {
+async fn parts_are_joined_in_order_and_a_repeated_join_lands_once() {
     let server = TestServer::start().await;
     let tus = Tus(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;
@@ -237,7 +237,7 @@ async fn parts_are_joined_in_order_and_asking_twice_lands_once() {
     assert_eq!(header(&head, "upload-length").unwrap(), "5000000");
     assert_refused(answer(tus.piece(&address, 5_000_000, b"x")).await, 40303, "joined from parts");
 
-    // The answer was lost; parts that were joined stay whole to whoever asks.
+    // After a lost response, joined parts still report as complete.
     let server = server.kill_and_restart().await;
     let tus = Tus(&server);
     assert_eq!((tus.offset(&first).await, tus.offset(&second).await), (2_000_000, 3_000_000));
@@ -250,7 +250,7 @@ async fn parts_are_joined_in_order_and_asking_twice_lands_once() {
 }
 
 #[tokio::test]
-async fn only_whole_parts_are_joined() {
+async fn only_complete_parts_are_joined() {
     let server = TestServer::start().await;
     let tus = Tus(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;
@@ -267,7 +267,7 @@ async fn only_whole_parts_are_joined() {
     let (status, _) = join(&format!("{begun} {begun}")).await;
     assert_eq!(status, 201);
     assert_eq!(server.files("data/t")["joined"], b"hellohello");
-    // A part that nobody joins can be discarded.
+    // A part that is not joined can be discarded.
     let part = tus.part(b"unwanted").await;
     assert_eq!(answer(tus.request("DELETE", &part)).await.0, 204);
     assert_eq!(tus.head(&part).await.status(), 404);
@@ -275,8 +275,8 @@ async fn only_whole_parts_are_joined() {
 }
 
 #[tokio::test]
-async fn an_upload_to_which_nothing_comes_expires() {
-    // Looked for every half minute, and once at the start.
+async fn an_idle_resumable_upload_expires() {
+    // Expiry is checked every half minute, and once at the start.
     let server = TestServer::start_with(&["--resumable-expiry", "1s"]).await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let address = Tus(&server).create(id, "abandoned", 5).await;

@@ -1,4 +1,4 @@
-//! `/api/lake/file/upload`
+//! Plain uploads: `/api/lake/file/upload`.
 
 use crate::server::{TestServer, answer, assert_refused};
 use futures_util::stream;
@@ -13,7 +13,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn an_upload_is_recorded_with_its_size_its_digest_and_where_it_landed() {
+async fn an_upload_is_recorded_with_its_size_digest_and_landed_path() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
@@ -30,7 +30,7 @@ async fn an_upload_is_recorded_with_its_size_its_digest_and_where_it_landed() {
 }
 
 #[tokio::test]
-async fn several_parts_are_several_rows_and_one_that_fails_does_not_keep_the_others() {
+async fn each_part_of_a_form_has_a_row_and_a_failed_one_does_not_stop_the_others() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let query = format!("sync_id={id}");
@@ -107,7 +107,7 @@ async fn a_path_is_absent_equal_below_or_relative_and_never_outside() {
 }
 
 #[tokio::test]
-async fn what_is_not_an_upload_is_refused_with_how_to_send_one() {
+async fn requests_that_are_not_uploads_are_refused_with_the_remedy() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let upload = |query: &str| server.client.post(format!("{}/api/lake/file/upload?{query}", server.url));
@@ -160,7 +160,7 @@ async fn in_flight(server: &TestServer) -> Value {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_leaves_a_failed_row_and_no_file() {
+async fn a_disconnected_client_leaves_a_failed_row_and_no_file() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let connection = begin_upload(&server, id, "half.csv");
@@ -177,7 +177,7 @@ async fn a_client_that_goes_away_leaves_a_failed_row_and_no_file() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_nothing_more_fails_in_time() {
+async fn an_upload_without_progress_fails_after_the_timeout() {
     let server = TestServer::start_with(&["--upload-idle-timeout", "200ms"]).await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let _connection = begin_upload(&server, id, "half.csv");
@@ -207,7 +207,7 @@ async fn an_end_names_the_uploads_in_flight_and_discards_them_when_told_to() {
 }
 
 #[tokio::test]
-async fn an_abort_ends_what_is_in_flight() {
+async fn an_abort_ends_uploads_in_flight() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let _connection = begin_upload(&server, id, "slow.csv");
@@ -219,7 +219,7 @@ async fn an_abort_ends_what_is_in_flight() {
 }
 
 #[tokio::test]
-async fn a_body_of_unknown_length_is_taken_as_it_comes() {
+async fn a_body_of_unknown_length_is_accepted() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let pieces = (0..100).map(|n| Ok::<_, std::io::Error>(vec![n; 10_000]));
@@ -231,7 +231,7 @@ async fn a_body_of_unknown_length_is_taken_as_it_comes() {
 }
 
 #[tokio::test]
-async fn uploads_at_once_are_all_counted_and_one_of_the_same_name_wins_whole() {
+async fn concurrent_uploads_are_all_counted_and_one_of_the_same_name_wins() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let query = format!("sync_id={id}");
@@ -255,7 +255,7 @@ async fn uploads_at_once_are_all_counted_and_one_of_the_same_name_wins_whole() {
 }
 
 #[tokio::test]
-async fn a_symlink_in_the_lake_leads_nowhere() {
+async fn a_symlink_in_the_lake_is_not_followed() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let outside = server.data_dir().join("outside");

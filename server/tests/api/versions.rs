@@ -1,4 +1,4 @@
-//! `/api/lake/dataset/versions`, `/version`, `/restore` and `/pin`; downloads and previews of a version.
+//! Versions: `/api/lake/dataset/versions`, `/version`, `/restore` and `/pin`; downloads and previews of a version.
 
 use crate::database::Database;
 use crate::server::{TestServer, answer, assert_refused};
@@ -18,7 +18,7 @@ async fn publish(server: &TestServer, path: &str, files: &[(&str, &[u8])]) -> u6
     id
 }
 
-/// One group of landings for each file.
+/// Lands each file in a group of its own.
 async fn add(server: &TestServer, path: &str, files: &[(&str, &[u8])]) -> u64 {
     let id = server.start_sync(path, "IncrementalSync").await;
     for (name, bytes) in files {
@@ -46,7 +46,7 @@ async fn download(server: &TestServer, address: &str) -> Response {
     server.client.get(address).send().await.unwrap()
 }
 
-/// The files of a version by their names, each with its bytes, which are those that the list tells of.
+/// Names and bytes of the files of a version; checks the bytes against the list.
 async fn files(server: &TestServer, path: &str, number: u64) -> Vec<(String, String)> {
     let body = version(server, &format!("path={path}&version={number}")).await;
     let mut files = Vec::new();
@@ -123,7 +123,7 @@ async fn each_publish_and_each_group_of_landings_makes_a_version_whose_files_sta
 }
 
 #[tokio::test]
-async fn a_file_that_was_removed_by_hand_and_lands_again_is_in_its_version_once() {
+async fn a_file_removed_by_hand_and_landed_again_is_in_its_version_once() {
     let server = TestServer::start().await;
     let id = server.start_sync(T, "IncrementalSync").await;
     server.upload(id, "a.csv", b"a1").await;
@@ -140,7 +140,7 @@ async fn a_file_that_was_removed_by_hand_and_lands_again_is_in_its_version_once(
 }
 
 #[tokio::test]
-async fn what_is_staged_aborted_or_held_is_no_version_and_the_digest_tells_lists_apart() {
+async fn staged_aborted_and_held_syncs_make_no_version_and_digests_distinguish_lists() {
     let server = TestServer::start().await;
     publish(&server, T, &[("a.csv", b"a1"), ("b.csv", b"b1")]).await;
     let aborted = server.start_sync(T, "FullSync").await;
@@ -160,7 +160,7 @@ async fn what_is_staged_aborted_or_held_is_no_version_and_the_digest_tells_lists
 }
 
 #[tokio::test]
-async fn a_version_is_found_by_a_time_and_answers_say_which_they_are_of() {
+async fn a_version_is_found_by_time_and_responses_name_their_version() {
     let server = TestServer::start().await;
     publish(&server, T, &[("a.csv", b"a1")]).await;
     let first = versions(&server, T).await[0]["at"].as_i64().unwrap();
@@ -189,7 +189,7 @@ async fn a_version_is_found_by_a_time_and_answers_say_which_they_are_of() {
     assert_refused(none, 40405, "has no file");
 }
 
-/// A sync that starts now tells the time of the server.
+/// Server time, from the start of a new sync.
 async fn server_time(server: &TestServer) -> i64 {
     let id = server.start_sync("/clock", "IncrementalSync").await;
     let at = server.sync(id).await["start_time"].as_i64().unwrap();
@@ -198,12 +198,12 @@ async fn server_time(server: &TestServer) -> i64 {
 }
 
 #[tokio::test]
-async fn a_version_is_restored_as_it_was_told_before_and_the_restore_is_undone() {
+async fn a_restore_of_a_version_matches_its_dry_run_and_can_be_undone() {
     let server = TestServer::start().await;
     publish(&server, T, &[("a.csv", b"a1"), ("b.csv", b"b1")]).await;
     add(&server, T, &[("b.csv", b"b2"), ("c.csv", b"c2")]).await;
     publish(&server, T, &[("d.csv", b"d4")]).await;
-    // Whole in the trash: it changes places.
+    // Complete in the trash: exchanged with the dataset.
     let (status, told) = restore(&server, T, 3, json!({ "dry_run": true })).await;
     assert_eq!((status, &told["is_shrinking"], &told["new_version"]), (200, &json!(false), &Value::Null), "{told}");
     assert_eq!(
@@ -216,7 +216,7 @@ async fn a_version_is_restored_as_it_was_told_before_and_the_restore_is_undone()
     assert_eq!(server.file_names("data/t"), ["a.csv", "b.csv", "c.csv"]);
     let newest = versions(&server, T).await[0].clone();
     assert_eq!((&newest["kind"], &newest["restored_version"]), (&json!("restore"), &json!(3)));
-    // Not whole anywhere: its files are copied.
+    // Not complete in any place: its files are copied.
     let (status, done) = restore(&server, T, 1, json!({})).await;
     assert_eq!((status, &done["new_version"]), (200, &json!(6)), "{done}");
     assert!(are(&files(&server, T, 6).await, &[("a.csv", "a1"), ("b.csv", "b1")]));
@@ -244,7 +244,7 @@ async fn a_version_is_restored_as_it_was_told_before_and_the_restore_is_undone()
 }
 
 #[tokio::test]
-async fn a_restore_that_would_shrink_the_dataset_is_held_and_one_of_files_that_are_gone_is_refused() {
+async fn a_shrinking_restore_is_held_and_one_of_purged_files_is_refused() {
     let server = TestServer::start_with(&["--shrink-guard", "0.5"]).await;
     publish(&server, T, &[("a.csv", b"1")]).await;
     publish(&server, T, &[("a.csv", &[b'x'; 1000])]).await;
@@ -263,7 +263,7 @@ async fn a_restore_that_would_shrink_the_dataset_is_held_and_one_of_files_that_a
 }
 
 #[tokio::test]
-async fn a_pinned_version_survives_every_emptying_until_it_is_unpinned() {
+async fn a_pinned_version_survives_every_purge_until_it_is_unpinned() {
     let server = TestServer::start().await;
     publish(&server, T, &[("a.csv", b"a1"), ("b.csv", b"b1")]).await;
     add(&server, T, &[("b.csv", b"b2")]).await;
@@ -275,7 +275,7 @@ async fn a_pinned_version_survives_every_emptying_until_it_is_unpinned() {
     assert_eq!(listed[3]["pin"]["note"], json!("the audit of May"));
     assert_eq!(listed[0]["pin"], Value::Null);
     assert_eq!(empty(&server, json!({ "all": true })).await.0, 200);
-    // The piece of b1, and the tree that holds a1; the tree of version 3 is gone.
+    // The item of b1, and the tree with a1; the tree of version 3 is purged.
     let trash = server.rows("/api/lake/trash").await;
     assert_eq!(trash.len(), 2, "{trash:?}");
     assert!(are(&files(&server, T, 1).await, &[("a.csv", "a1"), ("b.csv", "b1")]));
@@ -292,7 +292,7 @@ async fn a_pinned_version_survives_every_emptying_until_it_is_unpinned() {
 }
 
 #[tokio::test]
-async fn files_that_come_back_by_themselves_are_part_of_the_versions_before_and_after() {
+async fn separately_restored_files_are_part_of_the_versions_before_and_after() {
     let server = TestServer::start().await;
     add(&server, T, &[("a.csv", b"a1"), ("a.csv", b"a2"), ("a.csv", b"a3")]).await;
     let trash = server.rows("/api/lake/trash").await;
@@ -311,7 +311,7 @@ async fn files_that_come_back_by_themselves_are_part_of_the_versions_before_and_
 }
 
 #[tokio::test]
-async fn a_dataset_holds_those_below_it_and_a_load_of_one_partition_is_a_version_of_both() {
+async fn a_load_of_a_nested_dataset_is_a_version_of_both_datasets() {
     let server = TestServer::start().await;
     let body = server.start_sync(T, "IncrementalSync").await;
     for (folder, bytes) in [("dt=1", "one"), ("dt=2", "two")] {
@@ -338,10 +338,10 @@ async fn a_dataset_holds_those_below_it_and_a_load_of_one_partition_is_a_version
 }
 
 #[tokio::test]
-async fn rows_are_those_of_all_files_however_late_they_were_looked_at() {
+async fn rows_of_a_version_include_files_read_late() {
     let server = TestServer::start().await;
     publish(&server, T, &[("a.csv", b"x\n1\n2\n"), ("b.csv", b"x\n1\n")]).await;
-    // A file that is replaced before anybody has looked at it stays unknown.
+    // A file that is replaced before it was read stays unknown.
     server.eventually(async || (versions(&server, T).await[0]["rows"] == json!(3)).then_some(())).await;
     add(&server, T, &[("b.csv", b"x\n1\n2\n3\n"), ("c.bin", b"\x00\x01")]).await;
     let rows = async || {
@@ -375,7 +375,7 @@ async fn two_versions_are_compared_by_their_lists() {
 }
 
 #[tokio::test]
-async fn what_lies_outside_of_a_key_has_no_versions_for_it() {
+async fn versions_outside_the_prefix_of_a_key_are_hidden() {
     let server = TestServer::start().await;
     publish(&server, T, &[("a.csv", b"a1")]).await;
     let other = server.new_key(&["--role", "admin", "--path-prefix", "/other"]);
@@ -406,7 +406,7 @@ async fn what_lies_outside_of_a_key_has_no_versions_for_it() {
     }
 }
 
-/// As a program of before there were versions left the database.
+/// Removes the versions, as in a database of a program without them.
 async fn forget_versions(data_dir: &std::path::Path) {
     let database = Database::of(data_dir).await;
     let sql = "DELETE FROM version_rows; DELETE FROM versions; DELETE FROM version_files; DELETE FROM tree_spans; \
@@ -417,7 +417,7 @@ async fn forget_versions(data_dir: &std::path::Path) {
 }
 
 #[tokio::test]
-async fn versions_of_an_older_database_are_made_of_its_history_and_its_trash() {
+async fn versions_of_an_older_database_are_derived_from_its_history_and_trash() {
     let server = TestServer::start().await;
     publish(&server, T, &[("a.csv", b"x\n1\n"), ("b.csv", b"b1")]).await;
     add(&server, T, &[("b.csv", b"b2"), ("b.csv", b"b3"), ("c.csv", b"c")]).await;
@@ -450,7 +450,7 @@ async fn versions_of_an_older_database_are_made_of_its_history_and_its_trash() {
         (of("publish"), of("restore"))
     };
     assert_eq!(kinds(&after), kinds(&before));
-    // Landings that nothing came between are one version now; all others are what they were.
+    // Adjacent landings are merged into one version; all others are unchanged.
     let digests: Vec<_> = before.iter().map(|version| &version["list_digest"]).collect();
     for version in &after {
         assert!(digests.contains(&&version["list_digest"]), "{version}");
@@ -458,7 +458,7 @@ async fn versions_of_an_older_database_are_made_of_its_history_and_its_trash() {
     }
     let partition_after = versions(&server, "/data/t/dt=1").await;
     assert_eq!(partition_after[0]["list_digest"], partition[0]["list_digest"]);
-    // And life goes on, once.
+    // Later landings work, and make one version.
     add(&server, T, &[("i.csv", b"i")]).await;
     let server = server.kill_and_restart().await;
     assert_eq!(current(&server, T).await, last + 1);

@@ -1,4 +1,4 @@
-//! A body that is a part of a file, encoded or cut off is refused, and nothing of it lands.
+//! Bodies that are a part of a file, encoded or truncated are refused, and nothing of them lands.
 
 use crate::server::{TestServer, answer, assert_refused};
 use base64::Engine;
@@ -44,7 +44,7 @@ fn part(name: &str, file_name: &str, line: &str, content: &str) -> String {
     )
 }
 
-/// A form with fields, and a file whose head has one more line.
+/// A form with fields, and a file whose part head has one more line.
 fn form(fields: &[(&str, &str)], line: &str, end: &str) -> String {
     let file = part("file", "a.bin", line, "0123456789");
     let field =
@@ -64,7 +64,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn heads_that_make_the_body_a_part_or_an_encoding_are_refused_on_every_route() {
+async fn headers_that_declare_a_partial_or_encoded_body_are_refused_on_every_route() {
     let server = TestServer::start().await;
     let sender = Sender::new(&server).await;
     let tus = || {
@@ -116,7 +116,7 @@ async fn heads_that_make_the_body_a_part_or_an_encoding_are_refused_on_every_rou
 }
 
 #[tokio::test]
-async fn chunks_of_upload_libraries_are_refused_wherever_their_fields_stand() {
+async fn chunks_of_upload_libraries_are_refused_with_their_fields_in_any_place() {
     let server = TestServer::start().await;
     let sender = Sender::new(&server).await;
     for (position, total) in [
@@ -127,7 +127,7 @@ async fn chunks_of_upload_libraries_are_refused_wherever_their_fields_stand() {
         ("qqpartindex", "qqtotalparts"),
     ] {
         let file = form(&[], "", "");
-        // Behind the file, before it, in the address, and in the address of a bare body.
+        // After the file, before it, in the URL, and in the URL of a raw body.
         let fields = [(position, "1"), (total, "3")];
         let behind = sender.form(&fields, "", END);
         let before = sender.post("", form(&fields, "", "").replacen(&file, "", 1) + &file + END);
@@ -143,7 +143,7 @@ async fn chunks_of_upload_libraries_are_refused_wherever_their_fields_stand() {
     }
     let devextreme = [("chunkMetadata", r#"{"FileName":"a.bin","Index":0,"TotalCount":2,"FileSize":20}"#)];
     assert_refused(answer(sender.form(&devextreme, "", END)).await, 40005, "tus");
-    // The only chunk is the file.
+    // The only chunk is the whole file.
     assert_eq!(answer(sender.form(&[("dzchunkindex", "0"), ("dztotalchunkcount", "1")], "", END)).await.0, 200);
     assert_eq!(server.files("data/t")["a.bin"], WHOLE);
 }
@@ -175,7 +175,7 @@ async fn nothing_of_a_body_lands_before_its_last_delimiter() {
     );
     let rows = server.history("status=Failed").await;
     assert!(rows.iter().all(|row| row["message"].as_str().unwrap().contains("send the file again")), "{rows:?}");
-    // Whole, in one form: they land in their order.
+    // Complete, in one form: they land in order.
     assert_eq!(
         answer(sender.post("", format!("{large}{file}{}{END}", part("file", "a.csv", "", "last")))).await.0,
         200
@@ -217,7 +217,7 @@ async fn old_digest_fields_are_checked_on_every_route() {
     assert_eq!(answer(put(WHOLE)).await.0, 200);
     assert_refused(answer(sender.put("a.bin").header("Content-MD5", "nonsense")).await, 40000, "MD5");
 
-    // A piece that differs is not kept, and may come again.
+    // A chunk with a wrong digest is not kept, and may be repeated.
     let create = |complete: &str| {
         let address = format!("{}/api/lake/file/resumable?sync_id={}&file_name=c.bin", server.url, sender.sync_id);
         server.client.post(address).header("Upload-Complete", complete.to_owned())
@@ -239,7 +239,7 @@ async fn old_digest_fields_are_checked_on_every_route() {
 }
 
 #[tokio::test]
-async fn a_file_has_its_name_with_brackets_too_and_other_parts_are_named() {
+async fn a_file_field_may_have_brackets_and_other_parts_are_named_in_the_error() {
     let server = TestServer::start().await;
     let sender = Sender::new(&server).await;
     for (n, name) in ["file", "files", "file[]", "files[]", "files[0]"].into_iter().enumerate() {
@@ -253,7 +253,7 @@ async fn a_file_has_its_name_with_brackets_too_and_other_parts_are_named() {
     assert_refused(refused, 40000, "the part \"file\"");
 }
 
-/// Every way in which the bytes of a file come.
+/// All requests that send the bytes of a file.
 fn every_way<'a>(server: &'a TestServer, sender: &'a Sender<'a>) -> Vec<RequestBuilder> {
     let tus = server.client.post(format!("{}/api/lake/files?sync_id={}", server.url, sender.sync_id));
     let tus = tus.header("Tus-Resumable", "1.0.0").header("Upload-Length", 10);
@@ -289,18 +289,18 @@ async fn a_conditional_or_overridden_upload_is_refused_and_replaces_nothing() {
     }
     assert_eq!(server.files("data/t")["a.bin"], b"before");
     assert_eq!(server.rows("/api/lake/files").await, Vec::<Value>::new());
-    // Of a request that sends something it means nothing (RFC 9110, section 13.1.3).
+    // Meaningless for a request with a body (RFC 9110, section 13.1.3).
     let since = sender.put("a.bin").header("If-Modified-Since", "Wed, 21 Oct 2037 07:28:00 GMT");
     assert_eq!(answer(since).await.0, 200);
     assert_eq!(server.files("data/t")["a.bin"], WHOLE);
 }
 
-/// Sends a body in chunks, with fields behind it.
+/// Sends a chunked body with trailer fields.
 fn in_chunks(server: &TestServer, head: &str, body: &str, trailer: &str) -> String {
     let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
     let head = format!("{head}\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\nConnection: close");
     write!(connection, "{head}\r\n\r\n{:x}\r\n{body}\r\n0\r\n", body.len()).unwrap();
-    // The fields come later than the rest.
+    // The trailer arrives later than the rest.
     std::thread::sleep(Duration::from_millis(50));
     write!(connection, "{trailer}\r\n").unwrap();
     let mut said = String::new();
@@ -309,7 +309,7 @@ fn in_chunks(server: &TestServer, head: &str, body: &str, trailer: &str) -> Stri
 }
 
 #[tokio::test]
-async fn a_digest_behind_a_body_is_refused_whether_it_was_announced_or_not() {
+async fn a_digest_in_a_trailer_is_refused_announced_or_not() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let put = format!("PUT /api/lake/file/resumable/a.bin?sync_id={id} HTTP/1.1");
@@ -324,7 +324,7 @@ async fn a_digest_behind_a_body_is_refused_whether_it_was_announced_or_not() {
         }
     }
     assert_eq!(server.file_names("data/t"), [""; 0]);
-    // Others are passed over.
+    // Other fields are ignored.
     for said in [in_chunks(&server, &put, "0123456789", "X-Time: 1\r\n"), in_chunks(&server, &post, &form, "")] {
         assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
     }
@@ -332,7 +332,7 @@ async fn a_digest_behind_a_body_is_refused_whether_it_was_announced_or_not() {
 }
 
 #[tokio::test]
-async fn a_form_in_chunks_lands_when_its_last_chunk_has_come() {
+async fn a_chunked_form_lands_after_its_last_chunk() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let head =

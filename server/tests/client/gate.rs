@@ -1,4 +1,5 @@
-//! A way to the server that can be closed after so many bytes: so a test stops a push amid, whatever the machine's speed.
+//! Proxy to a server that stops after a number of bytes, so that a test interrupts a push at the same point on any
+//! machine.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -16,18 +17,18 @@ struct State {
 #[derive(Clone)]
 pub struct Gate {
     pub url: String,
-    /// Whether it is the bytes from the server that count, and are held up.
+    /// Whether bytes from the server are counted and stopped.
     is_back: bool,
     state: Arc<(Mutex<State>, Condvar)>,
 }
 
 impl Gate {
-    /// A way to the server at `url`, closed after `limit` bytes from the client.
+    /// Proxy to `url` that stops after `limit` bytes from the client.
     pub fn to(url: &str, limit: u64) -> Self {
         Self::new(url, limit, false)
     }
 
-    /// The same, closed after `limit` bytes from the server.
+    /// Proxy to `url` that stops after `limit` bytes from the server.
     pub fn back_from(url: &str, limit: u64) -> Self {
         Self::new(url, limit, true)
     }
@@ -46,7 +47,7 @@ impl Gate {
         gate
     }
 
-    /// Leads to another server from now on.
+    /// Changes the target to another server.
     pub fn lead_to(&self, url: &str) {
         self.state.0.lock().unwrap().target = url.strip_prefix("http://").unwrap().to_owned();
     }
@@ -55,7 +56,7 @@ impl Gate {
         self.close_after(u64::MAX);
     }
 
-    /// Closes it when so many bytes more have passed.
+    /// Stops after this many more bytes.
     pub fn close_after(&self, bytes: u64) {
         let mut state = self.state.0.lock().unwrap();
         state.limit = state.passed.saturating_add(bytes);
@@ -72,7 +73,7 @@ impl Gate {
 
     fn connect(&self, client: TcpStream) {
         let target = self.state.0.lock().unwrap().target.clone();
-        // Dropped: the client sees that nobody is there.
+        // Dropped: the client sees a closed connection.
         let Ok(server) = TcpStream::connect(target) else { return };
         let (from_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
         let (there, back) = (self.clone(), self.clone());

@@ -1,4 +1,4 @@
-//! A server that is not Lakeshore, and answers whatever a test wants; over TLS too.
+//! Fake server with arbitrary responses; also over TLS.
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,7 +14,7 @@ pub struct Hostile {
     connections: Arc<Mutex<usize>>,
 }
 
-/// From the head of a request to all bytes of the answer.
+/// Maps the head of a request to the bytes of the response.
 type Answer = dyn Fn(&str) -> Vec<u8> + Send + Sync;
 
 impl Hostile {
@@ -22,7 +22,7 @@ impl Hostile {
         Self::serve(None, Arc::new(answer))
     }
 
-    /// By a certificate of `certificates/`; answers with an empty list.
+    /// With a certificate of `certificates/`; responds with an empty list.
     pub fn with_certificate(name: &str) -> Self {
         lakeshore_client::call::provide_tls();
         let (chain, key) = (certificate(&format!("{name}.pem")), certificate(&format!("{name}.key")));
@@ -51,7 +51,7 @@ impl Hostile {
         format!("http://{}", self.address)
     }
 
-    /// The heads of the requests that came.
+    /// Heads of the received requests.
     pub fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
@@ -91,7 +91,7 @@ pub fn ok(body: &str) -> Vec<u8> {
     answer("200 OK", "", body)
 }
 
-/// `head` are whole lines.
+/// `head` has complete lines.
 pub fn answer(status: &str, head: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{head}\r\n{body}", body.len()).into_bytes()
 }

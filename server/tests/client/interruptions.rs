@@ -1,4 +1,4 @@
-//! A push outlasts what happens to it: the server's end, its own, and files that change.
+//! Pushes survive the end of the server, their own end, and changing files.
 
 use crate::gate::Gate;
 use crate::machine::{Ended, Machine, noise};
@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use std::process::{Child, Command};
 
 const T: &str = "/data/t";
-/// Of each of the large files. What connections buffer must be far less than the two of them without [`PASSED`].
+/// Bytes of each large file. The buffers of connections must be far smaller than both files minus [`PASSED`].
 const LARGE: usize = 32 << 20;
-/// Bytes that come through before a push stands still.
+/// Bytes that pass before a push is stopped.
 const PASSED: u64 = 16 << 20;
 
 /// Two large files, and many small ones.
@@ -22,7 +22,7 @@ fn mixed_folder(machine: &Machine) {
     }
 }
 
-/// A push that stands still in the middle of the large files.
+/// A push that is stopped in the middle of the large files.
 async fn half_way(server: &TestServer, machine: &mut Machine) -> (Gate, Child) {
     let gate = Gate::to(&server.url, PASSED);
     machine.server = gate.url.clone();
@@ -45,14 +45,14 @@ async fn assert_nothing_left(server: &TestServer) {
 }
 
 #[tokio::test]
-async fn a_push_goes_on_when_the_server_was_killed_and_is_back() {
+async fn a_push_continues_after_the_server_was_killed_and_restarted() {
     let server = TestServer::start().await;
     let mut machine = Machine::of(&server);
     mixed_folder(&machine);
     let (gate, push) = half_way(&server, &mut machine).await;
     let server = server.kill_and_restart().await;
     gate.lead_to(&server.url);
-    // And once more, while it goes on.
+    // Once more, during the continued push.
     gate.close_after(8 << 20);
     server.eventually(async || gate.is_waited_for().then_some(())).await;
     let server = server.kill_and_restart().await;
@@ -68,7 +68,7 @@ async fn a_push_goes_on_when_the_server_was_killed_and_is_back() {
 }
 
 #[tokio::test]
-async fn an_interrupted_push_goes_on_by_the_same_command_and_sends_the_rest_only() {
+async fn an_interrupted_push_is_resumed_by_the_same_command_and_sends_only_the_rest() {
     let server = TestServer::start().await;
     let mut machine = Machine::of(&server);
     mixed_folder(&machine);
@@ -87,14 +87,14 @@ async fn an_interrupted_push_goes_on_by_the_same_command_and_sends_the_rest_only
         (&json!(1), &json!(true), &json!("published"))
     );
     assert_eq!(server.files("data/t"), machine.files("export"));
-    // What had come before the break, but for what was on its way, is not sent again.
+    // Bytes received before the interruption are not sent again, except for those in transit.
     let sent = gate.passed() - before;
     assert!(sent < 2 * LARGE as u64 - PASSED / 2, "{sent} bytes were sent after {before}");
     assert_nothing_left(&server).await;
 }
 
 #[tokio::test]
-async fn a_push_that_was_killed_is_started_over_when_that_is_asked_for() {
+async fn a_killed_push_is_started_over_on_request() {
     let server = TestServer::start().await;
     let mut machine = Machine::of(&server);
     mixed_folder(&machine);
@@ -112,7 +112,7 @@ async fn a_push_that_was_killed_is_started_over_when_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_sync_that_was_aborted_meanwhile_is_not_gone_on_with() {
+async fn a_sync_aborted_meanwhile_is_not_resumed() {
     let server = TestServer::start().await;
     let mut machine = Machine::of(&server);
     mixed_folder(&machine);
@@ -128,12 +128,12 @@ async fn a_sync_that_was_aborted_meanwhile_is_not_gone_on_with() {
 }
 
 #[tokio::test]
-async fn a_file_that_changes_while_it_is_sent_fails_and_the_next_push_sends_it() {
+async fn a_file_that_changes_during_its_upload_fails_and_the_next_push_sends_it() {
     let server = TestServer::start().await;
     let mut machine = Machine::of(&server);
     mixed_folder(&machine);
     let (gate, push) = half_way(&server, &mut machine).await;
-    // One of them may have gone whole, and wait in buffers; not both.
+    // One of them may be complete in buffers, but not both.
     for part in 0..2 {
         machine.write(&format!("export/large-{part}"), &noise(200 + part, LARGE));
     }

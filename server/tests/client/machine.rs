@@ -1,4 +1,4 @@
-//! Somebody's machine: a home of its own, a folder to send, and the command.
+//! User's machine: a home folder, a folder to send, and the command.
 
 use crate::server::{BINARY, TestServer};
 use serde_json::Value;
@@ -13,7 +13,7 @@ pub struct Machine {
     pub key: String,
 }
 
-/// What a command has said, and how it ended.
+/// Output and exit code of a command.
 #[derive(Debug)]
 pub struct Ended {
     pub code: i32,
@@ -28,13 +28,13 @@ impl Ended {
         Self { code, stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    /// The one JSON object on standard output.
+    /// The single JSON object on standard output.
     pub fn json(&self) -> Value {
         assert_eq!(self.stdout.lines().count(), 1, "{self:?}");
         serde_json::from_str(&self.stdout).unwrap()
     }
 
-    /// It ended with that code, and has said why.
+    /// Asserts the exit code, and words of the output.
     pub fn assert(&self, code: i32, words: &str) -> &Self {
         assert_eq!(self.code, code, "{self:?}");
         assert!(self.stderr.contains(words) || self.stdout.contains(words), "{self:?} lacks {words:?}");
@@ -58,7 +58,7 @@ impl Machine {
         std::fs::write(path, bytes).unwrap();
     }
 
-    /// Every file of a folder of this machine that is not hidden.
+    /// All files below a folder of this machine, without hidden ones.
     pub fn files(&self, below: &str) -> BTreeMap<String, Vec<u8>> {
         fn collect(folder: &Path, root: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
             for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
@@ -76,7 +76,7 @@ impl Machine {
         files
     }
 
-    /// In the machine's home, so that folders are named by relative paths.
+    /// Runs in the machine's home, so that folders have relative paths.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&*BINARY);
         command
@@ -93,7 +93,7 @@ impl Machine {
         Ended::of(self.command(arguments).output().unwrap())
     }
 
-    /// Runs a push that has to succeed, and gives what it reports.
+    /// Runs a push that must succeed, and returns its report.
     pub fn push(&self, arguments: &[&str]) -> Value {
         let ended = self.run(&[&["push", "--json"], arguments].concat());
         assert_eq!(ended.code, 0, "{ended:?}");
@@ -105,7 +105,7 @@ impl Machine {
     }
 }
 
-/// Bytes that nothing could make smaller, the same for the same seed.
+/// Incompressible bytes, equal for the same seed.
 pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let words = std::iter::repeat_with(|| {

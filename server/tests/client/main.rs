@@ -1,4 +1,4 @@
-//! `lakeshore push`, `status`, `ls` and `get` as their users run them: the real command against a real server.
+//! Client commands `lakeshore push`, `status`, `ls` and `get`: the real command against a real server.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! `get` and `push` where somebody else may write: links, other people's files, and servers that lie.
+//! `get` and `push` in folders that others may write: links, foreign files, and lying servers.
 
 use crate::gate::Gate;
 use crate::hostile::{Hostile, answer, ok};
@@ -33,7 +33,7 @@ async fn a_link_at_the_name_of_a_file_is_replaced_and_not_followed() {
     let (_server, machine) = filled().await;
     let target = machine.path("shared/a.csv");
     std::fs::create_dir(machine.path("shared")).unwrap();
-    // What an earlier version would have written to.
+    // File names that an earlier version would have written to.
     let digits: String = Sha256::digest(b"a.csv")[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     for name in ["a.csv".to_owned(), format!(".lakeshore-{digits}.part"), format!(".lakeshore-{digits}.part.json")] {
         symlink(machine.path("victim"), machine.path("shared").join(name)).unwrap();
@@ -42,12 +42,12 @@ async fn a_link_at_the_name_of_a_file_is_replaced_and_not_followed() {
     assert_eq!(std::fs::read(&target).unwrap(), b"of the lake\n");
     assert!(target.symlink_metadata().unwrap().is_file());
     assert_untouched(&machine);
-    // A link to the very bytes is none of the files that are there already.
+    // A link to identical bytes does not count as an existing file.
     std::fs::rename(&target, machine.path("elsewhere.csv")).unwrap();
     symlink(machine.path("elsewhere.csv"), &target).unwrap();
     machine.run(&["get", "/d/x/a.csv", "shared"]).assert(0, "1 files");
     assert!(target.symlink_metadata().unwrap().is_file());
-    // Nor is a second name of another file written through.
+    // A hard link of another file is not written through.
     std::fs::remove_file(&target).unwrap();
     std::fs::hard_link(machine.path("victim"), &target).unwrap();
     machine.run(&["get", "/d/x/a.csv", "shared"]).assert(0, "1 files");
@@ -55,7 +55,7 @@ async fn a_link_at_the_name_of_a_file_is_replaced_and_not_followed() {
 }
 
 #[tokio::test]
-async fn a_link_in_the_place_of_a_folder_below_the_target_is_refused_and_the_rest_is_fetched() {
+async fn a_link_in_place_of_a_folder_below_the_target_is_refused_and_the_rest_is_fetched() {
     let (_server, machine) = filled().await;
     std::fs::create_dir_all(machine.path("outside")).unwrap();
     std::fs::create_dir_all(machine.path("tree")).unwrap();
@@ -63,7 +63,7 @@ async fn a_link_in_the_place_of_a_folder_below_the_target_is_refused_and_the_res
     machine.run(&["get", "/d/x", "tree"]).assert(1, "tree/sub is a link").assert(1, "1 files could not be fetched");
     assert_eq!(std::fs::read(machine.path("tree/a.csv")).unwrap(), b"of the lake\n");
     assert_eq!(std::fs::read_dir(machine.path("outside")).unwrap().count(), 0);
-    // A name that nobody has typed is not followed either; one that was typed is.
+    // A link is followed only if its name was typed.
     symlink(machine.path("outside"), machine.path("x")).unwrap();
     machine.run(&["get", "/d/x"]).assert(1, "x is a link");
     assert_eq!(std::fs::read_dir(machine.path("outside")).unwrap().count(), 0);
@@ -71,7 +71,7 @@ async fn a_link_in_the_place_of_a_folder_below_the_target_is_refused_and_the_res
     assert_eq!(machine.files("outside"), machine.files("export"));
 }
 
-/// A get of a large file that was killed half way: the machine, its server, and the partial that it has left.
+/// A download of a large file, killed half way, with its partial file.
 async fn killed_half_way() -> (TestServer, Machine, Gate, Vec<u8>, PathBuf) {
     let server = TestServer::start().await;
     let mut machine = Machine::of(&server);
@@ -92,7 +92,7 @@ async fn killed_half_way() -> (TestServer, Machine, Gate, Vec<u8>, PathBuf) {
 }
 
 #[tokio::test]
-async fn a_get_that_was_killed_is_gone_on_with_by_the_same_command() {
+async fn a_killed_get_is_resumed_by_the_same_command() {
     let (_server, machine, gate, whole, part) = killed_half_way().await;
     let records = machine.path(".local/state/lakeshore/downloads");
     assert_eq!(std::fs::metadata(&records).unwrap().mode() & 0o777, 0o700);
@@ -107,7 +107,7 @@ async fn a_get_that_was_killed_is_gone_on_with_by_the_same_command() {
 }
 
 #[tokio::test]
-async fn a_partial_that_somebody_has_replaced_is_not_gone_on_with() {
+async fn a_replaced_partial_file_is_not_resumed() {
     for by_link in [true, false] {
         let (_server, machine, _gate, whole, part) = killed_half_way().await;
         machine.write("victim", b"precious");
@@ -124,7 +124,7 @@ async fn a_partial_that_somebody_has_replaced_is_not_gone_on_with() {
 }
 
 #[tokio::test]
-async fn what_is_fetched_has_the_rights_that_the_umask_gives_and_is_not_executable() {
+async fn fetched_files_have_the_permissions_of_the_umask_and_are_not_executable() {
     let (_server, machine) = filled().await;
     let get = |umask: &str, to: &str| {
         let command = format!("umask {umask}; exec \"$0\" get /d/x {to}");
@@ -141,7 +141,7 @@ async fn what_is_fetched_has_the_rights_that_the_umask_gives_and_is_not_executab
 }
 
 #[tokio::test]
-async fn a_push_keeps_what_it_remembers_from_others_and_follows_no_link_to_it() {
+async fn the_state_of_pushes_is_private_and_no_link_to_it_is_followed() {
     let (_server, machine) = filled().await;
     let pushes = machine.path(".local/state/lakeshore/pushes");
     let push = std::fs::read_dir(&pushes).unwrap().next().unwrap().unwrap().path();
@@ -159,7 +159,7 @@ async fn a_push_keeps_what_it_remembers_from_others_and_follows_no_link_to_it() 
     std::fs::remove_file(push.join("plan.jsonl")).unwrap();
     machine.push(&["export", "/d/x", "--full"]);
     assert_untouched(&machine);
-    // A state folder that others may write to is closed; one that is a link is refused.
+    // A state folder that others may write to gets private permissions; a link is refused.
     std::fs::set_permissions(&pushes, std::fs::Permissions::from_mode(0o777)).unwrap();
     machine.push(&["export", "/d/x", "--full"]);
     assert_eq!(std::fs::metadata(&pushes).unwrap().mode() & 0o777, 0o700);
@@ -176,13 +176,13 @@ fn is_of_versions(head: &str) -> bool {
     head.contains("/api/lake/dataset")
 }
 
-/// As a server of before there were versions.
+/// Response of a server without versions.
 fn without_versions() -> Vec<u8> {
     answer("404 Not Found", "", &json!({ "code": 40400, "msg": "no such address" }).to_string())
 }
 
 #[tokio::test]
-async fn lists_of_versions_that_lead_elsewhere_or_have_no_end_are_refused() {
+async fn version_lists_with_foreign_paths_or_without_an_end_are_refused() {
     let server = TestServer::start().await;
     let mut machine = Machine::of(&server);
     let file = |path: &str| json!({ "path": path, "size_bytes": 1, "sha256": "00", "history_id": 1, "sync_id": 1 });
@@ -214,7 +214,7 @@ async fn lists_of_versions_that_lead_elsewhere_or_have_no_end_are_refused() {
 }
 
 #[tokio::test]
-async fn names_of_a_hostile_server_lead_nowhere() {
+async fn names_of_a_hostile_server_stay_below_the_target() {
     let server = TestServer::start().await;
     let mut machine = Machine::of(&server);
     let names = [
@@ -250,7 +250,7 @@ async fn names_of_a_hostile_server_lead_nowhere() {
 }
 
 #[tokio::test]
-async fn lists_and_answers_without_an_end_are_refused() {
+async fn lists_and_responses_without_an_end_are_refused() {
     let server = TestServer::start().await;
     let mut machine = Machine::of(&server);
     let refused = |machine: &mut Machine, hostile: &Hostile, arguments: &[&str], words: &str| {
@@ -271,7 +271,7 @@ async fn lists_and_answers_without_an_end_are_refused() {
     });
     refused(&mut machine, &hostile, &["status"], "a response larger than");
     assert_eq!(hostile.heads().len(), 1, "it is not asked again");
-    // Bytes that nobody has asked for: the file would be as long as the server pleases.
+    // More bytes than requested: the server could make the file arbitrarily long.
     let hostile = Hostile::new(|head| {
         if is_of_versions(head) {
             return without_versions();
@@ -286,7 +286,7 @@ async fn lists_and_answers_without_an_end_are_refused() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_the_key_goes_nowhere_else() {
+async fn a_redirect_is_not_followed_and_the_key_stays_with_its_server() {
     let server = TestServer::start().await;
     let mut machine = Machine::of(&server);
     machine.write("export/a", b"1");

@@ -1,4 +1,4 @@
-//! What a push sends, what it does not, and how it says so.
+//! Pushes: the files that they send and skip, and their output.
 
 use crate::machine::{Machine, noise};
 use crate::server::TestServer;
@@ -40,7 +40,7 @@ async fn a_full_push_makes_the_folder_the_dataset() {
 }
 
 #[tokio::test]
-async fn a_full_push_of_what_has_hardly_changed_sends_what_has_changed() {
+async fn a_full_push_sends_only_changed_files() {
     let server = TestServer::start().await;
     let machine = Machine::of(&server);
     for part in 0..100 {
@@ -85,7 +85,7 @@ async fn one_file_can_be_pushed_and_patterns_choose() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_the_difference_and_changes_nothing() {
+async fn a_dry_run_prints_the_difference_and_changes_nothing() {
     let server = TestServer::start().await;
     let machine = Machine::of(&server);
     small_folder(&machine);
@@ -94,7 +94,7 @@ async fn a_dry_run_tells_the_difference_and_changes_nothing() {
     machine.push(&["export", T, "--full"]);
     let state = async || {
         let mut syncs = server.rows("/api/ingestion/file/sync/list").await;
-        // Counted in the background, perhaps meanwhile: each of the five has other columns.
+        // Counted in the background, perhaps meanwhile: each of the five files has other columns.
         syncs.iter_mut().for_each(|sync| sync["num_schema_differences"] = Value::Null);
         (server.files(""), syncs)
     };
@@ -118,7 +118,7 @@ async fn a_dry_run_tells_the_difference_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_manifest_is_compared_before_anything_is_sent() {
+async fn a_manifest_is_compared_before_any_upload() {
     let server = TestServer::start().await;
     let machine = Machine::of(&server);
     small_folder(&machine);
@@ -147,7 +147,7 @@ async fn a_manifest_is_compared_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_file_that_the_lake_does_not_take_keeps_the_push_from_beginning() {
+async fn a_file_with_an_invalid_name_stops_a_push_before_it_begins() {
     let server = TestServer::start().await;
     let machine = Machine::of(&server);
     small_folder(&machine);
@@ -158,7 +158,7 @@ async fn a_file_that_the_lake_does_not_take_keeps_the_push_from_beginning() {
 }
 
 #[tokio::test]
-async fn an_empty_folder_does_not_empty_the_dataset_unless_that_is_confirmed() {
+async fn an_empty_folder_does_not_empty_the_dataset_unless_confirmed() {
     let server = TestServer::start().await;
     let machine = Machine::of(&server);
     small_folder(&machine);
@@ -172,7 +172,7 @@ async fn an_empty_folder_does_not_empty_the_dataset_unless_that_is_confirmed() {
 }
 
 #[tokio::test]
-async fn what_the_guard_holds_is_told_by_its_own_code_and_published_when_confirmed() {
+async fn a_held_push_has_its_own_exit_code_and_is_published_when_confirmed() {
     let server = TestServer::start_with(&["--shrink-guard", "0.5"]).await;
     let machine = Machine::of(&server);
     small_folder(&machine);
@@ -193,7 +193,7 @@ async fn what_the_guard_holds_is_told_by_its_own_code_and_published_when_confirm
 }
 
 #[tokio::test]
-async fn several_machines_fill_one_sync() {
+async fn several_machines_push_to_one_sync() {
     let server = TestServer::start().await;
     let (one, other) = (Machine::of(&server), Machine::of(&server));
     one.write("part/a", b"a");
@@ -210,7 +210,7 @@ async fn several_machines_fill_one_sync() {
 }
 
 #[tokio::test]
-async fn what_was_sent_before_and_is_gone_since_is_not_published() {
+async fn files_sent_before_and_removed_since_are_not_published() {
     let server = TestServer::start().await;
     let machine = Machine::of(&server);
     machine.write("part/a", b"a");
@@ -224,7 +224,7 @@ async fn what_was_sent_before_and_is_gone_since_is_not_published() {
 }
 
 #[tokio::test]
-async fn exit_codes_tell_a_script_what_it_needs() {
+async fn exit_codes_distinguish_the_results_of_a_push() {
     let server = TestServer::start().await;
     let mut machine = Machine::of(&server);
     small_folder(&machine);
@@ -253,11 +253,11 @@ async fn exit_codes_tell_a_script_what_it_needs() {
 }
 
 #[tokio::test]
-async fn a_file_that_fails_leaves_the_sync_open_to_be_gone_on_with_or_aborts_it() {
+async fn a_failed_file_leaves_the_sync_open_to_be_resumed_or_aborts_it() {
     let server = TestServer::start().await;
     let machine = Machine::of(&server);
     small_folder(&machine);
-    // What stands in its way is a folder of the lake.
+    // A folder of the lake is at its path.
     std::fs::create_dir_all(server.lake().join("data/t/b.csv/in the way")).unwrap();
     let failed = machine.run(&["push", "export", T, "--incremental", "--json"]);
     failed.assert(1, "b.csv");
@@ -283,7 +283,7 @@ async fn a_file_that_fails_leaves_the_sync_open_to_be_gone_on_with_or_aborts_it(
 }
 
 #[tokio::test]
-async fn files_that_cannot_be_sent_are_left_out_when_that_is_asked_for() {
+async fn unreadable_files_are_skipped_on_request() {
     let server = TestServer::start().await;
     let machine = Machine::of(&server);
     small_folder(&machine);
@@ -295,7 +295,7 @@ async fn files_that_cannot_be_sent_are_left_out_when_that_is_asked_for() {
     ended.assert(1, "sent       5 files").assert(1, "unreadable 1 files").assert(1, "has finished");
     assert_eq!(server.file_names("data/t").len(), 5);
     assert_eq!(server.sync(1).await["sync_status"], "Finished");
-    // A full sync without them would take them from the dataset.
+    // A full sync without them would remove them from the dataset.
     let ended = machine.run(&["push", "export", "/data/u", "--full", "--skip-unreadable"]);
     ended.assert(1, "sent       5 files").assert(1, "is still open");
     assert!(server.file_names("data/u").is_empty());

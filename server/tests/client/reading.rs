@@ -1,4 +1,4 @@
-//! `status`, `ls` and `get`.
+//! Commands `status`, `ls` and `get`.
 
 use crate::gate::Gate;
 use crate::machine::{Machine, noise};
@@ -65,12 +65,12 @@ async fn get_fetches_a_file_a_folder_or_to_standard_output() {
 }
 
 #[tokio::test]
-async fn a_download_that_breaks_off_is_gone_on_with_and_never_half_under_its_name() {
+async fn an_interrupted_download_is_resumed_and_never_partial_under_its_name() {
     let (server, mut machine) = filled().await;
     let whole = noise(5, 40 << 20);
     machine.write("big/big.bin", &whole);
     machine.push(&["big", "/data/big", "--full"]);
-    // The way back is watched: so the bytes of the answers are what "passed".
+    // Counts the bytes from the server.
     let gate = Gate::back_from(&server.url, 20 << 20);
     machine.server = gate.url.clone();
     let get = machine.begin(&["get", "/data/big/big.bin"]);
@@ -82,7 +82,7 @@ async fn a_download_that_breaks_off_is_gone_on_with_and_never_half_under_its_nam
     let output = get.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(std::fs::read(machine.path("big.bin")).unwrap(), whole);
-    // The rest, and what was on its way: not the whole again.
+    // Only the rest and the bytes in transit are sent again.
     assert!(gate.passed() < 60 << 20, "{} bytes came", gate.passed());
     let hidden = std::fs::read_dir(machine.path("")).unwrap().map(Result::unwrap);
     let parts = hidden.filter(|entry| entry.file_name().to_str().unwrap().starts_with(".lakeshore-"));

@@ -1,10 +1,10 @@
-//! Where the server and the key come from.
+//! Sources of the server and the key.
 
 use crate::machine::{Ended, Machine};
 use crate::server::TestServer;
 use std::os::unix::fs::PermissionsExt;
 
-/// Without what the environment says.
+/// Runs without the environment variables.
 fn run(machine: &Machine, arguments: &[&str]) -> Ended {
     let mut command = machine.command(arguments);
     Ended::of(command.env_remove("LAKESHORE_SERVER").env_remove("LAKESHORE_API_KEY").output().unwrap())
@@ -22,7 +22,7 @@ async fn server_and_key_come_from_the_config_file() {
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
     let quiet = run(&machine, &["status"]);
     assert_eq!((quiet.code, quiet.stderr.as_str()), (0, ""));
-    // Another server does not get it.
+    // The key is not sent to another server.
     let other = TestServer::start_with(&["--auth", "required"]).await;
     run(&machine, &["status", "--server", &other.url]).assert(3, "is not sent to").assert(3, "a key is required");
     machine.write(".config/lakeshore/config.toml", b"sever = 1\n");

@@ -1,4 +1,4 @@
-//! Text of others on the terminal: no command prints a character that a terminal would obey, or hide.
+//! Untrusted text on the terminal: no command prints a control character or an invisible one.
 
 use crate::hostile::{Hostile, answer};
 use crate::machine::{Ended, Machine};
@@ -7,10 +7,11 @@ use serde_json::json;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-/// Sets the title, clears, colours, goes back over the line, turns the direction, and hides: what names may try.
+/// Control sequences in a name: sets the title, clears, colours, overwrites the line, reverses the direction, and
+/// hides.
 const EVIL: &str = "evil\u{1b}]0;pwned\u{7}\u{1b}[2J\r\n\u{9b}31m\u{202e}fdp\u{200b}\u{2066}.csv";
 
-/// Nothing but lines of what can be seen.
+/// Asserts that the output has only lines of visible characters.
 fn assert_inert(ended: &Ended) {
     for text in [&ended.stdout, &ended.stderr] {
         for line in text.lines() {
@@ -20,7 +21,7 @@ fn assert_inert(ended: &Ended) {
 }
 
 #[tokio::test]
-async fn names_of_syncs_and_keys_are_shown_and_not_obeyed() {
+async fn names_of_syncs_and_keys_are_escaped_on_the_terminal() {
     let server = TestServer::start().await;
     let machine = Machine::of(&server);
     let body = json!({ "name": EVIL, "path": "/d/y", "api_key": server.key, "sync_type": "IncrementalSync" });
@@ -36,7 +37,7 @@ async fn names_of_syncs_and_keys_are_shown_and_not_obeyed() {
     }
     let shown = machine.run(&["status"]).stdout;
     assert!(shown.contains(r"evil\u{1b}]0;pwned\u{7}"), "{shown}");
-    // A script has the exact text all the same.
+    // Scripts still get the exact text.
     let exact = machine.run(&["status", "1", "--json"]).json();
     assert_eq!(exact["name"], EVIL);
 
@@ -49,7 +50,7 @@ async fn names_of_syncs_and_keys_are_shown_and_not_obeyed() {
 }
 
 #[tokio::test]
-async fn names_of_this_machine_are_shown_and_not_obeyed() {
+async fn names_of_local_files_are_escaped_on_the_terminal() {
     let server = TestServer::start().await;
     let machine = Machine::of(&server);
     machine.write(&format!("export/{EVIL}"), b"x");
@@ -78,7 +79,7 @@ async fn names_of_this_machine_are_shown_and_not_obeyed() {
 }
 
 #[tokio::test]
-async fn words_of_a_hostile_server_are_shown_and_not_obeyed() {
+async fn messages_of_a_hostile_server_are_escaped_on_the_terminal() {
     let server = TestServer::start().await;
     let mut machine = Machine::of(&server);
     let plain = Hostile::new(|_| answer("418 teapot", "", EVIL));
@@ -94,7 +95,7 @@ async fn words_of_a_hostile_server_are_shown_and_not_obeyed() {
     }
 }
 
-/// Passes a request on, and puts the text of others in place of each `harmless` in the answer.
+/// Forwards a request, and replaces each `harmless` in the response by untrusted text.
 fn spoiled(server: &str, head: &str) -> Vec<u8> {
     let mut connection = TcpStream::connect(server.strip_prefix("http://").unwrap()).unwrap();
     let head = head.trim_end().to_owned() + "\r\nConnection: close\r\n\r\n";
@@ -109,7 +110,7 @@ fn spoiled(server: &str, head: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_a_hostile_server_lists_is_shown_and_not_obeyed() {
+async fn lists_of_a_hostile_server_are_escaped_on_the_terminal() {
     let server = TestServer::start().await;
     let body = json!({ "name": "harmless", "path": "/d/t", "api_key": server.key, "sync_type": "IncrementalSync" });
     assert!(server.post("/api/ingestion/file/sync/start", &body).send().await.unwrap().status().is_success());
@@ -131,7 +132,7 @@ async fn what_a_hostile_server_lists_is_shown_and_not_obeyed() {
     ] {
         let ended = machine.run(&[arguments, &["--retry-for", "0s"]].concat());
         assert_inert(&ended);
-        // Nothing of it becomes a name on this machine either.
+        // It must not become a file name on this machine either.
         assert!(
             machine.files("").keys().all(|name| lakeshore_system::terminal::visible(name) == name.as_str()),
             "{arguments:?}"
@@ -141,7 +142,7 @@ async fn what_a_hostile_server_lists_is_shown_and_not_obeyed() {
 }
 
 #[tokio::test]
-async fn names_that_others_have_put_into_the_lake_are_shown_and_not_obeyed() {
+async fn names_added_to_the_lake_by_hand_are_escaped_on_the_terminal() {
     let mut server = TestServer::start().await;
     let id = server.start_sync("/d", "IncrementalSync").await;
     server.upload(id, "a.csv", b"x,y\n1,2\n").await;

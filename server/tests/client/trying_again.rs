@@ -1,11 +1,11 @@
-//! What is tried again, and what is not: certificates that are refused, and answers that say no.
+//! Retries: refused certificates and final errors are not retried.
 
 use crate::hostile::{Hostile, answer, certificate, ok};
 use crate::machine::{Ended, Machine};
 use crate::server::TestServer;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Runs `status` at an address; the authority of the tests is trusted, or not.
+/// Runs `status` at a URL, with or without trust in the tests' certificate authority.
 fn status(machine: &Machine, url: &str, trusts: bool) -> Ended {
     let mut command = machine.command(&["status", "--retry-for", "20s"]);
     command.env("LAKESHORE_SERVER", url);
@@ -16,7 +16,7 @@ fn status(machine: &Machine, url: &str, trusts: bool) -> Ended {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_refused_is_not_tried_again_and_the_message_says_what_to_do() {
+async fn a_refused_certificate_is_not_retried_and_the_message_has_the_remedy() {
     let server = TestServer::start().await;
     let machine = Machine::of(&server);
     let cases =
@@ -32,7 +32,7 @@ async fn a_certificate_that_is_refused_is_not_tried_again_and_the_message_says_w
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_no_tls_is_not_asked_again() {
+async fn a_server_without_tls_is_not_retried() {
     let server = TestServer::start().await;
     let machine = Machine::of(&server);
     let ended = status(&machine, &server.url.replace("http:", "https:"), true);
@@ -41,7 +41,7 @@ async fn a_server_that_speaks_no_tls_is_not_asked_again() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_final_and_a_server_that_is_busy_is_asked_when_it_says_so() {
+async fn a_refusal_is_final_and_a_busy_server_is_retried_when_it_says() {
     let server = TestServer::start().await;
     let machine = Machine::of(&server);
     for final_status in [

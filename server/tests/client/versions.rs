@@ -1,4 +1,4 @@
-//! `get` of one version, and `snapshot`.
+//! `get` of a version, and `snapshot`.
 
 use crate::machine::Machine;
 use crate::server::TestServer;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const T: &str = "/data/t";
 const FILES: usize = 12;
 
-/// Every file of a generation says which it is, and its size does too.
+/// Each file has the number of its generation, and a size that depends on it.
 async fn publish(server: &TestServer, generation: usize) {
     let id = server.start_sync(T, "FullSync").await;
     let bytes = format!("generation {generation}{}\n", ".".repeat(generation % 7)).into_bytes();
@@ -22,7 +22,7 @@ async fn publish(server: &TestServer, generation: usize) {
 }
 
 #[tokio::test]
-async fn get_fetches_the_version_that_is_named_and_says_when_there_is_none() {
+async fn get_fetches_the_requested_version_and_reports_a_missing_one() {
     let server = TestServer::start().await;
     let machine = Machine::of(&server);
     publish(&server, 1).await;
@@ -47,7 +47,7 @@ async fn get_fetches_the_version_that_is_named_and_says_when_there_is_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn get_and_snapshots_never_mix_generations_while_one_after_the_other_is_published() {
+async fn get_and_snapshots_never_mix_generations_during_publishes() {
     let server = Arc::new(TestServer::start().await);
     publish(&server, 0).await;
     let machine = Machine::of(&server);

@@ -1,6 +1,6 @@
-//! The database of a server, looked at and changed by its own words.
+//! Database of a server, read and changed by SQL.
 
-// Each suite takes what it needs of this.
+// Each suite uses a part of this file.
 #![allow(dead_code)]
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
@@ -12,17 +12,17 @@ pub fn in_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("lakeshore.db")
 }
 
-/// A connection to the database of a server that does not run: while one does, nobody else can open it. To be closed before
-/// the next starts.
+/// Connection to the database of a stopped server: while one runs, no other process can open it. Must be closed before
+/// the next start.
 pub struct Database(Mutex<SqliteConnection>);
 
 impl Database {
-    /// That of a data folder.
+    /// Database of a data folder.
     pub async fn of(data_dir: &Path) -> Self {
         Self::open(&in_folder(data_dir)).await
     }
 
-    /// A copy of what a server that runs has.
+    /// Copy of the database of a running server.
     pub async fn copy_of(data_dir: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let copy = folder.path().join("copy.db");
@@ -32,29 +32,29 @@ impl Database {
         });
         let copied = copied.await.unwrap();
         assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
-        // Its file is open, and needs no name.
+        // The open file needs no name.
         Self::open(&copy).await
     }
 
-    /// Makes the file where it is missing.
+    /// Creates the file if it is missing.
     pub async fn open(file: &Path) -> Self {
         let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
         Self(Mutex::new(options.disable_statement_logging().connect().await.unwrap()))
     }
 
-    /// Runs statements; how many rows they have changed.
+    /// Runs statements, and returns the number of changed rows.
     pub async fn execute(&self, sql: impl Into<String>) -> u64 {
         let mut connection = self.0.lock().await;
         sqlx::raw_sql(AssertSqlSafe(sql.into())).execute(&mut *connection).await.unwrap().rows_affected()
     }
 
-    /// What a query gives, as tuples.
+    /// Rows of a query, as tuples.
     pub async fn rows<T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin>(&self, sql: impl Into<String>) -> Vec<T> {
         let mut connection = self.0.lock().await;
         sqlx::query_as(AssertSqlSafe(sql.into())).fetch_all(&mut *connection).await.unwrap()
     }
 
-    /// The first value of the first row.
+    /// First value of the first row.
     pub async fn value<T: Send + Unpin>(&self, sql: impl Into<String>) -> T
     where
         (T,): for<'r> FromRow<'r, SqliteRow>,

@@ -1,17 +1,17 @@
-//! A disk that is soon full.
+//! Small disks, for tests of full ones.
 
-// Two test targets share this file, and each uses its part of it.
+// Two test targets share this file, and each uses a part of it.
 #![allow(dead_code)]
 
 use crate::server::skipped;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A file system in memory with a limit of its own. Unmounted with its end; the server on it has to end first.
+/// In-memory file system with a size limit. Unmounted on drop; its server has to end first.
 pub struct SmallDisk(pub PathBuf);
 
 impl SmallDisk {
-    /// `None`, said loudly, where mounting is not allowed.
+    /// `None`, with a message, if mounting is not allowed.
     pub fn mount(at: &Path, limits: &str) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
         let options = ["-t", "tmpfs", "-o", limits, "tmpfs", at.to_str().unwrap()];
@@ -23,14 +23,14 @@ impl SmallDisk {
         Some(Self(at.to_owned()))
     }
 
-    /// Takes all the space but for so many bytes.
+    /// Fills the disk except for this many bytes.
     pub fn fill(&self, free_bytes: u64) {
-        // A server may take some of the room between the look and the allocation.
+        // The server may take some space between the reading and the allocation.
         const ATTEMPTS: usize = 5;
         let is_filled = (0..ATTEMPTS).any(|_| {
             let filler = std::fs::File::create(self.filler()).unwrap();
             let size_bytes = self.free_bytes().saturating_sub(free_bytes);
-            // Allocated, not only promised.
+            // Allocates blocks, so that the space is really taken.
             let allocated = Command::new("fallocate").args(["-l", &size_bytes.to_string()]).arg(self.filler()).status();
             drop(filler);
             size_bytes == 0 || allocated.unwrap().success()

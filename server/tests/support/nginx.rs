@@ -1,4 +1,4 @@
-//! nginx that gathers a body before it passes it on, as it does unless told otherwise.
+//! nginx that buffers request bodies, as it does by default.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -11,12 +11,12 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// In front of a server, with its files in `folder`. `None` where there is no nginx.
+    /// In front of a server, with its files in `folder`. `None` without nginx.
     pub fn start(folder: &Path, server: &str) -> Option<Self> {
         Self::start_with(folder, &format!("location / {{ proxy_pass {server}; }}"))
     }
 
-    /// With locations of its own.
+    /// With custom locations.
     pub fn start_with(folder: &Path, locations: &str) -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
         let at = folder.to_str()?;

@@ -1,6 +1,6 @@
-//! A real server for a test: the binary, on a free port, with folders of its own, ended with the test.
+//! Test server: the real binary on a free port with its own folders, ended with the test.
 
-// Three test targets share this file, and each uses its part of it.
+// Three test targets share this file, and each uses a part of it.
 #![allow(dead_code)]
 
 use reqwest::multipart::{Form, Part};
@@ -15,7 +15,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// The binary of this build, or the one that `LAKESHORE_BIN` names.
+/// Binary of this build, or the one in `LAKESHORE_BIN`.
 pub static BINARY: LazyLock<String> =
     LazyLock::new(|| std::env::var("LAKESHORE_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_lakeshore").to_owned()));
 
@@ -29,17 +29,17 @@ pub struct TestServer {
     stderr: Arc<Mutex<String>>,
 }
 
-/// A server that does not run: its folders, its options, and its key.
+/// A stopped server: its folders, options and key.
 #[derive(Clone)]
 pub struct Stopped {
     pub key: String,
     data_dir: PathBuf,
     options: Vec<String>,
-    /// Removed with the last that knows of it.
+    /// Removed with the last reference.
     _folder: Arc<TempDir>,
 }
 
-/// How a server ended before it listened.
+/// End of a server before it listened.
 #[derive(Debug)]
 pub struct Ended {
     pub said: String,
@@ -47,7 +47,7 @@ pub struct Ended {
     pub was_killed: bool,
 }
 
-/// Says that a test cannot test here, past the harness, which would keep it to itself.
+/// Reports that a test is skipped, directly on standard error, since the harness captures output.
 #[allow(clippy::explicit_write, clippy::disallowed_methods)]
 pub fn skipped(reason: &str) {
     let name = std::thread::current().name().unwrap_or_default().to_owned();
@@ -59,7 +59,7 @@ pub fn lakeshore(arguments: &[&str]) -> Output {
     Command::new(&*BINARY).args(arguments).output().unwrap()
 }
 
-/// Makes a key by the command line, whether a server runs or not.
+/// Makes a key by the command line, with or without a running server.
 pub fn create_key(data_dir: &Path, options: &[&str]) -> String {
     let data_dir = data_dir.to_str().unwrap();
     let output = lakeshore(&[&["key", "create", "--name", "test", "--data-dir", data_dir], options].concat());
@@ -70,13 +70,13 @@ pub fn create_key(data_dir: &Path, options: &[&str]) -> String {
 }
 
 impl Stopped {
-    /// A server that has never run, with its data folder somewhere in `folder`.
+    /// A server that has never run, with its data folder inside `folder`.
     pub fn new(folder: TempDir, data_dir: PathBuf, options: &[&str]) -> Self {
         let options = options.iter().map(|&option| option.to_owned()).collect();
         Self { key: String::new(), data_dir, options, _folder: Arc::new(folder) }
     }
 
-    /// The same, and it has its key.
+    /// Adds an admin key.
     pub fn with_key(mut self) -> Self {
         self.key = create_key(&self.data_dir, &["--role", "admin"]);
         self
@@ -105,7 +105,7 @@ impl Stopped {
         command
     }
 
-    /// Starts the server, and kills it a moment later, whatever it is doing.
+    /// Starts the server, and kills it a moment later in any state.
     pub fn start_and_kill_after(&self, moment: Duration) {
         let mut process = self.command().stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(moment);
@@ -113,7 +113,7 @@ impl Stopped {
         process.wait().unwrap();
     }
 
-    /// Starts the server with more in its environment.
+    /// Starts the server with additional environment variables.
     pub async fn try_start(&self, environment: &[(&str, &str)]) -> Result<TestServer, Ended> {
         self.run(self.command().envs(environment.iter().copied())).await
     }
@@ -170,7 +170,7 @@ impl TestServer {
         server
     }
 
-    /// What the server has said so far.
+    /// Output of the server so far.
     pub fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }
@@ -180,7 +180,7 @@ impl TestServer {
         assert!(sent.success());
     }
 
-    /// Ends the server by SIGTERM and gives its exit code.
+    /// Ends the server by SIGTERM, and returns its exit code.
     pub fn stop(&mut self) -> Option<i32> {
         self.signal("TERM");
         self.exit_code()
@@ -225,7 +225,7 @@ impl TestServer {
         self.rest.lake()
     }
 
-    /// Every file below a folder of the lake, with its bytes.
+    /// All files below a folder of the lake, with their bytes.
     pub fn files(&self, below: &str) -> BTreeMap<String, Vec<u8>> {
         let root = self.lake().join(below);
         let mut files = BTreeMap::new();
@@ -296,7 +296,7 @@ impl TestServer {
         assert_eq!((status, body), (200, json!({ "success": true })));
     }
 
-    /// The request of an upload of files by name and content.
+    /// Upload request for files by name and content.
     pub fn upload_request(&self, query: &str, files: &[(&str, &[u8])]) -> RequestBuilder {
         let mut form = Form::new();
         for (name, bytes) in files {
@@ -322,7 +322,7 @@ impl TestServer {
         self.rows(&format!("/api/ingestion/file/sync/history?{query}")).await
     }
 
-    /// Asks again until `wanted` holds: for what the server does in its own time. Gives up after ten seconds.
+    /// Polls until `wanted` returns a value, for asynchronous work of the server. Fails after ten seconds.
     pub async fn eventually<T>(&self, mut wanted: impl AsyncFnMut() -> Option<T>) -> T {
         for _ in 0..500 {
             if let Some(found) = wanted().await {
@@ -347,13 +347,13 @@ pub async fn answer(request: RequestBuilder) -> (u16, Value) {
     (status, response.json().await.unwrap_or(Value::Null))
 }
 
-/// A refusal: its status, its code, and words that its message has to hold.
+/// Asserts the status and code of a refusal, and words of its message.
 pub fn assert_refused((status, body): (u16, Value), code: u64, words: &str) {
     assert_eq!((u64::from(status), body["code"].as_u64().unwrap()), (code / 100, code), "{body}");
     assert!(body["msg"].as_str().unwrap().contains(words), "{body} lacks {words:?}");
 }
 
-/// The path of a whole address, which stays the same when the server gets another port.
+/// Path of an absolute URL, which stays the same when the server gets another port.
 pub fn path_of(address: &str) -> String {
     reqwest::Url::parse(address).map_or_else(|_| address.to_owned(), |url| url.path().to_owned())
 }

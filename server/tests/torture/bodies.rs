@@ -1,4 +1,4 @@
-//! Bodies that lie, stop, never end, or are rubbish: each gets its clear error, and the server serves on.
+//! Bodies that lie, stop, never end, or are garbage: each gets a clear error, and the server continues.
 
 use crate::server::{TestServer, answer};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// More than any answer here takes, so that a hang fails the test instead of lasting for ever.
+/// Timeout longer than any response takes here, so that a hang fails the test.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
 pub fn connect(server: &TestServer) -> TcpStream {
@@ -34,7 +34,7 @@ pub fn begin(server: &TestServer, sync_id: u64, name: &str, length: u64) -> TcpS
     connection
 }
 
-/// The next answer on a connection: its status, and its body where that is JSON.
+/// Status of the next response, and its body if that is JSON.
 pub fn read_answer(connection: &mut TcpStream) -> (u16, Value) {
     let (status, length) = read_head(connection);
     let mut body = vec![0; length];
@@ -42,7 +42,7 @@ pub fn read_answer(connection: &mut TcpStream) -> (u16, Value) {
     (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
 }
 
-/// The head of the next answer: its status, and how long its body is.
+/// Status and body length of the next response.
 fn read_head(connection: &mut TcpStream) -> (u16, usize) {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -56,7 +56,7 @@ fn read_head(connection: &mut TcpStream) -> (u16, usize) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), length.unwrap_or(0))
 }
 
-/// Sends all of it, or as much as the server takes.
+/// Sends all bytes, or as many as the server accepts.
 fn send(server: &TestServer, bytes: &[u8]) -> TcpStream {
     let mut connection = connect(server);
     let _ = connection.write_all(bytes);
@@ -94,16 +94,16 @@ async fn a_body_shorter_than_its_length_fails_when_the_client_stops_and_leaves_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_longer_than_its_length_is_cut_there_and_the_rest_is_no_request() {
+async fn a_body_longer_than_its_length_is_cut_and_the_rest_is_not_a_request() {
     let mut server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let whole = format!("{}content\r\n--b--\r\n", part("a.csv"));
-    // The part's end is beyond what was announced.
+    // The end of the part is beyond the announced length.
     let mut connection = send(&server, format!("{}{whole}", head(id, whole.len() - 8)).as_bytes());
     refused(&read_answer(&mut connection), 40002);
     assert_eq!(server.history("").await[0]["sync_status"], "Failed");
     assert!(server.file_names("").is_empty());
-    // Whole, with rubbish behind it on the connection.
+    // Complete, followed by garbage on the connection.
     let mut connection = send(&server, format!("{}{whole}rubbish\r\n\r\n", head(id, whole.len())).as_bytes());
     assert_eq!(read_answer(&mut connection).0, 200);
     assert_eq!(server.files("data/t")["a.csv"], b"content");
@@ -111,7 +111,7 @@ async fn a_body_longer_than_its_length_is_cut_there_and_the_rest_is_no_request()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_multipart_body_is_refused_with_what_is_wrong() {
+async fn bodies_that_are_not_multipart_are_refused_with_the_reason() {
     let mut server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let long_head = format!("--b\r\nX: {}\r\n\r\n", "x".repeat(20_000));
@@ -141,12 +141,12 @@ async fn what_is_no_multipart_body_is_refused_with_what_is_wrong() {
 async fn a_boundary_that_never_ends_its_part_fails_at_the_end_of_the_body() {
     let mut server = TestServer::start_with(&["--max-upload-size", "8MB"]).await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
-    // Looks like a delimiter again and again, and never is.
+    // Near matches of a delimiter, without a real one.
     let tease = "\r\n--".repeat(500_000);
     let body = format!("{}{tease}", part("a.csv"));
     let mut connection = send(&server, format!("{}{body}", head(id, body.len())).as_bytes());
     refused(&read_answer(&mut connection), 40002);
-    // Without an end, it meets the limit of a file.
+    // Without an end, it exceeds the maximum size of a file.
     let mut connection = connect(&server);
     let sent = connection.write_all(format!("{}{}", head(id, u64::MAX / 2), part("endless")).as_bytes());
     sent.unwrap();
@@ -159,7 +159,7 @@ async fn a_boundary_that_never_ends_its_part_fails_at_the_end_of_the_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_million_tiny_parts_take_little_memory_and_get_an_answer() {
+async fn a_million_tiny_parts_take_little_memory_and_get_a_response() {
     const PARTS: usize = 1_000_000;
     let mut server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
@@ -179,7 +179,7 @@ async fn a_million_tiny_parts_take_little_memory_and_get_an_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thousands_of_refused_files_in_one_body_take_little_memory_and_a_short_answer() {
+async fn thousands_of_refused_files_in_one_body_take_little_memory_and_get_a_short_response() {
     const FILES: usize = 2_000;
     let mut server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
@@ -197,7 +197,7 @@ async fn thousands_of_refused_files_in_one_body_take_little_memory_and_a_short_a
     assert_serves_on(&mut server).await;
 }
 
-/// The most memory that the server ever had.
+/// Asserts a limit on the peak memory of the server.
 pub fn assert_peak_below(server: &TestServer, mebibytes: u64) {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.process_id())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -206,7 +206,7 @@ pub fn assert_peak_below(server: &TestServer, mebibytes: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_of_a_megabyte_and_rubbish_instead_of_http_are_refused_at_once() {
+async fn huge_headers_and_garbage_instead_of_http_are_refused_at_once() {
     let mut server = TestServer::start().await;
     let long_line = format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: {}\r\n\r\n", "x".repeat(1_000_000));
     let many_lines = format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X-Many: y\r\n".repeat(100_000));
@@ -216,7 +216,7 @@ async fn headers_of_a_megabyte_and_rubbish_instead_of_http_are_refused_at_once()
     {
         let mut connection = send(&server, request.as_bytes());
         let mut answered = Vec::new();
-        // A server that gives up early may also just close.
+        // A server that rejects early may also just close.
         let _ = connection.read_to_end(&mut answered);
         let answered = String::from_utf8_lossy(&answered);
         assert!(answered.is_empty() || answered.starts_with("HTTP/1.1 4"), "{answered}");
@@ -233,7 +233,7 @@ async fn json_that_is_too_long_too_deep_or_of_another_shape_is_refused() {
     for body in ["", "null", "[]", "\u{feff}{}", &deep] {
         refused(&answer(server.client.post(&start).body(body.to_owned())).await, 40000);
     }
-    // A start may name many files; the other calls are short.
+    // A start may declare many files; the other calls are short.
     for (call, length) in [("end", 2_000_000), ("start", 33_554_433)] {
         let address = format!("{}/api/ingestion/file/sync/{call}", server.url);
         refused(&answer(server.client.post(address).body("x".repeat(length))).await, 41300);

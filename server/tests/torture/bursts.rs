@@ -1,8 +1,7 @@
-//! Bursts of faults: a call fails from its n-th time on, so many times in a row, and then the disk is well. Whatever was
-//! answered is true, at once and after a kill: what was replaced is there, what was acknowledged is live, and of what is live
-//! somebody knows.
+//! Bursts of faults: a call fails from its n-th time on, several times in a row, then the disk recovers. Every response
+//! is true, at once and after a kill: replaced files exist, acknowledged ones are live, and every live file has a row.
 //!
-//! BURSTS=all takes every call, time and length, for hours.
+//! BURSTS=all runs every call, position and length, for hours.
 
 use crate::server::{TestServer, answer, lakeshore};
 use crate::strace::Tracer;
@@ -29,7 +28,7 @@ struct Burst {
 }
 
 impl Burst {
-    /// Of strace: the times are counted for each thread and call.
+    /// Options of strace, which counts the calls of each thread separately.
     fn injection(&self) -> [String; 2] {
         let Self { call, error, first, length } = self;
         [format!("trace={call}"), format!("inject={call}:error={error}:when={first}..{}", first + length - 1)]
@@ -57,7 +56,7 @@ fn bursts() -> Vec<Burst> {
     bursts
 }
 
-/// A lake in which the operation is about to happen.
+/// A lake just before the operation.
 struct Scene {
     server: TestServer,
     operation: Operation,
@@ -121,7 +120,7 @@ impl Scene {
     }
 }
 
-/// What `lakeshore check` finds wrong, and files that an upload has brought and nobody knows of.
+/// Findings of `lakeshore check`, and files of an upload without a row.
 fn findings(server: &mut TestServer) -> Vec<Value> {
     assert_eq!(server.stop(), Some(0), "{}", server.stderr());
     let (data_dir, lake) = (server.data_dir().to_owned(), server.lake());

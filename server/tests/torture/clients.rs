@@ -1,4 +1,4 @@
-//! Clients that outlive their server, and what they know: what was acknowledged, and what may be in the lake now.
+//! Clients that outlive their server, with their knowledge: acknowledged uploads, and the possible content of the lake.
 
 use crate::resumers::Begun;
 use crate::server::TestServer;
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 pub const FILES_OF_A_VERSION: u64 = 3;
 
-/// What the clients of one lake know of it.
+/// Knowledge of all clients of one lake.
 #[derive(Default)]
 pub struct Ledger {
     serial: AtomicU64,
@@ -23,18 +23,18 @@ pub struct Ledger {
 
 #[derive(Default, Clone)]
 pub struct Known {
-    /// SHA-256 of each upload that was answered with success, since somebody last looked.
+    /// SHA-256 of each acknowledged upload since the last check.
     pub acknowledged: Vec<String>,
-    /// Files that one client alone writes: what each may hold now, as a SHA-256; [`ABSENT`] is no file. More than one
-    /// while a step is in doubt, none when anything may be there.
+    /// Files that only one client writes, with the possible SHA-256 of each; [`ABSENT`] is no file. Several values
+    /// while a step is in doubt; none if anything is possible.
     pub files: BTreeMap<String, Vec<String>>,
-    /// The same for datasets of full syncs: a version is the id of its sync, 0 is nothing.
+    /// Datasets of full syncs, with the possible versions of each: the id of the sync, 0 for none.
     pub versions: BTreeMap<String, Vec<u64>>,
-    /// Full syncs that were aborted before they were whole: what they have staged is in the trash, and no version.
+    /// Full syncs aborted before they were complete: their staged files are in the trash, and form no version.
     pub incomplete: BTreeSet<u64>,
-    /// Resumable uploads that are to be gone on with.
+    /// Resumable uploads to be continued.
     pub begun: Vec<Begun>,
-    /// SHA-256 of what was asked to be removed for good: it may be gone, or still be in the trash.
+    /// SHA-256 of purged content: it may be gone, or still be in the trash.
     pub emptied: BTreeSet<String>,
 }
 
@@ -57,7 +57,7 @@ pub fn digest(bytes: &[u8]) -> String {
     })
 }
 
-/// All pages of a list, behind its first `from` rows.
+/// All pages of a list, after its first `from` rows.
 pub async fn every_row(server: &TestServer, list: &str, from: usize) -> Vec<Value> {
     const PAGE_ROWS: usize = 1000;
     let mut rows = Vec::new();
@@ -80,7 +80,7 @@ pub fn part_of(version: u64, file: u64) -> Vec<u8> {
     bytes
 }
 
-/// The version that a folder holds; it has to be whole. 0 when there is none.
+/// Version in a folder, which must be complete; 0 if there is none.
 pub fn version_in(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let mut files = BTreeMap::new();
@@ -106,7 +106,7 @@ pub struct Sender {
     pub ledger: Arc<Ledger>,
 }
 
-/// Every call gives `None` when no answer came: the server is gone.
+/// Calls of a client. Each returns `None` without a response: the server has ended.
 impl Sender {
     pub fn to(server: &TestServer, ledger: &Arc<Ledger>) -> Self {
         Self {
@@ -128,7 +128,7 @@ impl Sender {
         loop {
             let body = json!({ "name": "torture", "path": path, "api_key": self.key, "sync_type": sync_type });
             let (status, answer) = self.post("/api/ingestion/file/sync/start", body).await?;
-            // Somebody restores a file below it at this moment.
+            // A concurrent restore holds a file below it.
             if answer["code"] == json!(40901) {
                 tokio::task::yield_now().await;
                 continue;
@@ -176,7 +176,7 @@ impl Sender {
         Some(())
     }
 
-    /// Stages a whole version, in a sync of its own.
+    /// Stages a complete version in a sync of its own.
     pub async fn stage(&self, path: &str) -> Option<u64> {
         let sync_id = self.start(path, "FullSync").await?;
         self.ledger.known().versions.entry(path.to_owned()).or_insert_with(|| vec![0]);
@@ -186,7 +186,7 @@ impl Sender {
         Some(sync_id)
     }
 
-    /// Publishes the version that is there once more: nothing of it is sent.
+    /// Publishes the current version again, without sending its files.
     #[cfg(feature = "failpoints")]
     pub async fn publish_unchanged(&self, path: &str) -> Option<()> {
         let version = self.ledger.known().versions[path][0];
@@ -210,7 +210,7 @@ impl Sender {
         Some(())
     }
 
-    /// From now on an end looks at the columns of all that has landed.
+    /// Makes the end of a sync read the columns of all landed files.
     #[cfg(feature = "failpoints")]
     pub async fn hold_by_schema(&self, path: &str) -> Option<()> {
         let body = json!({ "path": path, "policy": "hold", "api_key": self.key });
@@ -230,7 +230,7 @@ impl Sender {
         Some(sync_id)
     }
 
-    /// A held sync gives way to another, which is aborted.
+    /// Supersedes a held sync by another one, which is aborted.
     #[cfg(feature = "failpoints")]
     pub async fn hold_and_supersede(&self, path: &str) -> Option<()> {
         self.hold(path).await?;
@@ -239,7 +239,7 @@ impl Sender {
         self.close("abort", successor).await
     }
 
-    /// Aborts what a kill has left open, or it would hold its path.
+    /// Aborts syncs left open by a kill, which would hold their paths.
     pub async fn abort_open_syncs(&self, server: &TestServer) {
         for sync in every_row(server, "/api/ingestion/file/sync/list?status=Syncing&", 0).await {
             let id = sync["sync_id"].as_u64().unwrap();
@@ -248,7 +248,7 @@ impl Sender {
         }
     }
 
-    /// Replaces a file that nobody else writes, and removes the old one for good.
+    /// Replaces a file that nobody else writes, and purges the old one.
     #[cfg(feature = "failpoints")]
     pub async fn replace_and_empty(&self, sync_id: u64, path: &str) -> Option<()> {
         self.upload_own(sync_id, path, 70).await?;
@@ -260,9 +260,9 @@ impl Sender {
         let body = json!({ "trash_id": trash[0]["trash_id"], "api_key": self.key });
         let (status, answer) = self.post("/api/lake/trash/empty", body).await?;
         assert_eq!(status, 200, "{answer}");
-        // The rest happens in the background; a point that is passed there has to be passed before the scenario ends.
+        // The purge continues in the background; its failpoints must be passed before the scenario ends.
         let slots = self.lake.join(".lakeshore/trash");
-        // A kill may have left a slot behind that an exchange had emptied.
+        // A kill may have left an empty trash folder after an exchange.
         let is_piece =
             |slot: &std::fs::DirEntry| std::fs::read_dir(slot.path()).is_ok_and(|mut slot| slot.next().is_some());
         let count = || std::fs::read_dir(&slots).unwrap().map(Result::unwrap).filter(is_piece).count();
@@ -277,7 +277,7 @@ impl Sender {
         panic!("the trash was not emptied");
     }
 
-    /// Restores what lately went to the trash from `path`, if there is anything whole. Gives its reason.
+    /// Restores a recent complete trash item of `path`, if there is one. Returns its reason.
     pub async fn restore(&self, path: &str) -> Option<String> {
         let url = format!("{}/api/lake/trash?size=20&order=desc&path={path}", self.url);
         let trash: Value = self.client.get(url).send().await.ok()?.json().await.ok()?;
@@ -302,7 +302,7 @@ impl Sender {
         let Some(entry) = whole else { return Some(String::new()) };
         assert_eq!(entry["origin"], json!(path));
         let is_file = entry["kind"] == json!("File");
-        // In doubt until the answer: what comes back, only the lake itself can tell.
+        // In doubt until the response: only the lake knows the restored content.
         if is_file {
             self.ledger.known().files.insert(path.to_owned(), Vec::new());
         } else {

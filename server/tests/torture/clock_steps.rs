@@ -1,5 +1,5 @@
-//! The wall clock is set while a server runs, and between two: nothing is destroyed for an age that nobody has seen pass, and
-//! no changed file passes for what has landed.
+//! Steps of the wall clock, during a run and between two runs: no step makes anything expire early, and no changed file
+//! counts as landed.
 
 use crate::server::{Stopped, TestServer, answer, lakeshore};
 use base64::Engine;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
-/// A server whose clock is off by what a file says.
+/// A server whose clock has the offset in a file.
 struct Machine {
     stopped: Stopped,
     offset: PathBuf,
@@ -37,15 +37,15 @@ impl Machine {
     }
 
     fn set(&self, offset_ms: i64) {
-        // By one rename: nobody reads half of it.
+        // By one rename, so that no reader sees half of it.
         let next = self.offset.with_extension("next");
         fs::write(&next, offset_ms.to_string()).unwrap();
         fs::rename(next, &self.offset).unwrap();
     }
 
-    /// Sets the clock, and waits until whatever expires by it has been looked for.
+    /// Sets the clock, and waits until the server has checked everything for expiry.
     async fn set_and_look(&self, server: &TestServer, offset_ms: i64) {
-        // What is said first is said before the look, and what is said next is said after it.
+        // The first message precedes the check, and the second one follows it.
         for offset_ms in [offset_ms, offset_ms - 5000] {
             let said = || server.stderr().matches("the clock ").count();
             let before = said();
@@ -68,7 +68,7 @@ async fn missing(server: &TestServer, sync_id: u64, name: &str, bytes: &[u8]) ->
 }
 
 #[tokio::test]
-async fn a_clock_that_is_set_a_month_ahead_destroys_nothing_while_it_runs_or_at_a_start() {
+async fn a_clock_set_a_month_ahead_expires_nothing_during_a_run_or_at_a_start() {
     let (machine, server) = Machine::start().await;
     for generation in 0..3 {
         let full = server.start_sync("/full", "FullSync").await;
@@ -81,7 +81,7 @@ async fn a_clock_that_is_set_a_month_ahead_destroys_nothing_while_it_runs_or_at_
     machine.set_and_look(&server, 31 * DAY_MS).await;
     assert_eq!(count(&server).await, 2);
 
-    // A start looks for all that expires at once.
+    // A start checks everything for expiry at once.
     drop(server.kill());
     machine.set(62 * DAY_MS);
     let server = machine.start_server().await;
@@ -91,7 +91,7 @@ async fn a_clock_that_is_set_a_month_ahead_destroys_nothing_while_it_runs_or_at_
     assert_eq!(server.sync(open).await["sync_status"], "Syncing");
     assert_eq!(server.files(".lakeshore/staging").len(), 1);
 
-    // A person empties all of it, though it came before or after whatever the clock says now.
+    // A purge of all trash includes items from before and after the current clock.
     machine.set_and_look(&server, -DAY_MS).await;
     let body = json!({ "all": true, "api_key": server.key });
     assert_eq!(answer(server.post("/api/lake/trash/empty", &body)).await.0, 200);
@@ -100,7 +100,7 @@ async fn a_clock_that_is_set_a_month_ahead_destroys_nothing_while_it_runs_or_at_
 }
 
 #[tokio::test]
-async fn a_resumable_upload_goes_on_after_the_clock_was_set_two_days_ahead() {
+async fn a_resumable_upload_continues_after_the_clock_was_set_two_days_ahead() {
     let (machine, server) = Machine::start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
     let metadata =
@@ -127,7 +127,7 @@ async fn a_resumable_upload_goes_on_after_the_clock_was_set_two_days_ahead() {
 }
 
 #[tokio::test]
-async fn a_file_that_landed_ahead_of_the_clock_is_not_known_after_a_change_by_hand() {
+async fn a_file_landed_ahead_of_the_clock_is_not_recognised_after_a_change_by_hand() {
     for between_servers in [false, true] {
         let (machine, server) = Machine::start_at(DAY_MS).await;
         let first = server.start_sync("/d", "IncrementalSync").await;
@@ -154,7 +154,7 @@ async fn a_file_that_landed_ahead_of_the_clock_is_not_known_after_a_change_by_ha
 }
 
 #[tokio::test]
-async fn a_clock_that_is_set_back_makes_no_finding_and_no_sync_that_ended_before_it_began() {
+async fn a_clock_set_back_causes_no_finding_and_no_negative_duration() {
     let (machine, server) = Machine::start_at(DAY_MS).await;
     let id = server.start_sync("/d", "IncrementalSync").await;
     server.upload(id, "a", b"one").await;

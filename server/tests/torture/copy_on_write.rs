@@ -1,5 +1,5 @@
-//! A full Btrfs: it copies on write, so that even what was written before needs a new block. Its `statvfs` says room that it does
-//! not give, and a removal needs room too. `FULL_DISKS=10` fills it so often.
+//! A full Btrfs: it copies on write, so that even overwriting needs a new block, `statvfs` reports space that it does
+//! not give, and a removal needs space too. `FULL_DISKS=10` fills it ten times.
 
 use crate::clients::{Ledger, digest};
 use crate::mounts::Mount;
@@ -18,11 +18,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Of a sender, after an upload that was taken, and after one that was not.
+/// Pauses of a sender after an accepted upload, and after a refused one.
 const PAUSE: Duration = Duration::from_millis(2);
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 
-/// What somebody else keeps on the disk.
+/// Foreign files on the disk.
 struct Ballast {
     folder: PathBuf,
     random: StdRng,
@@ -36,7 +36,7 @@ impl Ballast {
         Self { folder, random: StdRng::seed_from_u64(7), made: 0 }
     }
 
-    /// Takes what there is: blocks of data, and then, by files that are kept in the trees themselves, those of metadata.
+    /// Fills the disk: data blocks first, then metadata, by files small enough to be stored in the trees.
     fn fill(&mut self) {
         for piece_bytes in [1 << 20, 64 << 10, 4 << 10, 1500, 100] {
             let mut refused = 0;
@@ -44,13 +44,13 @@ impl Ballast {
                 self.made += 1;
                 refused += u32::from(!self.add(piece_bytes));
             }
-            // Btrfs counts with the next commit.
+            // Btrfs updates its counters with the next commit.
             let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
         }
     }
 
     fn add(&mut self, piece_bytes: usize) -> bool {
-        // It would compress what is alike.
+        // Random, since Btrfs would compress repetitive data.
         let mut piece = vec![0; piece_bytes];
         self.random.fill_bytes(&mut piece);
         let file = self.folder.join(self.made.to_string());
@@ -58,7 +58,7 @@ impl Ballast {
         added.is_ok()
     }
 
-    /// Gives some of it back.
+    /// Frees some of the space.
     fn shrink(&self, bytes: u64) {
         let mut left = bytes;
         for entry in fs::read_dir(&self.folder).unwrap().map(Result::unwrap) {
@@ -71,7 +71,7 @@ impl Ballast {
     }
 }
 
-/// Uploads until it is told to end; every answer is one that a full disk may give.
+/// Uploads until stopped; every response is one that is allowed on a full disk.
 async fn upload_on(
     server: &TestServer,
     sync_id: u64,
@@ -90,11 +90,11 @@ async fn upload_on(
         match status {
             200 => ledger.known().acknowledged.push(digest(&bytes)),
             507 => refused += 1,
-            // The disk found out amid the landing. Its outcome is settled later, by the restart at the latest.
+            // The disk filled up during the landing. Its outcome is settled later, by the restart at the latest.
             500 if body["code"] == json!(50006) => refused += 1,
             _ => panic!("{status} {body}; the server said: {}", server.stderr()),
         }
-        // Of those that fail, the history names so many of a sync.
+        // The history has only a limited number of failed uploads of a sync.
         tokio::time::sleep(if status == 200 { PAUSE } else { REFUSED_PAUSE }).await;
     }
     refused
@@ -117,7 +117,7 @@ async fn outlive_full_disks(options: &[&str], mebibytes: u64) {
     for round in 0..rounds {
         server.eventually(async || (reserve() == 4).then_some(())).await;
         let id = server.start_sync("/inc", "IncrementalSync").await;
-        // Something that a purge can give back.
+        // Large files for a purge to free.
         for version in 0..3 {
             let mut bytes = format!("large:{round}:{version}:").into_bytes();
             bytes.resize(4 << 20, b'x');
@@ -146,7 +146,7 @@ async fn outlive_full_disks(options: &[&str], mebibytes: u64) {
         server = read_and_purge(server, id, &mut ballast).await;
         let emptied = server.rows("/api/lake/trash?size=1000").await;
         assert!(emptied.is_empty(), "{emptied:?}");
-        // Whatever it was, it is not to be looked for in the trash.
+        // No content is expected in the trash after this.
         let known = ledger.known().acknowledged.clone();
         ledger.known().emptied.extend(known);
         ballast.shrink(24 << 20);
@@ -165,7 +165,7 @@ async fn outlive_full_disks(options: &[&str], mebibytes: u64) {
     drop(server);
 }
 
-/// What people do at a full disk.
+/// Calls of people on a full disk.
 async fn read_and_purge(server: TestServer, id: u64, ballast: &mut Ballast) -> TestServer {
     let query = format!("sync_id={id}");
     let large = vec![b'y'; 3 << 20];
@@ -179,7 +179,7 @@ async fn read_and_purge(server: TestServer, id: u64, ballast: &mut Ballast) -> T
     };
     read_all(&server).await;
     let mut server = server.kill_and_restart().await;
-    // The start may have given back what the log of the database held.
+    // The start may have freed the log of the database.
     ballast.fill();
     read_all(&server).await;
     assert!(server.is_alive(), "{}", server.stderr());
@@ -191,8 +191,7 @@ async fn read_and_purge(server: TestServer, id: u64, ballast: &mut Ballast) -> T
     server
 }
 
-/// Killed amid an upload, and started where nothing is left of what was set aside: what the kill has interrupted is finished when
-/// there is room.
+/// Kills the server during an upload, and starts it with an empty reserve: the recovery completes when there is space.
 async fn start_without_a_reserve(server: TestServer, id: u64, ballast: &mut Ballast) -> TestServer {
     let first = stream::once(async { Ok::<_, std::io::Error>(vec![b'z'; 1 << 20]) });
     let stalled = Part::stream(Body::wrap_stream(first.chain(stream::pending()))).file_name("stalled");
@@ -214,7 +213,7 @@ async fn start_without_a_reserve(server: TestServer, id: u64, ballast: &mut Ball
             ballast.shrink(24 << 20);
             server
         }
-        // Not even the log can be made safe: that is said, with the remedy.
+        // Not even the log can be made durable: the error has the remedy.
         Err(ended) => {
             assert!(ended.said.contains("free up space") && !ended.was_killed, "{}", ended.said);
             ballast.shrink(24 << 20);
@@ -229,11 +228,11 @@ async fn start_without_a_reserve(server: TestServer, id: u64, ballast: &mut Ball
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_btrfs_of_data_and_metadata_in_one_ends_no_server_and_people_empty_the_trash_by_it() {
+async fn a_full_mixed_btrfs_does_not_end_the_server_and_allows_a_purge() {
     outlive_full_disks(&["-M"], 144).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_btrfs_ends_no_server_and_people_empty_the_trash_by_it() {
+async fn a_full_btrfs_does_not_end_the_server_and_allows_a_purge() {
     outlive_full_disks(&[], 320).await;
 }

@@ -1,4 +1,5 @@
-//! A crash at every step that `lakeshore_system::failpoints` names, each time that the scenario passes it, and crashes in the recovery.
+//! Crashes at every failpoint of `lakeshore_system::failpoints`, each time that the scenario passes it, and crashes in
+//! the recovery.
 
 use crate::clients::{Ledger, Sender};
 use crate::server::{Stopped, TestServer};
@@ -12,18 +13,18 @@ use std::sync::{Arc, Mutex};
 use tokio::task::JoinSet;
 
 const VARIABLE: &str = "LAKESHORE_CRASH_AT";
-/// How many points are tried side by side.
+/// Points tested concurrently.
 const WORKERS: usize = 3;
-/// Above what the scenario passes any point.
+/// More than the scenario passes any point.
 const PASSINGS_MAX: u64 = 200;
 
-/// A folder on which syncing costs nothing, where there is one: for tests of the order of steps, not of the disk.
+/// A folder where syncs cost nothing, if there is one: these tests check the order of steps, not the disk.
 fn fast_folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
 }
 
-/// Every step that moves something. `None` when the server was gone before its end.
+/// Every step that moves something. `None` when the server ended before.
 async fn scenario(sender: &Sender) -> Option<()> {
     let added = sender.start("/inc", "IncrementalSync").await?;
     sender.upload_own(added, "/inc/small", 100).await?;
@@ -54,7 +55,7 @@ async fn scenario(sender: &Sender) -> Option<()> {
     sender.close("end", added).await
 }
 
-/// An upload that stays half way, so that every crash leaves one.
+/// An unfinished upload, so that every crash interrupts one.
 fn begin_upload(server: &TestServer, sync_id: u64) -> Option<TcpStream> {
     let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).ok()?;
     write!(
@@ -75,7 +76,7 @@ async fn run_scenario(server: &TestServer, ledger: &Arc<Ledger>) -> Option<()> {
     scenario(&sender).await
 }
 
-/// Was the server killed at the `passing`-th time that the scenario came to the point?
+/// Whether the server was killed at this passing of the point.
 async fn crash_at(point: &str, passing: u64) -> bool {
     let folder = fast_folder();
     let data_dir = folder.path().to_owned();
@@ -91,7 +92,7 @@ async fn crash_at(point: &str, passing: u64) -> bool {
         }
         Err(ended) => assert!(ended.was_killed, "{}", ended.said),
     }
-    // The recovery is cut off too: where the first crash was, there again, and where the recovery itself writes.
+    // The recovery is interrupted too: at the same point twice, and at a write of the recovery.
     let of_recovery = ["state.before_commit", "state.committed", "sweep.begun", "sweep.uploads_removed"];
     for again in [point, point, of_recovery[passing as usize % of_recovery.len()]] {
         match stopped.try_start(&[(VARIABLE, again)]).await {
@@ -106,14 +107,14 @@ async fn crash_at(point: &str, passing: u64) -> bool {
     verifier.verify(&server, &ledger).await;
     Sender::to(&server, &ledger).abort_open_syncs(&server).await;
     verifier.restore_latest(&server, &ledger, 100).await;
-    // And life goes on.
+    // The lake still works.
     run_scenario(&server, &ledger).await.unwrap();
     let server = server.kill_and_restart().await;
     verifier.verify(&server, &ledger).await;
     true
 }
 
-/// How often the scenario passes the point; killed each time.
+/// Number of times that the scenario passes the point; killed at each.
 async fn crash_at_each_passing(point: &str) -> u64 {
     for passing in 1..PASSINGS_MAX {
         if !crash_at(point, passing).await {
@@ -124,7 +125,7 @@ async fn crash_at_each_passing(point: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crash_at_any_step_and_more_in_the_recovery_lose_nothing_and_leave_nothing_half() {
+async fn crashes_at_any_step_and_in_the_recovery_lose_nothing_and_leave_nothing_incomplete() {
     let wanted = std::env::var("POINTS").ok();
     let is_wanted = |point: &&str| wanted.as_ref().is_none_or(|wanted| point.starts_with(wanted.as_str()));
     let queue: VecDeque<_> = POINTS.iter().copied().filter(is_wanted).collect();
@@ -136,7 +137,7 @@ async fn a_crash_at_any_step_and_more_in_the_recovery_lose_nothing_and_leave_not
         workers.spawn(async move {
             let mut passed = BTreeMap::new();
             loop {
-                // From the end, where those are that are passed most often.
+                // From the end, which has the points that are passed most often.
                 let Some(point) = queue.lock().unwrap().pop_back() else { return passed };
                 passed.insert(point, crash_at_each_passing(point).await);
             }

@@ -1,4 +1,4 @@
-//! A full disk: 507 with its remedy, nothing half, and the same sync goes on when there is space again.
+//! A full disk: 507 with its remedy, nothing half done, and the same sync continues when there is space again.
 
 use crate::clients::{Ledger, digest};
 use crate::disk::SmallDisk;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 const LAKE_IN_LIMITS: &str = "size=6m";
 
-/// A server with its lake or its database on a small disk of its own.
+/// A server with its lake or its database on a small disk.
 fn on_small_disk(of: &str, limits: &str) -> Option<(Stopped, SmallDisk)> {
     let folder = tempfile::tempdir().unwrap();
     let (data_dir, lake) = (folder.path().join("data"), folder.path().join("lake"));
@@ -23,7 +23,7 @@ fn stopped(folder: TempDir, data_dir: PathBuf, lake: &Path) -> Stopped {
     Stopped::new(folder, data_dir, &["--min-free-space", "0B", "--lake-root", lake.to_str().unwrap()]).with_key()
 }
 
-/// What a client does of an evening, in a sync of each kind. Every step may be refused, but only for want of space.
+/// Typical calls of a client, in a sync of each kind. Every step may be refused, but only for lack of space.
 struct Evening<'a> {
     server: &'a TestServer,
     incremental: u64,
@@ -56,7 +56,7 @@ impl<'a> Evening<'a> {
         taken
     }
 
-    /// `round` makes the contents differ. True when everything was taken.
+    /// `round` varies the contents. True when everything was accepted.
     async fn go_on(&mut self, round: u64) -> bool {
         let refused = self.refused;
         for (sync_id, name, size_bytes) in [
@@ -71,7 +71,7 @@ impl<'a> Evening<'a> {
             self.upload(sync_id, name, bytes).await;
         }
         let ended = self.server.try_end(self.full, json!({})).await;
-        // Nothing of it has landed: that is refused for another reason, and rightly.
+        // With no landed file, it is refused for another reason.
         if ended.1["code"] != json!(40903) && self.judge(ended) {
             let (status, body) = self.server.try_start("/full", "FullSync").await;
             if self.judge((status, body.clone())) {
@@ -82,16 +82,16 @@ impl<'a> Evening<'a> {
     }
 
     async fn end(self) {
-        // An upload whose row could not be written may take a moment more to have it.
+        // An upload whose failure could not be recorded may need a moment more.
         let ended = async || (self.server.try_end(self.incremental, json!({})).await.0 == 200).then_some(());
         self.server.eventually(ended).await;
         let (status, body) = self.server.try_abort(self.full).await;
-        // The publish went well, and the next start did not.
+        // The publish succeeded, and the next start did not.
         assert!(status == 200 || body["code"] == json!(40900), "{body}");
     }
 }
 
-/// Fills the disk up to each of these many free bytes in turn, works on it, makes space, and goes on.
+/// Fills the disk up to each of these numbers of free bytes, works on it, frees space, and continues.
 async fn fill_again_and_again(of: &str, limits: &str, free_bytes: impl Iterator<Item = u64>) {
     let Some((stopped, disk)) = on_small_disk(of, limits) else { return };
     let ledger = Ledger::default();
@@ -114,7 +114,7 @@ async fn fill_again_and_again(of: &str, limits: &str, free_bytes: impl Iterator<
         }
         server = server.kill_and_restart().await;
         verifier.verify(&server, &ledger).await;
-        // Or the trash would fill the disk by itself.
+        // The trash would fill the disk by itself.
         let trash = server.lake().join(".lakeshore/trash");
         assert!(trash.exists());
         drop(server.kill());
@@ -137,18 +137,18 @@ async fn fresh_lake(stopped: &Stopped, verifier: &mut Verifier) -> TestServer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_lake_is_refused_at_every_write_and_the_sync_goes_on_when_there_is_space() {
+async fn a_full_lake_refuses_every_write_and_the_sync_continues_when_there_is_space() {
     let steps = [0, 4, 8, 16, 64, 256, 500, 620, 800, 1_100, 1_500];
     fill_again_and_again("lake", LAKE_IN_LIMITS, steps.into_iter().map(|kibibytes| kibibytes * 1024)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_database_is_refused_at_every_write_and_the_sync_goes_on_when_there_is_space() {
+async fn a_full_database_refuses_every_write_and_the_sync_continues_when_there_is_space() {
     fill_again_and_again("data", "size=8m", (0..24).map(|pages| pages * 8 * 1024)).await;
 }
 
 #[tokio::test]
-async fn a_lake_without_room_for_another_name_refuses_and_goes_on() {
+async fn a_lake_without_free_inodes_refuses_uploads_and_recovers() {
     let Some((stopped, disk)) = on_small_disk("lake", "size=50m,nr_inodes=24") else { return };
     let server = stopped.start().await;
     let full = server.start_sync("/full", "FullSync").await;
@@ -159,7 +159,7 @@ async fn a_lake_without_room_for_another_name_refuses_and_goes_on() {
     let fillers: Vec<_> = (0..100).map(|n| disk.0.join(format!("filler-{n}"))).collect();
     let made = fillers.iter().take_while(|filler| std::fs::write(filler, b"").is_ok()).count();
     assert!(made < fillers.len());
-    // Neither a partial nor a slot of the trash can be made.
+    // Neither a partial file nor a trash folder can be made.
     let refused = server.try_upload(&format!("sync_id={next}"), &[("part-1", b"new")]).await;
     assert_refused(refused, 50700, "free up space");
     assert_refused(server.try_end(next, json!({})).await, 50700, "free up space");
@@ -184,11 +184,11 @@ async fn a_server_starts_on_a_full_disk_after_a_kill_and_after_a_stop() {
     let server = stopped.start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
     server.upload(id, "a.csv", b"one").await;
-    // When a key is used first, that is written down, where there is room.
+    // The first use of a key is recorded only if there is space.
     let unused = server.new_key(&["--role", "read"]);
     disk.fill(0);
     let mut server = server.kill_and_restart().await;
-    // The start may have given back what the log of the database held.
+    // The start may have freed the log of the database.
     disk.fill(0);
     assert_refused(server.try_upload(&format!("sync_id={id}"), &[("b.csv", b"two")]).await, 50700, "free up space");
     assert_eq!(server.history("status=Finished").await.len(), 1, "reading goes on");
@@ -203,7 +203,7 @@ async fn a_server_starts_on_a_full_disk_after_a_kill_and_after_a_stop() {
 }
 
 #[tokio::test]
-async fn a_server_starts_on_a_disk_without_a_byte_or_an_inode_left_and_people_empty_the_trash_by_it() {
+async fn a_server_starts_on_a_disk_without_a_free_byte_or_inode_and_allows_a_purge() {
     for limits in ["size=48m,nr_inodes=200", "size=48m,nr_inodes=20k"] {
         let folder = tempfile::tempdir().unwrap();
         let (data_dir, lake) = (folder.path().join("disk/data"), folder.path().join("disk/lake"));
@@ -219,14 +219,14 @@ async fn a_server_starts_on_a_disk_without_a_byte_or_an_inode_left_and_people_em
         assert_eq!(server.stop(), Some(0));
         let made = (0..20_000).take_while(|n| std::fs::write(disk.0.join(format!("f-{n}")), b"").is_ok()).count();
         for n in 0..made {
-            // Of the inodes, those that the filler needs.
+            // Frees the inodes that the filler needs.
             if n < 1 || !limits.contains("200") {
                 std::fs::remove_file(disk.0.join(format!("f-{n}"))).unwrap();
             }
         }
         disk.fill(0);
         let server = stopped.start().await;
-        // The start may have given back what the log of the database held.
+        // The start may have freed the log of the database.
         disk.fill(0);
         let refused = server.try_upload(&format!("sync_id={id}"), &[("b.csv", b"1")]).await;
         assert_refused(refused, 50700, "free up space");
@@ -235,7 +235,7 @@ async fn a_server_starts_on_a_disk_without_a_byte_or_an_inode_left_and_people_em
         let body = json!({ "all": true, "api_key": server.key });
         let (status, body) = answer(server.post("/api/lake/trash/empty", &body)).await;
         assert_eq!(status, 200, "{body} {}", server.stderr());
-        // The purge has made room, and the reserve comes first.
+        // The purge has freed space, and the reserve takes it first.
         server.eventually(async || (reserve() == 4 || limits.contains("200")).then_some(())).await;
         disk.make_space();
         let is_taken =

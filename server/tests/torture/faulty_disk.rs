@@ -1,10 +1,10 @@
-//! A disk that fails: strace answers a system call of the server with an error, in the kernel's place.
+//! A failing disk: strace makes system calls of the server fail.
 
 use crate::server::TestServer;
 use crate::strace::Tracer;
 use serde_json::json;
 
-/// Every content of this server's lake, wherever it is.
+/// All contents in the lake, at any path.
 fn contents(server: &TestServer) -> Vec<Vec<u8>> {
     let mut contents: Vec<_> = server.files("").into_values().collect();
     contents.sort();
@@ -17,7 +17,7 @@ const FAILING_CALLS: [&str; 8] =
 const PASSINGS: u32 = 4;
 const ERRORS: [&str; 2] = ["EIO", "ENOSPC"];
 
-/// The old content has to be somewhere, live or in the trash, and the new one too once that was answered.
+/// The old content must exist, live or in the trash, and the new one too after a success.
 async fn replace_under_fault(sync_type: &str) {
     for call in FAILING_CALLS {
         for error in ERRORS {
@@ -46,7 +46,7 @@ async fn replace_under_fault(sync_type: &str) {
                     }
                 };
                 check("at once", &server);
-                // The disk is well again, and the sync goes on.
+                // The disk has recovered, and the sync continues.
                 if ended != 200 {
                     let (status, body) = server.try_end(id, json!({ "discard_in_flight": true })).await;
                     assert!(status == 200 || body["code"] == json!(40903), "{fault}: {body}, {}", server.stderr());
@@ -63,11 +63,11 @@ async fn replace_under_fault(sync_type: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_overwrite_that_a_faulty_disk_interrupts_loses_neither_file() {
+async fn an_overwrite_interrupted_by_a_disk_fault_loses_neither_file() {
     replace_under_fault("IncrementalSync").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_publish_that_a_faulty_disk_interrupts_loses_neither_dataset() {
+async fn a_publish_interrupted_by_a_disk_fault_loses_neither_dataset() {
     replace_under_fault("FullSync").await;
 }

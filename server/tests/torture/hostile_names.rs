@@ -1,9 +1,10 @@
-//! Names that want out of the lake, that hide what they are, or that other systems mix up.
+//! Names that leave the lake, that are misleading, or that other systems confuse.
 
 use crate::server::{TestServer, answer, assert_refused};
 use serde_json::json;
 
-/// Refused: they lead elsewhere, hide from readers, or look like what they are not. (`docs/reference/errors.md`, code 40001.)
+/// Refused names: they lead elsewhere, are hidden from readers, or are misleading. (`docs/reference/errors.md`, code
+/// 40001.)
 fn refused_names() -> Vec<String> {
     let mut names: Vec<String> = [
         "",
@@ -35,7 +36,7 @@ fn refused_names() -> Vec<String> {
         "a\u{85}b",
         "a\u{9b}31mb",
         "a\u{1b}[31mb",
-        // Text direction, and marks that nobody sees.
+        // Text direction, and invisible marks.
         "\u{202e}fdp.exe",
         "a\u{202a}b",
         "a\u{2066}b",
@@ -56,7 +57,7 @@ fn refused_names() -> Vec<String> {
     names
 }
 
-/// Taken as they are: on Linux they mean nothing, and every reader of the lake can open them.
+/// Accepted names: harmless on Linux, and every reader of the lake can open them.
 fn taken_names() -> Vec<String> {
     let mut names: Vec<String> = [
         "CON",
@@ -105,12 +106,12 @@ fn taken_names() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_elsewhere_or_hides_is_refused_with_its_reason_and_leaves_nothing() {
+async fn a_traversing_or_hidden_name_is_refused_with_the_reason_and_leaves_nothing() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let names = refused_names();
     for name in &names {
-        // As RFC 8187 spells it: a control character as it is would break the head of its part.
+        // Encoded by RFC 8187, as a raw control character would break the head of its part.
         let name_encoded: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
         let body = format!(
             "--b\r\nContent-Disposition: form-data; name=\"file\"; filename*=UTF-8''{name_encoded}\r\n\r\nx\r\n--b--"
@@ -136,7 +137,7 @@ async fn the_same_names_are_refused_as_the_path_of_a_sync_and_of_an_upload() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     for name in refused_names() {
-        // As part of a path, empty, doubled and trailing slashes name the same place.
+        // In a path, empty components, doubled and trailing slashes name the same path.
         let is_upward = name.split('/').any(|component| component == "." || component == "..");
         if name.trim().is_empty() || !is_upward && (name.starts_with('/') || name.ends_with('/')) {
             continue;
@@ -152,7 +153,7 @@ async fn the_same_names_are_refused_as_the_path_of_a_sync_and_of_an_upload() {
 }
 
 #[tokio::test]
-async fn a_traversal_in_the_address_is_refused_in_every_encoding() {
+async fn a_traversal_in_the_url_is_refused_in_every_encoding() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     for path in [
@@ -175,7 +176,7 @@ async fn a_traversal_in_the_address_is_refused_in_every_encoding() {
         let refused = server.try_upload(&format!("sync_id={id}&path={path}"), &[("x", b"x")]).await;
         assert_refused(refused, 40001, "");
     }
-    // Decoded once, and not a second time: a name like any other.
+    // Decoded only once: an ordinary name.
     for (path, name) in [("%252e%252e", "%2e%2e/x"), ("%c0%ae%c0%ae", "\u{fffd}\u{fffd}\u{fffd}\u{fffd}/x")] {
         let (status, body) = server.try_upload(&format!("sync_id={id}&path={path}"), &[("x", b"x")]).await;
         assert_eq!(status, 200, "{path}: {body}");
@@ -202,7 +203,7 @@ async fn a_strange_name_is_kept_to_the_byte() {
 }
 
 #[tokio::test]
-async fn names_that_only_look_the_same_are_kept_apart() {
+async fn names_that_only_look_equal_stay_different() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let twins =

@@ -1,6 +1,7 @@
-//! `kill -9` at random moments under a mixed load, a restart, and then: is everything that was promised there?
+//! `kill -9` at random moments under a mixed load, with a check of all guarantees after each restart.
 //!
-//! `KILLS` says how often (`make torture KILLS=1000`). `KILLS_SEED` repeats what was sent and when it was cut off.
+//! `KILLS` is the number of kills (`make torture KILLS=1000`). `KILLS_SEED` repeats the requests and the moments of a
+//! run.
 
 use crate::clients::{Ledger, Sender, version_in};
 use crate::server::Stopped;
@@ -15,12 +16,12 @@ use tokio::task::JoinSet;
 
 const ADDERS: u64 = 3;
 const REPLACED: [&str; 2] = ["/full", "/other"];
-/// Then the run goes on in a fresh lake, so that a round costs what the first did.
+/// Kills before the run continues in a new lake, so that each round costs the same.
 const KILLS_OF_A_LAKE: u64 = 50;
-/// How many pieces of each lake's trash are put back at its end.
+/// Trash items of each lake that are restored at its end.
 const RESTORED: usize = 100;
 
-/// Adds files to `/inc`, overwrites some, and restores some, in one sync after another, until the server is gone.
+/// Adds files to `/inc`, overwrites some, and restores some, in one sync after another, until the server ends.
 async fn add(sender: Sender, adder: u64, mut random: StdRng) -> Option<()> {
     loop {
         let sync_id = sender.start("/inc", "IncrementalSync").await?;
@@ -28,14 +29,14 @@ async fn add(sender: Sender, adder: u64, mut random: StdRng) -> Option<()> {
             let length = if random.random_bool(0.1) { 2_000_000 } else { random.random_range(0..50_000) };
             let own = format!("/inc/own-{adder}-{}", random.random_range(0..3));
             match random.random_range(0..10) {
-                // Names that others write at the same time.
+                // Names that others write concurrently.
                 0..3 => {
                     let name = format!("hot-{}", random.random_range(0..3));
                     sender.upload(sync_id, &name, sender.fresh_bytes(length)).await?;
                 }
                 3..5 => sender.upload_own(sync_id, &own, length).await?,
                 5 => {
-                    // Now and then more than is made durable at once.
+                    // Sometimes longer than the interval of checkpoints.
                     let length = if random.random_bool(0.1) { 40_000_000 } else { 20 * length };
                     sender.upload_in_pieces(sync_id, &own, length, random.random_range(1..5)).await?;
                 }
@@ -55,7 +56,7 @@ async fn add(sender: Sender, adder: u64, mut random: StdRng) -> Option<()> {
     }
 }
 
-/// Replaces a dataset by one version after another, aborts some, and restores some, until the server is gone.
+/// Replaces a dataset by one version after another, aborts some, and restores some, until the server ends.
 async fn replace(sender: Sender, path: &'static str, mut random: StdRng) -> Option<()> {
     loop {
         let sync_id = sender.stage(path).await?;
@@ -76,7 +77,7 @@ async fn replace(sender: Sender, path: &'static str, mut random: StdRng) -> Opti
     }
 }
 
-/// Everybody at work, until the server is gone.
+/// Starts all clients, until the server ends.
 pub fn begin_load(sender: &Sender, random: &mut StdRng) -> JoinSet<Option<()>> {
     let mut load = JoinSet::new();
     for adder in 0..ADDERS {
@@ -88,12 +89,12 @@ pub fn begin_load(sender: &Sender, random: &mut StdRng) -> JoinSet<Option<()>> {
     load
 }
 
-/// Reads the datasets all the while, as an engine does: it opens a folder, then its files.
+/// Reads the datasets continuously, like an engine: opens a folder, then its files.
 fn read_on(lake: &Path, stop: &AtomicBool) -> u64 {
     let mut readings = 0;
     while !stop.load(Ordering::Relaxed) {
         for dataset in REPLACED {
-            // By the open handle: the name may mean another folder a moment later.
+            // By the open handle, as the name may refer to another folder a moment later.
             if let Ok(folder) = std::fs::File::open(lake.join(&dataset[1..])) {
                 let handle = std::os::fd::AsRawFd::as_raw_fd(&folder);
                 assert!(version_in(Path::new(&format!("/proc/self/fd/{handle}"))) > 0);
@@ -135,7 +136,7 @@ struct Figures {
     readings: u64,
 }
 
-/// One lake from its beginning, killed so many times.
+/// One new lake, killed this many times.
 async fn torture_a_lake(kills: u64, random: &mut StdRng, figures: &mut Figures) {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().to_owned();
@@ -151,7 +152,7 @@ async fn torture_a_lake(kills: u64, random: &mut StdRng, figures: &mut Figures) 
         tokio::time::sleep(Duration::from_micros(random.random_range(20_000..700_000))).await;
         server.kill();
         figures.kills += 1;
-        // A sender that saw a wrong answer has panicked.
+        // A sender with a wrong response has panicked.
         while let Some(ended) = load.join_next().await {
             ended.unwrap();
         }
@@ -170,17 +171,17 @@ async fn torture_a_lake(kills: u64, random: &mut StdRng, figures: &mut Figures) 
     figures.acknowledged += verifier.acknowledged;
 }
 
-/// Kills beyond those that were asked for, until a reader has seen a dataset.
+/// Maximum additional kills until a reader has seen a dataset.
 const MORE_KILLS_MAX: u64 = 60;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_a_kill_interrupts_nothing_is_lost_half_or_in_doubt_after_the_restart() {
+async fn kills_at_any_moment_leave_nothing_lost_incomplete_or_in_doubt_after_the_restart() {
     let kills: u64 = std::env::var("KILLS").map_or(6, |kills| kills.parse().unwrap());
     let seed: u64 = std::env::var("KILLS_SEED").map_or_else(|_| rand::rng().random(), |seed| seed.parse().unwrap());
     println!("KILLS={kills} KILLS_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let mut figures = Figures::default();
-    // On a slow machine the first publish may come after more kills than were asked for.
+    // On a slow machine the first publish may need more kills than requested.
     while figures.kills < kills || (figures.readings == 0 && figures.kills < kills + MORE_KILLS_MAX) {
         let kills = KILLS_OF_A_LAKE.min(kills.saturating_sub(figures.kills).max(1));
         torture_a_lake(kills, &mut random, &mut figures).await;
@@ -188,7 +189,7 @@ async fn whatever_a_kill_interrupts_nothing_is_lost_half_or_in_doubt_after_the_r
     let Figures { kills, in_recovery, acknowledged, restored, readings } = figures;
     assert!(readings > 0, "there was a dataset to read");
     assert!(acknowledged > 0);
-    // Each of these would have ended the test.
+    // Each of these would have failed the test.
     println!(
         "{kills} kills under load and {in_recovery} in the recovery, {acknowledged} acknowledged uploads checked, \
          {readings} datasets read meanwhile, {restored} pieces of trash restored: lost 0, half 0, mixed 0"

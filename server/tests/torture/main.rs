@@ -1,6 +1,6 @@
-//! The promises under faults: the real binary is killed, starved of disk, fed with rubbish and raced with itself.
+//! Guarantees under faults: the real binary is killed, runs out of disk space, receives garbage, and races with itself.
 //!
-//! Everything here goes by the public doors: HTTP, the command, and the lake's folder.
+//! All tests use public interfaces: HTTP, the command, and the lake's folder.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,7 +10,7 @@ mod clients;
 #[cfg(feature = "failpoints")]
 mod clock_steps;
 mod copy_on_write;
-// The points are compiled in for tests only: `cargo test --features server/failpoints`.
+// Failpoints are compiled in for tests only: `cargo test --features server/failpoints`.
 #[cfg(feature = "failpoints")]
 mod crash_points;
 #[path = "../support/database.rs"]

@@ -1,22 +1,22 @@
-//! File systems of a test's own. They need root; without it a test says so and skips itself.
+//! File systems for single tests. They need root; otherwise a test reports this and is skipped.
 
 use crate::server::skipped;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Unmounted with its end; whatever is open on it has to be closed before.
+/// Unmounted on drop; open files on it have to be closed before.
 pub struct Mount(PathBuf);
 
 impl Mount {
-    /// A file with an ext4 in it.
+    /// A file with an ext4 file system.
     pub fn image(image: &Path, at: &Path, options: &str) -> Option<Self> {
         let options = format!("loop,{options}");
         Self::attach(at, &["-t", "ext4", "-o", &options, image.to_str().unwrap()])
     }
 
-    /// A new XFS, which is in a file: there two files can share their bytes.
+    /// A new XFS in a file, where files can share their bytes.
     pub fn new_xfs(image: &Path, at: &Path) -> Option<Self> {
-        // The least that its tools allow. The file is sparse.
+        // The minimum of its tools. The file is sparse.
         const MEBIBYTES: u64 = 320;
         std::fs::File::create(image).unwrap().set_len(MEBIBYTES * 1024 * 1024).unwrap();
         if !succeeds(Command::new("mkfs.xfs").args(["-q", "-m", "reflink=1"]).arg(image)) {
@@ -26,7 +26,7 @@ impl Mount {
         Self::attach(at, &["-t", "xfs", "-o", "loop", image.to_str().unwrap()])
     }
 
-    /// A new Btrfs, which is in a file: it copies on write.
+    /// A new Btrfs in a file, which copies on write.
     pub fn new_btrfs(image: &Path, at: &Path, mebibytes: u64, options: &[&str]) -> Option<Self> {
         std::fs::File::create(image).unwrap().set_len(mebibytes * 1024 * 1024).unwrap();
         if !succeeds(Command::new("mkfs.btrfs").arg("-q").args(options).arg(image)) {
@@ -36,7 +36,7 @@ impl Mount {
         Self::attach(at, &["-t", "btrfs", "-o", "loop", image.to_str().unwrap()])
     }
 
-    /// What is at a place, from now on to be read only.
+    /// Makes the file system at a path read-only.
     pub fn read_only(at: &Path) -> Option<Self> {
         let at_text = at.to_str().unwrap();
         let bound = Self::attach(at, &["--bind", at_text])?;

@@ -1,11 +1,11 @@
-//! Commands that open a new database at the same moment, in pairs. `OPENINGS=100` runs each pair so often.
+//! Commands that open a new database at the same moment, in pairs. `OPENINGS=100` runs each pair a hundred times.
 
 use crate::server::{BINARY, lakeshore};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Each with what it may say where it refuses. The others always succeed.
+/// Commands, each with the allowed refusals. The others always succeed.
 const COMMANDS: [(&[&str], &[&str]); 9] = [
     (&["serve", "--listen", "127.0.0.1:0"], &["another server"]),
     (&["key", "create", "--name", "k"], &[]),
@@ -37,7 +37,7 @@ fn spawn(command: usize, folder: &Path, number: usize) -> Running {
 }
 
 impl Running {
-    /// To its end; a server until it listens, and then it is ended.
+    /// Waits for its end; a server is ended once it listens.
     fn end(mut self) -> Result<String, String> {
         let (words, refusals) = COMMANDS[self.command];
         let mut said = String::new();
@@ -56,7 +56,7 @@ impl Running {
         match status.success() {
             true => Ok(printed),
             false if refusals.iter().any(|refusal| said.contains(refusal)) => Err(said),
-            // What `check` has found, such as a lake that is not made yet.
+            // Findings of `check`, such as a missing lake.
             false if words == ["check"] && status.code() == Some(1) => Ok(printed),
             false => panic!("{words:?} ended with {status}: {said}"),
         }
@@ -87,7 +87,7 @@ fn at_once(one: usize, other: usize) {
         .collect();
     for (number, (command, ended)) in std::iter::zip([one, other], &ended).enumerate() {
         if COMMANDS[command].0[0] == "backup" && ended.is_ok() {
-            // It is a database that can be used, not an empty file.
+            // The copy is a usable database, not an empty file.
             let restored = folder.path().join(format!("restored-{number}"));
             std::fs::create_dir(&restored).unwrap();
             std::fs::copy(folder.path().join(format!("copy-{number}")), restored.join("lakeshore.db")).unwrap();
@@ -109,7 +109,7 @@ fn at_once(one: usize, other: usize) {
     assert_eq!(text.lines().filter(|line| line.contains(" k ")).count(), made.len(), "{pair:?}: {text}");
 }
 
-/// Some command that opens the database.
+/// A command that opens the database.
 fn list(data_dir: &Path) -> Child {
     let mut command = Command::new(&*BINARY);
     command.args(["key", "list", "--data-dir"]).arg(data_dir);
@@ -117,7 +117,7 @@ fn list(data_dir: &Path) -> Child {
 }
 
 #[test]
-fn whoever_waits_for_another_that_opens_the_database_says_so_and_goes_on() {
+fn a_command_that_waits_for_another_to_open_the_database_says_so_and_continues() {
     let folder = tempfile::tempdir().unwrap();
     crate::server::create_key(folder.path(), &[]);
     let holder = std::fs::File::open(folder.path().join("lakeshore.db-opening")).unwrap();
@@ -144,7 +144,7 @@ fn no_link_is_followed_where_the_opening_is_locked() {
 }
 
 #[test]
-fn a_database_on_a_disk_that_is_read_only_is_refused_with_what_to_do() {
+fn a_database_on_a_read_only_disk_is_refused_with_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     crate::server::create_key(folder.path(), &[]);
     let Some(_mount) = crate::mounts::Mount::read_only(folder.path()) else { return };
@@ -158,9 +158,9 @@ fn a_database_on_a_disk_that_is_read_only_is_refused_with_what_to_do() {
     assert!(!copy.exists());
 }
 
-/// A server starts and ends again and again, by a stop or a kill; whatever is asked meanwhile is done, by it or without it.
+/// A server starts and ends repeatedly, by a stop or a kill; every command meanwhile succeeds, with or without it.
 #[test]
-fn commands_beside_a_server_that_starts_stops_and_is_killed_are_all_carried_out_once() {
+fn commands_beside_a_server_that_starts_stops_and_is_killed_all_run_once() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data");
     std::fs::create_dir(folder.path().join("lake")).unwrap();

@@ -1,7 +1,7 @@
-//! Data before name, name before row, row before answer: what the kernel is asked for, and in which order.
+//! Data before name, name before row, row before response: the order of the system calls.
 //!
-//! A power cut keeps what was synced and may lose the rest. So it matters that each step is on stable storage before the
-//! next one begins; how it comes there (a sync of one file, or of the whole file system) does not.
+//! A power cut keeps synced data and may lose the rest. So each step must be durable before the next one begins,
+//! whether by a sync of one file or of the whole file system.
 
 use crate::server::TestServer;
 use crate::strace::{Call, Tracer};
@@ -10,10 +10,10 @@ use std::path::PathBuf;
 const RECORDED: &str = "trace=openat,write,pwrite64,writev,pwritev,pwritev2,copy_file_range,ftruncate,fallocate,fsync,\
                         fdatasync,syncfs,sync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdirat,sendto,sendmsg";
 
-/// What was recorded of one request.
+/// Recorded calls of one request.
 struct Record {
     calls: Vec<Call>,
-    /// Lake and database are below it, on one file system.
+    /// Folder of the lake and the database, on one file system.
     folder: PathBuf,
 }
 
@@ -22,13 +22,13 @@ impl Record {
         self.folder.join(below).to_str().unwrap().to_owned()
     }
 
-    /// The move that gave `to` its content.
+    /// Move that gave `to` its content.
     fn naming(&self, to: &str) -> &Call {
         let named = self.calls.iter().rfind(|call| call.moves().is_some_and(|(_, name)| name == to));
         named.unwrap_or_else(|| panic!("nothing moved to {to}: {:#?}", self.calls))
     }
 
-    /// Every name that the content of `to` had before, the first of them first.
+    /// Earlier names of the content of `to`, first one first.
     fn earlier_names(&self, to: &str) -> Vec<String> {
         let mut names = Vec::new();
         let mut name = to.to_owned();
@@ -41,7 +41,7 @@ impl Record {
         names
     }
 
-    /// Is there a sync of `path`, or of its whole file system, that began after `after` and ended before `before`?
+    /// Whether a sync of `path`, or of its whole file system, began after `after` and ended before `before`.
     fn is_synced_between(&self, path: &str, after: usize, before: usize) -> bool {
         self.calls.iter().any(|call| {
             let of_it = ["fsync", "fdatasync"].contains(&call.name.as_str()) && call.file() == path;
@@ -51,7 +51,7 @@ impl Record {
         })
     }
 
-    /// The bytes of the file that is now at `to`, before it has the name.
+    /// Asserts that the bytes of `to` are synced before the file gets this name.
     fn assert_data_before_name(&self, to: &str) {
         let names = self.earlier_names(to);
         let named = self.naming(to);
@@ -62,15 +62,15 @@ impl Record {
         assert!(is_synced, "{to} has its name before its bytes are synced: {:#?}", self.calls);
     }
 
-    /// The folder that the name is in, before the row and the answer.
+    /// Asserts that the folder of the name is synced before the row and the response.
     fn assert_name_before_answer(&self, name: &str, moved: &Call) {
         let folder = name.rsplit_once('/').unwrap().0;
         let is_synced = self.is_synced_between(folder, moved.ended, self.answer());
         assert!(is_synced, "the answer comes before {folder} is synced: {:#?}", self.calls);
     }
 
-    /// A row is written after the move, and synced before the answer. It is the first that is written: what is read out of
-    /// the file comes after it, has a transaction of its own, and nobody waits for that.
+    /// Asserts that a row is written after the move, and synced before the response. The first write is the row; the
+    /// columns of the file are written later in another transaction, for which nobody waits.
     fn assert_row_before_answer(&self, moved: &Call) {
         let is_row = |call: &&Call| call.is_a_write() && call.file().ends_with("-wal");
         let row = self.calls.iter().filter(is_row).find(|call| call.began > moved.ended && call.ended < self.answer());
@@ -79,7 +79,7 @@ impl Record {
         assert!(is_synced, "the answer comes before the row is synced: {:#?}", self.calls);
     }
 
-    /// Where the success was sent.
+    /// Position of the successful response.
     fn answer(&self) -> usize {
         let is_sent = |call: &&Call| ["write", "writev", "sendto", "sendmsg"].contains(&call.name.as_str());
         let tells = |call: &&Call| {
@@ -90,7 +90,7 @@ impl Record {
     }
 }
 
-/// Records what the server does for one request. `None` where that cannot be seen.
+/// Records the server's calls for one request. `None` if tracing is not possible.
 async fn record(server: &TestServer, request: impl Future<Output = ()>) -> Option<Record> {
     let tracer = Tracer::attach(server, &["-e", RECORDED]).await?;
     request.await;
@@ -99,7 +99,7 @@ async fn record(server: &TestServer, request: impl Future<Output = ()>) -> Optio
 }
 
 #[tokio::test]
-async fn an_upload_is_synced_then_named_then_recorded_then_answered() {
+async fn an_upload_is_synced_then_renamed_then_recorded_then_acknowledged() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     for (name, size_bytes) in [("small.csv", 1_000), ("large.parquet", 3_000_000)] {
@@ -113,7 +113,7 @@ async fn an_upload_is_synced_then_named_then_recorded_then_answered() {
 }
 
 #[tokio::test]
-async fn the_state_knows_of_an_upload_before_its_file_has_a_name() {
+async fn the_intent_of_an_upload_is_stored_before_its_rename() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     for content in [b"old", b"new"] {
@@ -127,7 +127,7 @@ async fn the_state_knows_of_an_upload_before_its_file_has_a_name() {
 }
 
 #[tokio::test]
-async fn what_an_upload_replaces_is_safe_in_the_trash_before_the_answer() {
+async fn a_replaced_file_is_durable_in_the_trash_before_the_response() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     server.upload(id, "a.csv", b"old").await;
@@ -137,14 +137,14 @@ async fn what_an_upload_replaces_is_safe_in_the_trash_before_the_answer() {
     let named = record.naming(&live);
     record.assert_name_before_answer(&live, named);
     record.assert_row_before_answer(named);
-    // By the same move: an exchange, whose other side is in the trash.
+    // The same move: an exchange, whose other side is in the trash.
     let (slot, _) = named.moves().unwrap();
     assert!(named.is_exchange() && slot.starts_with(&record.at("lake/.lakeshore/trash/")), "{named:?}");
     record.assert_name_before_answer(&slot, named);
 }
 
 #[tokio::test]
-async fn a_publish_is_remembered_before_it_moves_and_synced_before_it_is_answered() {
+async fn a_publish_is_recorded_before_its_move_and_synced_before_its_response() {
     let server = TestServer::start().await;
     for version in ["old", "new"] {
         let id = server.start_sync("/data/t", "FullSync").await;
@@ -159,7 +159,7 @@ async fn a_publish_is_remembered_before_it_moves_and_synced_before_it_is_answere
         let named = published.naming(&live);
         published.assert_name_before_answer(&live, named);
         published.assert_row_before_answer(named);
-        // A restart has to know what was about to happen.
+        // The intent, which a restart needs.
         let first_move = published.calls.iter().find(|call| call.moves().is_some()).unwrap();
         let wal = published.at("lakeshore.db-wal");
         let intent = published.calls.iter().find(|call| call.is_a_write() && call.file() == wal).unwrap();

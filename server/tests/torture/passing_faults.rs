@@ -1,4 +1,4 @@
-//! Faults that pass: a call of the server fails a few times, or for ever, for a reason that may be gone in a moment.
+//! Temporary faults: a call of the server fails a few times, or forever, for a reason that may be temporary.
 
 use crate::server::{BINARY, Ended, Stopped, TestServer, answer, assert_refused};
 use crate::strace::{Call, Tracer};
@@ -9,14 +9,14 @@ use serde_json::json;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-/// Larger than what is gathered in memory: it has a file from its beginning.
+/// Too large to be collected in memory, so it has a file from its beginning.
 static LARGE: [u8; 300 * 1024] = [b'x'; 300 * 1024];
 const TRACE: &str = "trace=openat,mkdirat,renameat2,renameat,fsync,fdatasync";
-/// Attempts at a step that fails so.
+/// Attempts at a step that fails this way.
 const ATTEMPTS: usize = 3;
 
-/// A server with a sync that has landed something: what it opens once is open. On one processor, so that it has few threads: a
-/// call is made to fail on each of them, and an attempt that meets a new one each time would fail each time.
+/// A server with a sync after its first landing, so that files opened once are open. It runs on one processor with few
+/// threads: faults are counted for each thread, and an attempt on a new thread each time would always fail.
 async fn warm() -> (TestServer, u64) {
     let folder = tempfile::tempdir().unwrap();
     let (script, data_dir) = (folder.path().join("start"), folder.path().join("data"));
@@ -39,14 +39,14 @@ fn injected(calls: &[Call]) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_fails_for_a_moment_costs_an_upload_nothing_but_time() {
+async fn a_temporarily_failing_call_only_delays_an_upload() {
     let faults = [("openat", "EMFILE", 5), ("mkdirat", "ENOMEM", 2), ("renameat2", "EIO", 5)];
     let (server, id) = warm().await;
     for (call, error, times) in faults {
         let mut any = 0;
-        // A large one is created on any thread of a pool, where each attempt may be the first of another thread.
+        // Large files are created on any thread of a pool, where each attempt may be the first of another thread.
         let third: &[u8] = if call == "openat" { b"third" } else { &LARGE };
-        // Counted on each thread by itself.
+        // Counted separately on each thread.
         for time in 1..=times {
             let fault = format!("{call} fails with {error} at its {time}. time");
             let inject = format!("inject={call}:error={error}:when={time}");
@@ -73,7 +73,7 @@ async fn a_call_that_fails_for_a_moment_costs_an_upload_nothing_but_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_goes_on_failing_is_answered_after_a_few_attempts_and_nothing_lands_by_half() {
+async fn a_permanently_failing_call_is_reported_after_a_few_attempts_and_nothing_lands_partially() {
     let (server, id) = warm().await;
     let before = server.files("data");
     let faults = [("renameat2", "EIO", 50005, "moving into place"), ("mkdirat", "ENOMEM", 50000, "opening a folder")];
@@ -98,12 +98,12 @@ async fn a_call_that_goes_on_failing_is_answered_after_a_few_attempts_and_nothin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_a_free_descriptor_refuses_uploads_and_takes_them_when_it_has_some() {
+async fn a_server_without_a_free_descriptor_refuses_uploads_until_it_has_some() {
     let (server, id) = warm().await;
     let before = server.files("data");
     let process = Pid::from_raw(server.process_id().cast_signed()).unwrap();
     let old = getrlimit(Resource::Nofile);
-    // No number below it is free.
+    // All lower numbers are in use.
     prlimit(Some(process), Resource::Nofile, Rlimit { current: Some(3), ..old }).unwrap();
     for (name, bytes) in [("a.csv", &b"new"[..]), ("large.csv", &LARGE)] {
         let answered = server.try_upload(&format!("sync_id={id}"), &[(name, bytes)]).await;
@@ -119,7 +119,7 @@ async fn a_server_without_a_free_descriptor_refuses_uploads_and_takes_them_when_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_partial_that_could_not_be_removed_goes_when_it_can_be() {
+async fn a_partial_file_that_could_not_be_removed_is_removed_later() {
     let (server, id) = warm().await;
     let inject = ["-e", "trace=unlinkat", "-e", "inject=unlinkat:error=EIO"];
     let Some(tracer) = Tracer::attach(&server, &inject).await else { return };
@@ -132,7 +132,7 @@ async fn a_partial_that_could_not_be_removed_goes_when_it_can_be() {
     server.end_sync(id).await;
 }
 
-/// Starts a server that may have so many descriptors.
+/// Starts a server with this limit of descriptors.
 async fn with_descriptors(limit: u32) -> Result<TestServer, Ended> {
     let folder = tempfile::tempdir().unwrap();
     let (script, data_dir) = (folder.path().join("start"), folder.path().join("data"));
@@ -142,7 +142,7 @@ async fn with_descriptors(limit: u32) -> Result<TestServer, Ended> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_are_as_many_as_there_are_descriptors_for_which_a_start_says() {
+async fn connections_are_limited_by_the_available_descriptors_with_a_message() {
     for too_few in [16, 24, 32, 64, 127] {
         let said = with_descriptors(too_few).await.err().unwrap().said;
         assert!(said.contains("ulimit -n") && said.contains(&too_few.to_string()), "{said}");
@@ -153,7 +153,7 @@ async fn connections_are_as_many_as_there_are_descriptors_for_which_a_start_says
     let uploads = (0..200).map(async |n| {
         let bytes: &[u8] = if n % 2 == 0 { b"small" } else { &LARGE };
         let request = server.upload_request(&format!("sync_id={id}"), &[(&format!("f-{n}"), bytes)]);
-        // One that is kept would keep its place from others.
+        // A kept connection would keep its slot from others.
         answer(request.header("Connection", "close")).await
     });
     for (status, body) in futures_util::future::join_all(uploads).await {
@@ -165,12 +165,12 @@ async fn connections_are_as_many_as_there_are_descriptors_for_which_a_start_says
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_that_failed_is_not_repeated_and_what_it_was_for_does_not_land() {
+async fn a_failed_fsync_is_not_repeated_and_its_upload_does_not_land() {
     for call in ["fdatasync", "fsync"] {
         for (name, bytes) in [("a.csv", &b"new"[..]), ("large.csv", &LARGE)] {
             let (server, id) = warm().await;
             let before = server.files("data");
-            // The first of each thread. The database's own fail with them.
+            // The first call of each thread. Calls of the database fail too.
             let inject = format!("inject={call}:error=EIO:when=1");
             let Some(tracer) = Tracer::attach(&server, &["-e", TRACE, "-e", &inject]).await else { return };
             let answered = server.try_upload(&format!("sync_id={id}&path=new"), &[(name, bytes)]).await;
@@ -185,7 +185,7 @@ async fn a_sync_that_failed_is_not_repeated_and_what_it_was_for_does_not_land() 
             assert_eq!(server.files("data"), before, "{call} of {name}");
             assert!(!server.lake().join("data/t/new").exists(), "a folder whose name is not durable stays behind");
             assert_nothing_is_left_over(&server, call);
-            // The disk is well again.
+            // The disk has recovered.
             let (status, body) = server.try_upload(&format!("sync_id={id}&path=new"), &[(name, bytes)]).await;
             assert_eq!(status, 200, "{body}");
             let server = server.kill_and_restart().await;

@@ -1,4 +1,4 @@
-//! Symlinks, pipes and other things that somebody has put into the lake's folder by hand.
+//! Symlinks, pipes and other entries added to the lake's folder by hand.
 
 use crate::server::{TestServer, answer, assert_refused};
 use serde_json::json;
@@ -10,7 +10,7 @@ fn make_pipe(at: &Path) {
     assert!(Command::new("mkfifo").arg(at).status().unwrap().success());
 }
 
-/// A folder outside the lake, with a file that nobody may touch.
+/// A folder outside the lake, with a file that must not be touched.
 fn outside(server: &TestServer) -> PathBuf {
     let folder = server.data_dir().join("outside");
     std::fs::create_dir_all(&folder).unwrap();
@@ -42,7 +42,7 @@ async fn a_link_or_pipe_at_the_target_goes_to_the_trash_itself_and_is_not_follow
     }
     assert_untouched(&outside);
     assert_eq!(server.rows("/api/lake/trash").await.len(), names.len(), "they can be had back");
-    // Each is counted, though none holds bytes of the lake.
+    // Each is counted, though none has bytes of the lake.
     server
         .eventually(async || {
             let trash = server.rows("/api/lake/trash").await;
@@ -58,7 +58,7 @@ async fn a_link_or_pipe_at_the_target_goes_to_the_trash_itself_and_is_not_follow
 }
 
 #[tokio::test]
-async fn a_link_or_pipe_in_the_place_of_a_folder_is_refused_and_not_followed() {
+async fn a_link_or_pipe_in_place_of_a_folder_is_refused_and_not_followed() {
     let server = TestServer::start().await;
     let outside = outside(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;
@@ -87,7 +87,7 @@ async fn a_link_or_pipe_in_the_place_of_a_folder_is_refused_and_not_followed() {
 }
 
 #[tokio::test]
-async fn what_is_planted_in_staging_is_not_followed_and_is_swept() {
+async fn entries_planted_in_staging_are_not_followed_and_are_swept() {
     let server = TestServer::start().await;
     let outside = outside(&server);
     let id = server.start_sync("/data/t", "FullSync").await;
@@ -107,12 +107,12 @@ async fn what_is_planted_in_staging_is_not_followed_and_is_swept() {
     }
 }
 
-/// An upload that a kill cuts off: the recovery has to look for it everywhere.
+/// An upload interrupted by a kill: the recovery has to look for it everywhere.
 async fn leave_an_upload_half_way(server: &TestServer, path: &str) -> std::net::TcpStream {
     let id = server.start_sync(path, "IncrementalSync").await;
     let connection = crate::bodies::begin(server, id, "half", 1_000);
     server.eventually(async || server.history("status=Syncing").await.first().cloned()).await;
-    // Gone from there, as if it had landed.
+    // Removed, as if it had landed.
     for entry in std::fs::read_dir(server.lake().join(".lakeshore/uploads")).unwrap() {
         std::fs::remove_file(entry.unwrap().path()).unwrap();
     }
@@ -120,7 +120,7 @@ async fn leave_an_upload_half_way(server: &TestServer, path: &str) -> std::net::
 }
 
 #[tokio::test]
-async fn what_is_planted_in_the_trash_keeps_no_server_from_starting() {
+async fn entries_planted_in_the_trash_do_not_prevent_a_start() {
     let server = TestServer::start().await;
     let outside = outside(&server);
     let _half_way = leave_an_upload_half_way(&server, "/data/t").await;
@@ -134,7 +134,7 @@ async fn what_is_planted_in_the_trash_keeps_no_server_from_starting() {
 }
 
 #[tokio::test]
-async fn a_dataset_that_somebody_has_replaced_by_a_file_keeps_no_server_from_starting() {
+async fn a_dataset_replaced_by_a_file_does_not_prevent_a_start() {
     let server = TestServer::start().await;
     let _half_way = leave_an_upload_half_way(&server, "/data/t/deep").await;
     std::fs::write(server.lake().join("data"), b"in the way").unwrap();

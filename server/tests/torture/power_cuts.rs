@@ -1,7 +1,8 @@
-//! A power cut: the disk as it is at some moment of a run, read by another start.
+//! Power cuts: the disk at a moment of a run, read by another start.
 //!
-//! The lake is on an ext4 of its own. While the server is halted, the image is copied: it holds what the file system has
-//! written, and lacks what it still kept in memory. A second server starts on the copy, after its journal was replayed.
+//! The lake is on an ext4 of its own. While the server is halted, the image is copied: it has the data that the file
+//! system has written, and lacks the data still in memory. A second server starts on the copy, after its journal was
+//! replayed.
 
 use crate::clients::{Ledger, Sender};
 use crate::kills::begin_load;
@@ -15,13 +16,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const IMAGE_MEBIBYTES: u64 = 512;
-/// So seldom does the file system write by itself: only what the server syncs is to be on the disk.
+/// Longest interval of the file system's own writes, so that only the server's syncs reach the disk.
 const SELDOM: &str = "commit=600";
-/// What a halted server had begun to sync is written after so long.
+/// Time in which syncs begun by a halted server complete.
 const SETTLED_AFTER: Duration = Duration::from_millis(100);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_power_cut_what_was_acknowledged_is_there_and_every_file_has_its_row() {
+async fn after_a_power_cut_acknowledged_uploads_exist_and_every_file_has_its_row() {
     let cuts: u64 = std::env::var("POWER_CUTS").map_or(3, |cuts| cuts.parse().unwrap());
     let seed: u64 = std::env::var("KILLS_SEED").map_or_else(|_| rand::rng().random(), |seed| seed.parse().unwrap());
     eprintln!("POWER_CUTS={cuts} KILLS_SEED={seed}");
@@ -35,7 +36,7 @@ async fn after_a_power_cut_what_was_acknowledged_is_there_and_every_file_has_its
     eprintln!("{cuts} power cuts, {acknowledged} acknowledged uploads checked: lost 0, half 0, mixed 0");
 }
 
-/// Gives how many acknowledged uploads were looked for.
+/// Returns the number of checked acknowledged uploads.
 async fn cut_once(random: &mut StdRng) -> Option<usize> {
     let folder = tempfile::tempdir().unwrap();
     let (image, copy) = (folder.path().join("image"), folder.path().join("copy"));

@@ -1,4 +1,4 @@
-//! Calls that meet: whatever the order in which they came, what holds always holds.
+//! Concurrent calls: the guarantees hold in any order.
 
 use crate::clients::digest;
 use crate::server::{TestServer, answer};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tokio::task::JoinSet;
 
-/// Uploads each of these at the same time, and gives the answers in the order of the list.
+/// Uploads all files concurrently, and returns the responses in the order of the list.
 async fn upload_at_once(server: &TestServer, sync_id: u64, files: &[(String, Vec<u8>)]) -> Vec<(u16, Value)> {
     let query = format!("sync_id={sync_id}");
     let uploads: Vec<_> = files
@@ -37,7 +37,7 @@ fn code(answered: &(u16, Value)) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hundreds_of_uploads_at_once_to_one_sync_all_land_and_are_counted() {
+async fn hundreds_of_concurrent_uploads_to_one_sync_all_land_and_are_counted() {
     let server = TestServer::start().await;
     for sync_type in ["IncrementalSync", "FullSync"] {
         let path = format!("/data/{sync_type}");
@@ -53,7 +53,7 @@ async fn hundreds_of_uploads_at_once_to_one_sync_all_land_and_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_ten_uploads_of_one_name_one_wins_and_the_rest_are_in_the_trash_whole() {
+async fn one_of_ten_uploads_of_one_name_wins_and_the_rest_are_in_the_trash() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     for round in 0..5 {
@@ -62,7 +62,7 @@ async fn of_ten_uploads_of_one_name_one_wins_and_the_rest_are_in_the_trash_whole
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_trash_lists_what_was_replaced_first_first() {
+async fn the_trash_lists_replaced_files_in_order() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     for round in 0..5 {
@@ -78,11 +78,11 @@ async fn the_trash_lists_what_was_replaced_first_first() {
     }
 }
 
-/// Ten clients upload to one name at once. Gives what was replaced, in the order of the landings.
+/// Ten concurrent uploads of one name. Returns the replaced contents, in the order of the landings.
 async fn race_for_a_name(server: &TestServer, sync_id: u64, name: &str) -> Vec<Vec<u8>> {
     let files: Vec<_> = (0..10).map(|n| (name.to_owned(), vec![n; 100_000 + usize::from(n)])).collect();
     assert!(upload_at_once(server, sync_id, &files).await.iter().all(|(status, _)| *status == 200));
-    // The history tells who followed whom: the last has the name, the others are in the trash.
+    // The history has the order: the last upload has the name, the others are in the trash.
     let rows = server.history(&format!("q={name}&size=100")).await;
     let sent = |row: &Value| files.iter().map(|(_, bytes)| bytes).find(|bytes| row["sha256"] == digest(bytes)).cloned();
     let mut replaced: Vec<_> = rows.iter().map(|row| sent(row).unwrap()).collect();
@@ -101,7 +101,7 @@ async fn race_for_a_name(server: &TestServer, sync_id: u64, name: &str) -> Vec<V
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_end_amid_uploads_takes_each_of_them_wholly_or_not_at_all() {
+async fn an_end_during_uploads_includes_each_of_them_completely_or_not_at_all() {
     let server = TestServer::start().await;
     for round in 0..10 {
         let path = format!("/data/{round}");
@@ -136,7 +136,7 @@ async fn an_end_amid_uploads_takes_each_of_them_wholly_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_starts_at_once_on_overlapping_paths_one_full_sync_wins() {
+async fn one_of_concurrent_starts_on_overlapping_paths_wins() {
     let server = TestServer::start().await;
     for round in 0..10 {
         let paths = ["", "", "", "/t", "/t/u", ""].map(|below| format!("/data/{round}{below}"));
@@ -158,7 +158,7 @@ async fn of_starts_at_once_on_overlapping_paths_one_full_sync_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_abort_and_a_publish_at_once_do_one_of_the_two() {
+async fn a_concurrent_abort_and_publish_have_one_result() {
     let server = TestServer::start().await;
     publish(&server, b"0").await;
     let mut live = b"0".to_vec();
@@ -182,7 +182,7 @@ async fn an_abort_and_a_publish_at_once_do_one_of_the_two() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_restores_at_once_of_one_piece_one_does_it() {
+async fn one_of_concurrent_restores_of_one_item_succeeds() {
     let server = TestServer::start().await;
     for round in 0..10 {
         publish(&server, format!("old-{round}").as_bytes()).await;
@@ -204,7 +204,7 @@ async fn of_restores_at_once_of_one_piece_one_does_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn restores_at_once_of_two_pieces_of_one_place_lose_neither() {
+async fn concurrent_restores_of_two_items_of_one_path_lose_neither() {
     let server = TestServer::start().await;
     let versions = ["1", "2", "3"];
     for version in versions {
@@ -226,7 +226,7 @@ async fn restores_at_once_of_two_pieces_of_one_place_lose_neither() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restore_and_a_start_at_once_do_not_hold_the_path_both() {
+async fn a_concurrent_restore_and_start_never_both_hold_the_path() {
     let server = TestServer::start().await;
     publish(&server, b"1").await;
     publish(&server, b"2").await;

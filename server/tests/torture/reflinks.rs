@@ -1,4 +1,4 @@
-//! Taking files over where the file system can share their bytes.
+//! Taking over files where the file system can share their bytes.
 
 use crate::clients::digest;
 use crate::mounts::Mount;
@@ -15,7 +15,7 @@ fn free_bytes(at: &Path) -> u64 {
 }
 
 #[tokio::test]
-async fn what_is_taken_over_shares_its_bytes_until_somebody_writes_to_one_of_the_two() {
+async fn a_taken_over_file_shares_its_bytes_until_one_copy_is_written() {
     const FILE_BYTES: usize = 60_000_000;
     let folder = tempfile::tempdir().unwrap();
     let disk = folder.path().join("disk");
@@ -32,7 +32,7 @@ async fn what_is_taken_over_shares_its_bytes_until_somebody_writes_to_one_of_the
     let before = free_bytes(&disk);
     let offered =
         |name: &str, bytes: &[u8]| json!({ "path": name, "size_bytes": bytes.len(), "sha256": digest(bytes) });
-    // More than the disk could hold copies of.
+    // Copies of all would not fit on the disk.
     for taken_over in 1..=5 {
         let id = server.start_sync("/data/t", "FullSync").await;
         let files = json!([offered("large.bin", &bytes), offered("empty.bin", b"")]);
@@ -47,6 +47,6 @@ async fn what_is_taken_over_shares_its_bytes_until_somebody_writes_to_one_of_the
     std::fs::write(server.lake().join("data/t/large.bin"), b"written through").unwrap();
     assert!(server.files(".lakeshore/trash").values().all(|trashed| trashed.is_empty() || *trashed == bytes));
     server.stop();
-    // Before the folder that it is mounted in goes.
+    // Before its mount point is removed.
     drop(mount);
 }

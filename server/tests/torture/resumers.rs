@@ -1,5 +1,4 @@
-//! Senders of tus that outlive their server: what they were told of an upload holds after the restart, and they go on with
-//! it.
+//! tus clients that outlive their server: reported offsets hold after the restart, and the clients continue.
 
 use crate::clients::{ABSENT, Ledger, Sender, digest};
 use crate::server::{TestServer, answer};
@@ -9,19 +8,19 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 
-/// An upload whose sender does not know yet that it has landed.
+/// An upload whose client does not know yet that it has landed.
 #[derive(Clone)]
 pub struct Begun {
-    /// Of the upload; or of each part, in order, where all of them are whole and only the joining may be missing.
+    /// URL of the upload; or of each part, in order, if all are complete and only the join may be missing.
     addresses: Vec<String>,
     is_joined: bool,
     sync_id: u64,
-    /// Where it lands.
+    /// Target of the landing.
     path: String,
     bytes: Vec<u8>,
-    /// Bytes that the server has told are kept.
+    /// Offset reported by the server.
     told: u64,
-    /// A fault of the server's disk was told, which may have ended the upload.
+    /// Whether a disk fault was reported, which may have ended the upload.
     may_have_ended: bool,
 }
 
@@ -29,7 +28,7 @@ pub struct Begun {
 struct Tus<'a> {
     client: &'a Client,
     url: &'a str,
-    /// An upload that was begun with a key needs that key.
+    /// An upload begun with a key needs that key.
     key: &'a str,
 }
 
@@ -45,7 +44,7 @@ impl Tus<'_> {
     async fn answer(request: RequestBuilder) -> Option<Answer> {
         let response = request.send().await.ok()?;
         let answer = (response.status().as_u16(), response.headers().clone());
-        // The server is gone where its answer does not come to its end.
+        // A truncated response means that the server has ended.
         response.bytes().await.ok()?;
         Some(answer)
     }
@@ -88,13 +87,13 @@ impl Sender {
         Tus { client: &self.client, url: &self.url, key: &self.key }
     }
 
-    /// From now on the file may hold these bytes, too.
+    /// Adds these bytes to the possible contents of the file.
     fn expect(&self, path: &str, bytes: &[u8]) {
         let absent = || vec![ABSENT.to_owned()];
         self.ledger.known().files.entry(path.to_owned()).or_insert_with(absent).push(digest(bytes));
     }
 
-    /// Sends a file that nobody else writes in so many pieces, the first of which has a wrong checksum once.
+    /// Sends an exclusive file in several pieces, the first of which has a wrong checksum once.
     pub async fn upload_in_pieces(&self, sync_id: u64, path: &str, length: usize, pieces: usize) -> Option<()> {
         let tus = self.tus();
         let bytes = self.fresh_bytes(length);
@@ -122,7 +121,7 @@ impl Sender {
         Some(())
     }
 
-    /// Sends a file that nobody else writes as two parts, and joins them.
+    /// Sends an exclusive file as two parts, and joins them.
     pub async fn upload_in_parts(&self, sync_id: u64, path: &str, length: usize) -> Option<()> {
         let tus = self.tus();
         let bytes = self.fresh_bytes(length);
@@ -152,7 +151,7 @@ impl Sender {
         Some(())
     }
 
-    /// Begins a file that nobody else writes. The answer tells whether that was done.
+    /// Begins an exclusive file. The response tells whether that was done.
     pub async fn begin(&self, sync_id: u64, path: &str, bytes: &[u8]) -> (u16, Value) {
         let tus = self.tus();
         let response = tus.creation(sync_id, path).header("Upload-Length", bytes.len()).send().await.unwrap();
@@ -173,7 +172,7 @@ impl Sender {
         (status, response.json().await.unwrap_or(Value::Null))
     }
 
-    /// Sends what follows of the one file that is begun, up to there.
+    /// Sends the only begun file up to this offset.
     pub async fn send_up_to(&self, end: usize) -> (u16, Value) {
         let Begun { addresses, bytes, told, .. } = self.ledger.known().begun[0].clone();
         let piece = &bytes[usize::try_from(told).unwrap()..end];
@@ -204,7 +203,7 @@ impl Ledger {
         }
     }
 
-    /// Its sender knows now that it has landed.
+    /// Records that its client knows of the landing.
     fn landed(&self, address: &str) {
         let mut known = self.known();
         let at = known.begun.iter().position(|begun| begun.addresses[0] == address).unwrap();
@@ -215,7 +214,7 @@ impl Ledger {
     }
 }
 
-/// After a restart: goes on with every upload that its sender knows the address of, and discards the others.
+/// After a restart: continues every upload whose client knows its URL, and discards the others.
 pub async fn go_on(server: &TestServer, ledger: &Ledger) {
     let tus = Tus { client: &server.client, url: &server.url, key: &server.key };
     let begun = ledger.known().begun.clone();
@@ -236,7 +235,7 @@ pub async fn go_on(server: &TestServer, ledger: &Ledger) {
         }
         ledger.landed(&addresses[0]);
     }
-    // Nobody was told of these.
+    // No client knows these.
     let (status, rows) = answer(server.get("/api/lake/files?size=1000").bearer_auth(&server.key)).await;
     assert_eq!(status, 200, "{rows}");
     for row in rows.as_array().unwrap() {

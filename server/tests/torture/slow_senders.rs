@@ -1,4 +1,4 @@
-//! Hundreds of clients that send a byte now and then, or nothing at all, beside those who work.
+//! Hundreds of clients that send single bytes, or nothing, beside active ones.
 
 use crate::bodies::{assert_peak_below, begin, connect, head, part};
 use crate::server::{TestServer, skipped};
@@ -24,11 +24,11 @@ fn drip(mut connections: Vec<TcpStream>, stop: &AtomicBool) -> Vec<TcpStream> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hundreds_of_slow_senders_keep_nobody_else_from_uploading() {
+async fn hundreds_of_slow_senders_do_not_block_other_uploads() {
     let server = TestServer::start().await;
     let slow = server.start_sync("/slow", "IncrementalSync").await;
     let connections: Vec<_> = (0..SLOW).map(|n| begin(&server, slow, &format!("slow-{n}"), 1_000_000)).collect();
-    // And as many that have not come to their first part.
+    // As many again that have not reached their first part.
     let heads: Vec<_> = (0..SLOW)
         .map(|_| {
             let mut connection = connect(&server);
@@ -59,12 +59,12 @@ async fn hundreds_of_slow_senders_keep_nobody_else_from_uploading() {
     server.eventually(async || (server.sync(slow).await["num_failed"] == json!(SLOW)).then_some(())).await;
     server.end_sync(slow).await;
     assert!(server.file_names("slow").is_empty());
-    // The row of a failed upload comes first; its bytes go right after.
+    // The row of a failed upload comes first; its bytes are removed right after.
     server.eventually(async || server.file_names(".lakeshore/uploads").is_empty().then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_that_came_while_the_server_was_stopped_win_over_the_idle_timeout() {
+async fn bytes_received_while_the_server_was_paused_precede_the_idle_timeout() {
     const UPLOADS: usize = 8;
     const SIZE_BYTES: usize = 400_000;
     let server = TestServer::start_with(&["--upload-idle-timeout", "1s"]).await;
@@ -94,7 +94,7 @@ async fn bytes_that_came_while_the_server_was_stopped_win_over_the_idle_timeout(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_uploads_at_once_take_a_bounded_memory() {
+async fn concurrent_large_uploads_take_bounded_memory() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let uploads: Vec<_> = (0..32)
@@ -135,7 +135,7 @@ async fn connections_that_send_nothing_do_not_use_up_the_server() {
             connection
         })
         .collect();
-    // However long it takes until the server gives the silent ones up, it has to.
+    // The server must drop silent connections, however long that takes.
     let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
     let answered = client.get(format!("{}/healthz", server.url)).send().await;
     assert!(answered.is_ok_and(|answer| answer.status() == 200), "silent connections shut everybody else out");

@@ -1,4 +1,4 @@
-//! The system calls of a running server, recorded, or made to fail, by strace.
+//! System calls of a running server, recorded or made to fail by strace.
 
 use crate::database::Database;
 use crate::server::TestServer;
@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// One call. `began` and `ended` count lines of the record: two calls overlap when neither ended before the other began.
+/// One call. `began` and `ended` count lines of the record: two calls overlap when neither ended before the other
+/// began.
 #[derive(Debug, Clone)]
 pub struct Call {
     pub name: String,
@@ -18,9 +19,9 @@ pub struct Call {
     pub ended: usize,
 }
 
-/// How often it is tried to attach strace.
+/// Attempts to attach strace.
 const ATTEMPTS: usize = 10;
-/// It attaches in some milliseconds. Where a thread of the server is amid a `vfork`, it never does.
+/// Attaching takes some milliseconds, but never ends while a thread of the server is in a `vfork`.
 const STUCK_AFTER: Duration = Duration::from_secs(20);
 
 enum Attached {
@@ -36,7 +37,7 @@ pub struct Tracer {
     _folder: TempDir,
 }
 
-/// Until the server has read all that has landed.
+/// Waits until the server has read all landed files.
 pub async fn wait_for_inspections(server: &TestServer) {
     let left = "SELECT (SELECT count(*) FROM uninspected) + (SELECT count(*) FROM inspection_attempts)";
     let is_done = async || Database::copy_of(server.data_dir()).await.value::<i64>(left).await == 0;
@@ -44,10 +45,10 @@ pub async fn wait_for_inspections(server: &TestServer) {
 }
 
 impl Tracer {
-    /// Waits until the server is done with what has landed before, as it reads files in the background, writes rows of
-    /// them, and may be starting a process for it: strace waits for ever for one that is amid its `vfork`.
+    /// Waits until the server has finished reading landed files, since it reads them in the background, writes rows for
+    /// them, and may start a process: strace waits forever for a thread in a `vfork`.
     ///
-    /// `None`, said loudly, where there is no strace or it may not attach.
+    /// `None`, with a message, without strace or without permission to attach.
     pub async fn attach(server: &TestServer, options: &[&str]) -> Option<Self> {
         wait_for_inspections(server).await;
         for _ in 0..ATTEMPTS {
@@ -57,7 +58,7 @@ impl Tracer {
                     crate::server::skipped(&why);
                     return None;
                 }
-                // Whoever it has stopped goes on when it is gone.
+                // Stopped threads continue when it is gone.
                 Attached::Stuck => {}
             }
         }
@@ -73,14 +74,14 @@ impl Tracer {
             .stderr(Stdio::piped())
             .spawn();
         let Ok(mut process) = spawned else { return Attached::No("strace is not installed".into()) };
-        // One line when it is attached to every thread that there is, or the reason why not.
+        // One line when it is attached to all threads, or the reason for a failure.
         let mut lines = BufReader::new(process.stderr.take().unwrap());
         let (first, said) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let mut line = String::new();
             lines.read_line(&mut line).unwrap();
             let _ = first.send(line);
-            // It says more with each new thread, and would end where nobody listens.
+            // It prints more with each new thread, and would end without a reader.
             std::io::copy(&mut lines, &mut std::io::sink())
         });
         let Ok(said) = said.recv_timeout(STUCK_AFTER) else {
@@ -95,7 +96,7 @@ impl Tracer {
         Attached::Yes(Self { process, record, _folder: folder })
     }
 
-    /// Lets the server go, and gives what it did meanwhile.
+    /// Detaches from the server, and returns the recorded calls.
     pub fn stop(mut self) -> Vec<Call> {
         let stopped = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status().unwrap();
         assert!(stopped.success());
@@ -117,7 +118,7 @@ fn parse(record: &str) -> Vec<Call> {
     for (at, line) in record.lines().enumerate() {
         let Some((thread, rest)) = line.split_once(' ') else { continue };
         let rest = rest.trim_start();
-        // The last calls may be left open: what they asked for happened perhaps before strace was told to stop.
+        // The last calls may be incomplete: they may have taken effect before strace was told to stop.
         if let Some(begun) = rest.strip_suffix("<unfinished ...>").or_else(|| rest.strip_suffix("<detached ...>")) {
             let Some((name, arguments)) = begun.split_once('(') else { continue };
             unfinished.insert(thread, (at, name.to_owned(), arguments.to_owned()));
@@ -155,7 +156,7 @@ impl Call {
         !self.result.starts_with(['-', '?'])
     }
 
-    /// The file of the first argument, as `-y` tells it: `7</lake/a.csv>`.
+    /// File of the first argument, as printed by `-y`: `7</lake/a.csv>`.
     pub fn file(&self) -> &str {
         between(&self.arguments, '<', '>').unwrap_or_default()
     }
@@ -165,7 +166,7 @@ impl Call {
             .contains(&self.name.as_str())
     }
 
-    /// From where to where a rename or a link goes: names relative to folders that are given by handle.
+    /// Source and target of a rename or a link, with names relative to folder handles resolved.
     pub fn moves(&self) -> Option<(String, String)> {
         if !self.name.starts_with("rename") && !self.name.starts_with("link") || !self.succeeded() {
             return None;

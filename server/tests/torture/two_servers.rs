@@ -1,10 +1,10 @@
-//! One data folder, one lake, one server: the second refuses to start and says why.
+//! One server for one data folder and one lake: a second one refuses to start and says why.
 
 use crate::server::{BINARY, TestServer};
 use std::process::Command;
 
 fn assert_refuses(arguments: &[&str], words: &str) {
-    // By `timeout`, or a second server that does start would never end.
+    // With `timeout`, as a second server that starts would never end.
     let arguments = [&[BINARY.as_str(), "serve", "--listen", "127.0.0.1:0"], arguments].concat();
     let output = Command::new("timeout").args(["--signal=KILL", "10"]).args(arguments).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();

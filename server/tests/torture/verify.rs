@@ -1,4 +1,4 @@
-//! After a restart nothing is in doubt: the state, the lake, the trash and what the clients were told agree.
+//! Check after a restart: the metadata, the lake, the trash and the clients' knowledge agree.
 
 use crate::clients::{ABSENT, Ledger, digest, every_row, version_in};
 use crate::resumers::go_on;
@@ -8,17 +8,17 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::fs::MetadataExt;
 
-/// What one lake was found to be so far, so that looking again costs only what is new.
+/// Results for one lake so far, so that a repeated check costs only the new part.
 #[derive(Default)]
 pub struct Verifier {
-    /// Rows of the history that were looked at.
+    /// Checked rows of the history.
     rows: usize,
-    /// So many syncs, from the first, have ended and were looked at.
+    /// Number of first syncs that have ended and were checked.
     syncs: usize,
-    /// What finished uploads brought, and the sync of each: the one that was sent it, and those that took it over.
+    /// Contents of finished uploads, with their syncs: those that received it, and those that took it over.
     finished: HashMap<String, Vec<u64>>,
     counters: HashMap<u64, Counters>,
-    /// By inode, time of the last write, and size.
+    /// Cache by inode, time of the last write, and size.
     digests: HashMap<(u64, i64, i64, u64), String>,
     pub acknowledged: usize,
 }
@@ -31,14 +31,14 @@ struct Counters {
 }
 
 impl Verifier {
-    /// After a power cut a file may be another, though all that tells it apart is as it was.
+    /// After a power cut a file may differ even with equal metadata.
     pub fn forget_contents(&mut self) {
         self.digests.clear();
     }
 
     pub async fn verify(&mut self, server: &TestServer, ledger: &Ledger) {
         go_on(server, ledger).await;
-        // First, and last: what is being emptied goes in the background.
+        // At the beginning and at the end, as purges run in the background.
         check_trash(server).await;
         self.read_history(server).await;
         let places = self.read_lake(server);
@@ -87,7 +87,7 @@ impl Verifier {
         }
     }
 
-    /// Where each content is.
+    /// Paths of each content.
     fn read_lake(&mut self, server: &TestServer) -> HashMap<String, Vec<String>> {
         let mut places: HashMap<String, Vec<String>> = HashMap::new();
         let root = server.lake();
@@ -96,7 +96,7 @@ impl Verifier {
         while let Some(folder) = open.pop() {
             for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
                 let path = entry.path();
-                // Other names of the same files.
+                // Hard links of the same files.
                 if path == snapshots {
                     continue;
                 }
@@ -114,7 +114,7 @@ impl Verifier {
         places
     }
 
-    /// Counters agree with the history. Gives the syncs that are still open.
+    /// Checks the counters against the history. Returns the open syncs.
     async fn check_syncs(&mut self, server: &TestServer) -> BTreeSet<u64> {
         let mut open = BTreeSet::new();
         let from = self.syncs;
@@ -136,7 +136,7 @@ impl Verifier {
         open
     }
 
-    /// Staging holds what open full syncs have landed, and nothing else.
+    /// Checks that staging has exactly the landed files of open full syncs.
     fn check_staging(&self, places: &HashMap<String, Vec<String>>, open: &BTreeSet<u64>) {
         for (digest, paths) in places {
             for staged in paths.iter().filter_map(|path| path.strip_prefix(".lakeshore/staging/")) {
@@ -147,7 +147,7 @@ impl Verifier {
         }
     }
 
-    /// Each piece of trash comes back with one act, and what it replaces can come back too. The latest pieces first, at
+    /// Checks that each trash item can be restored, and that the replaced one can be restored too. Newest first, at
     /// most `pieces`. No sync may be open.
     pub async fn restore_latest(&mut self, server: &TestServer, ledger: &Ledger, pieces: usize) -> usize {
         let trash = server.rows(&format!("/api/lake/trash?order=desc&size={pieces}")).await;
@@ -165,8 +165,8 @@ impl Verifier {
     }
 }
 
-/// Each piece that the list names is on disk, and nothing else is: one thing in each slot, of that name and kind. What is
-/// being emptied may take a moment to be gone.
+/// Checks that the listed items are on disk, and nothing else: one entry in each folder, of that name and kind. Purged
+/// items may need a moment to disappear.
 async fn check_trash(server: &TestServer) {
     const TRIES: usize = 100;
     for _ in 0..TRIES {
@@ -180,7 +180,7 @@ async fn check_trash(server: &TestServer) {
     assert_eq!(listed, found, "the trash is what its list says (left: listed, right: on disk; true: a dataset)");
 }
 
-/// How many there are, by name and by whether it is a dataset.
+/// Number of items, by name and by whether they are datasets.
 type Pieces = BTreeMap<(String, bool), i64>;
 
 async fn trash_as_listed_and_found(server: &TestServer) -> (Pieces, Pieces) {
@@ -192,7 +192,7 @@ async fn trash_as_listed_and_found(server: &TestServer) -> (Pieces, Pieces) {
     let mut found = Pieces::new();
     for slot in std::fs::read_dir(server.lake().join(".lakeshore/trash")).unwrap().map(Result::unwrap) {
         let pieces: Vec<_> = std::fs::read_dir(slot.path()).into_iter().flatten().map(Result::unwrap).collect();
-        // What an exchange has emptied, and a kill kept from being removed, is no piece.
+        // A folder emptied by an exchange, and left by a kill, is not an item.
         assert!(pieces.len() <= 1, "{pieces:?} share a slot");
         for piece in pieces {
             let name = piece.file_name().into_string().unwrap();
@@ -202,7 +202,7 @@ async fn trash_as_listed_and_found(server: &TestServer) -> (Pieces, Pieces) {
     (listed, found)
 }
 
-/// Datasets and files are what their one writer may expect; from now on that is certain.
+/// Checks that datasets and files are as their only writer expects, and removes the doubt.
 fn check_live(server: &TestServer, ledger: &Ledger, places: &HashMap<String, Vec<String>>) {
     let mut known = ledger.known();
     for (path, allowed) in &mut known.versions {

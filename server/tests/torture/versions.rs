@@ -1,5 +1,5 @@
-//! After a restart, versions are what their lists say: the newest is what lies in the dataset, and the bytes of older ones are
-//! there, or said to be gone. Snapshots are whole, and there are none that nobody was told of.
+//! Versions after a restart: the newest one matches the dataset, and the files of older ones exist or are reported as
+//! gone. Snapshots are complete, and all of them were reported to a client.
 
 use crate::clients::{Sender, digest, version_in};
 use crate::server::{TestServer, answer};
@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 const DATASETS: [&str; 5] = ["/inc", "/full", "/other", "/new", "/half"];
-/// Versions of each that are looked at, and files of each that are read.
+/// Versions checked of each dataset, and files read of each version.
 const VERSIONS: usize = 3;
 const FILES: usize = 4;
-/// Larger ones are not read.
+/// Larger files are not read.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// `places`: where each content is, by its digest.
+/// `places` has the paths of each content, by its digest.
 pub async fn check(server: &TestServer, places: &HashMap<String, Vec<String>>) {
     for dataset in DATASETS.map(str::to_owned) {
         let dataset = dataset.as_str();
@@ -44,7 +44,7 @@ pub async fn check(server: &TestServer, places: &HashMap<String, Vec<String>>) {
     check_snapshots(server).await;
 }
 
-/// What lies in a dataset, each with its digest.
+/// Files of a dataset, with their digests.
 fn live(places: &HashMap<String, Vec<String>>, dataset: &str) -> BTreeMap<String, String> {
     let prefix = format!("{}/", &dataset[1..]);
     let mut live = BTreeMap::new();
@@ -85,7 +85,7 @@ async fn check_snapshots(server: &TestServer) {
     const TRIES: usize = 500;
     let folder = server.lake().join(".lakeshore/snapshots");
     let (mut listed, mut found) = (BTreeSet::new(), BTreeSet::new());
-    // What is dropped goes in the background.
+    // Dropped snapshots are removed in the background.
     for _ in 0..TRIES {
         let response = server.get("/api/lake/dataset/snapshots").bearer_auth(&server.key).send().await.unwrap();
         let snapshots: Vec<Value> = response.json().await.unwrap();
@@ -104,7 +104,7 @@ async fn check_snapshots(server: &TestServer) {
 }
 
 impl Sender {
-    /// Brings back one of the latest versions of a dataset of full syncs, or finds that it is gone.
+    /// Restores one of the latest versions of a dataset of full syncs, or finds that it is gone.
     pub async fn restore_version(&self, path: &str, back: usize) -> Option<()> {
         let url = format!("{}/api/lake/dataset/versions?path={path}&size=5", self.url);
         let versions: Value = self.client.get(url).send().await.ok()?.json().await.ok()?;
@@ -120,7 +120,7 @@ impl Sender {
         Some(())
     }
 
-    /// Takes a snapshot of a dataset of full syncs, reads it, and drops it or leaves it.
+    /// Takes a snapshot of a dataset of full syncs, reads it, and drops or leaves it.
     pub async fn snapshot(&self, path: &str, is_dropped: bool) -> Option<()> {
         let body = json!({ "path": path, "api_key": self.key, "for": "1h" });
         let (status, said) = self.post("/api/lake/dataset/snapshot", body).await?;
@@ -138,7 +138,7 @@ impl Sender {
                 if !std::path::Path::new(&folder).exists() {
                     return Some(());
                 }
-                // The server may be gone.
+                // The server may have ended.
                 self.client.get(format!("{}/healthz", self.url)).send().await.ok()?;
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
@@ -147,7 +147,7 @@ impl Sender {
         Some(())
     }
 
-    /// Whether a sync was the lake's own, to bring a version back: aborted, it may have staged anything.
+    /// Whether a sync was one of the lake's own restores: aborted, it may have staged any file.
     pub async fn is_of_restore(&self, sync_id: u64) -> Option<bool> {
         let url = format!("{}/api/ingestion/file/sync/{sync_id}", self.url);
         let sync: Value = self.client.get(url).send().await.ok()?.json().await.ok()?;

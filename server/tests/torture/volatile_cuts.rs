@@ -1,7 +1,7 @@
-//! Power cuts under load on the volatile disk: of what was not synced any part is lost, which an image of a real file system
+//! Power cuts under load on the volatile disk: any part of unsynced data is lost, which an image of a real file system
 //! hardly ever shows.
 //!
-//! `VOLATILE_CUTS` says how many; `KILLS_SEED` repeats what was sent.
+//! `VOLATILE_CUTS` is the number of cuts; `KILLS_SEED` repeats the requests of a run.
 
 use crate::clients::{Ledger, Sender};
 use crate::kills::begin_load;
@@ -13,13 +13,13 @@ use rand::{RngExt, SeedableRng};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Then the run goes on in a fresh lake.
+/// Cuts before the run continues in a new lake.
 const CUTS_OF_A_LAKE: u64 = 10;
-/// A call that was begun comes to its end.
+/// Time in which calls that were begun complete.
 const STOPPED_AFTER: Duration = Duration::from_millis(50);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_power_cut_that_loses_all_that_it_may_what_was_acknowledged_is_there() {
+async fn after_a_power_cut_with_maximum_loss_acknowledged_uploads_exist() {
     let cuts: u64 = std::env::var("VOLATILE_CUTS").map_or(4, |cuts| cuts.parse().unwrap());
     let seed: u64 = std::env::var("KILLS_SEED").map_or_else(|_| rand::rng().random(), |seed| seed.parse().unwrap());
     println!("VOLATILE_CUTS={cuts} KILLS_SEED={seed}");
@@ -34,7 +34,7 @@ async fn after_a_power_cut_that_loses_all_that_it_may_what_was_acknowledged_is_t
     println!("{cuts} power cuts, {acknowledged} acknowledged uploads checked: lost 0, half 0, mixed 0");
 }
 
-/// One lake from its beginning. Gives how many acknowledged uploads were looked for; `None` where there is no FUSE.
+/// One new lake. Returns the number of checked acknowledged uploads; `None` without FUSE.
 async fn cut_a_lake(cuts: u64, random: &mut StdRng) -> Option<usize> {
     let order = if random.random_bool(0.5) { Order::Journal } else { Order::Strict };
     let mut disk = VolatileDisk::new(order)?;
@@ -48,7 +48,7 @@ async fn cut_a_lake(cuts: u64, random: &mut StdRng) -> Option<usize> {
         sender.abort_open_syncs(&server).await;
         let mut load = begin_load(&sender, random);
         tokio::time::sleep(Duration::from_millis(random.random_range(50..1_000))).await;
-        // Nothing is acknowledged between the two looks.
+        // No upload is acknowledged between the two readings.
         server.signal("STOP");
         tokio::time::sleep(STOPPED_AFTER).await;
         let before_the_cut = ledger.known().clone();

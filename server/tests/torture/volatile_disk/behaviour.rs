@@ -1,4 +1,4 @@
-//! The disk itself keeps what it has promised, and forgets the rest.
+//! Tests of the volatile disk: it keeps synced data and loses the rest.
 
 use super::{Call, Order, Plan, VolatileDisk};
 use rand::SeedableRng;
@@ -23,7 +23,7 @@ fn write_synced(path: &Path, bytes: &[u8]) {
     file.sync_data().unwrap();
 }
 
-/// What `look` finds after one cut or another.
+/// Results of `look` after different cuts.
 fn after_cuts(disk: &VolatileDisk, look: impl Fn(&Path) -> String) -> BTreeSet<String> {
     let cut = |seed| VolatileDisk::mount(disk.cut(&mut StdRng::seed_from_u64(seed))).unwrap();
     (0..CUTS).map(|seed| look(cut(seed).path())).collect()
@@ -38,7 +38,7 @@ fn set<const N: usize>(found: [&str; N]) -> BTreeSet<String> {
 }
 
 #[test]
-fn what_was_synced_survives_each_cut_and_the_rest_some() {
+fn synced_data_survives_each_cut_and_the_rest_only_some() {
     for order in [Order::Journal, Order::Strict] {
         let Some(disk) = VolatileDisk::new(order) else { return };
         let file = disk.path().join("f");
@@ -69,7 +69,7 @@ fn without_a_journal_a_name_lasts_when_its_folder_was_synced() {
 }
 
 #[test]
-fn a_move_is_whole_and_what_was_durable_is_never_in_neither_place() {
+fn a_move_is_atomic_and_a_durable_file_is_always_at_one_path() {
     for order in [Order::Journal, Order::Strict] {
         let Some(disk) = VolatileDisk::new(order) else { return };
         let at = |name: &str| disk.path().join(name);
@@ -89,7 +89,7 @@ fn a_move_is_whole_and_what_was_durable_is_never_in_neither_place() {
 }
 
 #[test]
-fn a_failed_sync_is_told_once_and_loses_what_can_still_be_read() {
+fn a_failed_sync_is_reported_once_and_loses_still_readable_data() {
     let Some(disk) = VolatileDisk::new(Order::Journal) else { return };
     let path = disk.path().join("f");
     write_synced(&path, &[b'a'; 10_000]);
@@ -103,7 +103,7 @@ fn a_failed_sync_is_told_once_and_loses_what_can_still_be_read() {
     let now: String = pages(disk.path());
     assert_eq!(now, "bbb");
     assert_eq!(after_cuts(&disk, pages), set(["aaa"]));
-    // Who writes to a page makes all of it dirty.
+    // A write to a page makes the whole page dirty.
     file.write_all_at(b"c", 5001).unwrap();
     file.sync_data().unwrap();
     assert_eq!(after_cuts(&disk, pages), set(["aba"]));

@@ -1,12 +1,12 @@
-//! The bytes of a file: those that processes read, those that are on stable storage, and the writes between the two.
+//! Bytes of a file: the visible ones, the durable ones, and the writes in between.
 
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::collections::BTreeSet;
 
-/// What the kernel writes at once, and marks as clean again when that failed.
+/// Unit that the kernel writes at once, and marks as clean after a failed write.
 const PAGE_BYTES: usize = 4096;
-/// What a disk writes whole or not at all.
+/// Unit that a disk writes atomically.
 const SECTOR_BYTES: usize = 512;
 
 #[derive(Debug, Clone)]
@@ -19,9 +19,9 @@ enum Change {
 pub struct Contents {
     now: Vec<u8>,
     durable: Vec<u8>,
-    /// Since the last sync, in order.
+    /// Writes since the last sync, in order.
     pending: Vec<Change>,
-    /// Pages whose bytes were lost by a failed sync: they can still be read, and are written whole with the next write to them.
+    /// Pages lost by a failed sync: they can still be read, and are written completely with the next write to them.
     lost_pages: BTreeSet<usize>,
 }
 
@@ -58,7 +58,7 @@ impl Contents {
 
     pub fn write(&mut self, offset: usize, bytes: &[u8]) {
         put(&mut self.now, offset, bytes);
-        // A write to a part of a page makes the whole page dirty, its lost bytes too.
+        // A write to a part of a page makes the whole page dirty, including its lost bytes.
         let (mut from, mut to) = (offset, offset + bytes.len());
         for page in pages(offset, bytes.len()) {
             if self.lost_pages.remove(&page) {
@@ -81,8 +81,8 @@ impl Contents {
         }
     }
 
-    /// As Linux does it: the pages are marked as clean, and nobody will write them again. Lengths are of the file system's
-    /// journal, which keeps them.
+    /// Behaves like Linux: the pages are marked as clean, and will not be written again. Lengths are kept, as they are
+    /// in the journal of the file system.
     pub fn fail_sync(&mut self) {
         for change in &self.pending {
             if let Change::Bytes { offset, bytes } = change {
@@ -92,7 +92,7 @@ impl Contents {
         self.pending.retain(|change| matches!(change, Change::Length(_)));
     }
 
-    /// What a power cut leaves: of the writes since the last sync any part, in any order, torn between sectors.
+    /// Result of a power cut: any part of the writes since the last sync, in any order, torn between sectors.
     pub fn cut(&self, random: &mut StdRng) -> Self {
         let mut left = self.durable.clone();
         let kept_of_ten = [0, 3, 7, 10][random.random_range(0..4)];
@@ -122,7 +122,7 @@ impl Contents {
         Self { now: left.clone(), durable: left, ..Self::default() }
     }
 
-    /// Empties what nobody can reach any more.
+    /// Empties a file that is unreachable.
     pub fn clear(&mut self) {
         *self = Self::default();
     }

@@ -1,4 +1,4 @@
-//! What of the names is on stable storage, which changes of them are on their way there, and what a power cut leaves.
+//! Durability of names: the durable ones, the pending changes, and the result of a power cut.
 
 use super::tree::{Body, Number, ROOT, Tree};
 use rand::RngExt;
@@ -7,28 +7,28 @@ use rustix::io::Errno;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 
-/// How a file system keeps its promises: both kinds are found among those that people use.
+/// Durability rules of a file system; both kinds are in common use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// One journal, as of ext4 and XFS: each sync of anything makes all changes of names durable that came before, and a cut
-    /// leaves the first of the others.
+    /// One journal, as in ext4 and XFS: a sync of any file makes all earlier changes of names durable, and a cut keeps
+    /// a prefix of the later ones.
     Journal,
-    /// No more than POSIX promises: a name is durable when its folder was synced. A cut leaves any of the others.
+    /// Only the guarantees of POSIX: a name is durable after a sync of its folder. A cut keeps any of the others.
     Strict,
 }
 
 pub type Entry = (Number, OsString, Option<Number>);
 
-/// One change of names, which happens whole or not at all.
+/// An atomic change of names.
 #[derive(Debug, Clone)]
 pub struct NameChange {
     pub entries: Vec<Entry>,
-    /// Folders that it removes: what was in them has left them before.
+    /// Removed folders, which were empty before.
     pub emptied: Vec<Number>,
 }
 
 impl NameChange {
-    /// Whether this one can only be kept with an earlier one.
+    /// Whether this change can only be kept together with an earlier one.
     fn rests_on(&self, earlier: &Self) -> bool {
         earlier.entries.iter().any(|(folder, name, _)| {
             self.emptied.contains(folder) || self.entries.iter().any(|(own, other, _)| own == folder && other == name)
@@ -36,11 +36,11 @@ impl NameChange {
     }
 }
 
-/// No test makes deeper paths.
+/// Deeper than any path of the tests.
 const DEPTH_MAX: usize = 100;
 
 impl Tree {
-    /// The sync of a file or folder has succeeded.
+    /// Applies a successful sync of a file or folder.
     pub fn sync(&mut self, number: Number) -> Result<(), Errno> {
         if let Body::File(contents) = &mut self.node_mut(number)?.body {
             contents.sync();
@@ -64,10 +64,10 @@ impl Tree {
         }
     }
 
-    /// Makes a change durable, with those that it rests on.
+    /// Makes a change durable, with those that it depends on.
     pub(super) fn commit(&mut self, age: u64) {
         let Some(change) = self.pending.get(&age).cloned() else { return };
-        // Before the changes that this one rests on: what is new may be lost with the folder that it was moved to.
+        // Before the changes that this one depends on: new files may be lost with the folder that they were moved to.
         let was_durable = |tree: &Self, number| tree.nodes.get(&number).is_some_and(|node| !node.durable_at.is_empty());
         let moved: Vec<_> =
             change.entries.iter().filter(|(_, _, number)| number.is_some_and(|it| was_durable(self, it))).collect();
@@ -95,7 +95,7 @@ impl Tree {
                 node.durable_at.insert(place);
             }
         }
-        // What was durable is not lost by a move into a folder that is not.
+        // Durable files are not lost by a move into a folder that is not durable.
         for (folder, ..) in moved {
             while let Some(unreachable) = self.durably_unreachable(*folder) {
                 let links =
@@ -108,7 +108,7 @@ impl Tree {
         }
     }
 
-    /// The folder on the way to this one that has no durable name.
+    /// Folder above this one without a durable name.
     fn durably_unreachable(&self, folder: Number) -> Option<Number> {
         let mut at = folder;
         for _ in 0..DEPTH_MAX {
@@ -121,7 +121,7 @@ impl Tree {
         None
     }
 
-    /// The same, with everything on stable storage, and nothing open.
+    /// Copy with everything durable, and nothing open.
     pub fn settled(&self) -> Self {
         let mut settled = self.clone();
         let ages: Vec<_> = self.pending.keys().copied().collect();
@@ -135,7 +135,7 @@ impl Tree {
         settled
     }
 
-    /// A power cut. What is left is what a start finds, all of it durable.
+    /// Power cut: the state that a start finds, all of it durable.
     pub fn cut(&self, random: &mut StdRng) -> Self {
         let mut left = self.clone();
         let ages: Vec<_> = self.pending.keys().copied().collect();
@@ -155,7 +155,7 @@ impl Tree {
         left
     }
 
-    /// Only what can be reached by durable names is there.
+    /// Keeps only files that are reachable by durable names.
     fn start_again(&mut self, random: &mut StdRng) {
         let mut links: BTreeMap<Number, u32> = BTreeMap::from([(ROOT, 2)]);
         let mut open = vec![ROOT];
@@ -173,7 +173,7 @@ impl Tree {
         }
         self.nodes.retain(|number, _| links.contains_key(number));
         self.unlinked.clear();
-        // In their order, for a seed to give the same again.
+        // Ordered, so that a seed repeats the result.
         for (number, links) in links {
             let is_steady = self.is_steady(number);
             let Some(node) = self.nodes.get_mut(&number) else { continue };

@@ -1,4 +1,4 @@
-//! Calls that fail by plan: from the n-th on, so many times.
+//! Planned faults: calls that fail from the n-th on, several times.
 
 use rustix::io::Errno;
 
@@ -21,13 +21,13 @@ pub enum Call {
 
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Any call, where none is named.
+    /// Calls that fail; empty for any.
     pub calls: Vec<Call>,
-    /// The path of what is called upon, below the disk's root, begins so.
+    /// Prefix of the path, below the disk's root.
     pub below: String,
-    /// The first that fails, from 1 on.
+    /// The first call that fails, counted from 1.
     pub first: usize,
-    /// So many fail in a row.
+    /// Number of consecutive failures.
     pub length: usize,
     pub error: Errno,
 }
@@ -39,7 +39,7 @@ impl Plan {
 #[derive(Debug, Default)]
 pub struct Faults {
     plan: Option<Plan>,
-    /// What was called since the last [`Self::begin`], where that is recorded.
+    /// Calls since the last [`Self::begin`], while recording.
     calls: Vec<(Call, String)>,
     is_recording: bool,
     num_matching: usize,
@@ -47,12 +47,12 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Forgets what was called before.
+    /// Clears the recorded calls.
     pub fn begin(&mut self, plan: Option<Plan>) {
         *self = Self { is_recording: true, plan, ..Self::default() };
     }
 
-    /// The disk is well from now on. Gives how many calls have failed.
+    /// Ends the faults. Returns the number of failed calls.
     pub fn end(&mut self) -> usize {
         self.plan = None;
         self.num_failed
@@ -62,19 +62,19 @@ impl Faults {
         self.calls.clone()
     }
 
-    /// How this call fails, if it does.
+    /// Error of this call, if it fails.
     pub fn meets(&mut self, call: Call, path: impl FnOnce() -> String) -> Option<Errno> {
         if !self.is_recording {
             return None;
         }
         let path = path();
-        // The index of the log of the database is memory that processes share, and no file that has to last.
+        // The index of the database's log is shared memory, not a durable file.
         if path.ends_with("-shm") {
             return None;
         }
         self.calls.push((call, path.clone()));
         let plan = self.plan.as_ref()?;
-        // Who opens a file to read it asks for no room.
+        // Opening a file for reading needs no space.
         if call == Call::Open && plan.error != Errno::IO {
             return None;
         }

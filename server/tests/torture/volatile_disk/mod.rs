@@ -1,11 +1,11 @@
-//! A disk with a volatile cache, whose calls fail by plan: a file system in memory, mounted by FUSE.
+//! Volatile disk whose calls fail by plan: an in-memory file system, mounted by FUSE.
 //!
-//! Processes see every write and name at once. A power cut ([`VolatileDisk::cut`]) leaves what was synced, and of the rest any
-//! part that POSIX permits: writes torn and reordered within a file, names of folders that nobody has synced. A failed sync
-//! loses what it was to write, as Linux does: it can be read until the cut, and no later sync writes it.
+//! Processes see every write and name at once. A power cut ([`VolatileDisk::cut`]) keeps synced data, and any part of
+//! the rest that POSIX permits: writes torn and reordered within a file, names of unsynced folders. A failed sync loses
+//! its data, as on Linux: it can be read until the cut, and no later sync writes it.
 //!
-//! It has no times of birth, so a file is known by its inode alone, of which none is given twice. `syncfs`, `O_TMPFILE`,
-//! reflinks and `copy_file_range` are not supported, as on most file systems by FUSE.
+//! It has no times of birth, so a file is identified by its inode alone, and inodes are never reused. `syncfs`,
+//! `O_TMPFILE`, reflinks and `copy_file_range` are not supported, as on most FUSE file systems.
 
 mod behaviour;
 mod contents;
@@ -27,7 +27,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tempfile::TempDir;
 
-/// Mounted until its end. Whatever has it open then finds it gone.
+/// Mounted until dropped. Processes with open files lose them then.
 pub struct VolatileDisk {
     state: Arc<Mutex<State>>,
     session: Option<BackgroundSession>,
@@ -35,12 +35,12 @@ pub struct VolatileDisk {
 }
 
 impl VolatileDisk {
-    /// An empty one. `None`, said loudly, where FUSE cannot be mounted.
+    /// Empty disk. `None`, with a message, if FUSE cannot be mounted.
     pub fn new(order: Order) -> Option<Self> {
         Self::mount(Tree::new(order, serve::now()))
     }
 
-    /// One that holds what was saved before, or what a power cut has left.
+    /// Disk with a saved state, or with the result of a power cut.
     pub fn mount(tree: Tree) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let state = Arc::new(Mutex::new(State::new(tree)));
@@ -59,7 +59,7 @@ impl VolatileDisk {
         self.folder.path()
     }
 
-    /// A folder in its root, which a power cut leaves.
+    /// Makes a durable folder in the root.
     pub fn make_folder(&self, name: &str) {
         std::fs::create_dir(self.path().join(name)).unwrap();
         std::fs::File::open(self.path()).unwrap().sync_all().unwrap();
@@ -69,24 +69,24 @@ impl VolatileDisk {
         self.state.lock().unwrap()
     }
 
-    /// What it holds, to begin with again.
+    /// Current content, for a later mount.
     pub fn save(&self) -> Tree {
         self.state().tree.settled()
     }
 
-    /// How it keeps its promises, and what is below which name in its root loses nothing.
+    /// Sets the durability rules, and the name in the root below which nothing is lost.
     pub fn behave(&self, order: Order, steady: Option<&str>) {
         let mut state = self.state();
         state.tree.set_order(order);
         state.tree.set_steady(steady);
     }
 
-    /// From now on calls are recorded, and fail by this plan.
+    /// Starts recording calls, and makes them fail by this plan.
     pub fn begin(&self, plan: Option<Plan>) {
         self.state().faults.begin(plan);
     }
 
-    /// The disk is well again. Gives how many calls have failed.
+    /// Ends the faults. Returns the number of failed calls.
     pub fn end(&self) -> usize {
         self.state().faults.end()
     }
@@ -95,12 +95,12 @@ impl VolatileDisk {
         self.state().faults.calls()
     }
 
-    /// A kill at this moment: the cache of the disk goes on, and what was not synced can still be lost.
+    /// Effect of a kill now: the cache of the disk stays, and unsynced data can still be lost.
     pub fn cut_nothing(&self) -> Tree {
         self.state().tree.clone()
     }
 
-    /// A power cut at this moment: the disk that a start finds, to be mounted.
+    /// Power cut now: the state that a start finds, to be mounted.
     pub fn cut(&self, random: &mut StdRng) -> Tree {
         self.state().tree.cut(random)
     }
@@ -108,7 +108,7 @@ impl VolatileDisk {
 
 impl Drop for VolatileDisk {
     fn drop(&mut self) {
-        // A process that was killed may still be on its way out.
+        // A killed process may still be exiting.
         let _ = Command::new("umount").arg("--lazy").arg(self.path()).status();
         drop(self.session.take());
     }

@@ -1,4 +1,4 @@
-//! What the kernel asks of the disk, by FUSE.
+//! FUSE operations of the volatile disk.
 
 use super::contents::Contents;
 use super::faults::{Call, Faults};
@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
-/// Nobody but the kernel changes anything, so what it was told stays true.
+/// Cache time of the kernel. Only the kernel changes anything, so cached data stays valid.
 const KNOWN_FOR: Duration = Duration::from_secs(60);
 const BLOCK_BYTES: u32 = 4096;
 const BLOCKS: u64 = 16 * 1024 * 1024;
@@ -24,7 +24,7 @@ const THREADS: usize = 3;
 pub struct State {
     pub tree: Tree,
     pub faults: Faults,
-    /// What a listing that has begun gives.
+    /// Entries of open listings.
     listings: HashMap<u64, Vec<(Number, FileType, OsString)>>,
     handles: u64,
 }
@@ -100,7 +100,7 @@ fn attributes(number: Number, node: &Node) -> FileAttr {
     }
 }
 
-/// Whether the test itself is looking: it sees how things are.
+/// Whether the request comes from the test itself, which sees the disk without faults.
 fn is_own(request: &Request) -> bool {
     Path::new(&format!("/proc/self/task/{}", request.pid())).exists()
 }
@@ -109,7 +109,7 @@ fn fuse_error(errno: Errno) -> fuser::Errno {
     fuser::Errno::from_i32(errno.raw_os_error())
 }
 
-/// Answers with what came out, or with the error.
+/// Replies with the result or the error.
 macro_rules! answer {
     ($reply:ident, $result:expr, $value:pat => $give:expr) => {
         match $result {
@@ -158,7 +158,7 @@ impl Served {
         let mut state = self.state();
         let mut data = data;
         match state.meet(Call::Write, number) {
-            // A disk that becomes full takes a part.
+            // A disk that becomes full accepts a part.
             Err(Errno::NOSPC) if data.len() >= 2 * BLOCK_BYTES as usize => data = &data[..data.len() / 2],
             met => met?,
         }

@@ -1,4 +1,4 @@
-//! Files and folders by number, as processes see them. What of it is on stable storage is [`super::durable`]'s.
+//! Files and folders by number, as processes see them. Durability is in [`super::durable`].
 
 use super::contents::Contents;
 use super::durable::{Entry, NameChange, Order};
@@ -14,7 +14,7 @@ pub const ROOT: Number = 1;
 pub enum Body {
     File(Contents),
     Folder(Folder),
-    /// A name to connect to; it holds nothing.
+    /// A socket, without content.
     Socket,
 }
 
@@ -32,7 +32,7 @@ pub struct Node {
     pub changed: SystemTime,
     pub links: u32,
     pub opens: u32,
-    /// A name that it has or had.
+    /// A current or earlier name.
     pub(super) at: Option<(Number, OsString)>,
     pub(super) durable_at: BTreeSet<(Number, OsString)>,
 }
@@ -42,16 +42,16 @@ pub struct Tree {
     pub(super) nodes: HashMap<Number, Node>,
     next: Number,
     pub(super) order: Order,
-    /// Oldest first, by their age.
+    /// Pending changes by age, oldest first.
     pub(super) pending: BTreeMap<u64, NameChange>,
     changes: u64,
-    /// Without a name now.
+    /// Files without a current name.
     pub(super) unlinked: HashSet<Number>,
-    /// A file system that loses nothing has this name in the root: what is below is durable at once.
+    /// Name in the root below which everything is durable at once.
     steady: Option<OsString>,
 }
 
-/// Files without a name are looked at when there are so many.
+/// Number of files without a name that triggers a clean-up.
 const UNLINKED_MAX: usize = 64;
 
 impl Tree {
@@ -112,7 +112,7 @@ impl Tree {
         self.folder(folder)?.now.get(name).copied().ok_or(Errno::NOENT)
     }
 
-    /// Where a file is, or was, as a path below the root.
+    /// Current or earlier path of a file, below the root.
     pub fn path(&self, number: Number) -> String {
         let mut names = Vec::new();
         let mut at = number;
@@ -138,7 +138,7 @@ impl Tree {
         number
     }
 
-    /// A new file or folder of that name.
+    /// Makes a file or folder with this name.
     pub fn make(
         &mut self,
         parent: Number,
@@ -171,7 +171,7 @@ impl Tree {
         self.change(vec![(parent, name.to_owned(), None)], emptied, now)
     }
 
-    /// The folder, which has to be empty; nothing where it is a file, which has to be wanted.
+    /// Checks that a folder is empty, and returns it; for a file, that a file is wanted, and returns nothing.
     fn empty_folder(&self, number: Number, folder_wanted: bool) -> Result<Vec<Number>, Errno> {
         match (&self.node(number)?.body, folder_wanted) {
             (Body::Folder(folder), true) if folder.now.is_empty() => Ok(vec![number]),
@@ -207,7 +207,7 @@ impl Tree {
         self.change(vec![entry(from, gone), entry(to, Some(moved))], emptied, now)
     }
 
-    /// A change of names that processes see at once, and that is durable later.
+    /// Applies a change of names that is visible at once and durable later.
     fn change(&mut self, entries: Vec<Entry>, emptied: Vec<Number>, now: SystemTime) -> Result<(), Errno> {
         for (folder, name, number) in &entries {
             let before = match number {
@@ -256,7 +256,7 @@ impl Tree {
         false
     }
 
-    /// Lets go of what has no name, is not open, and cannot come back by a cut.
+    /// Drops files that have no name, are not open, and cannot come back by a cut.
     pub fn forget_unreachable(&mut self) {
         let linked: HashSet<Number> =
             self.pending.values().flat_map(|change| change.entries.iter().filter_map(|(.., number)| *number)).collect();
@@ -271,7 +271,7 @@ impl Tree {
             .collect();
         for number in gone {
             self.unlinked.remove(&number);
-            // The kernel may still ask what it is.
+            // The kernel may still ask for its attributes.
             if let Ok(contents) = self.contents_mut(number) {
                 contents.clear();
             }

@@ -1,8 +1,8 @@
-//! Every operation on a disk that fails and forgets: a call fails, once or in a burst, then the power is cut or the server is
-//! killed, it starts again, and what was answered holds. Nothing acknowledged is lost, nothing that was live or in the trash is
-//! destroyed, nothing refused is live, and `lakeshore check` finds nothing.
+//! Every operation on a disk that fails and loses data: a call fails, once or in a burst, then the power is cut or the
+//! server is killed, it starts again, and all responses hold. No acknowledged file is lost, no live or trashed file is
+//! destroyed, no refused file is live, and `lakeshore check` finds nothing.
 //!
-//! `VOLATILE` says how many rounds each operation has; `VOLATILE=all` takes every call, burst and error, for hours.
+//! `VOLATILE` is the number of rounds for each operation; `VOLATILE=all` runs every call, burst and error, for hours.
 //! `VOLATILE_SEED` repeats a run.
 
 mod scene;
@@ -20,22 +20,22 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Of each operation, in `make test`.
+/// Rounds for each operation in `make test`.
 const ROUNDS: usize = 5;
 const BURSTS: [usize; 5] = [1, 2, 3, 6, Plan::FOR_EVER];
 const ERRORS: [Errno; 3] = [Errno::IO, Errno::NOSPC, Errno::ROFS];
-/// A start on a failing disk comes to an end, one way or the other.
+/// Time within which a start on a failing disk ends in success or failure.
 const START_MAX: Duration = Duration::from_secs(60);
-/// A first start makes about so many calls.
+/// Approximate number of calls of a first start.
 const FIRST_CALLS_MAX: usize = 250;
-/// What goes on in the background after an answer may be under way when the end comes.
+/// Longest delay between a response and the end of the server, so that background work may be running.
 const AFTER_THE_ANSWER_MAX: Duration = Duration::from_millis(400);
 
-/// How a server ends.
+/// End of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Cut,
-    /// What the page cache holds survives.
+    /// The page cache survives.
     Kill,
     KillThenCut,
 }
@@ -44,17 +44,17 @@ enum End {
 struct Round {
     plan: Plan,
     order: Order,
-    /// What loses nothing and never fails, if not all is on the failing disk.
+    /// Folder that loses nothing and never fails, if only a part is on the failing disk.
     steady: Option<&'static str>,
     end: End,
-    /// The start after the end meets faults as well.
+    /// Faults during the next start.
     at_start: Option<Plan>,
-    /// A caller that was refused tries once more.
+    /// Whether a refused caller retries once.
     again: bool,
     seed: u64,
 }
 
-/// From this call on, of its kind or of any, everywhere or on its side of the disk.
+/// Plan from this call on: calls of its kind or all, everywhere or only on its side of the disk.
 fn plan(calls: &[(Call, String)], at: usize, random: &mut StdRng) -> Plan {
     let (call, path) = &calls[at];
     let failing = if random.random_bool(0.5) { vec![*call] } else { Vec::new() };
@@ -64,12 +64,12 @@ fn plan(calls: &[(Call, String)], at: usize, random: &mut StdRng) -> Plan {
         |(other, path): &&(Call, String)| (failing.is_empty() || failing.contains(other)) && path.starts_with(&below);
     let first = calls[..=at].iter().filter(matches).count();
     let length = BURSTS[random.random_range(0..BURSTS.len())];
-    // A disk that is read-only stays so.
+    // A read-only disk stays read-only.
     let errors = if length == Plan::FOR_EVER { &ERRORS[..] } else { &ERRORS[..2] };
     Plan { calls: failing, below, first, length, error: errors[random.random_range(0..errors.len())] }
 }
 
-/// Calls that are made to fail: of many in a row that do the same to one file, the first, one amid them, and the last.
+/// Calls to fail: of many consecutive equal calls on one file, the first, a middle one, and the last.
 fn points(calls: &[(Call, String)]) -> Vec<usize> {
     let mut points = Vec::new();
     let mut from = 0;
@@ -106,7 +106,7 @@ impl Round {
 #[derive(Default)]
 struct Figures {
     rounds: usize,
-    /// In which a call has failed.
+    /// Rounds with a failed call.
     faulty: usize,
     failed_calls: usize,
     done: usize,
@@ -115,7 +115,7 @@ struct Figures {
     at_start: usize,
 }
 
-/// What is on the disk when the server is gone.
+/// Content of the disk after the end of the server.
 fn left_on(disk: &VolatileDisk, is_cut: bool, random: &mut StdRng) -> Option<Tree> {
     is_cut.then(|| disk.cut(random))
 }
@@ -153,7 +153,7 @@ impl Running {
     }
 }
 
-/// What `lakeshore check` finds wrong.
+/// Findings of `lakeshore check`.
 fn findings(server: &mut TestServer) -> Vec<Value> {
     assert_eq!(server.stop(), Some(0), "{}", server.stderr());
     let (data_dir, lake) = (server.data_dir().to_str().unwrap().to_owned(), server.lake());
@@ -164,7 +164,7 @@ fn findings(server: &mut TestServer) -> Vec<Value> {
     findings.filter(|finding| finding["kind"] != "empty-slot").collect()
 }
 
-/// What the operation calls when nothing fails.
+/// Calls of the operation without a fault.
 async fn calls_of(scene: &Scene) -> Vec<(Call, String)> {
     let well = Round {
         plan: Plan { calls: Vec::new(), below: String::new(), first: 1, length: 0, error: Errno::IO },
@@ -242,7 +242,7 @@ async fn survive(scene: &Scene, round: &Round) -> Figures {
         verifier.verify(&running.server, &ledger).await;
     }
     scene.verify(&running.server, &given).await;
-    // Nothing is held for ever.
+    // No path is held forever.
     let sender = Sender::to(&running.server, &ledger);
     sender.abort_open_syncs(&running.server).await;
     for path in ["/inc", "/full", "/new"] {
@@ -256,7 +256,7 @@ async fn survive(scene: &Scene, round: &Round) -> Figures {
     figures
 }
 
-/// The rounds of an operation, by what it calls.
+/// Rounds of an operation for its calls.
 fn rounds(calls: &[(Call, String)], random: &mut StdRng) -> Vec<Round> {
     let points = points(calls);
     match std::env::var("VOLATILE").as_deref() {
@@ -280,14 +280,14 @@ fn rounds(calls: &[(Call, String)], random: &mut StdRng) -> Vec<Round> {
     }
 }
 
-/// A fault keeps the server from syncing a folder that it has made, and from removing it again; the next upload lands in it.
+/// A fault prevents the sync of a new folder, and its removal; the next upload lands in it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_folder_that_was_left_without_a_durable_name_is_not_taken_for_durable() {
+async fn a_folder_without_a_durable_name_does_not_count_as_durable() {
     let Some(scene) = Scene::set(Operation::AddSmall).await else { return };
     let (calls, below) = (vec![Call::SyncFolder, Call::Rmdir], "lake/inc".to_owned());
     let plan = Plan { calls, below, first: 1, length: 2, error: Errno::IO };
     let (order, steady, at_start) = (Order::Strict, None, None);
-    // By chance a cut keeps the folder.
+    // A cut may keep the folder by chance.
     for seed in 0..8 {
         let round =
             Round { plan: plan.clone(), order, steady, end: End::Cut, at_start: at_start.clone(), again: true, seed };
@@ -296,7 +296,7 @@ async fn a_folder_that_was_left_without_a_durable_name_is_not_taken_for_durable(
     }
 }
 
-/// A server that has never run meets a fault at its n-th call; the next start finds whatever a power cut left of that.
+/// A first start meets a fault at its n-th call; the next start finds the result of a power cut.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_survives_a_failing_disk() {
     let seed = seed();

@@ -1,4 +1,4 @@
-//! Each operation of a lake, about to happen, and what may be there after it.
+//! Operations of a lake, and the possible states after each.
 
 use crate::clients::{ABSENT, FILES_OF_A_VERSION, Known, Ledger, Sender, digest, part_of};
 use crate::server::{Stopped, TestServer, answer, lakeshore};
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Below the root of the disk: the data folder, the lake, and where backups go.
+/// Folders below the root of the disk: data folder, lake, and backups.
 pub const DATA: &str = "data";
 pub const LAKE: &str = "lake";
 const BACKUPS: &str = "backups";
 
 const SMALL_BYTES: usize = 60;
-/// Larger than what is gathered in memory: it has a file from its beginning.
+/// Too large to be collected in memory, so it has a file from its beginning.
 const LARGE_BYTES: usize = 700_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,19 +23,19 @@ pub enum Operation {
     AddLarge,
     OverwriteSmall,
     OverwriteLarge,
-    /// A form of a new file, one that is replaced, and a large one.
+    /// A form with a new file, a replaced one, and a large one.
     Form,
     CreateResumable,
     /// The last piece of a resumable upload.
     PatchLast,
-    /// A piece amid one, which replaces a file when it is whole.
+    /// A piece in the middle of a resumable upload, which replaces a file when it is complete.
     PatchAmid,
-    /// A full sync takes unchanged files over.
+    /// A full sync takes over unchanged files.
     TakeOver,
     PublishFirst,
     Publish,
     Abort,
-    /// A start makes an older full sync give way.
+    /// A start supersedes an older full sync.
     Supersede,
     RestoreFile,
     RestoreDataset,
@@ -44,17 +44,17 @@ pub enum Operation {
     Backup,
 }
 
-/// What an operation has come to, as its caller knows it.
+/// Result of an operation, as its caller knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answered {
     Done,
-    /// It was not done, for certain.
+    /// Certainly not done.
     Refused(String),
-    /// It may be done.
+    /// May have been done.
     Unknown(String),
 }
 
-/// A lake in which an operation is about to happen, and a server for it that does not run.
+/// A lake just before an operation, and its stopped server.
 pub struct Scene {
     operation: Operation,
     pub saved: Tree,
@@ -64,14 +64,14 @@ pub struct Scene {
     trash_id: u64,
 }
 
-/// What the operation has given to its caller.
+/// Results of the operation for its caller.
 #[derive(Default)]
 pub struct Given {
     key: Option<String>,
     is_backed_up: bool,
 }
 
-/// The server whose folders are on this disk.
+/// A server with its folders on this disk.
 pub fn server_on(disk: &Path, key: &str) -> Stopped {
     let (data, lake) = (disk.join(DATA), disk.join(LAKE));
     let options = ["--lake-root", lake.to_str().unwrap(), "--shrink-guard", "0.5"];
@@ -95,7 +95,7 @@ const fn length(is_large: bool) -> usize {
 }
 
 impl Scene {
-    /// `None` where there is no FUSE.
+    /// `None` without FUSE.
     pub async fn set(operation: Operation) -> Option<Self> {
         let disk = VolatileDisk::new(Order::Journal)?;
         for folder in [DATA, BACKUPS] {
@@ -115,7 +115,7 @@ impl Scene {
         };
         scene.prepare(&server, &sender).await;
         scene.known = ledger.known().clone();
-        // What it reads aside would mix with what the operation calls.
+        // Background reads would mix with the calls of the operation.
         wait_for_inspections(&server).await;
         assert_eq!(server.stop(), Some(0), "{}", server.stderr());
         scene.saved = disk.save();
@@ -123,7 +123,7 @@ impl Scene {
     }
 
     async fn prepare(&mut self, server: &TestServer, sender: &Sender) {
-        // Something of each kind is there before, which nothing may harm.
+        // Files of each kind exist before, and must survive.
         let first = sender.start("/inc", "IncrementalSync").await.unwrap();
         sender.upload_own(first, "/inc/a", SMALL_BYTES).await.unwrap();
         sender.upload_own(first, "/inc/large", LARGE_BYTES).await.unwrap();
@@ -189,7 +189,7 @@ impl Scene {
     }
 
     async fn upload(&self, server: &TestServer, ledger: &Ledger, files: &[(&str, bool)]) -> Answered {
-        // Of each attempt its own, for what is found to be told apart.
+        // Each attempt has its own content, to tell the results apart.
         let attempt = |name: &str| ledger.known().files.get(&format!("/inc/{name}")).map_or(0, Vec::len);
         let contents: Vec<_> = files
             .iter()
@@ -251,7 +251,7 @@ impl Scene {
 
     async fn restore(&self, server: &TestServer, ledger: &Ledger, path: &str) -> Answered {
         let is_file = self.operation == Operation::RestoreFile;
-        // What comes back is looked at when it has.
+        // The restored content is only known afterwards.
         if is_file {
             ledger.known().files.insert(path.to_owned(), Vec::new());
         } else {
@@ -289,7 +289,7 @@ impl Scene {
         judge(answer(server.post("/api/lake/trash/empty", &wanted)).await)
     }
 
-    /// What was given to the caller is worth what it was before the cut.
+    /// Checks that results given to the caller are still valid after the cut.
     pub async fn verify(&self, server: &TestServer, given: &Given) {
         if let Some(key) = &given.key {
             let keyed = json!({ "name": "test", "path": "/keyed", "api_key": key, "sync_type": "IncrementalSync" });
@@ -335,7 +335,7 @@ fn back_up(server: &TestServer, given: &mut Given) -> Answered {
     }
 }
 
-/// Of an upload, only this code leaves open whether it was done.
+/// For uploads, only this code leaves the outcome open.
 const NOT_KNOWN_YET: u64 = 50006;
 
 fn judge((status, said): (u16, Value)) -> Answered {
