@@ -110,7 +110,7 @@ async fn drop_it(client: &Client, token: &str) -> Result<(), ClientError> {
 /// Runs the command with the snapshot, and renews it meanwhile. Returns the exit code of the command.
 async fn lend(client: &Client, options: &SnapshotOptions, taken: &Taken) -> Result<u8, ClientError> {
     let Some((program, arguments)) = options.command.split_first() else {
-        return Err(ClientError::Usage("--exec runs a command: write it behind --".into()));
+        return Err(ClientError::Usage("--exec needs a command; write it after --".into()));
     };
     if !Path::new(&taken.absolute).is_dir() {
         return Err(ClientError::Local(format!(

@@ -180,7 +180,7 @@ impl Lake {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("a disk has failed amid a landing, and does not let it be known how that ended")]
+#[error("a disk failed during a landing, and its outcome cannot be read yet")]
 pub(in crate::service) struct StillUnsettled;
 
 impl StillUnsettled {
