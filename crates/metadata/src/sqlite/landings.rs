@@ -1,22 +1,22 @@
 //! Writes groups of landings: first their intent, then their rows. A group has one of each, however many uploads it
 //! has; the intent of one group and the rows of another go into one statement, which is their transaction. Facts that a
-//! group needs are kept from the group before ([`Known`]), or read by one query.
+//! group needs are kept from the group before ([`super::landing_facts::Known`]), or read by one query.
 //!
 //! The statement is an INSERT into a temporary view, whose triggers write to each table. sqlx answers each statement of
 //! a text with a message of its own, which wakes its receiver; ten messages took longer than their work.
 
 use super::counts::{Position, Tally, add_counts};
 use super::datasets::{REMEMBER, TOUCH, folders_to_touch};
-use super::days::{self, DayTally, add_arrivals, add_days};
-use super::query::{Row, Value, changed, found, rows, values};
-use super::row::{SYNC_COLUMNS, bytes_if_any, duplicate_names, id, number, path, sync_record};
+use super::days::{DayTally, add_arrivals, add_days};
+use super::landing_facts::{Facts, SyncChange};
+use super::query::{Value, changed, found, rows, values};
+use super::row::{SYNC_COLUMNS, id, sync_record};
 use super::trash::insert_trash;
-use super::uploads::{ensure_folders, folder_of, position};
+use super::uploads::folder_of;
 use super::versions::landed;
 use super::writing::Writing;
 use lakeshore::model::dataset::record::DayCounts;
 use lakeshore::model::id::SyncId;
-use lakeshore::model::path::LakePath;
 use lakeshore::model::sync::job;
 use lakeshore::model::sync::job::may_accept_uploads;
 use lakeshore::model::sync::status::Status;
@@ -26,8 +26,7 @@ use lakeshore::model::trash::NewTrash;
 use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUpload, LandingsId};
 use lakeshore::{Error, Timestamp};
 use sqlx::{AssertSqlSafe, Executor, Row as _, SqliteConnection};
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 pub(super) async fn write_intents(
@@ -68,24 +67,6 @@ pub(super) async fn write_intents(
     writing.known.intended.insert(landings_id.0);
     Ok((landings_id, permissions))
 }
-
-/// Reads what a group needs; the first column of a row names its kind.
-const FOUND: &str = "\
-    SELECT 'group' AS is_of, (SELECT coalesce(max(history_id), 0) FROM uploads) AS last_id, intended \
-    FROM landings WHERE landings_id = $1; \
-    SELECT 'sync' AS is_of, s.sync_id, s.total_files - s.num_unlisted AS listed, f.folder_id, s.sync_type, s.path, \
-        s.duplicate_names \
-    FROM json_each($2) CROSS JOIN syncs s ON s.sync_id = value CROSS JOIN folders f ON f.path = s.path; \
-    SELECT 'folder' AS is_of, f.path, f.folder_id FROM json_each($3) CROSS JOIN folders f ON f.path = value; \
-    SELECT 'upload' AS is_of, history_id, sync_id, ordinal, folder_id \
-    FROM json_each($4) CROSS JOIN uploads ON history_id = value WHERE status = 'Syncing'";
-
-/// Digest of the last upload that the same sync has landed at each path, among the last hundred. A sender that repeats
-/// a file has lost nothing.
-const EARLIER: &str = "\
-    SELECT key AS number, (SELECT sha256 FROM (SELECT sync_id, status, sha256 FROM uploads WHERE target = value ->> 0 \
-        ORDER BY history_id DESC LIMIT 100) WHERE sync_id = value ->> 1 AND status = 'Finished' LIMIT 1) AS sha256 \
-    FROM json_each($1)";
 
 /// View for the common writes of groups. A row is either an intent, or all rows of a finished group: JSON arrays,
 /// except for the id and the time.
@@ -160,198 +141,6 @@ fn intent(landings_id: i64, uploads: &[&CompletedUpload]) -> Result<Vec<Value>, 
     let mut row = values![landings_id, serde_json::to_string(uploads).map_err(Error::internal)?];
     row.resize(COLUMNS, Value::Null);
     Ok(row)
-}
-
-/// Limit of the folders that are kept.
-const FOLDERS_KNOWN_MAX: usize = 4096;
-
-/// Facts kept between groups. Only this process writes to these tables, by one connection, so they hold until something
-/// other than a landing is written.
-#[derive(Default)]
-pub(super) struct Known {
-    /// Syncs that accept uploads.
-    open_syncs: HashSet<SyncId>,
-    last_id: Option<i64>,
-    last_intent: Option<i64>,
-    syncs: HashMap<SyncId, SyncChange>,
-    folders: HashMap<String, i64>,
-    /// Groups whose intent this process wrote, and that are not finished.
-    intended: HashSet<u64>,
-    pub(super) versions: landed::Known,
-}
-
-impl Known {
-    /// Something other than a landing was written: only folders and intents stay valid.
-    pub(super) fn forget(&mut self) {
-        self.open_syncs.clear();
-        self.last_id = None;
-        self.syncs.clear();
-        self.versions.forget();
-    }
-
-    /// Facts of a group; `None` where something has to be read. The last id is taken, so no other group uses it until
-    /// this one is written.
-    fn facts(&mut self, landings: LandingsId, landed: &[LandedUpload]) -> Option<Facts> {
-        let is_known = |LandedUpload { upload, trash }: &LandedUpload| {
-            upload.upload_id.is_none() && trash.is_none() && self.folders.contains_key(folder_of(&upload.target))
-        };
-        if !self.intended.contains(&landings.0) || !landed.iter().all(is_known) {
-            return None;
-        }
-        let mut facts = Facts { last_id: self.last_id.take()?, ..Facts::default() };
-        for LandedUpload { upload, .. } in landed {
-            if let Entry::Vacant(sync) = facts.syncs.entry(upload.sync_id) {
-                sync.insert(self.syncs.get(&upload.sync_id)?.clone());
-            }
-            let folder = folder_of(&upload.target);
-            if !facts.folders.contains_key(folder) {
-                facts.folders.insert(folder.to_owned(), *self.folders.get(folder)?);
-            }
-        }
-        Some(facts)
-    }
-
-    fn remember(&mut self, landings: LandingsId, facts: Facts) {
-        self.intended.remove(&landings.0);
-        self.last_id = Some(facts.last_id);
-        for (sync_id, change) in facts.syncs {
-            let listed = change.listed + change.added;
-            let unchanged =
-                SyncChange { listed, added: 0, no_longer_in_flight: 0, size_bytes: 0, num_duplicates: 0, ..change };
-            self.syncs.insert(sync_id, unchanged);
-        }
-        if self.folders.len() > FOLDERS_KNOWN_MAX {
-            self.folders.clear();
-        }
-        self.folders.extend(facts.folders);
-    }
-}
-
-/// Data of the database about a group's syncs, folders and rows.
-#[derive(Default)]
-struct Facts {
-    last_id: i64,
-    /// Uploads that are not finished; `None` means all.
-    intended: Option<Vec<CompletedUpload>>,
-    syncs: BTreeMap<SyncId, SyncChange>,
-    folders: HashMap<String, i64>,
-    uploads: HashMap<i64, Position>,
-    /// Digest of the last file that the sync has landed at a target.
-    earlier: HashMap<(LakePath, SyncId), [u8; 32]>,
-}
-
-/// Changes of a group in one sync.
-#[derive(Clone)]
-struct SyncChange {
-    of: days::Counted,
-    path: LakePath,
-    /// Rows of the sync before the group.
-    listed: i64,
-    added: i64,
-    no_longer_in_flight: i64,
-    size_bytes: i64,
-    duplicate_names: Vec<String>,
-    num_duplicates: i64,
-}
-
-enum Found {
-    Group { last_id: i64, intended: Vec<CompletedUpload> },
-    Sync(SyncId, SyncChange),
-    Folder(String, i64),
-    Upload(Position),
-}
-
-fn found_row(row: &Row) -> sqlx::Result<Found> {
-    Ok(match row.try_get("is_of")? {
-        "group" => {
-            let intended = serde_json::from_str(row.try_get("intended")?);
-            let intended = intended.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-            Found::Group { last_id: row.try_get("last_id")?, intended }
-        }
-        "sync" => {
-            let change = SyncChange {
-                of: days::counted_of(row)?,
-                path: path(row, "path")?,
-                listed: row.try_get("listed")?,
-                added: 0,
-                no_longer_in_flight: 0,
-                size_bytes: 0,
-                duplicate_names: duplicate_names(row)?,
-                num_duplicates: 0,
-            };
-            Found::Sync(SyncId(number(row, "sync_id")?), change)
-        }
-        "folder" => Found::Folder(row.try_get("path")?, row.try_get("folder_id")?),
-        _ => Found::Upload(position(row)?),
-    })
-}
-
-impl Facts {
-    fn is_intended(&self, upload: &CompletedUpload) -> bool {
-        self.intended.as_ref().is_none_or(|all| all.iter().any(|intended| intended.partial == upload.partial))
-    }
-
-    /// Reads the facts. `None` where the group was finished before.
-    async fn find(writing: &mut Writing, landings: LandingsId, landed: &[LandedUpload]) -> Result<Option<Self>, Error> {
-        if let Some(facts) = writing.known.facts(landings, landed) {
-            return Ok(Some(facts));
-        }
-        let uploads = || landed.iter().map(|landed| &landed.upload);
-        let syncs: BTreeSet<_> = uploads().map(|upload| id(upload.sync_id.0)).collect();
-        let without_row = uploads().filter(|upload| upload.upload_id.is_none());
-        let folders: BTreeSet<_> = without_row.map(|upload| folder_of(&upload.target)).collect();
-        let with_row: Vec<_> = uploads().filter_map(|upload| upload.upload_id).map(|upload| id(upload.0)).collect();
-        let asked = vec![
-            Value::Integer(id(landings.0)),
-            Value::rows(&syncs.into_iter().collect::<Vec<_>>())?,
-            Value::rows(&folders.iter().collect::<Vec<_>>())?,
-            Value::rows(&with_row)?,
-        ];
-        let mut known = Self::default();
-        for fact in rows(writing.settled().await?, FOUND, asked, found_row).await? {
-            match fact {
-                Found::Group { last_id, intended } => {
-                    known.last_id = last_id;
-                    known.intended = Some(intended);
-                }
-                Found::Sync(sync_id, change) => drop(known.syncs.insert(sync_id, change)),
-                Found::Folder(path, folder_id) => drop(known.folders.insert(path, folder_id)),
-                Found::Upload(position) => drop(known.uploads.insert(position.history_id, position)),
-            }
-        }
-        if known.intended.is_none() {
-            return Ok(None);
-        }
-        // Refused before anything is written.
-        if let Some(unknown) = uploads().map(|upload| upload.sync_id).find(|sync_id| !known.syncs.contains_key(sync_id))
-        {
-            return Err(Error::NoSuchSync(unknown));
-        }
-        let missing: BTreeSet<_> = folders.into_iter().filter(|folder| !known.folders.contains_key(*folder)).collect();
-        if !missing.is_empty() {
-            known.folders.extend(ensure_folders(writing, &missing).await?);
-        }
-        known.find_earlier(writing, landed).await?;
-        Ok(Some(known))
-    }
-
-    /// Only an upload that replaced a file can have replaced one of its own sync.
-    async fn find_earlier(&mut self, writing: &mut Writing, landed: &[LandedUpload]) -> Result<(), Error> {
-        let replacing: Vec<_> =
-            landed.iter().filter(|landed| landed.trash.is_some()).map(|landed| &landed.upload).collect();
-        if replacing.is_empty() {
-            return Ok(());
-        }
-        let asked: Vec<_> = replacing.iter().map(|upload| (upload.target.as_str(), id(upload.sync_id.0))).collect();
-        let decode = |row: &Row| Ok((number(row, "number")?, bytes_if_any(row, "sha256")?));
-        for (number, sha256) in rows(writing.settled().await?, EARLIER, vec![Value::rows(&asked)?], decode).await? {
-            let upload = usize::try_from(number).ok().and_then(|number| replacing.get(number));
-            if let Some((upload, sha256)) = upload.zip(sha256) {
-                self.earlier.insert((upload.target.clone(), upload.sync_id), sha256);
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Rows that a group writes.

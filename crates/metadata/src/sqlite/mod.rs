@@ -22,6 +22,7 @@ mod identity;
 mod inspected;
 mod inspection;
 mod keys;
+mod landing_facts;
 mod landings;
 mod lookups;
 mod migrations;

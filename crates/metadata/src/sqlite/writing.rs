@@ -9,7 +9,8 @@
 
 use super::connection::{SQLITE_ERROR, fault, open_writing, result_code};
 use super::deed_log;
-use super::landings::{self, Known};
+use super::landing_facts::Known;
+use super::landings;
 use super::lookups::CallerLookups;
 use super::open::Turn;
 use super::query::{Value, query, run};

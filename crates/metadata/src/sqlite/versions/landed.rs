@@ -39,7 +39,7 @@ pub(in super::super) const WRITE: &str = "\
 /// Folders that are remembered.
 const FOLDERS_KNOWN_MAX: usize = 4096;
 
-/// What is remembered between groups: see [`super::super::landings::Known`].
+/// What is remembered between groups: see [`super::super::landing_facts::Known`].
 #[derive(Default)]
 pub(in super::super) struct Known {
     last_seq: Option<i64>,
