@@ -98,6 +98,11 @@ pub enum Error {
     #[error("trash item {0} not found, or not covered by this key; it may have been restored or deleted")]
     NoSuchTrash(TrashId),
     #[error(
+        "restoring {path} is held: it would replace {} files ({} bytes) by {} ({} bytes), less than --shrink-guard allows; confirm it if this is intended",
+        replaced.files, replaced.bytes, restored.files, restored.bytes
+    )]
+    TrashRestoreHeld { path: LakePath, replaced: Totals, restored: Totals },
+    #[error(
         "version {0} of {1} not found, or not covered by this key; /api/lake/dataset/versions?path={1} lists the versions"
     )]
     NoSuchVersion(String, LakePath),
@@ -379,6 +384,7 @@ impl Error {
             Self::NoSuchFile(_) | Self::NoSuchFolder(_) => ErrorCode::NoSuchFile,
             Self::NoSuchDataset(_) => ErrorCode::NoSuchDataset,
             Self::NoSuchTrash(_) => ErrorCode::NoSuchTrash,
+            Self::TrashRestoreHeld { .. } => ErrorCode::Held,
             Self::NoSuchVersion(..) => ErrorCode::NoSuchVersion,
             Self::NotInVersion { .. } => ErrorCode::NoSuchFile,
             Self::VersionGone { .. } => ErrorCode::VersionGone,

@@ -76,6 +76,16 @@ pub const EMPTYING_PIECES_MAX: u64 = 256;
 pub const RESTORED_PIECES_MAX: u64 = 10_000;
 /// Items that could not be restored, as named in a response.
 pub const NOT_RESTORED_NAMED_MAX: usize = 100;
+/// Items moved to the trash by one restore, as named in its response.
+pub const DISPLACED_NAMED_MAX: usize = 100;
+/// Items that the preview of a restore names.
+pub const RESTORE_PREVIEW_NAMED_MAX: usize = 100;
+/// Failed uploads of a sync that are examined for their causes.
+pub const FAILURES_LOOKED_AT_MAX: u64 = 10_000;
+/// Files named for one cause of failures.
+pub const FAILURE_FILES_NAMED_MAX: usize = 5;
+/// Maximum causes of failures of one sync; the last stands for all others.
+pub const FAILURE_CAUSES_MAX: usize = 20;
 /// Files and folders that one step of a purge removes before it lets other work run.
 pub const EMPTYING_REMOVALS_MAX: u64 = 256;
 /// Default free space: one percent of the disk, at most this many bytes.

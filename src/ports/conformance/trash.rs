@@ -195,12 +195,13 @@ pub async fn trash_is_grouped_by_its_sync(state: &dyn State) {
     let groups = state.trash_groups(&all_trash()).await.unwrap();
     assert_eq!(
         groups.iter().map(|group| (group.sync_id, group.pieces)).collect::<Vec<_>>(),
-        [(first, 2), (SyncId(0), 1)]
+        [(SyncId(0), 1), (first, 2)],
+        "by whose last piece came last"
     );
-    assert_eq!((groups[0].totals.bytes, groups[0].num_uncounted), (5, 1));
-    assert_eq!((groups[0].first_at, groups[0].last_at), (Timestamp(30), Timestamp(32)));
-    assert_eq!((&groups[0].path, groups[0].sync_name.as_str()), (&Some(path("/a/x")), "sync of /a/x"));
-    assert_eq!((&groups[1].path, groups[1].reason), (&None, TrashReason::Restored));
+    assert_eq!((groups[1].totals.bytes, groups[1].num_uncounted), (5, 1));
+    assert_eq!((groups[1].first_at, groups[1].last_at), (Timestamp(30), Timestamp(32)));
+    assert_eq!((&groups[1].path, groups[1].sync_name.as_str()), (&Some(path("/a/x")), "sync of /a/x"));
+    assert_eq!((&groups[0].path, groups[0].reason), (&None, TrashReason::Restored));
     let sum = state.trash_sum(Some(&path("/a"))).await.unwrap();
     assert_eq!((sum.pieces, sum.totals.bytes, sum.num_uncounted), (2, 5, 1));
     let of_none = TrashQuery { sync_id: Some(SyncId(0)), ..all_trash() };

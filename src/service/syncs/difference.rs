@@ -152,6 +152,22 @@ impl Lake {
         self.finished(pages).await
     }
 
+    /// Changes that restoring a dataset from the trash would make, with the first files of each kind. Files that come back
+    /// are added.
+    pub(in crate::service) async fn restore_difference(
+        &self,
+        caller: &Caller,
+        record: &TrashRecord,
+    ) -> Result<Difference, Error> {
+        let mut pages =
+            Pages::new(None, Some(record.entry.trash_id), EntryName::FirstOfEachKind(DIFFERENCES_NAMED_MAX));
+        let _own = self.0.comparisons.of_callers.turn(caller).await?;
+        let _turn = self.0.comparisons.all.acquire().await;
+        let new = Side::Trashed(record.key.clone());
+        self.compare_sides(&Sides { dataset: record.entry.origin.clone(), old: Side::Live, new }, &mut pages).await?;
+        self.finished(pages).await
+    }
+
     /// Turn for a comparison: the caller's own, and one of the shared ones.
     pub(in crate::service) async fn comparison_turn(
         &self,

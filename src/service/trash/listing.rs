@@ -3,8 +3,9 @@
 use crate::model::access::actor::Actor;
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
+use crate::model::id::SyncId;
 use crate::model::id::TrashId;
-use crate::model::page::{ListParameters, Page, TrashQuery};
+use crate::model::page::{ListParameters, Order, Page, TrashQuery};
 use crate::model::path::LakePath;
 use crate::model::storage_path::Identity;
 use crate::model::storage_path::StoragePath;
@@ -35,7 +36,7 @@ impl Lake {
         Ok(entries)
     }
 
-    /// Trash items grouped by sync, newest first.
+    /// Trash items grouped by sync, in the order of the last item of each, newest first.
     pub async fn trash_groups(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<TrashGroup>, Error> {
         let scope = caller.may_read()?;
         let query = query(parameters, scope)?;
@@ -67,6 +68,15 @@ impl Lake {
 
     /// Restores a trash item to its path. The current content of that path goes to the trash.
     pub async fn restore(&self, caller: &Caller, id: TrashId) -> Result<(), Error> {
+        self.restore_piece(caller, id).await.map(drop)
+    }
+
+    /// Restores an item, and returns the item that it moved to the trash: restoring that one undoes it.
+    pub(in crate::service) async fn restore_piece(
+        &self,
+        caller: &Caller,
+        id: TrashId,
+    ) -> Result<Option<TrashId>, Error> {
         caller.may_write_somewhere()?;
         let _alone = self.0.restoring.lock().await;
         let record = self.seen_trash(caller, id).await?;
@@ -81,7 +91,22 @@ impl Lake {
             }
             begun => begun.map_err(|refused| refused.for_caller(caller))?,
         }
-        self.persistently(|| self.complete_restore(&record, identity.clone(), by.clone())).await
+        self.persistently(|| self.complete_restore(&record, identity.clone(), by.clone())).await?;
+        self.displaced_by(&record.entry).await
+    }
+
+    /// The item that a restore moved to the trash. Call it while no other restore can run.
+    async fn displaced_by(&self, restored: &TrashEntry) -> Result<Option<TrashId>, Error> {
+        let newest = TrashQuery {
+            page: Page { from: 0, size: 1, order: Order::Desc },
+            sync_id: Some(SyncId(0)),
+            path: Some(restored.origin.clone()),
+            text: None,
+            scope: None,
+        };
+        let newest = self.0.state.trash(&newest).await?.into_iter().next();
+        let is_its = |entry: &TrashEntry| entry.origin == restored.origin && entry.trash_id > restored.trash_id;
+        Ok(newest.filter(is_its).map(|entry| entry.trash_id))
     }
 
     /// Completes restores that a fault interrupted.

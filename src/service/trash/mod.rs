@@ -3,4 +3,5 @@
 pub(super) mod contents;
 pub(super) mod listing;
 pub(super) mod purge;
+pub(super) mod restore_preview;
 pub(super) mod restoring;

@@ -4,7 +4,7 @@ use crate::model::access::key::Caller;
 use crate::model::error::{Error, Refusal};
 use crate::model::id::SyncId;
 use crate::model::id::TrashId;
-use crate::model::limits::{LIST_SIZE_MAX, NOT_RESTORED_NAMED_MAX, RESTORED_PIECES_MAX};
+use crate::model::limits::{DISPLACED_NAMED_MAX, LIST_SIZE_MAX, NOT_RESTORED_NAMED_MAX, RESTORED_PIECES_MAX};
 use crate::model::page::{ListParameters, Order};
 use crate::service::Lake;
 use serde::{Deserialize, Serialize};
@@ -20,11 +20,21 @@ pub struct RestoreTrash {
     pub sync_id: Option<SyncId>,
 }
 
+impl RestoreTrash {
+    /// A single item.
+    pub fn piece(trash_id: TrashId) -> Self {
+        Self { trash_id: Some(trash_id), ..Self::default() }
+    }
+}
+
 /// Result of the call.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RestoredTrash {
     pub restored: u64,
     pub num_failed: u64,
+    /// The first [`DISPLACED_NAMED_MAX`] items that it moved to the trash: restoring them undoes it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub displaced: Vec<TrashId>,
     /// The first [`NOT_RESTORED_NAMED_MAX`] of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<NotRestored>,
@@ -41,11 +51,38 @@ impl Lake {
     /// Restores items. For a single item a failure is an error; of several, each has its own result.
     pub async fn restore_trash(&self, caller: &Caller, wanted: &RestoreTrash) -> Result<RestoredTrash, Error> {
         caller.may_write_somewhere()?;
-        let ids = match (wanted.trash_id, wanted.sync_id, wanted.trash_ids.as_slice()) {
-            (Some(id), None, []) => {
-                self.restore(caller, id).await?;
-                return Ok(RestoredTrash { restored: 1, ..RestoredTrash::default() });
+        if let (Some(id), None, []) = (wanted.trash_id, wanted.sync_id, wanted.trash_ids.as_slice()) {
+            let displaced = self.restore_piece(caller, id).await?.into_iter().collect();
+            return Ok(RestoredTrash { restored: 1, displaced, ..RestoredTrash::default() });
+        }
+        let ids = self.pieces_to_restore(caller, wanted).await?;
+        let mut restored = RestoredTrash::default();
+        for trash_id in ids {
+            match self.restore_piece(caller, trash_id).await {
+                Ok(displaced) => {
+                    restored.restored += 1;
+                    let room = DISPLACED_NAMED_MAX.saturating_sub(restored.displaced.len());
+                    restored.displaced.extend(displaced.into_iter().take(room));
+                }
+                Err(error) => {
+                    restored.num_failed += 1;
+                    if restored.failed.len() < NOT_RESTORED_NAMED_MAX {
+                        restored.failed.push(NotRestored { trash_id, refusal: Refusal::from(&error) });
+                    }
+                }
             }
+        }
+        Ok(restored)
+    }
+
+    /// Items that the call selects.
+    pub(in crate::service) async fn pieces_to_restore(
+        &self,
+        caller: &Caller,
+        wanted: &RestoreTrash,
+    ) -> Result<Vec<TrashId>, Error> {
+        let ids = match (wanted.trash_id, wanted.sync_id, wanted.trash_ids.as_slice()) {
+            (Some(id), None, []) => vec![id],
             (None, Some(sync_id), []) => self.replaced_by(caller, sync_id).await?,
             (None, None, ids) if !ids.is_empty() => ids.to_vec(),
             _ => {
@@ -57,19 +94,7 @@ impl Lake {
             let msg = format!("a request restores at most {RESTORED_PIECES_MAX} items; select some with \"trash_ids\"");
             return Err(Error::Invalid(msg));
         }
-        let mut restored = RestoredTrash::default();
-        for trash_id in ids {
-            match self.restore(caller, trash_id).await {
-                Ok(()) => restored.restored += 1,
-                Err(error) => {
-                    restored.num_failed += 1;
-                    if restored.failed.len() < NOT_RESTORED_NAMED_MAX {
-                        restored.failed.push(NotRestored { trash_id, refusal: Refusal::from(&error) });
-                    }
-                }
-            }
-        }
-        Ok(restored)
+        Ok(ids)
     }
 
     /// Oldest item of each path, at most one more than a call may restore.

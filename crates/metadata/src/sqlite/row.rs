@@ -163,6 +163,7 @@ pub(super) fn upload(row: &Row) -> Result<Upload> {
         message: row.try_get("message")?,
         size_bytes: number(row, "size_bytes")?,
         landed_path: if landed { Some(path(row, "target")?) } else { None },
+        target_path: Some(path(row, "target")?),
         sha256: sha256.map(hex::encode),
         taken_over: row.try_get("taken_over")?,
         row_count: number_if_any(row, "row_count")?,

@@ -23,6 +23,7 @@ use crate::model::storage_path::{Identity, PartialName};
 use crate::model::sync::job::SyncJob;
 use crate::model::sync::status::Status;
 use crate::model::upload::resumable::{Checkpoint, Token};
+use crate::model::upload::row::cancelled_message;
 use crate::ports::metadata::resumable::{NewResumable, ResumableId, ResumableRecord};
 use crate::ports::metadata::upload::NewUpload;
 use crate::service::recovery::INTERRUPTED;
@@ -201,9 +202,7 @@ impl Lake {
         let held = self.0.holders.take_over(&record.token).await;
         let mut resumption = self.held(held, &record.token).await?;
         if resumption.record.status == Status::Syncing {
-            let by = caller.name();
-            let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
-            resumption.fail(&Error::Invalid(format!("discarded{by} before it was complete"))).await?;
+            resumption.fail(&Error::Invalid(cancelled_message(caller.name()))).await?;
         }
         self.0.state.forget_resumable(&record.token).await
     }

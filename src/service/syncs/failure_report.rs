@@ -1,0 +1,271 @@
+//! Failures of a sync by cause, with counts and first files, and the last successful sync before it.
+
+use crate::model::access::key::Caller;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::id::UploadId;
+use crate::model::limits::{FAILURE_CAUSES_MAX, FAILURE_FILES_NAMED_MAX, FAILURES_LOOKED_AT_MAX, LIST_SIZE_MAX};
+use crate::model::page::{ListParameters, Order};
+use crate::model::path::LakePath;
+use crate::model::sync::job::SyncJob;
+use crate::model::sync::status::Status;
+use crate::model::upload::row::Upload;
+use crate::service::Lake;
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+
+/// Earlier syncs at or below the path that are searched for the last successful one.
+const EARLIER_LOOKED_AT_MAX: u64 = 200;
+
+/// Targets of failed uploads that are looked up among the landed ones.
+const LANDED_LOOK_UPS_MAX: usize = 200;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureReport {
+    /// The most frequent first.
+    pub causes: Vec<FailureCause>,
+    /// Failed uploads whose file landed later in the same sync.
+    pub num_sent_again: u64,
+    /// Uploads that were cancelled on purpose, which are no failures.
+    pub num_cancelled: u64,
+    /// Failed uploads beyond [`FAILURES_LOOKED_AT_MAX`], or without a row in the history.
+    pub num_not_looked_at: u64,
+    /// The last finished sync on this very path before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_good: Option<Box<SyncJob>>,
+}
+
+/// Uploads that failed for the same reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureCause {
+    /// Follows a number of files: `failed their checksum`.
+    pub cause: String,
+    pub count: u64,
+    /// The first files, up to [`FAILURE_FILES_NAMED_MAX`].
+    pub files: Vec<FailedFile>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedFile {
+    pub history_id: UploadId,
+    pub file_name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<LakePath>,
+    pub message: String,
+}
+
+impl FailureReport {
+    /// `3 files failed their checksum, 1 file lost its connection`; empty where no upload has failed.
+    pub fn in_words(&self) -> String {
+        const NAMED_MAX: usize = 3;
+        let words = self.causes.iter().take(NAMED_MAX).map(FailureCause::in_words);
+        let rest = if self.causes.len() > NAMED_MAX { ", and more" } else { "" };
+        words.collect::<Vec<_>>().join(", ") + rest
+    }
+}
+
+impl FailureCause {
+    /// `3 files failed their checksum`.
+    pub fn in_words(&self) -> String {
+        match self.count {
+            1 => format!("1 file {}", self.cause.replace(" their ", " its ")),
+            count => format!("{count} files {}", self.cause),
+        }
+    }
+}
+
+/// Parts of messages, and what they are called behind a number of files. Messages of earlier releases stay in the history.
+const KNOWN_CAUSES: [(&str, &str); 14] = [
+    ("checksum mismatch", "failed their checksum"),
+    ("of the bytes that came is", "failed their checksum"),
+    ("the server stopped before", "stopped with the server"),
+    ("the server is shutting down", "stopped with the server"),
+    ("was discarded because sync", UNFINISHED),
+    ("was discarded, because sync", UNFINISHED),
+    ("the disk of the", "found too little free disk space"),
+    ("the file is larger than", "exceeded the upload limit"),
+    ("no data for", "stalled on their way"),
+    ("the body was interrupted", "lost their connection"),
+    ("the body ended in the middle", "lost their connection"),
+    ("broke off", "lost their connection"),
+    ("the multipart body is malformed", "came in a malformed body"),
+    ("is missing from the lake", "lost their data in the lake"),
+];
+
+const UNFINISHED: &str = "had not landed when the sync ended";
+
+/// The cause of a failed upload, in words behind a number of files: the same for uploads that failed for the same reason.
+fn cause_of(message: &str) -> String {
+    if let Some((_, words)) = KNOWN_CAUSES.iter().find(|(part, _)| message.contains(part)) {
+        return (*words).to_owned();
+    }
+    // Names, numbers and digests differ from file to file. The remedy behind the semicolon is not the cause.
+    let cause = message.split(';').next().unwrap_or(message);
+    let mut told = Vec::new();
+    let mut is_quoted = false;
+    for word in cause.split_whitespace() {
+        let was_quoted = is_quoted;
+        if word.matches('"').count() % 2 == 1 {
+            is_quoted = !is_quoted;
+        }
+        let is_own = was_quoted || word.contains(|c: char| c.is_ascii_digit() || "/\\\"'".contains(c));
+        match told.last() {
+            Some(&OMITTED) if is_own => {}
+            _ => told.push(if is_own { OMITTED } else { word }),
+        }
+    }
+    format!("failed: {}", told.join(" "))
+}
+
+const OMITTED: &str = "…";
+
+fn add(causes: &mut Vec<FailureCause>, upload: Upload) {
+    let cause = cause_of(&upload.message);
+    let at = match causes.iter().position(|known| known.cause == cause) {
+        Some(at) => at,
+        None if causes.len() < FAILURE_CAUSES_MAX => {
+            causes.push(FailureCause { cause, count: 0, files: Vec::new() });
+            causes.len() - 1
+        }
+        // The last cause stands for all others.
+        None => {
+            causes[FAILURE_CAUSES_MAX - 1].cause = "failed for other reasons".to_owned();
+            FAILURE_CAUSES_MAX - 1
+        }
+    };
+    let known = &mut causes[at];
+    known.count += 1;
+    if known.files.len() < FAILURE_FILES_NAMED_MAX {
+        let Upload { history_id, file_name, target_path, message, .. } = upload;
+        known.files.push(FailedFile { history_id, file_name, path: target_path, message });
+    }
+}
+
+impl Lake {
+    /// Why uploads of a sync failed, and the last successful sync of its path before it.
+    pub async fn failure_report(&self, caller: &Caller, id: SyncId) -> Result<FailureReport, Error> {
+        let sync = self.sync(caller, id).await?;
+        let last_good = self.last_good(caller, &sync).await?.map(Box::new);
+        let mut report =
+            FailureReport { causes: Vec::new(), num_sent_again: 0, num_cancelled: 0, num_not_looked_at: 0, last_good };
+        if sync.num_failed == 0 {
+            return Ok(report);
+        }
+        let failed = self.failed_uploads(caller, id).await?;
+        report.num_not_looked_at = sync.num_failed.saturating_sub(failed.len() as u64);
+        let landed = self.landed_again(caller, id, &failed).await?;
+        for upload in failed {
+            let came_later = upload
+                .target_path
+                .as_ref()
+                .is_some_and(|path| landed.contains(&(path.clone(), upload.file_name.clone())));
+            if upload.is_cancelled() {
+                report.num_cancelled += 1;
+            } else if came_later {
+                report.num_sent_again += 1;
+            } else {
+                add(&mut report.causes, upload);
+            }
+        }
+        report.causes.sort_by_key(|cause| std::cmp::Reverse(cause.count));
+        Ok(report)
+    }
+
+    async fn failed_uploads(&self, caller: &Caller, id: SyncId) -> Result<Vec<Upload>, Error> {
+        let mut failed = Vec::new();
+        while (failed.len() as u64) < FAILURES_LOOKED_AT_MAX {
+            let page = ListParameters {
+                from: Some(failed.len() as u64),
+                size: Some(LIST_SIZE_MAX.min(FAILURES_LOOKED_AT_MAX - failed.len() as u64)),
+                sync_id: Some(id),
+                status: Some(Status::Failed),
+                ..ListParameters::default()
+            };
+            let more = self.uploads(caller, &page).await?;
+            if more.is_empty() {
+                break;
+            }
+            failed.extend(more);
+        }
+        Ok(failed)
+    }
+
+    /// Which of the failed files landed later in the same sync, by target and name.
+    async fn landed_again(
+        &self,
+        caller: &Caller,
+        id: SyncId,
+        failed: &[Upload],
+    ) -> Result<HashSet<(LakePath, String)>, Error> {
+        let mut landed = HashSet::new();
+        let mut places: Vec<_> = failed.iter().filter_map(|upload| upload.target_path.clone()).collect();
+        places.sort_unstable();
+        places.dedup();
+        // Each is a query, so only the first are looked up.
+        for place in places.into_iter().take(LANDED_LOOK_UPS_MAX) {
+            let page = ListParameters {
+                size: Some(1),
+                sync_id: Some(id),
+                status: Some(Status::Finished),
+                path: Some(place.clone()),
+                ..ListParameters::default()
+            };
+            let found = self.uploads(caller, &page).await?;
+            let is_it = |upload: &Upload| upload.landed_path.as_ref() == Some(&place);
+            landed.extend(found.into_iter().filter(is_it).map(|upload| (place.clone(), upload.file_name)));
+        }
+        Ok(landed)
+    }
+
+    async fn last_good(&self, caller: &Caller, sync: &SyncJob) -> Result<Option<SyncJob>, Error> {
+        let page = ListParameters {
+            size: Some(EARLIER_LOOKED_AT_MAX),
+            order: Order::Desc,
+            status: Some(Status::Finished),
+            path: Some(sync.path.clone()),
+            ..ListParameters::default()
+        };
+        let earlier = self.syncs(caller, &page).await?;
+        Ok(earlier.into_iter().find(|other| other.path == sync.path && other.sync_id < sync.sync_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_that_differ_in_names_and_digests_are_one_cause() {
+        let mismatch = |arrived: &str| {
+            let (announced, arrived) = ("cd34".to_owned(), arrived.to_owned());
+            cause_of(&Error::DigestMismatch { algorithm: "SHA-256", announced, arrived }.to_string())
+        };
+        assert_eq!(mismatch("ab12"), "failed their checksum");
+        let earlier = "the SHA-256 of the bytes that came is ab12, and cd34 was announced; send the file again";
+        assert_eq!(cause_of(earlier), mismatch("ef56"));
+        let other = |name: &str| cause_of(&format!("the path \"{name}\" leads out of /data/t; send plain names"));
+        assert_eq!(other("../a.csv"), other("../b c.csv"));
+        assert_eq!(other("../a.csv"), other("a long name"));
+        assert_eq!(other("../a.csv"), "failed: the path … leads out of …");
+    }
+
+    #[test]
+    fn messages_of_the_engine_have_a_known_cause() {
+        let cause = |error: &Error| cause_of(&error.to_string());
+        assert_eq!(cause(&Error::Discarded(SyncId(7))), UNFINISHED);
+        assert_eq!(cause(&Error::TooLarge { limit_bytes: 5 }), "exceeded the upload limit");
+        assert_eq!(cause(&Error::DiskFull), "found too little free disk space");
+        assert_eq!(cause(&Error::ShuttingDown), "stopped with the server");
+        assert_eq!(cause(&Error::BytesLost), "lost their data in the lake");
+        assert_eq!(cause_of(crate::service::recovery::INTERRUPTED), "stopped with the server");
+    }
+
+    #[test]
+    fn a_report_is_told_in_a_line() {
+        let cause = |cause: &str, count| FailureCause { cause: cause.into(), count, files: Vec::new() };
+        let causes = vec![cause("failed their checksum", 3), cause("lost their connection", 1)];
+        let report =
+            FailureReport { causes, num_sent_again: 0, num_cancelled: 0, num_not_looked_at: 0, last_good: None };
+        assert_eq!(report.in_words(), "3 files failed their checksum, 1 file lost its connection");
+    }
+}
