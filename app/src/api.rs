@@ -7,6 +7,7 @@ pub mod datasets;
 pub mod search;
 pub mod sessions;
 pub mod trash;
+pub mod versions;
 
 use crate::drawing::Drawing;
 use crate::error::ApiError;
@@ -72,6 +73,8 @@ pub enum InLake {
         folder: service::Browsed,
         /// Absent for the lake root.
         schema: Option<Box<service::DatasetSchema>>,
+        /// The prefix of the key: what lies above it is not shown.
+        top: Option<LakePath>,
     },
     File {
         file: Box<FilePreview>,
@@ -227,6 +230,13 @@ pub async fn get_difference(sync_id: SyncId) -> Result<Difference, ApiError> {
     Ok(lake.difference_in_short(&caller, sync_id).await?)
 }
 
+/// Why files of the sync failed, and the last good run before it.
+#[server(prefix = "/fn", endpoint = "failures", input = Call, output = Call)]
+pub async fn failure_report(sync_id: SyncId) -> Result<service::FailureReport, ApiError> {
+    let (lake, caller) = request_context()?;
+    Ok(lake.failure_report(&caller, sync_id).await?)
+}
+
 /// Which of the files the lake lacks. In a full sync, what is unchanged becomes part of it where that is wanted.
 #[server(prefix = "/fn", endpoint = "missing", input = Call, output = Call)]
 pub async fn missing_files(offer: service::Offer) -> Result<service::Missing, ApiError> {
@@ -239,6 +249,11 @@ pub async fn missing_files(offer: service::Offer) -> Result<service::Missing, Ap
 pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake>, ApiError> {
     const ROWS: u64 = 100;
     let (lake, caller) = request_context()?;
+    let top = caller.may_read()?;
+    // To a key with a prefix, the lake is what lies there, also while that is nothing.
+    let is_top = top.as_ref().is_some_and(|top| wanted.path.as_deref().is_none_or(|path| path == top.as_str()));
+    let path = if is_top { top.as_ref().map(ToString::to_string) } else { wanted.path.clone() };
+    let wanted = service::BrowseFolder { path, ..wanted };
     let (now, last_event) = (lake.now(), lake.last_event());
     let (refused, path) = match (lake.browse_folder(&caller, &wanted).await, wanted.path) {
         (Ok(folder), _) => {
@@ -246,7 +261,11 @@ pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake
                 Some(path) => Some(Box::new(lake.dataset_schema(&caller, path.as_str()).await?)),
                 None => None,
             };
-            return Ok(AsOf { now, last_event, value: InLake::Folder { folder, schema } });
+            return Ok(AsOf { now, last_event, value: InLake::Folder { folder, schema, top } });
+        }
+        (Err(lakeshore::Error::NoSuchFolder(_)), _) if is_top => {
+            let folder = service::Browsed { folder: top.clone(), entries: Vec::new(), is_cut: false };
+            return Ok(AsOf { now, last_event, value: InLake::Folder { folder, schema: None, top } });
         }
         (Err(refused @ lakeshore::Error::NoSuchFolder(_)), Some(path)) => (refused, path),
         (Err(refused), _) => return Err(refused.into()),

@@ -5,8 +5,8 @@
 use crate::components::error_box::ErrorBox;
 use crate::error::ApiError;
 use crate::pages::{
-    Activity, DatasetDetail, Datasets, History, Keys, Lake, OverviewPage, Search, SignIn, SyncDetail, Syncs, Trash,
-    TrashPiece, TrashSync, Upload,
+    Activity, DatasetDetail, Datasets, History, Keys, Lake, OverviewPage, RestoreTrashPage, RestoreVersionPage, Search,
+    SignIn, SyncDetail, Syncs, Trash, TrashPiece, TrashSync, Upload, VersionDetailPage,
 };
 use crate::palette::Loaded;
 use lakeshore::model::error::Refusal;
@@ -67,6 +67,9 @@ parts! {
     datasets: datasets_view, load_datasets, { Datasets => Datasets, Dataset => DatasetDetail };
     upload: upload_view, load_upload, { Upload => Upload };
     lake: lake_view, load_lake, { Lake => Lake };
+    versions: versions_view, load_versions, {
+        Version => VersionDetailPage, RestoreVersion => RestoreVersionPage, RestoreTrash => RestoreTrashPage
+    };
     trash: trash_view, load_trash, { Trash => Trash, TrashSync => TrashSync, TrashPiece => TrashPiece };
     deeds: deeds_view, load_deeds, { Activity => Activity, Keys => Keys };
     palette: palette_view, load_search, { Search => Search };
@@ -96,7 +99,10 @@ impl Page {
             ("upload", "") => Self::Upload,
             ("lake", _) => Self::Lake,
             ("history", "") => Self::History,
+            ("versions", rest) if !rest.is_empty() => Self::Version,
+            ("restore", rest) if !rest.is_empty() => Self::RestoreVersion,
             ("trash", "") => Self::Trash,
+            ("trash", "restore") => Self::RestoreTrash,
             ("trash", rest) if rest.starts_with("syncs/") => Self::TrashSync,
             ("trash", rest) if rest.starts_with("pieces/") => Self::TrashPiece,
             ("activity", "") => Self::Activity,

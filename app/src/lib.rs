@@ -3,6 +3,7 @@
 // View types nest as deep as the pages.
 #![recursion_limit = "256"]
 
+mod addresses;
 pub mod api;
 pub mod app;
 #[cfg_attr(feature = "hydrate", path = "browser.rs")]

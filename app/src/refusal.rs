@@ -76,6 +76,7 @@ pub fn of_page(error: ApiError) -> ApiError {
         ErrorCode::NoSuchTrash,
         ErrorCode::NoSuchFile,
         ErrorCode::NoSuchDataset,
+        ErrorCode::NoSuchVersion,
     ];
     match words(error.0.code) {
         Some(words) if names_the_address.iter().any(|code| error.is(*code)) => {
@@ -95,7 +96,7 @@ pub fn on_page(refusal: Refusal) -> String {
     }
 }
 
-const REMEDIES: [(ErrorCode, &str); 12] = [
+const REMEDIES: [(ErrorCode, &str); 15] = [
     (ErrorCode::NoKey, "sign in with one"),
     (ErrorCode::BadKey, "sign in with another"),
     (ErrorCode::ExpiredKey, "sign in with another"),
@@ -105,12 +106,15 @@ const REMEDIES: [(ErrorCode, &str); 12] = [
     (ErrorCode::EmptyFullSync, "add files or abort it, or confirm that the dataset is to be emptied"),
     (ErrorCode::NotAsExpected, "upload the missing files, then end it again"),
     (ErrorCode::Held, "add files or abort it, or publish it anyway"),
+    (ErrorCode::NoSuchVersion, "see the list of versions"),
+    (ErrorCode::VersionGone, "choose a newer version"),
+    (ErrorCode::Pinned, "unpin the version first"),
     (ErrorCode::SchemaHeld, "upload these files again or abort it, or publish it anyway"),
     (ErrorCode::ColumnsUnread, "end it again in a minute"),
     (ErrorCode::DiskFull, "empty the trash or free up space, then try again"),
 ];
 
-const WORDS: [(ErrorCode, &str); 22] = [
+const WORDS: [(ErrorCode, &str); 26] = [
     (ErrorCode::Invalid, "nothing is selected, or the input is not valid; check it and try again"),
     (
         ErrorCode::InvalidPath,
@@ -131,6 +135,13 @@ const WORDS: [(ErrorCode, &str); 22] = [
         "there are other datasets below this path; restore single files, or move those datasets first",
     ),
     (ErrorCode::InTheWay, "a file, folder or link that was added by hand is in the way; move it, then try again"),
+    (
+        ErrorCode::Held,
+        "this would shrink the dataset more than the shrink guard allows; check the figures, then confirm",
+    ),
+    (ErrorCode::NoSuchVersion, "version not found; see the list of versions"),
+    (ErrorCode::VersionGone, "files of this version were permanently deleted; choose a newer version"),
+    (ErrorCode::Pinned, "a pinned version needs these files; unpin the version first"),
     (ErrorCode::DiskFull, "storage is full, except for the reserve; free up space, then try again"),
     (ErrorCode::ShuttingDown, "the server is shutting down; try again in a moment"),
     (ErrorCode::Internal, "the server failed, and has logged the cause; try again"),

@@ -1,7 +1,11 @@
 //! Outcome of a trash form, in the address that the form redirects to.
 
-use crate::query::query_string;
+use crate::query::local;
+use crate::refusal;
 use leptos_router::params::ParamsMap;
+
+/// The parameters of an address that say it.
+const SAID: [&str; 6] = ["restored", "failed", "why", "undo", "emptied", "bytes"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FlashMessage {
@@ -10,6 +14,8 @@ pub enum FlashMessage {
         pieces: u64,
         failed: u64,
         why: u32,
+        /// The pieces that it has displaced: restoring them undoes it.
+        undo: Vec<u64>,
     },
     Emptied {
         pieces: u64,
@@ -18,25 +24,40 @@ pub enum FlashMessage {
 }
 
 impl FlashMessage {
+    /// `back`: the list of the trash that it was asked for on; else the whole.
     #[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "the server leads there"))]
-    pub fn address(&self) -> String {
-        let (restored, failed, why, emptied, bytes) = match self {
-            Self::Restored { pieces, failed, why } => (Some(*pieces), Some(*failed), Some(u64::from(*why)), None, None),
-            Self::Emptied { pieces, bytes } => (None, None, None, Some(*pieces), Some(*bytes)),
-        };
-        let text = |number: Option<u64>| number.filter(|number| *number > 0).map(|number| number.to_string());
-        let [restored, failed, why, bytes] = [restored.map(|n| n.to_string()), text(failed), text(why), text(bytes)];
-        let emptied = emptied.map(|pieces| pieces.to_string());
-        query_string(
-            "/trash",
-            [
-                ("restored", restored.as_deref()),
-                ("failed", failed.as_deref()),
-                ("why", why.as_deref()),
-                ("emptied", emptied.as_deref()),
-                ("bytes", bytes.as_deref()),
-            ],
-        )
+    pub fn address(&self, back: &str) -> String {
+        let mut pairs = Vec::new();
+        let mut say = |name: &str, number: u64| pairs.push(format!("{name}={number}"));
+        match self {
+            Self::Restored { pieces, failed, why, undo } => {
+                say("restored", *pieces);
+                for (name, number) in [("failed", *failed), ("why", u64::from(*why))] {
+                    if number > 0 {
+                        say(name, number);
+                    }
+                }
+                if !undo.is_empty() {
+                    pairs.push(format!("undo={}", undo.iter().map(u64::to_string).collect::<Vec<_>>().join(",")));
+                }
+            }
+            Self::Emptied { pieces, bytes } => {
+                say("emptied", *pieces);
+                if *bytes > 0 {
+                    say("bytes", *bytes);
+                }
+            }
+        }
+        let back = local(back);
+        let back = if back.starts_with("/trash") { back } else { "/trash" };
+        let (path, query) = back.split_once('?').unwrap_or((back, ""));
+        // What an earlier restore has said there is over, and so is a refusal.
+        let kept = query.split('&').filter(|pair| {
+            let name = pair.split('=').next().unwrap_or_default();
+            !(pair.is_empty() || SAID.contains(&name) || name == refusal::PARAMETER)
+        });
+        let query = kept.map(str::to_owned).chain(pairs).collect::<Vec<_>>().join("&");
+        format!("{path}?{query}")
     }
 
     pub fn from_map(map: &ParamsMap) -> Option<Self> {
@@ -44,7 +65,9 @@ impl FlashMessage {
         match (number("restored"), number("emptied")) {
             (Some(pieces), _) => {
                 let why = map.get("why").and_then(|code| code.parse().ok()).unwrap_or(0);
-                Some(Self::Restored { pieces, failed: number("failed").unwrap_or(0), why })
+                let undo = map.get("undo").unwrap_or_default();
+                let undo = undo.split(',').filter_map(|id| id.parse().ok()).collect();
+                Some(Self::Restored { pieces, failed: number("failed").unwrap_or(0), why, undo })
             }
             (None, Some(pieces)) => Some(Self::Emptied { pieces, bytes: number("bytes").unwrap_or(0) }),
             (None, None) => None,
@@ -59,12 +82,16 @@ mod tests {
     #[test]
     fn what_was_said_is_read_back_from_the_address() {
         let said = [
-            FlashMessage::Restored { pieces: 2, failed: 1, why: 40901 },
-            FlashMessage::Restored { pieces: 0, failed: 0, why: 0 },
+            FlashMessage::Restored { pieces: 2, failed: 1, why: 40901, undo: vec![7, 9] },
+            FlashMessage::Restored { pieces: 0, failed: 0, why: 0, undo: Vec::new() },
             FlashMessage::Emptied { pieces: 2, bytes: 1_000_000_000 },
         ];
         for one in said {
-            let address = one.address();
+            let address = one.address("/trash?page=2&q=a&restored=4&undo=3&refused=40901");
+            assert!(address.starts_with("/trash?page=2&q=a&"), "{address}");
+            assert!(!address.contains("refused"), "{address}");
+            assert!(one.address("https://elsewhere.example").starts_with("/trash?"));
+            assert!(one.address("/keys").starts_with("/trash?"));
             let (_, query) = address.split_once('?').unwrap();
             let mut map = ParamsMap::new();
             for pair in query.split('&') {

@@ -1,20 +1,22 @@
 //! Server functions of the overview and of datasets. Charts are sent as rendered HTML: see `crate::charts`.
 
 use super::AsOf;
+use super::versions::{Compared, VersionList};
 use crate::drawing::RenderedChart;
 use crate::error::ApiError;
 use crate::json::Call;
 use crate::query::Filters;
 use lakeshore::model::dataset::record::Dataset;
-use lakeshore::model::id::TrashId;
+use lakeshore::model::id::VersionNumber;
 use lakeshore::model::overview::{Breakdown, Overview};
-use lakeshore::model::sync::difference::{ChangeKind, Difference};
+use lakeshore::model::sync::difference::ChangeKind;
 use lakeshore::model::sync::job::SyncJob;
-use lakeshore::model::trash::TrashEntry;
 use lakeshore::service::LakeEntry;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "ssr")]
+use super::versions::version_list;
 #[cfg(feature = "ssr")]
 use super::{ReadinessCheck, as_of, request_context};
 #[cfg(feature = "ssr")]
@@ -35,8 +37,6 @@ use lakeshore::model::overview::OverviewParameters;
 use lakeshore::model::page::{ListParameters, Order};
 #[cfg(feature = "ssr")]
 use lakeshore::model::path::LakePath;
-#[cfg(feature = "ssr")]
-use lakeshore::model::sync::difference::VersionQuery;
 
 /// The overview with rendered charts, which contain the series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,12 +103,7 @@ pub enum Tab {
     Calendar {
         calendar: String,
     },
-    /// The versions in the trash, and the difference to the one that was chosen.
-    Diff {
-        versions: Vec<TrashEntry>,
-        chosen: Option<TrashId>,
-        difference: Option<Box<Difference>>,
-    },
+    Versions(Box<VersionList>),
     DeliverySchedule,
 }
 
@@ -117,8 +112,10 @@ pub enum Tab {
 pub struct TabParameters {
     pub tab: String,
     pub folder: String,
-    pub version: Option<TrashId>,
+    pub compared: Option<Compared>,
     pub kind: Option<ChangeKind>,
+    /// The version that a restore is said to have made; 0 where it has changed nothing.
+    pub restored: Option<VersionNumber>,
     pub page: u64,
 }
 
@@ -151,16 +148,9 @@ pub async fn get_dataset(path: String, wanted: TabParameters) -> Result<AsOf<Dat
             Tab::Syncs { timeline, syncs }
         }
         "calendar" => Tab::Calendar { calendar: charts::calendar(&detail.calendar) },
-        "diff" => {
-            let chosen = wanted.version.or(detail.versions.first().map(|newest| newest.trash_id));
-            let difference = match chosen {
-                None => None,
-                Some(trash_id) => {
-                    let (kind, size) = (wanted.kind, Some(FILES_PER_PAGE + 1));
-                    Some(lake.version_difference(&caller, &VersionQuery { path, trash_id, from, size, kind }).await?)
-                }
-            };
-            Tab::Diff { versions: detail.versions, chosen, difference: difference.map(Box::new) }
+        "versions" => {
+            let TabParameters { compared, kind, page, restored, .. } = wanted;
+            Tab::Versions(Box::new(version_list(&lake, &caller, &path, compared, kind, page, restored).await?))
         }
         "rhythm" => Tab::DeliverySchedule,
         _ => {

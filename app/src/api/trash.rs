@@ -6,6 +6,7 @@ use crate::json::Call;
 use crate::query::Filters;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::id::TrashId;
+use lakeshore::model::id::VersionNumber;
 use lakeshore::model::trash::{TrashEntry, TrashGroup, TrashSummary};
 use lakeshore::service;
 use leptos::prelude::*;
@@ -18,9 +19,15 @@ use crate::refusal::FormRefusal;
 #[cfg(feature = "ssr")]
 use crate::trash_outcome::FlashMessage;
 #[cfg(feature = "ssr")]
-use lakeshore::Error;
+use lakeshore::model::limits::DISPLACED_NAMED_MAX;
 #[cfg(feature = "ssr")]
 use lakeshore::model::page::{ListParameters, Order};
+#[cfg(feature = "ssr")]
+use lakeshore::model::trash::TrashReason;
+#[cfg(feature = "ssr")]
+use lakeshore::service::VersionParameters;
+#[cfg(feature = "ssr")]
+use lakeshore::{Caller, Error, Lake};
 #[cfg(feature = "ssr")]
 use std::sync::Arc;
 
@@ -37,6 +44,8 @@ pub struct WriteRefusal(pub Arc<CookieOf>);
 pub struct TrashPage {
     pub summary: TrashSummary,
     pub groups: Vec<TrashGroup>,
+    /// Of syncs of the groups: the version of their dataset that each has replaced.
+    pub replaced_versions: Vec<(SyncId, VersionNumber)>,
 }
 
 #[server(prefix = "/fn", endpoint = "trash", input = Call, output = Call)]
@@ -45,9 +54,29 @@ pub async fn get_trash(filters: Filters) -> Result<AsOf<TrashPage>, ApiError> {
     let parameters = filters.parameters()?;
     let read = async {
         let groups = lake.trash_groups(&caller, &parameters).await?;
-        Ok(TrashPage { summary: lake.trash_summary(&caller).await?, groups })
+        let mut replaced_versions = Vec::new();
+        for group in &groups {
+            replaced_versions
+                .extend(replaced_version(&lake, &caller, group).await?.map(|version| (group.sync_id, version)));
+        }
+        Ok(TrashPage { summary: lake.trash_summary(&caller).await?, groups, replaced_versions })
     };
     as_of(&lake, read).await
+}
+
+/// The version that a full sync has replaced: the one before that which it has made.
+#[cfg(feature = "ssr")]
+async fn replaced_version(lake: &Lake, caller: &Caller, group: &TrashGroup) -> Result<Option<VersionNumber>, Error> {
+    let Some(path) = group.path.as_ref().filter(|_| group.reason == TrashReason::Replaced) else { return Ok(None) };
+    let as_of = Some(group.first_at);
+    let made = VersionParameters { path: path.to_string(), version: None, as_of, after: None, size: Some(0) };
+    let made = match lake.version(caller, &made).await {
+        Ok(made) => made.version,
+        Err(Error::NoSuchVersion(..) | Error::NoSuchDataset(_)) => return Ok(None),
+        Err(refused) => return Err(refused),
+    };
+    let is_its = made.sync_id == Some(group.sync_id) && made.path == *path;
+    Ok(made.version.0.checked_sub(1).filter(|number| is_its && *number > 0).map(VersionNumber))
 }
 
 /// What one sync has put into the trash: a page of its pieces, one more than are shown.
@@ -77,12 +106,77 @@ pub async fn look_into_trash(wanted: service::LookIntoTrash) -> Result<AsOf<serv
     as_of(&lake, lake.look_into_trash(&caller, &wanted)).await
 }
 
-/// The fields of the forms: a piece of a button of its own, all that a sync has replaced, or the pieces that are ticked.
+/// What restoring these pieces would do.
+#[server(prefix = "/fn", endpoint = "restore-trash-question", input = Call, output = Call)]
+pub async fn ask_restore_trash(wanted: service::RestoreTrash) -> Result<AsOf<service::RestorePreview>, ApiError> {
+    let (lake, caller) = request_context()?;
+    as_of(&lake, lake.restore_preview(&caller, &wanted)).await
+}
+
+/// Of these pieces, those that a restore has displaced: restoring them undoes it. What an address names is looked up, so that it
+/// cannot offer to restore anything else.
+#[server(prefix = "/fn", endpoint = "displaced", input = Call, output = Call)]
+pub async fn displaced_pieces(trash_ids: Vec<TrashId>) -> Result<Vec<TrashId>, ApiError> {
+    let (lake, caller) = request_context()?;
+    let mut displaced = Vec::new();
+    for trash_id in trash_ids.into_iter().take(DISPLACED_NAMED_MAX) {
+        if is_displaced(&lake, &caller, trash_id).await? {
+            displaced.push(trash_id);
+        }
+    }
+    Ok(displaced)
+}
+
+/// The fields of the form: the pieces that a restore has displaced. Only such are taken, as this is done without a question.
+#[server(prefix = "/fn", endpoint = "undo-restore")]
+pub async fn undo_restore(
+    #[server(default)] trash_ids: Vec<TrashId>,
+    #[server(default)] back: String,
+) -> Result<(), ApiError> {
+    let (lake, caller) = request_context()?;
+    let undo = async {
+        for trash_id in &trash_ids {
+            if !is_displaced(&lake, &caller, *trash_id).await? {
+                return Err(Error::NoSuchTrash(*trash_id));
+            }
+        }
+        lake.restore_trash(&caller, &service::RestoreTrash { trash_ids, ..service::RestoreTrash::default() }).await
+    };
+    lead_back(undo.await.map_err(|error| ApiError::of_form(&error))?, &back);
+    Ok(())
+}
+
+#[cfg(feature = "ssr")]
+async fn is_displaced(lake: &Lake, caller: &Caller, trash_id: TrashId) -> Result<bool, Error> {
+    match lake.restore_preview(caller, &service::RestoreTrash::piece(trash_id)).await {
+        Ok(preview) => Ok(preview.pieces.iter().all(|piece| piece.piece.reason == TrashReason::Restored)),
+        Err(Error::NoSuchTrash(_)) => Ok(false),
+        Err(refused) => Err(refused),
+    }
+}
+
+/// Leads to the list that the restore was asked for on, which says what has come of it.
+#[cfg(feature = "ssr")]
+fn lead_back(restored: service::RestoredTrash, back: &str) {
+    let why = restored.failed.first().map_or(0, |failed| failed.refusal.code);
+    if let Some(failed) = restored.failed.into_iter().next() {
+        bring(&FormRefusal { code: failed.refusal.code, msg: failed.refusal.msg });
+    }
+    let undo = restored.displaced.iter().map(|id| id.0).collect();
+    let said = FlashMessage::Restored { pieces: restored.restored, failed: restored.num_failed, why, undo };
+    leptos_axum::redirect(&said.address(back));
+}
+
+/// The fields of the forms: a piece, all that a sync has replaced, or some pieces. `guarded`: the shrink guard is asked, unless
+/// `confirm` says that it was. `back`: the list that it was asked for on.
 #[server(prefix = "/fn", endpoint = "restore-trash")]
 pub async fn restore_trash(
     #[server(default)] trash_id: Option<TrashId>,
     #[server(default)] trash_ids: Vec<TrashId>,
     #[server(default)] sync_id: Option<SyncId>,
+    #[server(default)] back: String,
+    #[server(default)] guarded: String,
+    #[server(default)] confirm: String,
 ) -> Result<(), ApiError> {
     let (lake, caller) = request_context()?;
     let wanted = match (trash_id, sync_id) {
@@ -95,14 +189,9 @@ pub async fn restore_trash(
         }
         (None, None) => service::RestoreTrash { trash_ids, ..service::RestoreTrash::default() },
     };
-    let restored = lake.restore_trash(&caller, &wanted).await.map_err(|error| ApiError::of_form(&error))?;
-    let why = restored.failed.first().map_or(0, |failed| failed.refusal.code);
-    if let Some(failed) = restored.failed.into_iter().next() {
-        bring(&FormRefusal { code: failed.refusal.code, msg: failed.refusal.msg });
-    }
-    leptos_axum::redirect(
-        &FlashMessage::Restored { pieces: restored.restored, failed: restored.num_failed, why }.address(),
-    );
+    let is_confirmed = guarded.is_empty() || !confirm.is_empty();
+    let restored = lake.restore_trash_guarded(&caller, &wanted, is_confirmed).await;
+    lead_back(restored.map_err(|error| ApiError::of_form(&error))?, &back);
     Ok(())
 }
 
@@ -136,6 +225,6 @@ pub async fn empty_trash(
         lake.empty_trash(&caller, &service::EmptyTrash { trash_id, sync_id, all, older_than_days }).await
     };
     let emptied = empty.await.map_err(|error| ApiError::of_form(&error))?;
-    leptos_axum::redirect(&FlashMessage::Emptied { pieces: emptied.pieces, bytes: emptied.bytes }.address());
+    leptos_axum::redirect(&FlashMessage::Emptied { pieces: emptied.pieces, bytes: emptied.bytes }.address(""));
     Ok(())
 }

@@ -28,6 +28,7 @@ pub enum Icon {
     Play,
     Search,
     Download,
+    Pin,
 }
 
 impl Icon {
@@ -61,6 +62,7 @@ impl Icon {
             Self::Pause => "M5.5 3.5v9M10.5 3.5v9",
             Self::Play => "M4.5 3 12.5 8l-8 5z",
             Self::Download => "M8 2.2v8M4.8 7.4 8 10.6l3.2-3.2M2.5 10.5v3h11v-3",
+            Self::Pin => "M5.500 2.500h5M6.300 2.500v4l-2 2.500h7.400l-2-2.500v-4M8 9v5",
             Self::Search => "M7 2.8a4.2 4.2 0 1 1 0 8.4 4.2 4.2 0 0 1 0-8.4M10.2 10.2 13.5 13.5",
         }
     }

@@ -13,6 +13,7 @@ mod sync;
 mod tour;
 mod trash;
 mod upload;
+mod versions;
 
 pub use activity::page::Activity;
 pub use dataset::list::Datasets;
@@ -29,4 +30,7 @@ pub use sync::page::SyncDetail;
 pub use trash::of_sync::TrashSync;
 pub use trash::page::Trash;
 pub use trash::piece::TrashPiece;
+pub use trash::restore::RestoreTrashPage;
 pub use upload::page::Upload;
+pub use versions::detail::VersionDetailPage;
+pub use versions::restore::RestoreVersionPage;

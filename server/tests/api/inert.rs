@@ -98,7 +98,7 @@ async fn no_name_is_rendered_as_html_in_any_page() {
         }
         let file = format!("{path}/{}.csv", name(end));
         for (base, of, tabs) in [
-            ("/datasets", &path, &["", "?tab=calendar", "?tab=diff", "?tab=syncs"][..]),
+            ("/datasets", &path, &["", "?tab=calendar", "?tab=versions", "?tab=syncs"][..]),
             ("/lake", &path, &[""]),
             ("/lake", &file, &["", "?tab=schema", "?tab=use"]),
         ] {

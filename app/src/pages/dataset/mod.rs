@@ -1,6 +1,5 @@
 //! Pages of datasets.
 
-pub(super) mod diff;
 pub(super) mod files;
 pub(super) mod list;
 pub(super) mod page;

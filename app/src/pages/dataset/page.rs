@@ -1,6 +1,8 @@
 //! Page of one dataset: facts, and tabs with an address each.
 
+use crate::addresses;
 use crate::api::datasets::{DatasetPage, Tab, TabParameters, get_dataset};
+use crate::api::versions::Compared;
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
 use crate::components::page::{Heading, page};
@@ -8,15 +10,15 @@ use crate::components::time::RelativeTime;
 use crate::error::ApiError;
 use crate::format;
 use crate::json;
-use crate::pages::dataset::diff::Versions;
 use crate::pages::dataset::files::Files;
 use crate::pages::dataset::list::{Freshness, Holds, is_counting, keep_counted};
 use crate::pages::dataset::schedule::{RhythmForm, words};
 use crate::pages::sync::list::SyncTable;
+use crate::pages::versions::list::VersionsTab;
 use crate::query::{percent_encoded, use_query};
 use crate::refusal;
 use lakeshore::model::access::role::Role;
-use lakeshore::model::id::TrashId;
+use lakeshore::model::id::VersionNumber;
 use lakeshore::model::sync::difference::ChangeKind;
 use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::time::Timestamp;
@@ -24,17 +26,31 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use leptos_router::params::ParamsMap;
 
-const TABS: [(&str, &str); 5] =
-    [("files", "Files"), ("syncs", "Syncs"), ("calendar", "Calendar"), ("diff", "Diff"), ("rhythm", "Schedule")];
+const TABS: [(&str, &str); 5] = [
+    ("files", "Files"),
+    ("syncs", "Syncs"),
+    ("calendar", "Calendar"),
+    ("versions", "Versions"),
+    ("rhythm", "Schedule"),
+];
 
 fn parameters(map: &ParamsMap) -> TabParameters {
     let text = |name| map.get(name).unwrap_or_default();
     let kind = text("kind");
+    // The tab of versions was once one of differences: links to it lead to the newest one.
+    let (tab, was_diff) = if text("tab") == "diff" { ("versions".to_owned(), true) } else { (text("tab"), false) };
+    let number = |name| text(name).parse().ok().map(VersionNumber);
+    let compared = match (number("old"), number("new"), text("since").parse().ok()) {
+        (Some(old), Some(new), _) => Some(Compared::Two { old, new }),
+        (_, _, Some(hours)) => Some(Compared::Since { hours }),
+        _ => was_diff.then_some(Compared::Latest),
+    };
     TabParameters {
-        tab: TABS.iter().find(|(tab, _)| *tab == text("tab")).unwrap_or(&TABS[0]).0.to_owned(),
+        tab: TABS.iter().find(|(known, _)| *known == tab).unwrap_or(&TABS[0]).0.to_owned(),
         folder: text("folder"),
-        version: text("version").parse().ok().map(TrashId),
+        compared,
         kind: ChangeKind::ALL.into_iter().find(|known| known.as_str() == kind),
+        restored: text("restored").parse().ok().map(VersionNumber),
         page: text("page").parse().unwrap_or(0),
     }
 }
@@ -129,9 +145,12 @@ fn DatasetNow(
             }
             .into_any()
         }
-        Tab::Diff { versions, chosen, difference } => {
-            let (base, difference) = (base.clone(), difference.map(|difference| *difference));
-            view! { <Versions base versions chosen difference kind=wanted.kind page=wanted.page as_of/> }.into_any()
+        Tab::Versions(list) => {
+            let path = dataset.path.to_string();
+            let is_unchanged = wanted.restored == Some(VersionNumber(0));
+            let may_write = session.has_role(Role::Write);
+            let (list, kind, page) = (*list, wanted.kind, wanted.page);
+            view! { <VersionsTab path list kind page is_unchanged fault=fault.clone() may_write as_of/> }.into_any()
         }
         Tab::DeliverySchedule => {
             let may_write = session.has_role(Role::Write);
@@ -142,11 +161,16 @@ fn DatasetNow(
     let last_sync = format!("/syncs/{}", dataset.last_sync_id);
     let (holds, last, first) = (dataset.holds, dataset.last_landed, dataset.first_landed);
     let path = dataset.path.to_string();
+    let since = addresses::since(&path, 24);
     view! {
         <p class="crumb">
             <a href="/datasets">"Datasets"</a>
         </p>
-        <Heading title=path.clone() copied=Some(("Copy lake path", path))/>
+        <Heading title=path.clone() copied=Some(("Copy lake path", path.clone()))>
+            <a class="button" href=since>
+                "Changes since yesterday"
+            </a>
+        </Heading>
         <dl class="facts">
             <div>
                 <dt>"Files"</dt>

@@ -25,6 +25,7 @@ pub(in crate::pages) fn FolderView(
     wanted: Wanted,
     browsed: Browsed,
     schema: Option<DatasetSchema>,
+    top: Option<LakePath>,
     as_of: Timestamp,
 ) -> impl IntoView {
     let Browsed { folder, mut entries, is_cut } = browsed;
@@ -50,7 +51,7 @@ pub(in crate::pages) fn FolderView(
     let can_upload = session.signed_in.is_some();
     let may_write = session.has_role(Role::Write);
     view! {
-        <Crumbs path=folder.clone()/>
+        <Crumbs path=folder.clone() top=top/>
         <Heading title=title copied>
             {syncs.map(|href| view! { <a class="button" href=href>"View syncs"</a> })}
             {can_upload

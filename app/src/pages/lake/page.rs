@@ -126,9 +126,9 @@ pub fn Lake() -> impl IntoView {
     page(title, found, |session, (wanted, AsOf { now, value, .. })| {
         Clock::here().observe(now);
         match value {
-            InLake::Folder { folder, schema } => {
+            InLake::Folder { folder, schema, top } => {
                 let schema = schema.map(|schema| *schema);
-                view! { <FolderView session wanted browsed=folder schema as_of=now/> }.into_any()
+                view! { <FolderView session wanted browsed=folder schema top as_of=now/> }.into_any()
             }
             InLake::File { file, disk_path } => {
                 view! { <FileView session tab=wanted.tab file=*file disk_path as_of=now/> }.into_any()
@@ -139,7 +139,12 @@ pub fn Lake() -> impl IntoView {
 
 /// Breadcrumbs: a link for each parent folder.
 #[component]
-pub(in crate::pages) fn Crumbs(path: Option<LakePath>) -> impl IntoView {
+pub(in crate::pages) fn Crumbs(
+    path: Option<LakePath>,
+    /// Parents of it are left out.
+    #[prop(default = None)]
+    top: Option<LakePath>,
+) -> impl IntoView {
     let mut at = String::new();
     let components: Vec<_> = path
         .iter()
@@ -150,13 +155,16 @@ pub(in crate::pages) fn Crumbs(path: Option<LakePath>) -> impl IntoView {
         })
         .collect();
     let above = components.len().saturating_sub(1);
-    path.is_some().then(|| {
+    let hidden = top.as_ref().map_or(0, |top| top.components().count().saturating_sub(1));
+    let is_top = path == top;
+    (path.is_some() && !is_top).then(|| {
         view! {
             <nav class="crumbs" aria-label="Parent folders">
                 <a href="/lake">"Lake"</a>
                 {components
                     .into_iter()
                     .take(above)
+                    .skip(hidden)
                     .map(|(name, at)| view! { <a href=address_of(&at)>{visible(name)}</a> })
                     .collect_view()}
             </nav>

@@ -14,7 +14,14 @@ use lakeshore::model::time::Timestamp;
 use leptos::prelude::*;
 
 #[component]
-pub fn HoldNotice(sync: RwSignal<SyncJob>, may_write: bool, as_of: Timestamp, refresh: Callback<()>) -> impl IntoView {
+pub fn HoldNotice(
+    sync: RwSignal<SyncJob>,
+    /// In what the columns differ, in words.
+    columns: Memo<Option<String>>,
+    may_write: bool,
+    as_of: Timestamp,
+    refresh: Callback<()>,
+) -> impl IntoView {
     let held = Memo::new(move |_| sync.with(|sync| sync.held));
     let open = RwSignal::new(false);
     view! {
@@ -32,7 +39,7 @@ pub fn HoldNotice(sync: RwSignal<SyncJob>, may_write: bool, as_of: Timestamp, re
                                         " since "
                                         <RelativeTime at=hold.since as_of/>
                                         ". "
-                                        {visible(consequence(&path, hold))}
+                                        {move || visible(consequence(&path, hold, columns.get().as_deref()))}
                                     </p>
                                     <p class="quiet">
                                         "Add the missing files and end the sync again, or abort it. A new sync at this path replaces it."
@@ -55,19 +62,20 @@ pub fn HoldNotice(sync: RwSignal<SyncJob>, may_write: bool, as_of: Timestamp, re
                     })
             }}
         </div>
-        <PublishDialog sync held=held.into() open refresh/>
+        <PublishDialog sync columns held=held.into() open refresh/>
     }
     .into_any()
 }
 
-/// What publishing would do, in words.
-fn consequence(path: &str, hold: Hold) -> String {
+/// What publishing would do, in words. `columns`: in what the columns differ.
+fn consequence(path: &str, hold: Hold, columns: Option<&str>) -> String {
     if hold.differing_files > 0 {
         let files = format::counted(hold.differing_files, "file");
-        return format!(
-            "{files} {} not match the schema of {path}; see the marks below.",
-            if hold.differing_files == 1 { "does" } else { "do" }
-        );
+        let do_not = if hold.differing_files == 1 { "does" } else { "do" };
+        return match columns {
+            Some(columns) => format!("{files} {do_not} not match the schema of {path}: {columns}."),
+            None => format!("{files} {do_not} not match the schema of {path}; see the marks below."),
+        };
     }
     if hold.published.files == 0 && hold.replaced.files == 0 {
         return format!("No files have landed, and {path} is empty: publishing would change nothing.");
@@ -88,6 +96,7 @@ fn consequence(path: &str, hold: Hold) -> String {
 #[component]
 fn PublishDialog(
     sync: RwSignal<SyncJob>,
+    columns: Memo<Option<String>>,
     held: Signal<Option<Hold>>,
     open: RwSignal<bool>,
     refresh: Callback<()>,
@@ -113,7 +122,7 @@ fn PublishDialog(
         >
             <p>
                 {move || match held.get() {
-                    Some(hold) => visible(consequence(&path.get_value(), hold)),
+                    Some(hold) => visible(consequence(&path.get_value(), hold, columns.get().as_deref())),
                     None => "The sync is no longer held. Close this dialog and end the sync.".to_owned(),
                 }}
             </p>
@@ -136,11 +145,13 @@ mod tests {
             differing_files: 0,
         };
         assert_eq!(
-            consequence("/d", hold(1, 5)),
+            consequence("/d", hold(1, 5), None),
             "Publishing would replace 12 files, 3.1 GB at /d with only 1 file, 5 B."
         );
         let differing = Hold { differing_files: 2, ..hold(9, 9) };
-        assert_eq!(consequence("/d", differing), "2 files do not match the schema of /d; see the marks below.");
-        assert!(consequence("/d", hold(0, 0)).contains("would empty /d, which holds 12 files"));
+        let told = consequence("/d", differing, Some("amount is string, was int64"));
+        assert_eq!(told, "2 files do not match the schema of /d: amount is string, was int64.");
+        assert_eq!(consequence("/d", differing, None), "2 files do not match the schema of /d; see the marks below.");
+        assert!(consequence("/d", hold(0, 0), None).contains("would empty /d, which holds 12 files"));
     }
 }

@@ -2,9 +2,11 @@
 
 pub(super) mod batch;
 pub(super) mod close;
+pub(super) mod failures;
 pub(super) mod files;
 pub(super) mod hold;
 pub(super) mod list;
+pub(super) mod made;
 pub(super) mod page;
 pub(super) mod running;
 pub(super) mod timeline;

@@ -1,6 +1,10 @@
 //! Page of one sync: facts, files, and buttons that end or abort it, updated live.
 
-use crate::api::{AsOf, Session, SyncRows, compare_expected, get_difference, get_sync_rows, get_timeline};
+use crate::addresses;
+use crate::api::versions::{MadeVersion, version_made_by};
+use crate::api::{
+    AsOf, Session, SyncRows, compare_expected, failure_report, get_difference, get_sync_rows, get_timeline,
+};
 use crate::components::clock::Clock;
 use crate::components::copy::{Command, CopyButton};
 use crate::components::icon::{Icon, Picture};
@@ -17,21 +21,25 @@ use crate::json;
 use crate::live::{Live, ServerEvent};
 use crate::pages::sync::batch::{Changes, ExpectedFiles};
 use crate::pages::sync::close::CloseButtons;
+use crate::pages::sync::failures::{Failures, reason};
 use crate::pages::sync::files::FileTable;
 use crate::pages::sync::hold::HoldNotice;
+use crate::pages::sync::made::Made;
 use crate::pages::sync::running;
 use crate::pages::sync::running::Running;
 use crate::pages::sync::timeline::Waterfall;
 use crate::pages::tour::upload_command;
-use crate::query::{Filters, use_filters};
+use crate::query::{Filters, percent_encoded, use_filters};
 use crate::visible::visible;
 use lakeshore::model::access::role::Role;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::comparison::Comparison;
 use lakeshore::model::sync::difference::Difference;
 use lakeshore::model::sync::job::SyncJob;
-use lakeshore::model::sync::status::Status;
+use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::model::time::Timestamp;
+use lakeshore::model::upload::row::Upload;
+use lakeshore::service::FailureReport;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use serde::{Deserialize, Serialize};
@@ -46,19 +54,27 @@ struct View {
     filters: Filters,
     rows: AsOf<SyncRows>,
     drawing: Drawing,
+    batch: Batch,
+}
+
+/// What visits many rows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Batch {
     comparison: Option<Comparison>,
     difference: Option<Difference>,
+    report: Option<FailureReport>,
+    made: Option<MadeVersion>,
 }
 
 async fn ask(sync_id: SyncId, filters: Filters) -> Result<View, ApiError> {
     let rows = get_sync_rows(sync_id, filters.parameters()?).await?;
     let drawing = get_timeline(sync_id).await?.value;
-    let (comparison, difference) = ask_batch(&rows.value.sync).await;
-    Ok(View { filters, rows, drawing, comparison, difference })
+    let batch = ask_batch(&rows.value.sync).await;
+    Ok(View { filters, rows, drawing, batch })
 }
 
 /// What cannot be told now, the page does without.
-async fn ask_batch(sync: &SyncJob) -> (Option<Comparison>, Option<Difference>) {
+async fn ask_batch(sync: &SyncJob) -> Batch {
     let comparison = match sync.expected {
         Some(_) => compare_expected(sync.sync_id).await.ok().flatten(),
         None => None,
@@ -67,7 +83,16 @@ async fn ask_batch(sync: &SyncJob) -> (Option<Comparison>, Option<Difference>) {
         Some(_) => get_difference(sync.sync_id).await.ok(),
         None => None,
     };
-    (comparison, difference)
+    let report = match sync.sync_status {
+        Status::Failed => failure_report(sync.sync_id).await.ok(),
+        _ if sync.num_failed > 0 => failure_report(sync.sync_id).await.ok(),
+        _ => None,
+    };
+    let made = match (sync.sync_type, sync.sync_status) {
+        (SyncType::FullSync, Status::Finished) => version_made_by(sync.sync_id).await.ok().flatten(),
+        _ => None,
+    };
+    Batch { comparison, difference, report, made }
 }
 
 #[component]
@@ -83,7 +108,8 @@ pub fn SyncDetail() -> impl IntoView {
 
 #[component]
 fn SyncView(session: Session, view: View) -> impl IntoView {
-    let View { filters, rows, drawing, comparison, difference } = view;
+    let View { filters, rows, drawing, batch } = view;
+    let Batch { comparison, difference, report, made } = batch;
     let AsOf { now: as_of, last_event, value: SyncRows { sync, uploads, in_flight } } = rows;
     Clock::here().observe(as_of);
     let id = sync.sync_id;
@@ -94,6 +120,8 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
     let drawing = RwSignal::new(drawing);
     let comparison = RwSignal::new(comparison);
     let difference = RwSignal::new(difference);
+    let report = RwSignal::new(report);
+    let made = RwSignal::new(made);
     let asked = StoredValue::new(filters.clone());
     let is_open = Memo::new(move |_| sync.with(|sync| sync.sync_status == Status::Syncing));
     let live = Live::here();
@@ -124,10 +152,12 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
     LiveRefresh::keep(last_event, BATCH_MS_MIN, concerns, move || async move {
         let AsOf { last_event, value, .. } = get_timeline(id).await.ok()?;
         drawing.try_set(value);
-        let (compared, differs) = ask_batch(&sync.try_get_untracked()?).await;
-        comparison.try_set(compared);
-        if differs.is_some() {
-            difference.try_set(differs);
+        let batch = ask_batch(&sync.try_get_untracked()?).await;
+        comparison.try_set(batch.comparison);
+        report.try_set(batch.report);
+        made.try_set(batch.made);
+        if batch.difference.is_some() {
+            difference.try_set(batch.difference);
         }
         Some(last_event)
     });
@@ -138,6 +168,17 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
     let title = if fixed.name.is_empty() { format!("Sync {id}") } else { fixed.name.clone() };
     let is_empty = Memo::new(move |_| uploads.with(Vec::is_empty));
     let base = format!("/syncs/{id}");
+    let origin = session.site.origin.clone();
+    let is_failed_only = filters.status == Some(Status::Failed);
+    // In what the columns differ: of most files, or of the first that differs among those shown.
+    let columns = Memo::new(move |_| {
+        let of_most =
+            difference.with(|difference| difference.as_ref()?.schema.as_ref().map(|schema| schema.in_words()));
+        let of_one = |rows: &Vec<Upload>| {
+            rows.iter().find_map(|upload| upload.schema_difference.as_ref().map(|one| one.in_words()))
+        };
+        of_most.or_else(|| uploads.with(of_one))
+    });
     view! {
         <p class="crumb">
             <a href="/syncs">"Syncs"</a>
@@ -151,9 +192,11 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
                 <CloseButtons sync refresh/>
             </Show>
         </Heading>
-        <HoldNotice sync may_write as_of refresh/>
+        <HoldNotice sync columns may_write as_of refresh/>
         <DuplicateNotice sync/>
-        <Facts sync fixed as_of/>
+        <Facts sync report fixed=fixed.clone() as_of/>
+        <Links sync=fixed/>
+        <Failures sync report origin as_of/>
         <Running sync in_flight as_of may_write/>
         <Show when=move || is_open.get() && !may_write>
             <SignInHint is_signed_in purpose="to add files, or to end or abort this sync"/>
@@ -167,11 +210,25 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
         <ExpectedFiles comparison/>
         <Waterfall drawing sync_id=id.0 may_resend=Signal::derive(move || is_open.get() && may_write)/>
         <Changes sync difference/>
+        <Made made/>
         <section class="section" aria-labelledby="files-title">
             <h2 id="files-title">"Files"</h2>
+            <Show when=move || { sync.with(|sync| sync.num_failed > 0) }>
+                <nav class="tabs" aria-label="Which files">
+                    <a href=format!("/syncs/{id}#files-title") aria-current=(!is_failed_only).then_some("true")>
+                        "All"
+                    </a>
+                    <a href=format!("/syncs/{id}?status=Failed#files-title") aria-current=is_failed_only.then_some("true")>
+                        "Failed only"
+                    </a>
+                </nav>
+            </Show>
             <Show
                 when=move || !is_empty.get()
-                fallback=|| view! { <p class="quiet">"No files have been sent to this sync."</p> }
+                fallback=move || {
+                    let none = if is_failed_only { "No failed uploads in this sync." } else { "No files have been sent to this sync." };
+                    view! { <p class="quiet">{none}</p> }
+                }
             >
                 <FileTable rows=uploads as_of/>
             </Show>
@@ -219,13 +276,45 @@ fn successor(message: &str) -> Option<SyncId> {
     message.strip_prefix("superseded by sync ")?.parse().ok()
 }
 
+/// Links to the pages that concern the same dataset, files and key.
 #[component]
-fn Facts(sync: RwSignal<SyncJob>, fixed: SyncJob, as_of: Timestamp) -> impl IntoView {
+fn Links(sync: SyncJob) -> impl IntoView {
+    let (id, path) = (sync.sync_id, sync.path.to_string());
+    let encoded = percent_encoded(&path);
+    let links = [
+        ("Dataset", format!("/datasets{encoded}")),
+        ("Versions", addresses::list(&path)),
+        ("Folder", format!("/lake{encoded}")),
+        ("Uploads", format!("/history?sync_id={id}")),
+        ("Activity", format!("/activity?sync_id={id}")),
+    ];
+    let key = (!sync.started_by.is_empty()).then(|| format!("/activity?who={}", percent_encoded(&sync.started_by)));
+    view! {
+        <nav class="related" aria-label="Related pages">
+            {links.into_iter().map(|(label, href)| view! { <a href=href>{label}</a> " " }).collect_view()}
+            {key.map(|href| view! { <a href=href>{visible(format!("Key {}", sync.started_by))}</a> })}
+        </nav>
+    }
+    .into_any()
+}
+
+#[component]
+fn Facts(
+    sync: RwSignal<SyncJob>,
+    report: RwSignal<Option<FailureReport>>,
+    fixed: SyncJob,
+    as_of: Timestamp,
+) -> impl IntoView {
     let status = Memo::new(move |_| sync.with(|sync| sync.sync_status));
     let is_held = Memo::new(move |_| sync.with(|sync| sync.held.is_some()));
     let end = Memo::new(move |_| sync.with(|sync| sync.end_time));
     let message = Memo::new(move |_| sync.with(|sync| sync.message.clone()));
-    let failed = Memo::new(move |_| sync.with(|sync| sync.num_failed));
+    // Cancelled uploads and files that landed later are no failures.
+    let failed = Memo::new(move |_| {
+        let none =
+            report.with(|report| report.as_ref().map_or(0, |report| report.num_cancelled + report.num_sent_again));
+        sync.with(|sync| sync.num_failed.saturating_sub(none))
+    });
     let differing = Memo::new(move |_| sync.with(|sync| sync.num_schema_differences));
     let (number, path) = (fixed.sync_id.to_string(), fixed.path.to_string());
     let by = if fixed.started_by.is_empty() { "Anonymous".to_owned() } else { fixed.started_by };
@@ -234,7 +323,10 @@ fn Facts(sync: RwSignal<SyncJob>, fixed: SyncJob, as_of: Timestamp) -> impl Into
             <div class="notice notice-error">
                 <Picture icon=Icon::Warning/>
                 <p>
-                    {move || message.with(|message| crate::components::error_box::sentence(message))}
+                    {move || {
+                        let said = message.with(|message| report.with(|report| reason(message, report.as_ref())));
+                        crate::components::error_box::sentence(&said)
+                    }}
                     {move || {
                         message
                             .with(|message| successor(message))

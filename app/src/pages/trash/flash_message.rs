@@ -1,10 +1,13 @@
 //! Notice with the outcome of a trash form.
 
+use crate::api::trash::displaced_pieces;
 use crate::components::error_box::sentence;
 use crate::components::icon::{Icon, Picture};
 use crate::format;
+use crate::json;
 use crate::refusal;
 use crate::trash_outcome::FlashMessage;
+use lakeshore::model::id::TrashId;
 use leptos::prelude::*;
 
 fn words(said: &FlashMessage) -> String {
@@ -14,7 +17,7 @@ fn words(said: &FlashMessage) -> String {
             let counted = format::counted(*pieces, "item");
             format!("{counted} restored. Replaced files are now in the trash.")
         }
-        FlashMessage::Restored { pieces, failed, why } => {
+        FlashMessage::Restored { pieces, failed, why, .. } => {
             let counted = format::counted(*failed, "item");
             let why = refusal::said(*why).map(|said| format!(" {}", sentence(&said))).unwrap_or_default();
             format!("{counted} could not be restored; {} restored.{why}", format::count(*pieces))
@@ -29,15 +32,59 @@ fn words(said: &FlashMessage) -> String {
 }
 
 #[component]
-pub fn SaidNotice(said: FlashMessage) -> impl IntoView {
+pub fn SaidNotice(
+    said: FlashMessage,
+    /// The address of the list.
+    back: String,
+    may_restore: bool,
+) -> impl IntoView {
     let is_bad = matches!(said, FlashMessage::Restored { failed, .. } if failed > 0);
+    let undo = match &said {
+        FlashMessage::Restored { undo, .. } if may_restore && !undo.is_empty() => {
+            Some((undo.iter().copied().map(TrashId).collect::<Vec<_>>(), back))
+        }
+        _ => None,
+    };
     let (class, icon) =
         if is_bad { ("notice notice-held", Icon::Warning) } else { ("notice notice-good", Icon::Check) };
     view! {
         <div class=class role="status">
             <Picture icon/>
             <p>{words(&said)}</p>
+            {undo.map(|(trash_ids, back)| view! { <Undo trash_ids back/> })}
         </div>
+    }
+}
+
+/// Offered for what a restore has displaced, and lies in the trash still: the address alone is not trusted.
+#[component]
+fn Undo(trash_ids: Vec<TrashId>, back: String) -> impl IntoView {
+    let asked = json::ask(move || trash_ids.clone(), displaced_pieces);
+    view! {
+        <Transition>
+            {move || {
+                let back = back.clone();
+                Suspend::new(async move {
+                    let displaced = asked.await.unwrap_or_default();
+                    (!displaced.is_empty())
+                        .then(|| {
+                            view! {
+                                <form method="post" action="/fn/undo-restore">
+                                    <input type="hidden" name="back" value=back/>
+                                    {displaced
+                                        .into_iter()
+                                        .map(|id| view! { <input type="hidden" name="trash_ids[]" value=id.to_string()/> })
+                                        .collect_view()}
+                                    <button type="submit" class="button">
+                                        <Picture icon=Icon::Restore/>
+                                        "Undo"
+                                    </button>
+                                </form>
+                            }
+                        })
+                })
+            }}
+        </Transition>
     }
 }
 
@@ -47,10 +94,10 @@ mod tests {
 
     #[test]
     fn it_is_said_in_words() {
-        let restored = FlashMessage::Restored { pieces: 2, failed: 1, why: 40901 };
+        let restored = FlashMessage::Restored { pieces: 2, failed: 1, why: 40901, undo: Vec::new() };
         let text = words(&restored);
         assert!(text.starts_with("1 item could not be restored; 2 restored. An open sync or a restore"), "{text}");
-        let unknown = FlashMessage::Restored { pieces: 2, failed: 1, why: 1 };
+        let unknown = FlashMessage::Restored { pieces: 2, failed: 1, why: 1, undo: Vec::new() };
         assert_eq!(words(&unknown), "1 item could not be restored; 2 restored.");
         assert!(
             words(&FlashMessage::Emptied { pieces: 2, bytes: 1_000_000_000 })

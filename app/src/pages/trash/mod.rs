@@ -5,3 +5,4 @@ pub(super) mod of_sync;
 pub(super) mod page;
 pub(super) mod parts;
 pub(super) mod piece;
+pub(super) mod restore;

@@ -1,5 +1,6 @@
 //! Items that one sync put into the trash, to restore all or some of them.
 
+use crate::addresses::trash_question;
 use crate::api::trash::{TrashOfSync, get_trash_of_sync};
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
@@ -14,7 +15,7 @@ use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
 use crate::pages::trash::page::{Told, concerns};
-use crate::pages::trash::parts::{EmptyForm, Leaves, PurgeSelector, reason, size, title};
+use crate::pages::trash::parts::{EmptyForm, Leaves, PurgeSelector, reason, size, title, what_it_is};
 use crate::query::{Filters, use_filters};
 use crate::refusal;
 use crate::visible::visible;
@@ -64,12 +65,13 @@ fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSy
     let may_empty = session.has_role(Role::Admin);
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
     let base = format!("/trash/syncs/{id}");
+    let back = asked.with_value(|filters| filters.address(&base, filters.page));
     view! {
         <nav class="crumbs" aria-label="Parents">
             <a href="/trash">"Trash"</a>
         </nav>
         <Heading title=heading/>
-        <Told/>
+        <Told may_restore/>
         {move || group.get().map(|group| view! { <Facts group as_of/> })}
         {move || {
             if is_empty.get() {
@@ -83,7 +85,7 @@ fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSy
                 }
                     .into_any()
             } else {
-                view! { <Pieces rows id as_of may_restore/> }.into_any()
+                view! { <Pieces rows id back=back.clone() as_of may_restore/> }.into_any()
             }
         }}
         {move || view! { <Pager base=base.clone() filters=asked.get_value() rows=rows.with(Vec::len)/> }}
@@ -151,9 +153,19 @@ fn Facts(group: TrashGroup, as_of: Timestamp) -> impl IntoView {
 }
 
 #[component]
-fn Pieces(rows: RwSignal<Vec<TrashEntry>>, id: SyncId, as_of: Timestamp, may_restore: bool) -> impl IntoView {
+fn Pieces(
+    rows: RwSignal<Vec<TrashEntry>>,
+    id: SyncId,
+    /// The address of this page of the list.
+    back: String,
+    as_of: Timestamp,
+    may_restore: bool,
+) -> impl IntoView {
+    let all = trash_question("sync_id", id.0, &back);
+    let kept = StoredValue::new(back.clone());
     view! {
-        <form method="post" action="/fn/restore-trash">
+        <form method="get" action="/trash/restore">
+            <input type="hidden" name="back" value=back/>
             <table class="table table-pieces">
                 {table_head([
                     column("Select").unseen().when(may_restore), column("Path"), column("Files").number(),
@@ -164,7 +176,7 @@ fn Pieces(rows: RwSignal<Vec<TrashEntry>>, id: SyncId, as_of: Timestamp, may_res
                     <LiveRows
                         rows
                         id=|entry: &TrashEntry| entry.trash_id.0
-                        row=move |entry| view! { <PieceRow entry as_of may_restore/> }
+                        row=move |entry| view! { <PieceRow entry back=kept.get_value() as_of may_restore/> }
                     />
                 </tbody>
             </table>
@@ -174,17 +186,11 @@ fn Pieces(rows: RwSignal<Vec<TrashEntry>>, id: SyncId, as_of: Timestamp, may_res
                         <p class="form-buttons">
                             <button type="submit" class="button">
                                 <Picture icon=Icon::Restore/>
-                                "Restore selected"
+                                "Restore selected…"
                             </button>
-                            <button
-                                type="submit"
-                                class="button button-primary"
-                                name="sync_id"
-                                value=id.to_string()
-                                title="Restores the earlier files at each path. The current files move to the trash."
-                            >
-                                "Restore all"
-                            </button>
+                            <a class="button button-primary" href=all>
+                                "Restore all…"
+                            </a>
                         </p>
                     }
                 })}
@@ -193,20 +199,22 @@ fn Pieces(rows: RwSignal<Vec<TrashEntry>>, id: SyncId, as_of: Timestamp, may_res
 }
 
 #[component]
-fn PieceRow(entry: Signal<TrashEntry>, as_of: Timestamp, may_restore: bool) -> impl IntoView {
+fn PieceRow(entry: Signal<TrashEntry>, back: String, as_of: Timestamp, may_restore: bool) -> impl IntoView {
     let fixed = entry.get_untracked();
     let id = fixed.trash_id;
+    let what = what_it_is(&fixed);
+    let question = trash_question("trash_id", id.0, &back);
     let icon = if fixed.kind == TrashKind::Dataset { Icon::Folder } else { Icon::File };
     let totals = Memo::new(move |_| entry.with(|entry| entry.totals));
     let origin = fixed.origin.to_string();
-    let (choose, restore) = (visible(format!("Select {origin}")), visible(format!("Restore {origin}")));
+    let (choose, restore) = (visible(format!("Select {origin}")), visible(format!("Restore {origin}…")));
     view! {
         <tr>
             {may_restore
                 .then(|| {
                     view! {
                         <td class="cell-choose">
-                            <input type="checkbox" name="trash_ids[]" value=id.to_string() aria-label=choose/>
+                            <input type="checkbox" name="trash_ids" value=id.to_string() aria-label=choose/>
                         </td>
                     }
                 })}
@@ -217,6 +225,7 @@ fn PieceRow(entry: Signal<TrashEntry>, as_of: Timestamp, may_restore: bool) -> i
                         {visible(origin)}
                     </a>
                 </span>
+                <span class="row-detail">{what}</span>
             </td>
             <td data-label="Files" class="number">
                 {move || totals.get().map_or("counting…".to_owned(), |totals| format::count(totals.files))}
@@ -234,16 +243,10 @@ fn PieceRow(entry: Signal<TrashEntry>, as_of: Timestamp, may_restore: bool) -> i
                 .then(|| {
                     view! {
                         <td class="cell-actions">
-                            <button
-                                type="submit"
-                                class="button button-small"
-                                name="trash_id"
-                                value=id.to_string()
-                                aria-label=restore
-                            >
+                            <a class="button button-small" href=question aria-label=restore>
                                 <Picture icon=Icon::Restore/>
-                                "Restore"
-                            </button>
+                                "Restore…"
+                            </a>
                         </td>
                     }
                 })}

@@ -1,5 +1,6 @@
-//! What syncs have replaced or dropped, by the sync that did, and the way back; or, for an admin, out of the lake.
+//! The trash by sync, latest first: restored by writers, purged by admins.
 
+use crate::addresses::trash_question;
 use crate::api::trash::{TrashPage, get_trash};
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
@@ -11,14 +12,14 @@ use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
 use crate::components::live_rows::LiveRows;
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
-use crate::components::sign_in_form::SignInHint;
+use crate::components::sign_in_form::{SignInHint, current_address};
 use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
 use crate::live::ServerEvent;
 use crate::pages::trash::flash_message::SaidNotice;
-use crate::pages::trash::parts::{EmptyForm, Leaves, PurgeSelector, reason, size, title};
+use crate::pages::trash::parts::{EmptyForm, Leaves, PurgeSelector, size, title, what_they_are};
 use crate::query::{Filters, use_filters};
 use crate::refusal;
 use crate::trash_outcome::FlashMessage;
@@ -26,6 +27,7 @@ use crate::visible::visible;
 use lakeshore::model::access::role::Role;
 use lakeshore::model::dataset::day::DAY_MS;
 use lakeshore::model::id::SyncId;
+use lakeshore::model::id::VersionNumber;
 use lakeshore::model::time::Timestamp;
 use lakeshore::model::trash::{TrashGroup, TrashSummary};
 use leptos::prelude::*;
@@ -60,10 +62,13 @@ fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> imp
     let as_of = listed.now;
     let summary = RwSignal::new(listed.value.summary);
     let rows = RwSignal::new(listed.value.groups);
+    let replaced = RwSignal::new(listed.value.replaced_versions);
+    let back = filters.address("/trash", filters.page);
     let asked = StoredValue::new(filters.clone());
     LiveRefresh::keep(listed.last_event, ASKING_MS_MIN, concerns, move || async move {
         let listed = get_trash(asked.try_get_value()?).await.ok()?;
         summary.try_set(listed.value.summary);
+        replaced.try_set(listed.value.replaced_versions);
         rows.try_set(listed.value.groups);
         Some(listed.last_event)
     });
@@ -74,13 +79,13 @@ fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> imp
     let offered = Offered { path: true, ..Offered::default() };
     view! {
         <Heading title="Trash"/>
-        <Told/>
+        <Told may_restore/>
         {(!may_restore)
             .then(|| view! { <SignInHint is_signed_in=session.signed_in.is_some() purpose="to restore items"/> })}
         <p class="lead quiet">{move || summary.with(in_words)}</p>
         <FilterBar base="/trash" filters offered text_label="Name or path"/>
         {move || match (is_empty.get(), is_filtered) {
-            (false, _) => view! { <GroupTable rows as_of may_restore/> }.into_any(),
+            (false, _) => view! { <GroupTable rows replaced back=back.clone() as_of may_restore/> }.into_any(),
             (true, true) => view! { <NothingFound base="/trash"/> }.into_any(),
             (true, false) => {
                 view! {
@@ -109,12 +114,14 @@ fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> imp
 
 /// Outcome of the form that led here, or its refusal.
 #[component]
-pub(in crate::pages) fn Told() -> impl IntoView {
+pub(in crate::pages) fn Told(may_restore: bool) -> impl IntoView {
     let map = use_query_map();
+    let here = current_address();
     move || {
+        let back = untrack(|| here.get());
         map.with(|map| {
             view! {
-                {FlashMessage::from_map(map).map(|said| view! { <SaidNotice said/> })}
+                {FlashMessage::from_map(map).map(|said| view! { <SaidNotice said back may_restore/> })}
                 {refusal::of_address(map).map(|error| view! { <ErrorBox error/> })}
             }
         })
@@ -146,18 +153,26 @@ fn in_words(summary: &TrashSummary) -> String {
 }
 
 #[component]
-fn GroupTable(rows: RwSignal<Vec<TrashGroup>>, as_of: Timestamp, may_restore: bool) -> impl IntoView {
+fn GroupTable(
+    rows: RwSignal<Vec<TrashGroup>>,
+    replaced: RwSignal<Vec<(SyncId, VersionNumber)>>,
+    /// The address of this page of the list.
+    back: String,
+    as_of: Timestamp,
+    may_restore: bool,
+) -> impl IntoView {
+    let back = StoredValue::new(back);
     view! {
         <table class="table table-trash">
             {table_head([
-                column("Removed by"), column("Items").number(), column("Files").number(), column("Size").number(),
+                column("Contents"), column("Items").number(), column("Files").number(), column("Size").number(),
                 column("Deleted"), column("Expires"), column("Actions").unseen().when(may_restore),
             ])}
             <tbody>
                 <LiveRows
                     rows
                     id=|group: &TrashGroup| group.sync_id.0
-                    row=move |group| view! { <GroupRow group as_of may_restore/> }
+                    row=move |group| view! { <GroupRow group replaced back=back.get_value() as_of may_restore/> }
                 />
             </tbody>
         </table>
@@ -165,13 +180,22 @@ fn GroupTable(rows: RwSignal<Vec<TrashGroup>>, as_of: Timestamp, may_restore: bo
 }
 
 #[component]
-fn GroupRow(group: Signal<TrashGroup>, as_of: Timestamp, may_restore: bool) -> impl IntoView {
+fn GroupRow(
+    group: Signal<TrashGroup>,
+    replaced: RwSignal<Vec<(SyncId, VersionNumber)>>,
+    back: String,
+    as_of: Timestamp,
+    may_restore: bool,
+) -> impl IntoView {
     let fixed = group.get_untracked();
     let id = fixed.sync_id;
-    let name = title(&fixed);
+    let version =
+        move || replaced.with(|known| known.iter().find(|(sync, _)| *sync == id).map(|(_, version)| *version));
+    let name = what_they_are(&fixed, untrack(version));
+    let by = (id != SyncId(0)).then(|| format!("By {}", title(&fixed)));
+    let question = trash_question("sync_id", id.0, &back);
     let path = fixed.path.as_ref().map(ToString::to_string);
     let of_what = path.clone().unwrap_or_else(|| name.clone());
-    let why = (id != SyncId(0)).then(|| reason(fixed.reason));
     let counted = Memo::new(move |_| group.with(|group| (group.totals, group.num_uncounted)));
     view! {
         <tr>
@@ -180,7 +204,7 @@ fn GroupRow(group: Signal<TrashGroup>, as_of: Timestamp, may_restore: bool) -> i
                     {visible(name)}
                 </a>
                 {path.map(|path| view! { <span class="path">{visible(path)}</span> })}
-                {why.map(|why| view! { <span class="row-detail">{why}</span> })}
+                {by.map(|by| view! { <span class="row-detail">{visible(by)}</span> })}
             </td>
             <td data-label="Items" class="number">
                 {move || format::count(group.with(|group| group.pieces))}
@@ -207,19 +231,15 @@ fn GroupRow(group: Signal<TrashGroup>, as_of: Timestamp, may_restore: bool) -> i
                 .then(|| {
                     view! {
                         <td class="cell-actions">
-                            <form method="post" action="/fn/restore-trash">
-                                <button
-                                    type="submit"
-                                    class="button button-small"
-                                    name="sync_id"
-                                    value=id.to_string()
-                                    aria-label=visible(format!("Restore {of_what}"))
-                                    title="Restores the earlier files. The current files move to the trash."
-                                >
-                                    <Picture icon=Icon::Restore/>
-                                    "Restore"
-                                </button>
-                            </form>
+                            <a
+                                class="button button-small"
+                                href=question
+                                aria-label=visible(format!("Restore {of_what}…"))
+                                title="Shows what comes back and what goes, and asks for confirmation."
+                            >
+                                <Picture icon=Icon::Restore/>
+                                "Restore…"
+                            </a>
                         </td>
                     }
                 })}

@@ -6,9 +6,10 @@ use crate::format;
 use crate::visible::visible;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::id::TrashId;
+use lakeshore::model::id::VersionNumber;
 use lakeshore::model::time::Timestamp;
 use lakeshore::model::totals::Totals;
-use lakeshore::model::trash::{TrashGroup, TrashReason};
+use lakeshore::model::trash::{TrashEntry, TrashGroup, TrashKind, TrashReason};
 use leptos::prelude::*;
 use std::time::Duration;
 
@@ -23,6 +24,35 @@ pub fn reason(reason: TrashReason) -> &'static str {
         TrashReason::Expired => "From an expired full sync",
         TrashReason::Superseded => "From a superseded full sync",
         TrashReason::Restored => "Replaced by a restore",
+    }
+}
+
+/// What an item was before it moved to the trash.
+pub fn what_it_is(entry: &TrashEntry) -> String {
+    let sync = entry.sync_id.map(|id| format!(" {id}")).unwrap_or_default();
+    match (entry.reason, entry.kind) {
+        (TrashReason::Replaced, _) => "Replaced version".to_owned(),
+        (TrashReason::Overwritten, _) => "Overwritten file".to_owned(),
+        (TrashReason::Aborted, _) => format!("Aborted full sync{sync}"),
+        (TrashReason::Expired, _) => format!("Expired full sync{sync}"),
+        (TrashReason::Superseded, _) => format!("Superseded full sync{sync}"),
+        (TrashReason::Restored, TrashKind::Dataset) => "Version replaced by a restore".to_owned(),
+        (TrashReason::Restored, TrashKind::File) => "File replaced by a restore".to_owned(),
+    }
+}
+
+/// What the items of one sync were. `version`: the version that the sync replaced, if known.
+pub fn what_they_are(group: &TrashGroup, version: Option<VersionNumber>) -> String {
+    let id = group.sync_id;
+    match (group.reason, version) {
+        (TrashReason::Replaced, Some(version)) => format!("Replaced version {version}"),
+        (TrashReason::Replaced, None) => "Replaced version".to_owned(),
+        (TrashReason::Overwritten, _) if group.pieces == 1 => "Overwritten file".to_owned(),
+        (TrashReason::Overwritten, _) => "Overwritten files".to_owned(),
+        (TrashReason::Aborted, _) => format!("Aborted full sync {id}"),
+        (TrashReason::Expired, _) => format!("Expired full sync {id}"),
+        (TrashReason::Superseded, _) => format!("Superseded full sync {id}"),
+        (TrashReason::Restored, _) => "Replaced by restores".to_owned(),
     }
 }
 
@@ -129,6 +159,25 @@ pub fn EmptyForm(doomed: PurgeSelector, what: String) -> impl IntoView {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_is_named_by_what_it_is() {
+        let group = |reason, pieces| TrashGroup {
+            sync_id: SyncId(7),
+            sync_name: "nightly".into(),
+            path: None,
+            reason,
+            pieces,
+            totals: Totals::default(),
+            num_uncounted: 0,
+            first_at: Timestamp(1),
+            last_at: Timestamp(1),
+            expires_at: None,
+        };
+        assert_eq!(what_they_are(&group(TrashReason::Aborted, 1), None), "Aborted full sync 7");
+        assert_eq!(what_they_are(&group(TrashReason::Replaced, 1), Some(VersionNumber(3))), "Replaced version 3");
+        assert_eq!(what_they_are(&group(TrashReason::Overwritten, 2), None), "Overwritten files");
+    }
 
     #[test]
     fn what_is_not_counted_yet_is_said_so() {

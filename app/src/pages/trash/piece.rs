@@ -1,5 +1,6 @@
 //! Item of the trash, browsed before it is restored: folders, files, and previews.
 
+use crate::addresses::trash_question;
 use crate::api::trash::look_into_trash;
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
@@ -14,7 +15,7 @@ use crate::format;
 use crate::json;
 use crate::pages::lake::file::content;
 use crate::pages::trash::page::Told;
-use crate::pages::trash::parts::{EmptyForm, Leaves, PurgeSelector, reason};
+use crate::pages::trash::parts::{EmptyForm, Leaves, PurgeSelector, reason, what_it_is};
 use crate::query::{percent_encoded, use_query};
 use crate::refusal;
 use crate::visible::visible;
@@ -73,29 +74,21 @@ fn Piece(session: Session, page: u64, found: AsOf<InTrash>) -> impl IntoView {
     let may_empty = session.has_role(Role::Admin);
     let heading = relative.rsplit('/').next().filter(|leaf| !leaf.is_empty()).unwrap_or(entry.origin.leaf()).to_owned();
     let what = format!("Deletes all of this item, from {}.", entry.origin);
-    let origin = entry.origin.to_string();
+    let question = trash_question("trash_id", id.0, &format!("/trash/syncs/{}", entry.sync_id.map_or(0, |id| id.0)));
     view! {
         <Crumbs entry=entry.clone() relative=relative.clone()/>
         <Heading title=heading>
             {may_restore
                 .then(|| {
                     view! {
-                        <form method="post" action="/fn/restore-trash">
-                            <button
-                                type="submit"
-                                class="button button-primary"
-                                name="trash_id"
-                                value=id.to_string()
-                                title=visible(format!("Restores it to {origin}. The current files move to the trash."))
-                            >
-                                <Picture icon=Icon::Restore/>
-                                "Restore item"
-                            </button>
-                        </form>
+                        <a class="button button-primary" href=question>
+                            <Picture icon=Icon::Restore/>
+                            "Restore item…"
+                        </a>
                     }
                 })}
         </Heading>
-        <Told/>
+        <Told may_restore/>
         <Facts entry as_of/>
         {match inside {
             TrashContent::Files(files) => view! { <Files id relative files page/> }.into_any(),
@@ -139,7 +132,7 @@ fn Crumbs(entry: TrashEntry, relative: String) -> impl IntoView {
 
 #[component]
 fn Facts(entry: TrashEntry, as_of: Timestamp) -> impl IntoView {
-    let origin = entry.origin.to_string();
+    let (origin, kind) = (entry.origin.to_string(), what_it_is(&entry));
     let by = if entry.trashed_by.is_empty() { "—".to_owned() } else { entry.trashed_by };
     view! {
         <dl class="facts">
@@ -150,7 +143,7 @@ fn Facts(entry: TrashEntry, as_of: Timestamp) -> impl IntoView {
                     <CopyButton text=origin label="Copy lake path"/>
                 </dd>
             </div>
-            {fact("Reason", reason(entry.reason).to_owned())} {fact("Removed by", by)}
+            {fact("Item", kind)} {fact("Reason", reason(entry.reason).to_owned())} {fact("Removed by", by)}
             {entry.totals.map(|totals| fact("Contents", format::totals(totals)))} <div>
                 <dt>"Deleted"</dt>
                 <dd>

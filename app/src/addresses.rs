@@ -1,0 +1,69 @@
+//! Where the pages of versions are.
+
+use crate::query::{percent_encoded, query_string};
+use lakeshore::model::id::VersionNumber;
+use lakeshore::model::path::LakePath;
+
+/// The list of a dataset's versions.
+pub fn list(path: &str) -> String {
+    format!("/datasets{}?tab=versions", percent_encoded(path))
+}
+
+/// One version, with its files.
+pub fn version(path: &str, version: VersionNumber) -> String {
+    format!("/versions{}?version={version}", percent_encoded(path))
+}
+
+/// Two versions compared.
+pub fn compare(path: &str, old: VersionNumber, new: VersionNumber) -> String {
+    format!("{}&old={old}&new={new}", list(path))
+}
+
+/// What has changed in so many hours.
+pub fn since(path: &str, hours: u32) -> String {
+    format!("{}&since={hours}", list(path))
+}
+
+/// The question before a version is restored. `has_moved`: the dataset has changed since it was asked.
+pub fn question(path: &str, version: VersionNumber, has_moved: bool) -> String {
+    let moved = if has_moved { "&moved=1" } else { "" };
+    format!("/restore{}?version={version}{moved}", percent_encoded(path))
+}
+
+/// After a restore: the list, and which version it has made; of none, the dataset was the same already.
+#[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "the server leads there"))]
+pub fn restored(path: &str, made: Option<VersionNumber>) -> String {
+    let made = made.map_or(0, |made| made.0);
+    format!("{}&restored={made}", list(path))
+}
+
+/// Where a file of a version is fetched.
+pub fn download(dataset: &LakePath, version: VersionNumber, file: &LakePath) -> String {
+    let number = version.to_string();
+    query_string(
+        "/api/lake/file/download",
+        [("path", Some(file.as_str())), ("dataset", Some(dataset.as_str())), ("version", Some(&number))],
+    )
+}
+
+/// The question before pieces of the trash are restored. `back`: where the restore leads to.
+pub fn trash_question(field: &str, id: u64, back: &str) -> String {
+    format!("/trash/restore?{field}={id}&back={}", percent_encoded(back))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_holds_any_name() {
+        assert_eq!(version("/data/dt=1/a b#", VersionNumber(3)), "/versions/data/dt=1/a%20b%23?version=3");
+        let [dataset, file] = ["/d", "/d/x&y"].map(|path| LakePath::parse(path).unwrap());
+        let address = download(&dataset, VersionNumber(2), &file);
+        assert_eq!(address, "/api/lake/file/download?path=/d/x%26y&dataset=/d&version=2");
+        assert_eq!(
+            trash_question("sync_id", 7, "/trash?page=1&q=a"),
+            "/trash/restore?sync_id=7&back=/trash%3Fpage=1%26q=a"
+        );
+    }
+}

@@ -1,0 +1,331 @@
+//! The server functions of versions of datasets. What changes something are plain forms, which work without a script.
+
+use super::AsOf;
+use crate::error::ApiError;
+use crate::json::Call;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::id::VersionNumber;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::sync::difference::Difference;
+use lakeshore::model::version::Version;
+use lakeshore::service::{ListedVersionFile, RestoredVersion};
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "ssr")]
+use super::datasets::FILES_PER_PAGE;
+#[cfg(feature = "ssr")]
+use super::{LakeRoot, as_of, request_context};
+#[cfg(feature = "ssr")]
+use crate::addresses;
+#[cfg(feature = "ssr")]
+use crate::query::ROWS_PER_PAGE;
+#[cfg(feature = "ssr")]
+use lakeshore::model::sync::difference::ChangeKind;
+#[cfg(feature = "ssr")]
+use lakeshore::model::time::Timestamp;
+#[cfg(feature = "ssr")]
+use lakeshore::model::version::VersionKind;
+#[cfg(feature = "ssr")]
+use lakeshore::service::{CompareVersions, VersionParameters, VersionsParameters};
+#[cfg(feature = "ssr")]
+use lakeshore::{Caller, Error, Lake, service};
+#[cfg(feature = "ssr")]
+use std::time::Duration;
+
+/// Which two versions are compared, as the address says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Compared {
+    /// The current one with the one before.
+    Latest,
+    Two {
+        old: VersionNumber,
+        new: VersionNumber,
+    },
+    /// The current one with the one that was current so many hours ago.
+    Since {
+        hours: u32,
+    },
+}
+
+/// What the tab of a dataset's versions shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionList {
+    /// A page, the newest first, and one more than it shows: what the last is compared with, too.
+    pub versions: Vec<Version>,
+    pub current: Option<VersionNumber>,
+    /// Set where the current version was made by a restore, and the address says so.
+    pub restored: Option<VersionNumber>,
+    pub comparison: Option<VersionComparison>,
+    /// Why there is no comparison although one was asked for.
+    pub no_comparison: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionComparison {
+    pub old: Version,
+    pub new: Version,
+    pub difference: Difference,
+}
+
+/// A version with a page of its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionPage {
+    pub version: Version,
+    pub current: VersionNumber,
+    pub files: Vec<ListedVersionFile>,
+    /// Set where there are more: those behind it.
+    pub next: Option<LakePath>,
+    /// Where the dataset lies on the server's disk, for those who may know.
+    pub disk_path: Option<String>,
+}
+
+/// What restoring a version would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreQuestion {
+    pub version: Version,
+    pub current: Version,
+    pub answer: RestoredVersion,
+}
+
+#[cfg(feature = "ssr")]
+async fn find(
+    lake: &Lake,
+    caller: &Caller,
+    path: &LakePath,
+    version: Option<VersionNumber>,
+    as_of: Option<Timestamp>,
+) -> Result<Version, Error> {
+    let wanted = VersionParameters { path: path.to_string(), version, as_of, after: None, size: Some(0) };
+    Ok(lake.version(caller, &wanted).await?.version)
+}
+
+/// The tab of the versions of the dataset at this very path. `restored`: the version that a restore is said to have made.
+#[cfg(feature = "ssr")]
+pub(super) async fn version_list(
+    lake: &Lake,
+    caller: &Caller,
+    path: &LakePath,
+    compared: Option<Compared>,
+    kind: Option<ChangeKind>,
+    page: u64,
+    restored: Option<VersionNumber>,
+) -> Result<VersionList, Error> {
+    // A page of the comparison, where there is one.
+    let from = if compared.is_some() { 0 } else { page.saturating_mul(ROWS_PER_PAGE) };
+    let wanted = VersionsParameters { path: path.to_string(), from: Some(from), size: Some(ROWS_PER_PAGE + 1) };
+    let mut versions = match lake.versions(caller, &wanted).await {
+        // It is known by its history, and has no version yet.
+        Err(Error::NoSuchDataset(_)) => Vec::new(),
+        versions => versions?,
+    };
+    // Those of a dataset above are not its own.
+    versions.retain(|version| version.path == *path);
+    let current = match versions.first() {
+        Some(newest) if newest.is_current => Some(newest.version),
+        Some(_) => Some(find(lake, caller, path, None, None).await?.version),
+        None => None,
+    };
+    let restored = restored.filter(|made| {
+        let is_it = |version: &Version| version.version == *made && version.kind == VersionKind::Restore;
+        Some(*made) == current && versions.iter().any(is_it)
+    });
+    let mut list = VersionList { versions, current, restored, comparison: None, no_comparison: None };
+    let (Some(compared), Some(current)) = (compared, current) else { return Ok(list) };
+    let found = match compared {
+        Compared::Latest if current.0 < 2 => {
+            list.no_comparison = Some("This is the first version: there is nothing to compare it with.".to_owned());
+            return Ok(list);
+        }
+        Compared::Latest => {
+            let old = find(lake, caller, path, Some(VersionNumber(current.0 - 1)), None).await?;
+            (old, find(lake, caller, path, Some(current), None).await?)
+        }
+        Compared::Two { old, new } => {
+            (find(lake, caller, path, Some(old), None).await?, find(lake, caller, path, Some(new), None).await?)
+        }
+        Compared::Since { hours } => {
+            let at = lake.now().minus(Duration::from_secs(u64::from(hours) * 3600));
+            match find(lake, caller, path, None, Some(at)).await {
+                Ok(old) => (old, find(lake, caller, path, Some(current), None).await?),
+                Err(Error::NoSuchVersion(..)) => {
+                    list.no_comparison = Some(format!("{path} had no version {hours} hours ago: all of it is newer."));
+                    return Ok(list);
+                }
+                Err(refused) => return Err(refused),
+            }
+        }
+    };
+    let (old, new) = found;
+    let wanted = CompareVersions {
+        path: path.clone(),
+        old: old.version,
+        new: new.version,
+        from: Some(page.saturating_mul(FILES_PER_PAGE)),
+        size: Some(FILES_PER_PAGE + 1),
+        kind,
+    };
+    let mut difference = lake.compare_versions(caller, &wanted).await?;
+    // What is unchanged is counted, and named where it is asked for.
+    if kind.is_none() {
+        difference = changed_first(lake, caller, wanted, difference).await?;
+    }
+    list.comparison = Some(VersionComparison { old, new, difference });
+    Ok(list)
+}
+
+/// Of all kinds, the files that differ: what is unchanged would fill the page.
+#[cfg(feature = "ssr")]
+async fn changed_first(
+    lake: &Lake,
+    caller: &Caller,
+    wanted: CompareVersions,
+    all: Difference,
+) -> Result<Difference, Error> {
+    let differing = [ChangeKind::Changed, ChangeKind::Removed, ChangeKind::Added];
+    let mut files = Vec::new();
+    let (mut skip, room) = (wanted.from.unwrap_or(0), wanted.size.unwrap_or(0));
+    for kind in differing {
+        let count = all.totals(kind).files;
+        if skip >= count {
+            skip -= count;
+            continue;
+        }
+        let left = room.saturating_sub(files.len() as u64);
+        if left == 0 {
+            break;
+        }
+        let of_kind = CompareVersions { kind: Some(kind), from: Some(skip), size: Some(left), ..wanted.clone() };
+        files.extend(lake.compare_versions(caller, &of_kind).await?.files);
+        skip = 0;
+    }
+    Ok(Difference { files, ..all })
+}
+
+/// A version of the dataset at this path, and a page of its files.
+#[server(prefix = "/fn", endpoint = "version", input = Call, output = Call)]
+pub async fn get_version(
+    path: String,
+    version: VersionNumber,
+    after: Option<String>,
+) -> Result<AsOf<VersionPage>, ApiError> {
+    let (lake, caller) = request_context()?;
+    let sees_all = caller.may_read()?.is_none();
+    let root = use_context::<LakeRoot>().filter(|_| sees_all);
+    let read = async {
+        let after = after.as_deref().map(LakePath::parse).transpose()?;
+        let wanted = VersionParameters {
+            path: path.clone(),
+            version: Some(version),
+            as_of: None,
+            after,
+            size: Some(FILES_PER_PAGE),
+        };
+        let detail = lake.version(&caller, &wanted).await?;
+        if detail.version.path.as_str() != path {
+            return Err(Error::NoSuchDataset(LakePath::parse(&path)?));
+        }
+        let current = find(&lake, &caller, &detail.version.path, None, None).await?.version;
+        let disk_path = root.map(|LakeRoot(root)| format!("{}{path}", root.trim_end_matches('/')));
+        Ok(VersionPage { version: detail.version, current, files: detail.files, next: detail.next, disk_path })
+    };
+    as_of(&lake, read).await
+}
+
+/// What restoring the version would do.
+#[server(prefix = "/fn", endpoint = "restore-question", input = Call, output = Call)]
+pub async fn ask_restore_version(path: String, version: VersionNumber) -> Result<AsOf<RestoreQuestion>, ApiError> {
+    let (lake, caller) = request_context()?;
+    let read = async {
+        let path = LakePath::parse(&path)?;
+        let wanted = service::RestoreVersion { path: path.clone(), version, dry_run: true, confirm: false };
+        let answer = lake.restore_version(&caller, &wanted).await?;
+        let current = find(&lake, &caller, &path, Some(answer.replaced_version), None).await?;
+        Ok(RestoreQuestion { version: find(&lake, &caller, &path, Some(version), None).await?, current, answer })
+    };
+    as_of(&lake, read).await
+}
+
+/// The fields of the forms. `replaces`: the version that was current as the question was answered; where it is no more, the question is
+/// asked again. `confirm`: ticked where the guard would hold it.
+#[server(prefix = "/fn", endpoint = "restore-version")]
+pub async fn restore_version(
+    path: String,
+    version: VersionNumber,
+    #[server(default)] replaces: Option<VersionNumber>,
+    #[server(default)] confirm: String,
+) -> Result<(), ApiError> {
+    let (lake, caller) = request_context()?;
+    let restore = async {
+        caller.may_write_somewhere()?;
+        let path = LakePath::parse(&path)?;
+        let current = find(&lake, &caller, &path, None, None).await?.version;
+        if replaces.is_some_and(|replaces| replaces != current) {
+            return Ok(addresses::question(path.as_str(), version, true));
+        }
+        let wanted = service::RestoreVersion { path, version, dry_run: false, confirm: !confirm.is_empty() };
+        let restored = lake.restore_version(&caller, &wanted).await?;
+        Ok(addresses::restored(wanted.path.as_str(), restored.new_version))
+    };
+    let place = restore.await.map_err(|error: Error| ApiError::of_form(&error))?;
+    leptos_axum::redirect(&place);
+    Ok(())
+}
+
+/// The fields of the form. `keep`: empty to unpin it.
+#[server(prefix = "/fn", endpoint = "pin-version")]
+pub async fn pin_version(
+    path: String,
+    version: VersionNumber,
+    #[server(default)] note: String,
+    #[server(default)] keep: String,
+) -> Result<(), ApiError> {
+    let (lake, caller) = request_context()?;
+    let pin = async {
+        let wanted = service::PinVersion { path: LakePath::parse(&path)?, version, note: note.trim().to_owned() };
+        if keep.is_empty() {
+            lake.unpin_version(&caller, &wanted).await?;
+        } else {
+            lake.pin_version(&caller, &wanted).await?;
+        }
+        Ok(addresses::version(wanted.path.as_str(), version))
+    };
+    let place = pin.await.map_err(|error: Error| ApiError::of_form(&error))?;
+    leptos_axum::redirect(&place);
+    Ok(())
+}
+
+/// A version that a sync has made, and what it has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeVersion {
+    pub version: Version,
+    /// Absent of the first version.
+    pub difference: Option<Difference>,
+}
+
+/// The version that publishing a full sync has made; absent where the sync has made none, or made it before there were versions.
+#[server(prefix = "/fn", endpoint = "made-version", input = Call, output = Call)]
+pub async fn version_made_by(sync_id: SyncId) -> Result<Option<MadeVersion>, ApiError> {
+    let (lake, caller) = request_context()?;
+    let sync = lake.sync(&caller, sync_id).await?;
+    let version = match find(&lake, &caller, &sync.path, None, Some(sync.end_time)).await {
+        Ok(version) if version.sync_id == Some(sync_id) && version.path == sync.path => version,
+        Ok(_) | Err(Error::NoSuchVersion(..) | Error::NoSuchDataset(_)) => return Ok(None),
+        Err(refused) => return Err(refused.into()),
+    };
+    let difference = match version.version.0.checked_sub(1).filter(|old| *old > 0) {
+        Some(old) => {
+            let wanted = CompareVersions {
+                path: sync.path.clone(),
+                old: VersionNumber(old),
+                new: version.version,
+                from: None,
+                size: Some(0),
+                kind: None,
+            };
+            Some(lake.compare_versions(&caller, &wanted).await?)
+        }
+        None => None,
+    };
+    Ok(Some(MadeVersion { version, difference }))
+}

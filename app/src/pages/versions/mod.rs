@@ -1,0 +1,9 @@
+//! The pages of versions: the list of a dataset's, two compared, one with its files, and the confirmation of a restore.
+
+mod compare;
+pub(super) mod detail;
+pub(super) mod list;
+mod marks;
+pub(super) mod restore;
+pub(super) mod restore_parts;
+mod usage;
