@@ -112,6 +112,13 @@ fn of_held(sync: SyncJob, as_of: Timestamp) -> Need {
     let why = match sync.held {
         Some(hold) => {
             let would = match hold.replaced.files {
+                _ if hold.differing_files > 0 => {
+                    let do_not = if hold.differing_files == 1 { "does" } else { "do" };
+                    format!(
+                        "{} {do_not} not match the schema; held since ",
+                        format::counted(hold.differing_files, "file")
+                    )
+                }
                 0 => "Would publish no files; held since ".to_owned(),
                 _ => format!(
                     "Would replace {} with {}; held since ",

@@ -43,8 +43,12 @@ pub fn FileTable(
 fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl IntoView {
     let fixed = upload.get_untracked();
     let status = Memo::new(move |_| upload.with(|upload| upload.sync_status));
+    let is_cancelled = Memo::new(move |_| upload.with(Upload::is_cancelled));
     let message = Memo::new(move |_| upload.with(|upload| upload.message.clone()));
-    let place = Memo::new(move |_| upload.with(|upload| upload.landed_path.as_ref().map(ToString::to_string)));
+    // Where it has landed, or was to land.
+    let place = Memo::new(move |_| {
+        upload.with(|upload| upload.landed_path.as_ref().or(upload.target_path.as_ref()).map(ToString::to_string))
+    });
     let hash = Memo::new(move |_| upload.with(|upload| upload.sha256.clone()));
     let end = Memo::new(move |_| upload.with(|upload| upload.end_time));
     let difference = Memo::new(move |_| upload.with(|upload| upload.schema_difference.clone()));
@@ -67,7 +71,12 @@ fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl In
                     <span class="message">{move || message.with(|message| sentence(message))}</span>
                 </Show>
             </td>
-            <td data-label="Status">{move || view! { <StatusPill status=status.get()/> }}</td>
+            <td data-label="Status">
+                {move || match is_cancelled.get() {
+                    true => view! { <span class="pill pill-off">"Cancelled"</span> }.into_any(),
+                    false => view! { <StatusPill status=status.get()/> }.into_any(),
+                }}
+            </td>
             {with_sync
                 .then(|| {
                     view! {
