@@ -34,6 +34,12 @@ impl ApiError {
         self.0.code == 0
     }
 
+    /// The same call may well succeed a moment later. What a key does not allow, or what is not there, stays so.
+    pub fn may_pass(&self) -> bool {
+        const TOO_MANY: u32 = 42900;
+        self.is_no_answer() || self.0.code >= TOO_MANY
+    }
+
     /// Of a plain form: the answer leads back to it, with this in the address. So it keeps the status of a redirect.
     #[cfg(feature = "ssr")]
     pub(crate) fn of_form(error: &lakeshore::Error) -> Self {

@@ -85,9 +85,15 @@ fn frame(
                         Ok(Some(content)) => content,
                         Ok(None) => view! { <MustSignIn next=address/> }.into_any(),
                         Err(error) => {
+                            let error = refusal::of_page(error);
+                            let said = if error.may_pass() {
+                                view! { <ErrorBox error retry/> }.into_any()
+                            } else {
+                                view! { <ErrorBox error/> }.into_any()
+                            };
                             view! {
                                 <Heading title=untrack(|| error_title())/>
-                                <ErrorBox error=refusal::of_page(error) retry/>
+                                {said}
                             }
                                 .into_any()
                         }

@@ -6,11 +6,11 @@ use leptos::prelude::*;
 #[component]
 pub fn Tour(origin: String) -> impl IntoView {
     let start = format!(
-        "curl --request POST \\\n  --url {origin}/api/ingestion/file/sync/start \\\n  --header 'Content-Type: application/json' \\\n  --data '{{\"name\": \"first sync\", \"path\": \"/data/db/transactions\", \"api_key\": \"'$KEY'\", \"sync_type\": \"FullSync\"}}'"
+        "curl --fail --request POST \\\n  --url {origin}/api/ingestion/file/sync/start \\\n  --header 'Content-Type: application/json' \\\n  --data '{{\"name\": \"first sync\", \"path\": \"/data/db/transactions\", \"api_key\": \"'$KEY'\", \"sync_type\": \"FullSync\"}}'"
     );
     let upload = upload_command(&origin, "1", "sales.parquet", true);
     let end = format!(
-        "curl --request POST \\\n  --url {origin}/api/ingestion/file/sync/end \\\n  --header 'Content-Type: application/json' \\\n  --data '{{\"sync_id\": 1, \"api_key\": \"'$KEY'\"}}'"
+        "curl --fail --request POST \\\n  --url {origin}/api/ingestion/file/sync/end \\\n  --header 'Content-Type: application/json' \\\n  --data '{{\"sync_id\": 1, \"api_key\": \"'$KEY'\"}}'"
     );
     view! {
         <section class="empty tour">
@@ -54,6 +54,6 @@ pub fn Tour(origin: String) -> impl IntoView {
 pub fn upload_command(origin: &str, sync_id: &str, file: &str, with_key: bool) -> String {
     let header = if with_key { " \\\n  --header \"Authorization: Bearer $KEY\"" } else { "" };
     format!(
-        "curl --request POST \\\n  --url '{origin}/api/lake/file/upload?sync_id={sync_id}'{header} \\\n  --form file=@{file}"
+        "curl --fail --request POST \\\n  --url '{origin}/api/lake/file/upload?sync_id={sync_id}'{header} \\\n  --form file=@{file}"
     )
 }

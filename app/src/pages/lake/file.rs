@@ -50,8 +50,7 @@ pub(in crate::pages) fn FileView(
         Tab::Schema => view! { <SchemaTable preview=file.preview.clone()/> }.into_any(),
         Tab::RowGroups => view! { <RowGroups preview=file.preview.clone()/> }.into_any(),
         Tab::Use => {
-            view! { <UseIt path=path.clone() preview=file.preview.clone() disk_path origin=session.site.origin/> }
-                .into_any()
+            view! { <UseIt path=path.clone() preview=file.preview.clone() disk_path site=session.site/> }.into_any()
         }
     };
     view! {

@@ -1,5 +1,6 @@
 //! Code to copy for reading a file in DuckDB, Polars, pandas and Spark.
 
+use crate::api::Site;
 use crate::components::copy::Command;
 use lakeshore::model::dataset::schema::Format;
 use lakeshore::model::path::LakePath;
@@ -13,8 +14,10 @@ pub(in crate::pages) fn UseIt(
     path: LakePath,
     preview: Preview,
     disk_path: Option<String>,
-    origin: String,
+    site: Site,
 ) -> impl IntoView {
+    let Site { origin, is_open } = site;
+    let key = if is_open { "" } else { "--header \"Authorization: Bearer $KEY\" " };
     let url = format!("{origin}{}", download_of(&path));
     let dialect = preview.dialect.as_ref();
     let format = preview.format;
@@ -30,7 +33,7 @@ pub(in crate::pages) fn UseIt(
     // Spark reads file systems only.
     by_http.retain(|(name, ..)| *name != "Spark");
     let fetched = vec![
-        ("curl", "Copy curl command", format!("curl --output {} {}", shell(path.leaf()), shell(&url))),
+        ("curl", "Copy curl command", format!("curl --fail {key}--output {} {}", shell(path.leaf()), shell(&url))),
         ("lakeshore", "Copy lakeshore command", format!("lakeshore get {} --server {origin}", shell(path.as_str()))),
     ];
     view! {
