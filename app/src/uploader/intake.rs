@@ -39,9 +39,27 @@ impl LeftOut {
 /// Files that are queued without a pause, so that the page stays smooth.
 const AT_ONCE: usize = 200;
 
+/// The folder that all of these are in or below, but for those in none. Of several folders each keeps its name, so that files of one
+/// name do not meet.
+fn only_folder<'a>(folders: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut tops = folders.filter(|folder| !folder.is_empty()).map(|folder| folder.split('/').next().unwrap_or(folder));
+    let top = tops.next()?;
+    tops.all(|other| other == top).then(|| top.to_owned())
+}
+
+/// What is left of a folder without the one at its top.
+fn below<'a>(top: &str, folder: &'a str) -> &'a str {
+    folder.strip_prefix(top).map_or(folder, |rest| rest.trim_start_matches('/'))
+}
+
 impl Uploader {
     /// Puts files into the queue. During an upload they are sent with the others.
-    pub fn add(self, chosen: Vec<Chosen>, bytes_max: u64) {
+    pub fn add(self, mut chosen: Vec<Chosen>, bytes_max: u64) {
+        if !self.keeps_folder_name.get_untracked()
+            && let Some(top) = only_folder(chosen.iter().map(|one| one.folder.as_str()))
+        {
+            chosen.iter_mut().for_each(|one| one.folder = below(&top, &one.folder).to_owned());
+        }
         spawn_local(async move {
             let mut chosen = chosen.into_iter().peekable();
             while chosen.peek().is_some() && self.takes_files() {
@@ -102,6 +120,14 @@ impl Uploader {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_folder_lands_without_its_name_and_several_keep_theirs() {
+        let top = |folders: &[&str]| only_folder(folders.iter().copied());
+        assert_eq!(top(&["export", "export/dt=1", ""]).as_deref(), Some("export"));
+        assert_eq!((top(&["export", "other"]), top(&["export", "export2"]), top(&[""])), (None, None, None));
+        assert_eq!([below("export", "export"), below("export", "export/dt=1"), below("export", "")], ["", "dt=1", ""]);
+    }
 
     #[test]
     fn hidden_and_too_large_files_are_left_out_and_counted() {

@@ -129,6 +129,9 @@ pub struct Uploader {
     pub broken: RwSignal<Option<i64>>,
     pub left_out: RwSignal<LeftOut>,
     pub end_when_done: RwSignal<bool>,
+    /// The name of a folder that is chosen becomes a level below the lake path; else what is in it lands there, as `lakeshore push`
+    /// lands a folder.
+    pub keeps_folder_name: RwSignal<bool>,
     /// Why the start, the end or the abort was refused.
     pub error: RwSignal<Option<ApiError>>,
     /// Open sync that blocks the start.
@@ -156,6 +159,7 @@ impl Uploader {
             broken: RwSignal::new(None),
             left_out: RwSignal::new(LeftOut::default()),
             end_when_done: RwSignal::new(true),
+            keeps_folder_name: RwSignal::new(false),
             error: RwSignal::new(None),
             in_the_way: RwSignal::new(None),
             before: RwSignal::new(None),

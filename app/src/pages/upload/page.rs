@@ -254,7 +254,24 @@ fn ChooseFiles(bytes_max: u64) -> impl IntoView {
                     "Choose folder"
                 </button>
             </p>
-            <p class="quiet">"Folders keep their names and structure below the lake path."</p>
+            <p class="quiet">
+                {move || {
+                    if uploader.keeps_folder_name.get() {
+                        "A folder keeps its name and structure below the lake path."
+                    } else {
+                        "The contents of a folder land at the lake path with their structure, as with lakeshore push. Several folders at once keep their names."
+                    }
+                }}
+            </p>
+            <label class="check">
+                <input
+                    type="checkbox"
+                    name="keep-folder"
+                    prop:checked=uploader.keeps_folder_name
+                    on:change=move |event| uploader.keeps_folder_name.set(event_target_checked(&event))
+                />
+                "Keep the name of the folder"
+            </label>
             <input
                 class="visually-hidden"
                 id="files"
