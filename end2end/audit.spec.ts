@@ -71,18 +71,23 @@ test('the trash is grouped by sync, browsed, and restored in part or whole', asy
   await expect(page.getByRole('row')).toHaveCount(3);
   await expect(page.getByRole('row', { name: /full load/ })).toContainText('in 29 d');
 
-  await page.getByRole('link', { name: 'full load' }).click();
+  await page.getByRole('row', { name: /full load/ }).getByRole('link').first().click();
   await page.getByRole('link', { name: '/data/full' }).click();
   await page.getByRole('link', { name: 'rows.csv' }).click();
   await expect(page.getByRole('cell', { name: 'old' })).toBeVisible();
-  await page.getByRole('button', { name: 'Restore item' }).click();
+  await page.getByRole('link', { name: 'Restore item' }).click();
+  await page.getByRole('button', { name: 'Restore', exact: true }).click();
   await expect(page.getByRole('status').filter({ hasText: '1 item restored' })).toBeVisible();
 
-  await page.getByRole('link', { name: 'hourly' }).click();
+  await page.goto(`${lakeshore.url}/trash`);
+  await page.getByRole('row', { name: /hourly/ }).getByRole('link').first().click();
   await page.getByRole('checkbox', { name: 'Select /data/hourly/y.csv' }).check();
   await page.getByRole('button', { name: 'Restore selected' }).click();
+  await page.getByRole('button', { name: 'Restore', exact: true }).click();
   await expect(page.getByRole('status').filter({ hasText: '1 item restored' })).toBeVisible();
-  await page.getByRole('button', { name: 'Restore /data/hourly' }).click();
+  await page.goto(`${lakeshore.url}/trash`);
+  await page.getByRole('link', { name: 'Restore /data/hourly' }).click();
+  await page.getByRole('button', { name: 'Restore', exact: true }).click();
   await expect(page.getByRole('status').filter({ hasText: '1 item restored' })).toBeVisible();
   const first = await (await fetch(`${lakeshore.url}/api/lake/file/download?path=/data/hourly/x.csv`)).text();
   expect(first, 'what was there before the sync').toBe('one');
@@ -100,9 +105,10 @@ test.describe('without a script', () => {
     await expect(page.getByRole('row')).toHaveCount(4);
 
     await page.goto(`${lakeshore.url}/trash`);
-    await page.getByRole('button', { name: 'Restore /data/full' }).click();
+    await page.getByRole('link', { name: 'Restore /data/full' }).click();
+    await page.getByRole('button', { name: 'Restore', exact: true }).click();
     await expect(page.getByText('1 item restored')).toBeVisible();
-    await page.getByRole('link', { name: 'hourly' }).click();
+    await page.getByRole('row', { name: /hourly/ }).getByRole('link').first().click();
     await page.getByRole('button', { name: 'Restore selected' }).click();
     await expect(page.getByRole('alert')).toContainText('No items are selected');
 

@@ -60,8 +60,16 @@ test('a dropped folder is uploaded with everything below it', async ({ page, lak
   const landed = Object.keys(lakeshore.digests('data/t'));
   expect(landed).toHaveLength(parts + 3);
   expect(landed).toEqual(expect.arrayContaining([
-    'alone.csv', 'export/top.csv', 'export/dt=1/hour=2/deep.csv', `export/dt=1/part-${parts - 1}.csv`,
+    'alone.csv', 'top.csv', 'dt=1/hour=2/deep.csv', `dt=1/part-${parts - 1}.csv`,
   ]));
+
+  // On purpose, under its own name.
+  await openUpload(page, lakeshore, '/data/named', 'Incremental');
+  await page.getByRole('checkbox', { name: 'Keep the name of a chosen folder' }).check();
+  await dropFromDisk(page, [folder]);
+  await page.getByRole('button', { name: 'Start upload' }).click();
+  await expect(page.getByText(`Done: ${parts + 2} files arrived`)).toBeVisible({ timeout: 60_000 });
+  expect(Object.keys(lakeshore.digests('data/named'))).toContain('export/top.csv');
 });
 
 test('a file with a modification time before 1970 is sent like any other', async ({ page, lakeshore }) => {

@@ -45,8 +45,9 @@ export class Lakeshore {
     return this.said;
   }
 
-  key(role = 'admin', name = `${role} of a test`): string {
-    const options = ['--name', name, '--role', role, '--data-dir', this.dataDir];
+  key(role = 'admin', name = `${role} of a test`, prefix?: string): string {
+    const within = prefix === undefined ? [] : ['--path-prefix', prefix];
+    const options = ['--name', name, '--role', role, ...within, '--data-dir', this.dataDir];
     return execFileSync(BINARY, ['key', 'create', ...options], { encoding: 'utf8' }).trim();
   }
 

@@ -35,7 +35,9 @@ async function refusals(page: Page, lakeshore: Lakeshore, settled: () => Promise
   const held = await lakeshore.start_sync(key, '/data/t', 'FullSync', 'full load');
   await page.goto(`${lakeshore.url}/trash`);
   await settled();
-  await page.getByRole('button', { name: /^Restore/ }).first().click();
+  await page.getByRole('link', { name: /^Restore/ }).first().click();
+  await page.getByRole('button', { name: 'Restore', exact: true }).click();
+  await expect(page).toHaveURL(/\/trash\?.*failed=1/);
   const said = page.getByRole('main').getByText(`held by sync ${held}`);
   await settled();
   await expect(said).toBeVisible();

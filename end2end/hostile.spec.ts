@@ -90,7 +90,7 @@ function pagesOf(end: string, syncId: number): [string, string][] {
   const dataset = `/datasets${addressOf(path)}`;
   const q = encodeURIComponent(end);
   return [
-    ...['', '?tab=syncs', '?tab=calendar', '?tab=diff', '?tab=rhythm'].map((tab): [string, string] => [dataset + tab, path]),
+    ...['', '?tab=syncs', '?tab=calendar', '?tab=versions', '?tab=rhythm'].map((tab): [string, string] => [dataset + tab, path]),
     [`/lake${addressOf(path)}`, path],
     ...['', '?tab=schema', '?tab=use'].map((tab): [string, string] => [`/lake${addressOf(file)}${tab}`, file]),
     ...['', '?tab=schema', '?tab=row-groups'].map((tab): [string, string] => [`/lake${addressOf(path)}/table.parquet${tab}`, `${path}/table.parquet`]),

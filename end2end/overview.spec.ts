@@ -163,9 +163,10 @@ test.describe('a known history', () => {
     await expect(page.getByText('No schedule is set')).toBeVisible();
   });
 
-  test('a version in the trash is compared with what took its place', async ({ page, lakeshore }) => {
+  test('the current version is compared with the one before', async ({ page, lakeshore }) => {
     await makeHistory(lakeshore, lakeshore.key());
-    await page.goto(`${lakeshore.url}/datasets/data/orders?tab=diff`);
+    await page.goto(`${lakeshore.url}/datasets/data/orders?tab=versions`);
+    await page.getByRole('button', { name: 'Compare' }).click();
     // Three files of twelve days ago, then four of three days ago, under other names.
     const counts = page.locator('.figure-link');
     await expect(counts.filter({ hasText: 'added' }).locator('data')).toHaveAttribute('value', '4');
@@ -248,7 +249,8 @@ test.describe('pictures', () => {
     const pages = [
       ['overview', '/'], ['overview-datasets', '/?by=dataset'], ['datasets', '/datasets'], ['dataset-files', '/datasets/data/orders'],
       ['dataset-syncs', '/datasets/data/orders?tab=syncs'], ['dataset-calendar', '/datasets/data/events?tab=calendar'],
-      ['dataset-diff', '/datasets/data/orders?tab=diff'], ['dataset-rhythm', '/datasets/data/events?tab=rhythm'],
+      ['dataset-versions', '/datasets/data/orders?tab=versions'],
+      ['dataset-compare', '/datasets/data/orders?tab=versions&old=2&new=3'], ['dataset-rhythm', '/datasets/data/events?tab=rhythm'],
     ] as const;
     for (const [size, width, height] of [['wide', 1440, 900], ['narrow', 390, 844], ['smallest', 360, 740], ['widest', 2560, 1300]] as const) {
       for (const theme of ['light', 'dark'] as const) {
