@@ -49,7 +49,8 @@ impl FlashMessage {
             }
         }
         let back = local(back);
-        let back = if back.starts_with("/trash") { back } else { "/trash" };
+        // It becomes the head of an answer, where only ASCII may stand; the pages escape the rest.
+        let back = if back.starts_with("/trash") && back.is_ascii() { back } else { "/trash" };
         let (path, query) = back.split_once('?').unwrap_or((back, ""));
         // What an earlier restore has said there is over, and so is a refusal.
         let kept = query.split('&').filter(|pair| {
@@ -92,6 +93,7 @@ mod tests {
             assert!(!address.contains("refused"), "{address}");
             assert!(one.address("https://elsewhere.example").starts_with("/trash?"));
             assert!(one.address("/keys").starts_with("/trash?"));
+            assert!(one.address("/trash?q=ö").is_ascii());
             let (_, query) = address.split_once('?').unwrap();
             let mut map = ParamsMap::new();
             for pair in query.split('&') {
