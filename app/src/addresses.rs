@@ -1,12 +1,17 @@
-//! Where the pages of versions are.
+//! Addresses of the pages of datasets, their versions, and the confirmation of restores.
 
 use crate::query::{percent_encoded, query_string};
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::path::LakePath;
 
+/// The page of a dataset.
+pub fn dataset(path: &str) -> String {
+    format!("/datasets{}", percent_encoded(path))
+}
+
 /// The list of a dataset's versions.
 pub fn list(path: &str) -> String {
-    format!("/datasets{}?tab=versions", percent_encoded(path))
+    format!("{}?tab=versions", dataset(path))
 }
 
 /// One version, with its files.

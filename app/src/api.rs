@@ -75,9 +75,13 @@ pub enum InLake {
         schema: Option<Box<service::DatasetSchema>>,
         /// The prefix of the key: what lies above it is not shown.
         top: Option<LakePath>,
+        /// The dataset that it is, or belongs to.
+        dataset: Option<LakePath>,
     },
     File {
         file: Box<FilePreview>,
+        /// The dataset that it belongs to.
+        dataset: Option<LakePath>,
         /// Where it lies on the server's disk, for those who may know.
         disk_path: Option<String>,
     },
@@ -257,15 +261,18 @@ pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake
     let (now, last_event) = (lake.now(), lake.last_event());
     let (refused, path) = match (lake.browse_folder(&caller, &wanted).await, wanted.path) {
         (Ok(folder), _) => {
-            let schema = match &folder.folder {
-                Some(path) => Some(Box::new(lake.dataset_schema(&caller, path.as_str()).await?)),
-                None => None,
+            let (schema, dataset) = match &folder.folder {
+                Some(path) => {
+                    let schema = Some(Box::new(lake.dataset_schema(&caller, path.as_str()).await?));
+                    (schema, lake.current_version(&caller, path.as_str()).await.map(|(dataset, _)| dataset))
+                }
+                None => (None, None),
             };
-            return Ok(AsOf { now, last_event, value: InLake::Folder { folder, schema, top } });
+            return Ok(AsOf { now, last_event, value: InLake::Folder { folder, schema, top, dataset } });
         }
         (Err(lakeshore::Error::NoSuchFolder(_)), _) if is_top => {
             let folder = service::Browsed { folder: top.clone(), entries: Vec::new(), is_cut: false };
-            return Ok(AsOf { now, last_event, value: InLake::Folder { folder, schema: None, top } });
+            return Ok(AsOf { now, last_event, value: InLake::Folder { folder, schema: None, top, dataset: None } });
         }
         (Err(refused @ lakeshore::Error::NoSuchFolder(_)), Some(path)) => (refused, path),
         (Err(refused), _) => return Err(refused.into()),
@@ -275,11 +282,12 @@ pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake
         Err(lakeshore::Error::NoSuchFile(_)) => return Err(refused.into()),
         Err(fault) => return Err(fault.into()),
     };
+    let dataset = lake.current_version(&caller, file.path.as_str()).await.map(|(dataset, _)| dataset);
     // Not for those who may see only a part of the lake.
     let sees_all = caller.may_read()?.is_none();
     let root = use_context::<LakeRoot>().filter(|_| sees_all);
     let disk_path = root.map(|LakeRoot(root)| format!("{}{}", root.trim_end_matches('/'), file.path));
-    Ok(AsOf { now, last_event, value: InLake::File { file, disk_path } })
+    Ok(AsOf { now, last_event, value: InLake::File { file, dataset, disk_path } })
 }
 
 /// Sets the schema policy of a dataset. The body is a form's.

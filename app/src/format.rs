@@ -113,6 +113,14 @@ pub fn iso(at: Timestamp) -> String {
     format!("{}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z", date(at))
 }
 
+/// The causes, then how the sync ended: `3 files failed their checksum; aborted by nightly-etl`.
+pub fn failure_reason(causes: &str, message: &str) -> String {
+    match (causes, message) {
+        ("", only) | (only, "") => only.to_owned(),
+        (causes, message) => format!("{causes}; {message}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,5 +161,13 @@ mod tests {
         assert_eq!(relative(Timestamp(now.0 - 180_000), now), "3 min ago");
         assert_eq!(relative(Timestamp(now.0 + 2 * DAY_MS), now), "in 2 d");
         assert_eq!(relative(Timestamp(now.0 - 40 * DAY_MS), now), "2001-07-31");
+    }
+
+    #[test]
+    fn a_reason_is_the_cause_and_then_how_the_sync_ended() {
+        let reason = failure_reason("3 files failed their checksum", "aborted by nightly-etl");
+        assert_eq!(reason, "3 files failed their checksum; aborted by nightly-etl");
+        assert_eq!(failure_reason("", "aborted by ada"), "aborted by ada");
+        assert_eq!(failure_reason("1 file failed its checksum", ""), "1 file failed its checksum");
     }
 }

@@ -7,6 +7,7 @@ use crate::error::ApiError;
 use crate::json::Call;
 use crate::query::Filters;
 use lakeshore::model::dataset::record::Dataset;
+use lakeshore::model::id::SyncId;
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::overview::{Breakdown, Overview};
 use lakeshore::model::sync::difference::ChangeKind;
@@ -44,6 +45,9 @@ pub struct OverviewData {
     pub overview: Overview,
     pub bytes_chart: RenderedChart,
     pub files_chart: RenderedChart,
+    /// Reasons of held and failed syncs, beyond what the syncs say themselves.
+    #[serde(default)]
+    pub reasons: Vec<(SyncId, String)>,
     /// Why a write would not succeed now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_ready: Option<String>,
@@ -54,6 +58,7 @@ pub async fn get_overview(by: Breakdown) -> Result<AsOf<OverviewData>, ApiError>
     let (lake, caller) = request_context()?;
     let AsOf { now, last_event, value: mut overview } =
         as_of(&lake, lake.overview(&caller, &OverviewParameters { by })).await?;
+    let reasons = lake.attention_reasons(&caller, &overview.attention).await?;
     let days = std::mem::take(&mut overview.days);
     let series = std::mem::take(&mut overview.series);
     let bytes_chart = charts::bars(charts::Measure::Bytes, &days, &series);
@@ -62,7 +67,7 @@ pub async fn get_overview(by: Breakdown) -> Result<AsOf<OverviewData>, ApiError>
         Some(check) => (check.0)().await,
         None => None,
     };
-    Ok(AsOf { now, last_event, value: OverviewData { overview, bytes_chart, files_chart, not_ready } })
+    Ok(AsOf { now, last_event, value: OverviewData { overview, bytes_chart, files_chart, reasons, not_ready } })
 }
 
 /// Dataset in a list, with the rendered chart of its last days.

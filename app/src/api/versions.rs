@@ -33,6 +33,10 @@ use lakeshore::{Caller, Error, Lake, service};
 #[cfg(feature = "ssr")]
 use std::time::Duration;
 
+/// The newest versions, offered for a comparison wherever the list has been leafed to.
+#[cfg(feature = "ssr")]
+const OFFERED_MAX: u64 = 200;
+
 /// Which two versions are compared, as the address says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Compared {
@@ -42,7 +46,7 @@ pub enum Compared {
         old: VersionNumber,
         new: VersionNumber,
     },
-    /// The current one with the one that was current so many hours ago.
+    /// The current one with the one that was current this many hours ago.
     Since {
         hours: u32,
     },
@@ -57,8 +61,10 @@ pub struct VersionList {
     /// Set where the current version was made by a restore, and the address says so.
     pub restored: Option<VersionNumber>,
     pub comparison: Option<VersionComparison>,
-    /// Why there is no comparison although one was asked for.
-    pub no_comparison: Option<String>,
+    /// What is to be known of the comparison that was asked for, or why there is none.
+    pub note: Option<String>,
+    /// Versions to choose from for a comparison, beside those of the page: the newest.
+    pub offered: Vec<Version>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +106,7 @@ async fn find(
     Ok(lake.version(caller, &wanted).await?.version)
 }
 
-/// The tab of the versions of the dataset at this very path. `restored`: the version that a restore is said to have made.
+/// Versions tab of the dataset at this path. `restored`: the version that a restore has created, says the address.
 #[cfg(feature = "ssr")]
 pub(super) async fn version_list(
     lake: &Lake,
@@ -130,11 +136,19 @@ pub(super) async fn version_list(
         let is_it = |version: &Version| version.version == *made && version.kind == VersionKind::Restore;
         Some(*made) == current && versions.iter().any(is_it)
     });
-    let mut list = VersionList { versions, current, restored, comparison: None, no_comparison: None };
+    let offered = match versions.len() as u64 {
+        // All of them are on the page.
+        number if from == 0 && number <= ROWS_PER_PAGE => Vec::new(),
+        _ => {
+            let newest = VersionsParameters { path: path.to_string(), from: Some(0), size: Some(OFFERED_MAX) };
+            lake.versions(caller, &newest).await?
+        }
+    };
+    let mut list = VersionList { versions, current, restored, comparison: None, note: None, offered };
     let (Some(compared), Some(current)) = (compared, current) else { return Ok(list) };
     let found = match compared {
         Compared::Latest if current.0 < 2 => {
-            list.no_comparison = Some("This is the first version: there is nothing to compare it with.".to_owned());
+            list.note = Some("This is the first version.".to_owned());
             return Ok(list);
         }
         Compared::Latest => {
@@ -148,8 +162,15 @@ pub(super) async fn version_list(
             let at = lake.now().minus(Duration::from_secs(u64::from(hours) * 3600));
             match find(lake, caller, path, None, Some(at)).await {
                 Ok(old) => (old, find(lake, caller, path, Some(current), None).await?),
+                // The dataset is younger than that: its first version is as far back as it goes.
+                Err(Error::NoSuchVersion(..)) if current.0 > 1 => {
+                    list.note =
+                        Some(format!("There was no version {hours} hours ago. Compared with the first version."));
+                    let old = find(lake, caller, path, Some(VersionNumber(1)), None).await?;
+                    (old, find(lake, caller, path, Some(current), None).await?)
+                }
                 Err(Error::NoSuchVersion(..)) => {
-                    list.no_comparison = Some(format!("{path} had no version {hours} hours ago: all of it is newer."));
+                    list.note = Some(format!("The dataset has one version, created in the last {hours} hours."));
                     return Ok(list);
                 }
                 Err(refused) => return Err(refused),

@@ -5,6 +5,7 @@ use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::id::UploadId;
 use crate::model::limits::{FAILURE_CAUSES_MAX, FAILURE_FILES_NAMED_MAX, FAILURES_LOOKED_AT_MAX, LIST_SIZE_MAX};
+use crate::model::overview::Attention;
 use crate::model::page::{ListParameters, Order};
 use crate::model::path::LakePath;
 use crate::model::sync::job::SyncJob;
@@ -20,7 +21,7 @@ const EARLIER_LOOKED_AT_MAX: u64 = 200;
 /// Targets of failed uploads that are looked up among the landed ones.
 const LANDED_LOOK_UPS_MAX: usize = 200;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FailureReport {
     /// The most frequent first.
     pub causes: Vec<FailureCause>,
@@ -59,7 +60,8 @@ impl FailureReport {
     pub fn in_words(&self) -> String {
         const NAMED_MAX: usize = 3;
         let words = self.causes.iter().take(NAMED_MAX).map(FailureCause::in_words);
-        let rest = if self.causes.len() > NAMED_MAX { ", and more" } else { "" };
+        let is_cut = !self.causes.is_empty() && (self.causes.len() > NAMED_MAX || self.num_not_looked_at > 0);
+        let rest = if is_cut { ", and more" } else { "" };
         words.collect::<Vec<_>>().join(", ") + rest
     }
 }
@@ -141,19 +143,58 @@ fn add(causes: &mut Vec<FailureCause>, upload: Upload) {
     }
 }
 
+/// How many failures are looked at, and how many of their targets are looked up.
+#[derive(Debug, Clone, Copy)]
+struct Depth {
+    failures_max: u64,
+    look_ups_max: usize,
+}
+
+const REPORT: Depth = Depth { failures_max: FAILURES_LOOKED_AT_MAX, look_ups_max: LANDED_LOOK_UPS_MAX };
+/// For a line of a list of several syncs.
+const LINE: Depth = Depth { failures_max: 100, look_ups_max: 10 };
+
 impl Lake {
     /// Why uploads of a sync failed, and the last successful sync of its path before it.
     pub async fn failure_report(&self, caller: &Caller, id: SyncId) -> Result<FailureReport, Error> {
         let sync = self.sync(caller, id).await?;
-        let last_good = self.last_good(caller, &sync).await?.map(Box::new);
-        let mut report =
-            FailureReport { causes: Vec::new(), num_sent_again: 0, num_cancelled: 0, num_not_looked_at: 0, last_good };
+        let mut report = self.causes(caller, &sync, REPORT).await?;
+        report.last_good = self.last_good(caller, &sync).await?.map(Box::new);
+        Ok(report)
+    }
+
+    /// Reasons of the syncs that the overview names: the causes of failed uploads, and the columns behind a schema hold.
+    pub async fn attention_reasons(
+        &self,
+        caller: &Caller,
+        attention: &Attention,
+    ) -> Result<Vec<(SyncId, String)>, Error> {
+        let mut reasons = Vec::new();
+        for sync in &attention.held {
+            if sync.held.is_some_and(|hold| hold.differing_files > 0) {
+                let first = self.0.state.differing_uploads(sync.sync_id, 1).await?.into_iter().next();
+                let columns = first.and_then(|upload| upload.schema_difference).map(|columns| columns.in_words());
+                reasons.extend(columns.map(|columns| (sync.sync_id, columns)));
+            }
+        }
+        for sync in &attention.failed {
+            let words = self.causes(caller, sync, LINE).await?.in_words();
+            if !words.is_empty() {
+                reasons.push((sync.sync_id, words));
+            }
+        }
+        Ok(reasons)
+    }
+
+    async fn causes(&self, caller: &Caller, sync: &SyncJob, depth: Depth) -> Result<FailureReport, Error> {
+        let mut report = FailureReport::default();
         if sync.num_failed == 0 {
             return Ok(report);
         }
-        let failed = self.failed_uploads(caller, id).await?;
+        let id = sync.sync_id;
+        let failed = self.failed_uploads(caller, id, depth.failures_max).await?;
         report.num_not_looked_at = sync.num_failed.saturating_sub(failed.len() as u64);
-        let landed = self.landed_again(caller, id, &failed).await?;
+        let landed = self.landed_again(caller, id, &failed, depth.look_ups_max).await?;
         for upload in failed {
             let came_later = upload
                 .target_path
@@ -171,12 +212,12 @@ impl Lake {
         Ok(report)
     }
 
-    async fn failed_uploads(&self, caller: &Caller, id: SyncId) -> Result<Vec<Upload>, Error> {
+    async fn failed_uploads(&self, caller: &Caller, id: SyncId, failures_max: u64) -> Result<Vec<Upload>, Error> {
         let mut failed = Vec::new();
-        while (failed.len() as u64) < FAILURES_LOOKED_AT_MAX {
+        while (failed.len() as u64) < failures_max {
             let page = ListParameters {
                 from: Some(failed.len() as u64),
-                size: Some(LIST_SIZE_MAX.min(FAILURES_LOOKED_AT_MAX - failed.len() as u64)),
+                size: Some(LIST_SIZE_MAX.min(failures_max - failed.len() as u64)),
                 sync_id: Some(id),
                 status: Some(Status::Failed),
                 ..ListParameters::default()
@@ -196,13 +237,14 @@ impl Lake {
         caller: &Caller,
         id: SyncId,
         failed: &[Upload],
+        look_ups_max: usize,
     ) -> Result<HashSet<(LakePath, String)>, Error> {
         let mut landed = HashSet::new();
         let mut places: Vec<_> = failed.iter().filter_map(|upload| upload.target_path.clone()).collect();
         places.sort_unstable();
         places.dedup();
         // Each is a query, so only the first are looked up.
-        for place in places.into_iter().take(LANDED_LOOK_UPS_MAX) {
+        for place in places.into_iter().take(look_ups_max) {
             let page = ListParameters {
                 size: Some(1),
                 sync_id: Some(id),
@@ -264,8 +306,10 @@ mod tests {
     fn a_report_is_told_in_a_line() {
         let cause = |cause: &str, count| FailureCause { cause: cause.into(), count, files: Vec::new() };
         let causes = vec![cause("failed their checksum", 3), cause("lost their connection", 1)];
-        let report =
-            FailureReport { causes, num_sent_again: 0, num_cancelled: 0, num_not_looked_at: 0, last_good: None };
+        let report = FailureReport { causes, ..FailureReport::default() };
         assert_eq!(report.in_words(), "3 files failed their checksum, 1 file lost its connection");
+        assert_eq!(FailureReport { num_not_looked_at: 9, ..FailureReport::default() }.in_words(), "");
+        let cut = FailureReport { num_not_looked_at: 9, ..report };
+        assert_eq!(cut.in_words(), "3 files failed their checksum, 1 file lost its connection, and more");
     }
 }

@@ -1,5 +1,6 @@
 //! Page of a file: its facts and a preview.
 
+use crate::addresses;
 use crate::api::Session;
 use crate::components::copy::Digest;
 use crate::components::error_box::sentence;
@@ -13,6 +14,7 @@ use crate::pages::lake::rows::{BadLines, RowGroups, Rows, SchemaTable};
 use crate::pages::lake::usage::UseIt;
 use crate::visible::{visible, visible_lines};
 use lakeshore::model::dataset::schema::Format;
+use lakeshore::model::path::LakePath;
 use lakeshore::model::preview::{Dialect, FilePreview, Preview};
 use lakeshore::model::time::Timestamp;
 use leptos::prelude::*;
@@ -22,6 +24,8 @@ pub(in crate::pages) fn FileView(
     session: Session,
     tab: Tab,
     file: FilePreview,
+    /// The dataset that the file belongs to.
+    dataset: Option<LakePath>,
     disk_path: Option<String>,
     as_of: Timestamp,
 ) -> impl IntoView {
@@ -61,7 +65,7 @@ pub(in crate::pages) fn FileView(
                 "Download"
             </a>
         </Heading>
-        <Facts file=file as_of/>
+        <Facts file=file dataset as_of/>
         {has_columns
             .then(|| {
                 view! {
@@ -76,7 +80,7 @@ pub(in crate::pages) fn FileView(
 }
 
 #[component]
-fn Facts(file: FilePreview, as_of: Timestamp) -> impl IntoView {
+fn Facts(file: FilePreview, dataset: Option<LakePath>, as_of: Timestamp) -> impl IntoView {
     let FilePreview { size_bytes, modified_time, sha256, sync_id, preview, .. } = file;
     let Preview { format, row_count, num_columns, dialect, written_by, bytes_read, .. } = preview;
     let kind = dialect.as_ref().map_or(format.words().to_owned(), |dialect| kind(format, dialect));
@@ -105,6 +109,11 @@ fn Facts(file: FilePreview, as_of: Timestamp) -> impl IntoView {
                     }}
                 </dd>
             </div>
+            {dataset
+                .map(|dataset| {
+                    let href = addresses::dataset(dataset.as_str());
+                    fact("Dataset", view! { <a href=href>{visible(dataset.to_string())}</a> })
+                })}
             {sha256
                 .map(|sha256| {
                     view! {

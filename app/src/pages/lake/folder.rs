@@ -1,5 +1,6 @@
 //! Page of a folder: its sorted contents, and search results below it.
 
+use crate::addresses;
 use crate::api::Session;
 use crate::components::copy::Digest;
 use crate::components::empty::Empty;
@@ -26,6 +27,7 @@ pub(in crate::pages) fn FolderView(
     browsed: Browsed,
     schema: Option<DatasetSchema>,
     top: Option<LakePath>,
+    dataset: Option<LakePath>,
     as_of: Timestamp,
 ) -> impl IntoView {
     let Browsed { folder, mut entries, is_cut } = browsed;
@@ -34,6 +36,7 @@ pub(in crate::pages) fn FolderView(
     let is_search = wanted.text.is_some();
     let title = folder.as_ref().map_or("Lake".to_owned(), |folder| folder.leaf().to_owned());
     let base = address_of(folder.as_ref().map(LakePath::as_str).unwrap_or_default());
+    let dataset = dataset.map(|dataset| addresses::dataset(dataset.as_str()));
     let syncs = folder.as_ref().map(|folder| format!("/syncs?path={}", percent_encoded(folder.as_str())));
     let copied = folder.as_ref().map(|folder| ("Copy lake path", folder.to_string()));
     let shown = entries.len() as u64;
@@ -53,6 +56,7 @@ pub(in crate::pages) fn FolderView(
     view! {
         <Crumbs path=folder.clone() top=top/>
         <Heading title=title copied>
+            {dataset.map(|href| view! { <a class="button" href=href>"View dataset"</a> })}
             {syncs.map(|href| view! { <a class="button" href=href>"View syncs"</a> })}
             {can_upload
                 .then(|| {

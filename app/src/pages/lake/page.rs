@@ -126,12 +126,12 @@ pub fn Lake() -> impl IntoView {
     page(title, found, |session, (wanted, AsOf { now, value, .. })| {
         Clock::here().observe(now);
         match value {
-            InLake::Folder { folder, schema, top } => {
+            InLake::Folder { folder, schema, top, dataset } => {
                 let schema = schema.map(|schema| *schema);
-                view! { <FolderView session wanted browsed=folder schema top as_of=now/> }.into_any()
+                view! { <FolderView session wanted browsed=folder schema top dataset as_of=now/> }.into_any()
             }
-            InLake::File { file, disk_path } => {
-                view! { <FileView session tab=wanted.tab file=*file disk_path as_of=now/> }.into_any()
+            InLake::File { file, dataset, disk_path } => {
+                view! { <FileView session tab=wanted.tab file=*file dataset disk_path as_of=now/> }.into_any()
             }
         }
     })

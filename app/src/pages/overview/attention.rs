@@ -3,9 +3,11 @@
 use crate::components::icon::{Icon, Picture};
 use crate::components::time::RelativeTime;
 use crate::format;
+use crate::format::failure_reason;
 use crate::query::percent_encoded;
 use crate::visible::visible;
 use lakeshore::model::error::Store;
+use lakeshore::model::id::SyncId;
 use lakeshore::model::overview::{Attention, Disk, FullTrash, LateDataset, Room};
 use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::time::Timestamp;
@@ -22,7 +24,13 @@ struct Need {
 }
 
 #[component]
-pub fn NeedsAPerson(attention: Attention, not_ready: Option<String>, as_of: Timestamp) -> impl IntoView {
+pub fn NeedsAPerson(
+    attention: Attention,
+    /// Reasons of held and failed syncs, beyond what the syncs say themselves.
+    reasons: Vec<(SyncId, String)>,
+    not_ready: Option<String>,
+    as_of: Timestamp,
+) -> impl IntoView {
     if !attention.is_needed() && not_ready.is_none() {
         return view! {
             <section class="section" aria-labelledby="needs-title">
@@ -38,14 +46,16 @@ pub fn NeedsAPerson(attention: Attention, not_ready: Option<String>, as_of: Time
     let Attention { held, num_held, failed, num_failed, late, num_late, disks, trash } = attention;
     let named = held.len() + failed.len() + late.len();
     let more = (num_held + num_failed + num_late).saturating_sub(named as u64);
+    let reason_of =
+        |sync: &SyncJob| reasons.iter().find(|(id, _)| *id == sync.sync_id).map_or("", |(_, reason)| reason.as_str());
     let needs: Vec<_> = not_ready
         .map(unready)
         .into_iter()
         .chain(disks.into_iter().map(full))
         .chain(trash.map(near_bound))
-        .chain(held.into_iter().map(|sync| of_held(sync, as_of)))
+        .chain(held.into_iter().map(|sync| of_held(reason_of(&sync), sync, as_of)))
         .chain(late.into_iter().map(|dataset| of_late(dataset, as_of)))
-        .chain(failed.into_iter().map(|sync| of_failed(sync, as_of)))
+        .chain(failed.into_iter().map(|sync| of_failed(reason_of(&sync), sync, as_of)))
         .collect();
     view! {
         <section class="section" aria-labelledby="needs-title">
@@ -108,16 +118,16 @@ fn unready(reason: String) -> Need {
     Need { class: "pill pill-failed", kind: "Not ready", what, why, href: "/readyz".to_owned(), act: "Check again" }
 }
 
-fn of_held(sync: SyncJob, as_of: Timestamp) -> Need {
+/// `columns`: what differs, behind a schema hold.
+fn of_held(columns: &str, sync: SyncJob, as_of: Timestamp) -> Need {
     let why = match sync.held {
         Some(hold) => {
             let would = match hold.replaced.files {
                 _ if hold.differing_files > 0 => {
                     let do_not = if hold.differing_files == 1 { "does" } else { "do" };
-                    format!(
-                        "{} {do_not} not match the schema; held since ",
-                        format::counted(hold.differing_files, "file")
-                    )
+                    let files = format::counted(hold.differing_files, "file");
+                    let columns = if columns.is_empty() { String::new() } else { format!(": {columns}") };
+                    visible(format!("{files} {do_not} not match the schema{columns}; held since "))
                 }
                 0 => "Would publish no files; held since ".to_owned(),
                 _ => format!(
@@ -138,8 +148,9 @@ fn of_held(sync: SyncJob, as_of: Timestamp) -> Need {
     Need { class: "pill pill-held", kind: "Held", what, why, href, act: "Publish or abort" }
 }
 
-fn of_failed(sync: SyncJob, as_of: Timestamp) -> Need {
-    let message = if sync.message.is_empty() { "failed".to_owned() } else { sync.message.clone() };
+fn of_failed(causes: &str, sync: SyncJob, as_of: Timestamp) -> Need {
+    let reason = failure_reason(causes, &sync.message);
+    let message = if reason.is_empty() { "failed".to_owned() } else { reason };
     let why = view! {
         {visible(format!("{message}, "))}
         <RelativeTime at=sync.end_time as_of/>

@@ -57,6 +57,7 @@ fn Overview(session: Session, glance: AsOf<OverviewData>) -> impl IntoView {
     let origin = StoredValue::new(session.site.origin);
     let is_empty = Memo::new(move |_| glance.with(|glance| glance.overview.is_empty));
     let attention = Memo::new(move |_| glance.with(|glance| glance.overview.attention.clone()));
+    let reasons = Memo::new(move |_| glance.with(|glance| glance.reasons.clone()));
     let not_ready = Memo::new(move |_| glance.with(|glance| glance.not_ready.clone()));
     let bytes = Memo::new(move |_| glance.with(|glance| glance.bytes_chart.clone()));
     let files = Memo::new(move |_| glance.with(|glance| glance.files_chart.clone()));
@@ -74,7 +75,7 @@ fn Overview(session: Session, glance: AsOf<OverviewData>) -> impl IntoView {
                 view! {
                     <Figures glance/>
                     {move || {
-                        view! { <NeedsAPerson attention=attention.get() not_ready=not_ready.get() as_of/> }
+                        view! { <NeedsAPerson attention=attention.get() reasons=reasons.get() not_ready=not_ready.get() as_of/> }
                     }}
                     <section class="section" aria-label="Last 30 days">
                         <nav class="tabs" aria-label="Group by">

@@ -12,16 +12,6 @@ use lakeshore::model::time::Timestamp;
 use lakeshore::service::{FailureCause, FailureReport};
 use leptos::prelude::*;
 
-/// The cause, then how the sync ended: `3 files failed their checksum; aborted by nightly-etl`.
-pub(super) fn reason(message: &str, report: Option<&FailureReport>) -> String {
-    let causes = report.map(FailureReport::in_words).filter(|words| !words.is_empty());
-    match (causes, message) {
-        (Some(causes), "") => causes,
-        (Some(causes), message) => format!("{causes}; {message}"),
-        (None, message) => message.to_owned(),
-    }
-}
-
 #[component]
 pub(super) fn Failures(
     sync: RwSignal<SyncJob>,
@@ -127,24 +117,4 @@ fn retry_command(sync: &SyncJob, origin: &str) -> String {
     };
     let path = sync.path.as_str().replace('\'', "'\\''");
     format!("lakeshore push ./export '{path}' {mode} --server {origin}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reason_is_the_cause_and_then_who_ended_it() {
-        let cause = FailureCause { cause: "failed their checksum".into(), count: 3, files: Vec::new() };
-        let report = FailureReport {
-            causes: vec![cause],
-            num_sent_again: 0,
-            num_cancelled: 0,
-            num_not_looked_at: 0,
-            last_good: None,
-        };
-        let told = reason("aborted by nightly-etl", Some(&report));
-        assert_eq!(told, "3 files failed their checksum; aborted by nightly-etl");
-        assert_eq!(reason("aborted by ada", None), "aborted by ada");
-    }
 }

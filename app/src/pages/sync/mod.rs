@@ -2,6 +2,7 @@
 
 pub(super) mod batch;
 pub(super) mod close;
+pub(super) mod facts;
 pub(super) mod failures;
 pub(super) mod files;
 pub(super) mod hold;

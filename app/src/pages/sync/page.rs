@@ -1,27 +1,24 @@
 //! Page of one sync: facts, files, and buttons that end or abort it, updated live.
 
-use crate::addresses;
 use crate::api::versions::{MadeVersion, version_made_by};
 use crate::api::{
     AsOf, Session, SyncRows, compare_expected, failure_report, get_difference, get_sync_rows, get_timeline,
 };
 use crate::components::clock::Clock;
-use crate::components::copy::{Command, CopyButton};
+use crate::components::copy::Command;
 use crate::components::icon::{Icon, Picture};
 use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
 use crate::components::sign_in_form::SignInHint;
-use crate::components::status::{SyncPill, meaning, short};
-use crate::components::time::{Elapsed, RelativeTime};
 use crate::drawing::Drawing;
 use crate::error::ApiError;
-use crate::format;
 use crate::json;
 use crate::live::{Live, ServerEvent};
 use crate::pages::sync::batch::{Changes, ExpectedFiles};
 use crate::pages::sync::close::CloseButtons;
-use crate::pages::sync::failures::{Failures, reason};
+use crate::pages::sync::facts::{DuplicateNotice, Facts, Links};
+use crate::pages::sync::failures::Failures;
 use crate::pages::sync::files::FileTable;
 use crate::pages::sync::hold::HoldNotice;
 use crate::pages::sync::made::Made;
@@ -29,15 +26,13 @@ use crate::pages::sync::running;
 use crate::pages::sync::running::Running;
 use crate::pages::sync::timeline::Waterfall;
 use crate::pages::tour::upload_command;
-use crate::query::{Filters, percent_encoded, use_filters};
-use crate::visible::visible;
+use crate::query::{Filters, use_filters};
 use lakeshore::model::access::role::Role;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::comparison::Comparison;
 use lakeshore::model::sync::difference::Difference;
 use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::sync::status::{Status, SyncType};
-use lakeshore::model::time::Timestamp;
 use lakeshore::model::upload::row::Upload;
 use lakeshore::service::FailureReport;
 use leptos::prelude::*;
@@ -236,166 +231,6 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
                 view! { <Pager base=base.clone() filters=asked.get_value() rows=uploads.with(Vec::len)/> }
             }}
         </section>
-    }
-    .into_any()
-}
-
-/// Notice about names that were sent twice, so that only the last file is there: usually two folders with files of the
-/// same names.
-#[component]
-fn DuplicateNotice(sync: RwSignal<SyncJob>) -> impl IntoView {
-    let duplicates = Memo::new(move |_| sync.with(|sync| (sync.num_duplicates, sync.duplicate_names.clone())));
-    view! {
-        {move || {
-            let (count, names) = duplicates.get();
-            (count > 0)
-                .then(|| {
-                    let more = if count > names.len() as u64 { ", …" } else { "" };
-                    let named = format!("{}{more}", names.join(", "));
-                    view! {
-                        <div class="notice">
-                            <Picture icon=Icon::Warning/>
-                            <p>
-                                {format!(
-                                    "{} overwrote files of this sync with the same name: ",
-                                    format::counted(count, "upload"),
-                                )}
-                                <span class="path">{named}</span>
-                                ". The overwritten files are in the trash. Use unique names or separate folders."
-                            </p>
-                        </div>
-                    }
-                })
-        }}
-    }
-    .into_any()
-}
-
-/// The sync that superseded this one.
-fn successor(message: &str) -> Option<SyncId> {
-    message.strip_prefix("superseded by sync ")?.parse().ok()
-}
-
-/// Links to the pages that concern the same dataset, files and key.
-#[component]
-fn Links(sync: SyncJob) -> impl IntoView {
-    let (id, path) = (sync.sync_id, sync.path.to_string());
-    let encoded = percent_encoded(&path);
-    let links = [
-        ("Dataset", format!("/datasets{encoded}")),
-        ("Versions", addresses::list(&path)),
-        ("Folder", format!("/lake{encoded}")),
-        ("Uploads", format!("/history?sync_id={id}")),
-        ("Activity", format!("/activity?sync_id={id}")),
-    ];
-    let key = (!sync.started_by.is_empty()).then(|| format!("/activity?who={}", percent_encoded(&sync.started_by)));
-    view! {
-        <nav class="related" aria-label="Related pages">
-            {links.into_iter().map(|(label, href)| view! { <a href=href>{label}</a> " " }).collect_view()}
-            {key.map(|href| view! { <a href=href>{visible(format!("Key {}", sync.started_by))}</a> })}
-        </nav>
-    }
-    .into_any()
-}
-
-#[component]
-fn Facts(
-    sync: RwSignal<SyncJob>,
-    report: RwSignal<Option<FailureReport>>,
-    fixed: SyncJob,
-    as_of: Timestamp,
-) -> impl IntoView {
-    let status = Memo::new(move |_| sync.with(|sync| sync.sync_status));
-    let is_held = Memo::new(move |_| sync.with(|sync| sync.held.is_some()));
-    let end = Memo::new(move |_| sync.with(|sync| sync.end_time));
-    let message = Memo::new(move |_| sync.with(|sync| sync.message.clone()));
-    // Cancelled uploads and files that landed later are no failures.
-    let failed = Memo::new(move |_| {
-        let none =
-            report.with(|report| report.as_ref().map_or(0, |report| report.num_cancelled + report.num_sent_again));
-        sync.with(|sync| sync.num_failed.saturating_sub(none))
-    });
-    let differing = Memo::new(move |_| sync.with(|sync| sync.num_schema_differences));
-    let (number, path) = (fixed.sync_id.to_string(), fixed.path.to_string());
-    let by = if fixed.started_by.is_empty() { "Anonymous".to_owned() } else { fixed.started_by };
-    view! {
-        <Show when=move || !message.with(String::is_empty)>
-            <div class="notice notice-error">
-                <Picture icon=Icon::Warning/>
-                <p>
-                    {move || {
-                        let said = message.with(|message| report.with(|report| reason(message, report.as_ref())));
-                        crate::components::error_box::sentence(&said)
-                    }}
-                    {move || {
-                        message
-                            .with(|message| successor(message))
-                            .map(|successor| view! { " " <a href=format!("/syncs/{successor}")>"View that sync"</a> })
-                    }}
-                </p>
-            </div>
-        </Show>
-        <dl class="facts">
-            <div>
-                <dt>"Status"</dt>
-                <dd id="sync-status" aria-live="polite">
-                    {move || view! { <SyncPill status=status.get() is_held=is_held.get()/> }}
-                </dd>
-            </div>
-            <div>
-                <dt>"ID"</dt>
-                <dd class="copied">
-                    {number.clone()} <CopyButton text=number label="Copy sync ID"/>
-                </dd>
-            </div>
-            <div class="fact-wide">
-                <dt>"Path"</dt>
-                <dd class="copied">
-                    <span class="path">{visible(path.clone())}</span>
-                    <CopyButton text=path label="Copy lake path"/>
-                </dd>
-            </div>
-            <div>
-                <dt>"Type"</dt>
-                <dd title=meaning(fixed.sync_type)>{short(fixed.sync_type)}</dd>
-            </div>
-            <div>
-                <dt>"Files"</dt>
-                <dd>{move || sync.with(|sync| format::count(sync.total_files))}</dd>
-            </div>
-            <div>
-                <dt>"In flight"</dt>
-                <dd>{move || sync.with(|sync| format::count(sync.num_in_flight))}</dd>
-            </div>
-            <div>
-                <dt>"Failed"</dt>
-                <dd class:bad=move || { failed.get() > 0 }>{move || format::count(failed.get())}</dd>
-            </div>
-            <Show when=move || { differing.get() > 0 }>
-                <div>
-                    <dt title="Files that do not match the previous schema of the dataset">"Schema mismatch"</dt>
-                    <dd class="warned">{move || format::counted(differing.get(), "file")}</dd>
-                </div>
-            </Show>
-            <div>
-                <dt>"Size"</dt>
-                <dd>{move || sync.with(|sync| format::bytes(sync.size_bytes))}</dd>
-            </div>
-            <div>
-                <dt>"Started"</dt>
-                <dd>
-                    <RelativeTime at=fixed.start_time as_of/>
-                </dd>
-            </div>
-            <div>
-                <dt>"Duration"</dt>
-                <dd>{move || view! { <Elapsed start=fixed.start_time end=end.get() as_of/> }}</dd>
-            </div>
-            <div>
-                <dt>"Started by"</dt>
-                <dd>{by}</dd>
-            </div>
-        </dl>
     }
     .into_any()
 }

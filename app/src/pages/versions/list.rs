@@ -33,27 +33,27 @@ pub fn VersionsTab(
     may_write: bool,
     as_of: Timestamp,
 ) -> impl IntoView {
-    let VersionList { versions, current, restored, comparison, no_comparison } = list;
+    let VersionList { versions, current, restored, comparison, note, offered } = list;
     let Some(current) = current else { return nothing(path).into_any() };
     let form = {
-        let (mut offered, mut pair) = (versions.clone(), (before(current).unwrap_or(current), current));
+        let (mut offered, mut pair) = (offered, (before(current).unwrap_or(current), current));
+        offered.extend(versions.iter().cloned());
         if let Some(comparison) = &comparison {
             pair = (comparison.old.version, comparison.new.version);
-            for version in [&comparison.old, &comparison.new] {
-                if offered.iter().all(|known| known.version != version.version) {
-                    offered.push(version.clone());
-                }
-            }
+            offered.extend([comparison.old.clone(), comparison.new.clone()]);
         }
         offered.sort_by_key(|version| std::cmp::Reverse(version.version));
-        let is_comparing = comparison.is_some() || no_comparison.is_some();
+        offered.dedup_by_key(|version| version.version);
+        let is_comparing = comparison.is_some() || note.is_some();
         view! { <CompareForm path=path.clone() offered pair is_comparing/> }
     };
     let shown = match comparison {
-        Some(comparison) => {
-            view! { <Comparison path=path.clone() comparison current kind page may_write as_of/> }.into_any()
+        Some(comparison) => view! {
+            {note.map(|note| view! { <p class="hint">{note}</p> })}
+            <Comparison path=path.clone() comparison current kind page may_write as_of/>
         }
-        None if no_comparison.is_some() => view! { <p class="hint">{no_comparison}</p> }.into_any(),
+        .into_any(),
+        None if note.is_some() => view! { <p class="hint">{note}</p> }.into_any(),
         None => view! { <Table path=path.clone() versions page may_write as_of/> }.into_any(),
     };
     view! {
