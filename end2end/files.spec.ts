@@ -65,7 +65,7 @@ test('a dropped folder is uploaded with everything below it', async ({ page, lak
 
   // On purpose, under its own name.
   await openUpload(page, lakeshore, '/data/named', 'Incremental');
-  await page.getByRole('checkbox', { name: 'Keep the name of a chosen folder' }).check();
+  await page.getByRole('checkbox', { name: 'Keep the name of the folder' }).check();
   await dropFromDisk(page, [folder]);
   await page.getByRole('button', { name: 'Start upload' }).click();
   await expect(page.getByText(`Done: ${parts + 2} files arrived`)).toBeVisible({ timeout: 60_000 });

@@ -43,6 +43,8 @@ test('busy', async ({ page, lakeshore }) => {
   await shoot(page, lakeshore, 'busy', [
     ['overview', '/'], ['syncs', '/syncs'], ['sync', '/syncs/10'], ['sync-finished', '/syncs/6'], ['history', '/history'],
     ['history-failed', '/history?status=Failed'], ['trash', '/trash'], ['trash-sync', '/trash/syncs/3'], ['trash-piece', '/trash/pieces/1'], ['activity', '/activity'], ['keys', '/keys'],
+    ['sync-aborted', '/syncs/9'], ['versions', '/datasets/data/db/orders?tab=versions'], ['versions-compared', '/datasets/data/db/orders?tab=versions&old=1&new=2'],
+    ['version', '/versions/data/db/orders?version=1'], ['restore', '/restore/data/db/orders?version=1'], ['trash-restore', '/trash/restore?trash_id=1'],
   ]);
   await page.setViewportSize({ width: 1440, height: 900 });
   await page.emulateMedia({ colorScheme: 'light' });

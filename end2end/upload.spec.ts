@@ -69,7 +69,7 @@ test('three dropped files, one of 200 MB, land; a full sync replaces them; a res
   await page.getByRole('link', { name: 'Restore /data/db/transactions' }).click();
   await page.getByRole('button', { name: 'Restore', exact: true }).click();
   await expect(page.getByText('1 item restored')).toBeVisible();
-  await expect(page.getByText('Displaced by restores')).toBeVisible();
+  await expect(page.getByText('Replaced by restores')).toBeVisible();
   expect(lakeshore.digests('data/db/transactions')).toEqual(dropped);
 });
 

@@ -43,24 +43,24 @@ async function restoreAndUndo(page: Page, lakeshore: Lakeshore, settled: () => P
   await clicks.on(page.getByRole('link', { name: 'Restore version 1…' }));
   await expect(page.getByRole('heading', { level: 1 })).toHaveText(`Restore version 1 of ${PATH}?`);
   const main = page.getByRole('main');
-  await expect(main).toContainText('The shrink guard allows it: 3 files');
-  await expect(main.locator('.figure').filter({ hasText: 'Come back' })).toContainText('1 file');
-  await expect(main.locator('.figure').filter({ hasText: 'Change back' })).toContainText('1 file');
-  await expect(main.locator('.figure').filter({ hasText: 'Go to the trash' })).toContainText('1 file');
+  await expect(main).toContainText('The shrink guard allows this: 3 files');
+  await expect(main.locator('.figure').filter({ hasText: /^Restored/ })).toContainText('1 file');
+  await expect(main.locator('.figure').filter({ hasText: 'Changed back' })).toContainText('1 file');
+  await expect(main.locator('.figure').filter({ hasText: 'Moved to trash' })).toContainText('1 file');
   expect(lakeshore.digests(PATH), 'nothing happens before it is confirmed').toEqual(before);
   await clicks.on(page.getByRole('button', { name: 'Restore version 1' }));
-  await expect(page.getByRole('status').filter({ hasText: 'version 3 is current' })).toBeVisible();
+  await expect(page.getByRole('status').filter({ hasText: 'Restored as version 3' })).toBeVisible();
   expect(Object.keys(lakeshore.digests(PATH)).sort()).toEqual(['a.csv', 'b.csv', 'old.csv']);
   expect(clicks.count, 'restore yesterday, with its confirmation').toBeLessThanOrEqual(4);
 
   const undo = new Clicks();
   await undo.on(page.getByRole('button', { name: 'Undo' }));
-  await expect(page.getByRole('status').filter({ hasText: 'version 4 is current' })).toBeVisible();
+  await expect(page.getByRole('status').filter({ hasText: 'Restored as version 4' })).toBeVisible();
   expect(lakeshore.digests(PATH)).toEqual(before);
   expect(undo.count).toBe(1);
 }
 
-test('a version is restored after a question, and the restore is undone by one click', async ({ page, lakeshore }) => {
+test('a version is restored after confirmation, and the restore is undone by one click', async ({ page, lakeshore }) => {
   await restoreAndUndo(page, lakeshore, () => hydrated(page));
 });
 
@@ -74,9 +74,11 @@ test('what changed since yesterday is three clicks away', async ({ page, lakesho
   await clicks.on(page.getByRole('link', { name: PATH }));
   await clicks.on(page.getByRole('link', { name: 'Changes since yesterday' }));
   // All of this dataset is younger than that.
-  await expect(page.getByRole('main')).toContainText('had no version 24 hours ago');
+  await expect(page.getByRole('main')).toContainText('There was no version 24 hours ago. Compared with the first version.');
+  await expect(page.getByRole('heading', { name: 'Changes from version 1 to version 2' })).toBeVisible();
   expect(clicks.count).toBeLessThanOrEqual(3);
 
+  await page.getByRole('link', { name: 'All versions' }).click();
   await page.getByRole('button', { name: 'Compare' }).click();
   await expect(page.getByRole('heading', { name: 'Changes from version 1 to version 2' })).toBeVisible();
   expect(await counts(page)).toEqual(['added 1', 'changed 1', 'removed 1', 'unchanged 1']);
@@ -104,7 +106,7 @@ test('a failure leads to its cause, to what is missing and to a command that rep
   await page.goto(lakeshore.url);
   await hydrated(page);
   const clicks = new Clicks();
-  await clicks.on(page.getByRole('region', { name: 'Needs a' }).getByRole('listitem').filter({ hasText: 'day 3' }).getByRole('link'));
+  await clicks.on(page.getByRole('region', { name: 'Needs attention' }).getByRole('listitem').filter({ hasText: 'day 3' }).getByRole('link'));
   await expect(page.locator('.notice-error')).toContainText('2 files failed their checksum; aborted by nightly-etl.');
   const causes = page.getByRole('region', { name: 'Why it failed' });
   await expect(causes).toContainText(`${PATH}/b.csv`);
@@ -112,16 +114,16 @@ test('a failure leads to its cause, to what is missing and to a command that rep
   await clicks.on(page.getByText('3 files missing'));
   await expect(page.getByText('d.csv, 4 B')).toBeVisible();
   await expect(causes).toContainText(`lakeshore push ./export '${PATH}' --full`);
-  await clicks.on(page.getByRole('button', { name: 'Copy the command that sends it again' }));
+  await clicks.on(page.getByRole('button', { name: 'Copy retry command' }));
   expect(clicks.count).toBeLessThanOrEqual(4);
 
-  await causes.getByRole('link', { name: 'Failed files only' }).click();
+  await causes.getByRole('link', { name: 'Failed only' }).click();
   await expect(page.locator('.table-files tbody tr')).toHaveCount(2);
   await page.goto(`${lakeshore.url}/history?status=Failed`);
   await expect(page.getByRole('row', { name: `${PATH}/b.csv` })).toBeVisible();
 });
 
-test('an aborted load is restored only after a question that says what it is', async ({ page, lakeshore }) => {
+test('an aborted full sync is restored only after a warning that names it', async ({ page, lakeshore }) => {
   const key = lakeshore.key();
   await twoVersions(lakeshore, key);
   const before = lakeshore.digests(PATH);
@@ -130,18 +132,18 @@ test('an aborted load is restored only after a question that says what it is', a
   await lakeshore.post('/api/ingestion/file/sync/abort', { sync_id: aborted, api_key: key });
   await signIn(page, lakeshore, key, '/trash?q=orders');
   await hydrated(page);
-  await page.getByRole('row', { name: `Aborted load of sync ${aborted}` }).getByRole('link', { name: /^Restore/ }).click();
-  await expect(page.getByRole('main')).toContainText('It never was the dataset: restoring it publishes it.');
+  await page.getByRole('row', { name: `Aborted full sync ${aborted}` }).getByRole('link', { name: /^Restore/ }).click();
+  await expect(page.getByRole('main')).toContainText('Readers have never seen these files');
   await page.getByRole('link', { name: 'Cancel' }).click();
   await expect(page).toHaveURL(/\/trash\?q=orders/);
   expect(lakeshore.digests(PATH)).toEqual(before);
 
-  await page.getByRole('row', { name: `Aborted load of sync ${aborted}` }).getByRole('link', { name: /^Restore/ }).click();
+  await page.getByRole('row', { name: `Aborted full sync ${aborted}` }).getByRole('link', { name: /^Restore/ }).click();
   await page.getByRole('button', { name: 'Restore', exact: true }).click();
   await expect(page, 'the filter has survived').toHaveURL(/\/trash\?q=orders&restored=1/);
   expect(Object.keys(lakeshore.digests(PATH))).toEqual(['only.csv']);
   await page.getByRole('button', { name: 'Undo' }).click();
-  await expect(page.getByRole('status').filter({ hasText: '1 piece is back' })).toBeVisible();
+  await expect(page.getByRole('status').filter({ hasText: '1 item restored' })).toBeVisible();
   expect(lakeshore.digests(PATH)).toEqual(before);
 });
 
@@ -177,7 +179,7 @@ test('a key with a prefix opens the lake in its prefix', async ({ page, lakeshor
 test.describe('without a script', () => {
   test.use({ javaScriptEnabled: false });
 
-  test('a version is restored after a question, and the restore is undone by one click', async ({ page, lakeshore }) => {
+  test('a version is restored after confirmation, and the restore is undone by one click', async ({ page, lakeshore }) => {
     await restoreAndUndo(page, lakeshore, async () => {});
   });
 });

@@ -36,6 +36,7 @@ mod long_bodies;
 mod missing;
 #[path = "../support/nginx.rs"]
 mod nginx;
+mod pages;
 mod permissions;
 mod previews;
 mod proxies;
