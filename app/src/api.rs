@@ -73,14 +73,14 @@ pub enum InLake {
         folder: service::Browsed,
         /// Absent for the lake root.
         schema: Option<Box<service::DatasetSchema>>,
-        /// The prefix of the key: what lies above it is not shown.
+        /// Prefix of the key, above which nothing is shown.
         top: Option<LakePath>,
-        /// The dataset that it is, or belongs to.
+        /// The dataset that the folder is or belongs to.
         dataset: Option<LakePath>,
     },
     File {
         file: Box<FilePreview>,
-        /// The dataset that it belongs to.
+        /// The dataset that the file belongs to.
         dataset: Option<LakePath>,
         /// Where it lies on the server's disk, for those who may know.
         disk_path: Option<String>,
@@ -234,7 +234,7 @@ pub async fn get_difference(sync_id: SyncId) -> Result<Difference, ApiError> {
     Ok(lake.difference_in_short(&caller, sync_id).await?)
 }
 
-/// Why files of the sync failed, and the last good run before it.
+/// Failures of the sync by cause, and the last successful run before it.
 #[server(prefix = "/fn", endpoint = "failures", input = Call, output = Call)]
 pub async fn failure_report(sync_id: SyncId) -> Result<service::FailureReport, ApiError> {
     let (lake, caller) = request_context()?;
@@ -254,7 +254,7 @@ pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake
     const ROWS: u64 = 100;
     let (lake, caller) = request_context()?;
     let top = caller.may_read()?;
-    // To a key with a prefix, the lake is what lies there, also while that is nothing.
+    // For a key with a prefix, the lake is that folder, even while it does not exist.
     let is_top = top.as_ref().is_some_and(|top| wanted.path.as_deref().is_none_or(|path| path == top.as_str()));
     let path = if is_top { top.as_ref().map(ToString::to_string) } else { wanted.path.clone() };
     let wanted = service::BrowseFolder { path, ..wanted };

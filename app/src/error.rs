@@ -34,7 +34,7 @@ impl ApiError {
         self.0.code == 0
     }
 
-    /// The same call may well succeed a moment later. What a key does not allow, or what is not there, stays so.
+    /// Whether the same call may succeed a moment later, unlike one that the key does not allow.
     pub fn may_pass(&self) -> bool {
         const TOO_MANY: u32 = 42900;
         self.is_no_answer() || self.0.code >= TOO_MANY

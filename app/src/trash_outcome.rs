@@ -4,7 +4,7 @@ use crate::query::local;
 use crate::refusal;
 use leptos_router::params::ParamsMap;
 
-/// The parameters of an address that say it.
+/// Parameters of an address that hold the result.
 const SAID: [&str; 6] = ["restored", "failed", "why", "undo", "emptied", "bytes"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum FlashMessage {
         pieces: u64,
         failed: u64,
         why: u32,
-        /// The pieces that it has displaced: restoring them undoes it.
+        /// Items that it moved to the trash: restoring them undoes it.
         undo: Vec<u64>,
     },
     Emptied {
@@ -24,7 +24,7 @@ pub enum FlashMessage {
 }
 
 impl FlashMessage {
-    /// `back`: the list of the trash that it was asked for on; else the whole.
+    /// `back` is the list of the trash where the form was; any other address leads to the whole list.
     #[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "the server leads there"))]
     pub fn address(&self, back: &str) -> String {
         let mut pairs = Vec::new();
@@ -49,10 +49,10 @@ impl FlashMessage {
             }
         }
         let back = local(back);
-        // It becomes the head of an answer, where only ASCII may stand; the pages escape the rest.
+        // Headers are ASCII; the pages escape everything else.
         let back = if back.starts_with("/trash") && back.is_ascii() { back } else { "/trash" };
         let (path, query) = back.split_once('?').unwrap_or((back, ""));
-        // What an earlier restore has said there is over, and so is a refusal.
+        // Results and refusals of earlier forms are dropped.
         let kept = query.split('&').filter(|pair| {
             let name = pair.split('=').next().unwrap_or_default();
             !(pair.is_empty() || SAID.contains(&name) || name == refusal::PARAMETER)

@@ -119,7 +119,7 @@ pub struct TabParameters {
     pub folder: String,
     pub compared: Option<Compared>,
     pub kind: Option<ChangeKind>,
-    /// The version that a restore is said to have made; 0 where it has changed nothing.
+    /// The version that a restore created, according to the address; 0 if it changed nothing.
     pub restored: Option<VersionNumber>,
     pub page: u64,
 }

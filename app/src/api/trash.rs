@@ -44,7 +44,7 @@ pub struct WriteRefusal(pub Arc<CookieOf>);
 pub struct TrashPage {
     pub summary: TrashSummary,
     pub groups: Vec<TrashGroup>,
-    /// Of syncs of the groups: the version of their dataset that each has replaced.
+    /// The versions that syncs of the groups replaced.
     pub replaced_versions: Vec<(SyncId, VersionNumber)>,
 }
 
@@ -64,7 +64,7 @@ pub async fn get_trash(filters: Filters) -> Result<AsOf<TrashPage>, ApiError> {
     as_of(&lake, read).await
 }
 
-/// The version that a full sync has replaced: the one before that which it has made.
+/// The version that a full sync replaced, which is the one before the version that it published.
 #[cfg(feature = "ssr")]
 async fn replaced_version(lake: &Lake, caller: &Caller, group: &TrashGroup) -> Result<Option<VersionNumber>, Error> {
     let Some(path) = group.path.as_ref().filter(|_| group.reason == TrashReason::Replaced) else { return Ok(None) };
@@ -79,7 +79,7 @@ async fn replaced_version(lake: &Lake, caller: &Caller, group: &TrashGroup) -> R
     Ok(made.version.0.checked_sub(1).filter(|number| is_its && *number > 0).map(VersionNumber))
 }
 
-/// What one sync has put into the trash: a page of its pieces, one more than are shown.
+/// Trash items of one sync: a page, with one row more than it shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrashOfSync {
     /// Absent if none of its items is left.
@@ -106,15 +106,15 @@ pub async fn look_into_trash(wanted: service::LookIntoTrash) -> Result<AsOf<serv
     as_of(&lake, lake.look_into_trash(&caller, &wanted)).await
 }
 
-/// What restoring these pieces would do.
+/// Effect of restoring the items.
 #[server(prefix = "/fn", endpoint = "restore-trash-question", input = Call, output = Call)]
 pub async fn ask_restore_trash(wanted: service::RestoreTrash) -> Result<AsOf<service::RestorePreview>, ApiError> {
     let (lake, caller) = request_context()?;
     as_of(&lake, lake.restore_preview(&caller, &wanted)).await
 }
 
-/// Of these pieces, those that a restore has displaced: restoring them undoes it. What an address names is looked up, so that it
-/// cannot offer to restore anything else.
+/// Those of the items that a restore moved to the trash, so that restoring them undoes it. The ids come from an address,
+/// which must not offer to restore anything else.
 #[server(prefix = "/fn", endpoint = "displaced", input = Call, output = Call)]
 pub async fn displaced_pieces(trash_ids: Vec<TrashId>) -> Result<Vec<TrashId>, ApiError> {
     let (lake, caller) = request_context()?;
@@ -127,7 +127,8 @@ pub async fn displaced_pieces(trash_ids: Vec<TrashId>) -> Result<Vec<TrashId>, A
     Ok(displaced)
 }
 
-/// The fields of the form: the pieces that a restore has displaced. Only such are taken, as this is done without a question.
+/// Fields of the form: items that a restore moved to the trash. Others are refused, because this form needs no
+/// confirmation.
 #[server(prefix = "/fn", endpoint = "undo-restore")]
 pub async fn undo_restore(
     #[server(default)] trash_ids: Vec<TrashId>,
@@ -155,7 +156,7 @@ async fn is_displaced(lake: &Lake, caller: &Caller, trash_id: TrashId) -> Result
     }
 }
 
-/// Leads to the list that the restore was asked for on, which says what has come of it.
+/// Redirects to the list where the restore began, which shows the result.
 #[cfg(feature = "ssr")]
 fn lead_back(restored: service::RestoredTrash, back: &str) {
     let why = restored.failed.first().map_or(0, |failed| failed.refusal.code);
@@ -167,8 +168,8 @@ fn lead_back(restored: service::RestoredTrash, back: &str) {
     leptos_axum::redirect(&said.address(back));
 }
 
-/// The fields of the forms: a piece, all that a sync has replaced, or some pieces. `guarded`: the shrink guard is asked, unless
-/// `confirm` says that it was. `back`: the list that it was asked for on.
+/// Fields of the forms: one item, all items of a sync, or several items. With `guarded`, the shrink guard may refuse it
+/// unless `confirm` is set. `back` is the list where the restore began.
 #[server(prefix = "/fn", endpoint = "restore-trash")]
 pub async fn restore_trash(
     #[server(default)] trash_id: Option<TrashId>,

@@ -1,4 +1,4 @@
-//! The server functions of versions of datasets. What changes something are plain forms, which work without a script.
+//! Server functions of dataset versions. Changes are made by plain forms, which work without a script.
 
 use super::AsOf;
 use crate::error::ApiError;
@@ -33,11 +33,11 @@ use lakeshore::{Caller, Error, Lake, service};
 #[cfg(feature = "ssr")]
 use std::time::Duration;
 
-/// The newest versions, offered for a comparison wherever the list has been leafed to.
+/// The newest versions, which every page of the list offers for a comparison.
 #[cfg(feature = "ssr")]
 const OFFERED_MAX: u64 = 200;
 
-/// Which two versions are compared, as the address says it.
+/// The versions to compare, as the address names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Compared {
     /// The current one with the one before.
@@ -52,18 +52,18 @@ pub enum Compared {
     },
 }
 
-/// What the tab of a dataset's versions shows.
+/// Content of the Versions tab.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionList {
-    /// A page, the newest first, and one more than it shows: what the last is compared with, too.
+    /// A page, newest first, with one row more than it shows, which the last row is compared with.
     pub versions: Vec<Version>,
     pub current: Option<VersionNumber>,
-    /// Set where the current version was made by a restore, and the address says so.
+    /// Set if the address names the current version as restored, and a restore created it.
     pub restored: Option<VersionNumber>,
     pub comparison: Option<VersionComparison>,
-    /// What is to be known of the comparison that was asked for, or why there is none.
+    /// Remark on the comparison, or the reason why there is none.
     pub note: Option<String>,
-    /// Versions to choose from for a comparison, beside those of the page: the newest.
+    /// The newest versions, which can be compared besides those of the page.
     pub offered: Vec<Version>,
 }
 
@@ -80,13 +80,13 @@ pub struct VersionPage {
     pub version: Version,
     pub current: VersionNumber,
     pub files: Vec<ListedVersionFile>,
-    /// Set where there are more: those behind it.
+    /// Last file of the page if there are more.
     pub next: Option<LakePath>,
-    /// Where the dataset lies on the server's disk, for those who may know.
+    /// Folder of the dataset on the server's disk, for callers who may know it.
     pub disk_path: Option<String>,
 }
 
-/// What restoring a version would do.
+/// Effect of restoring a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreQuestion {
     pub version: Version,
@@ -106,7 +106,7 @@ async fn find(
     Ok(lake.version(caller, &wanted).await?.version)
 }
 
-/// Versions tab of the dataset at this path. `restored`: the version that a restore has created, says the address.
+/// Versions tab of a dataset. `restored` is the version that a restore created, according to the address.
 #[cfg(feature = "ssr")]
 pub(super) async fn version_list(
     lake: &Lake,
@@ -117,15 +117,15 @@ pub(super) async fn version_list(
     page: u64,
     restored: Option<VersionNumber>,
 ) -> Result<VersionList, Error> {
-    // A page of the comparison, where there is one.
+    // With a comparison, the page is one of the comparison.
     let from = if compared.is_some() { 0 } else { page.saturating_mul(ROWS_PER_PAGE) };
     let wanted = VersionsParameters { path: path.to_string(), from: Some(from), size: Some(ROWS_PER_PAGE + 1) };
     let mut versions = match lake.versions(caller, &wanted).await {
-        // It is known by its history, and has no version yet.
+        // A dataset of the history may have no version yet.
         Err(Error::NoSuchDataset(_)) => Vec::new(),
         versions => versions?,
     };
-    // Those of a dataset above are not its own.
+    // Versions of a parent dataset do not belong here.
     versions.retain(|version| version.path == *path);
     let current = match versions.first() {
         Some(newest) if newest.is_current => Some(newest.version),
@@ -162,7 +162,7 @@ pub(super) async fn version_list(
             let at = lake.now().minus(Duration::from_secs(u64::from(hours) * 3600));
             match find(lake, caller, path, None, Some(at)).await {
                 Ok(old) => (old, find(lake, caller, path, Some(current), None).await?),
-                // The dataset is younger than that: its first version is as far back as it goes.
+                // The dataset is younger, so it is compared with its first version.
                 Err(Error::NoSuchVersion(..)) if current.0 > 1 => {
                     list.note =
                         Some(format!("There was no version {hours} hours ago. Compared with the first version."));
@@ -187,7 +187,7 @@ pub(super) async fn version_list(
         kind,
     };
     let mut difference = lake.compare_versions(caller, &wanted).await?;
-    // What is unchanged is counted, and named where it is asked for.
+    // Unchanged files are counted, and listed only on request.
     if kind.is_none() {
         difference = changed_first(lake, caller, wanted, difference).await?;
     }
@@ -195,7 +195,7 @@ pub(super) async fn version_list(
     Ok(list)
 }
 
-/// Of all kinds, the files that differ: what is unchanged would fill the page.
+/// Only files that differ, since unchanged ones would fill the page.
 #[cfg(feature = "ssr")]
 async fn changed_first(
     lake: &Lake,
@@ -253,7 +253,7 @@ pub async fn get_version(
     as_of(&lake, read).await
 }
 
-/// What restoring the version would do.
+/// Effect of restoring the version.
 #[server(prefix = "/fn", endpoint = "restore-question", input = Call, output = Call)]
 pub async fn ask_restore_version(path: String, version: VersionNumber) -> Result<AsOf<RestoreQuestion>, ApiError> {
     let (lake, caller) = request_context()?;
@@ -267,8 +267,8 @@ pub async fn ask_restore_version(path: String, version: VersionNumber) -> Result
     as_of(&lake, read).await
 }
 
-/// The fields of the forms. `replaces`: the version that was current as the question was answered; where it is no more, the question is
-/// asked again. `confirm`: ticked where the guard would hold it.
+/// Fields of the forms. `replaces` is the version that was current on the confirmation page; if it no longer is, the
+/// page is shown again. `confirm` is the checkbox against the shrink guard.
 #[server(prefix = "/fn", endpoint = "restore-version")]
 pub async fn restore_version(
     path: String,
@@ -293,7 +293,7 @@ pub async fn restore_version(
     Ok(())
 }
 
-/// The fields of the form. `keep`: empty to unpin it.
+/// Fields of the form. An empty `keep` unpins the version.
 #[server(prefix = "/fn", endpoint = "pin-version")]
 pub async fn pin_version(
     path: String,
@@ -316,15 +316,15 @@ pub async fn pin_version(
     Ok(())
 }
 
-/// A version that a sync has made, and what it has changed.
+/// A version that a sync created, and its changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MadeVersion {
     pub version: Version,
-    /// Absent of the first version.
+    /// Absent for the first version.
     pub difference: Option<Difference>,
 }
 
-/// The version that publishing a full sync has made; absent where the sync has made none, or made it before there were versions.
+/// The version that a full sync published; absent if it published none.
 #[server(prefix = "/fn", endpoint = "made-version", input = Call, output = Call)]
 pub async fn version_made_by(sync_id: SyncId) -> Result<Option<MadeVersion>, ApiError> {
     let (lake, caller) = request_context()?;

@@ -39,15 +39,15 @@ impl LeftOut {
 /// Files that are queued without a pause, so that the page stays smooth.
 const AT_ONCE: usize = 200;
 
-/// The folder that all of these are in or below, but for those in none. Of several folders each keeps its name, so that files of one
-/// name do not meet.
+/// The single top folder of all files that are in a folder. Several folders keep their names, so that files of the same
+/// name do not collide.
 fn only_folder<'a>(folders: impl Iterator<Item = &'a str>) -> Option<String> {
     let mut tops = folders.filter(|folder| !folder.is_empty()).map(|folder| folder.split('/').next().unwrap_or(folder));
     let top = tops.next()?;
     tops.all(|other| other == top).then(|| top.to_owned())
 }
 
-/// What is left of a folder without the one at its top.
+/// The folder without its top folder.
 fn below<'a>(top: &str, folder: &'a str) -> &'a str {
     folder.strip_prefix(top).map_or(folder, |rest| rest.trim_start_matches('/'))
 }

@@ -129,8 +129,8 @@ pub struct Uploader {
     pub broken: RwSignal<Option<i64>>,
     pub left_out: RwSignal<LeftOut>,
     pub end_when_done: RwSignal<bool>,
-    /// The name of a folder that is chosen becomes a level below the lake path; else what is in it lands there, as `lakeshore push`
-    /// lands a folder.
+    /// Whether a chosen folder keeps its name below the lake path. Otherwise its contents land at the lake path, as with
+    /// `lakeshore push`.
     pub keeps_folder_name: RwSignal<bool>,
     /// Why the start, the end or the abort was refused.
     pub error: RwSignal<Option<ApiError>>,

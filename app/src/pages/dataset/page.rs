@@ -37,7 +37,7 @@ const TABS: [(&str, &str); 5] = [
 fn parameters(map: &ParamsMap) -> TabParameters {
     let text = |name| map.get(name).unwrap_or_default();
     let kind = text("kind");
-    // The tab of versions was once one of differences: links to it lead to the newest one.
+    // Links to the former Diff tab lead to the latest comparison.
     let (tab, was_diff) = if text("tab") == "diff" { ("versions".to_owned(), true) } else { (text("tab"), false) };
     let number = |name| text(name).parse().ok().map(VersionNumber);
     let compared = match (number("old"), number("new"), text("since").parse().ok()) {

@@ -141,7 +141,7 @@ pub fn Lake() -> impl IntoView {
 #[component]
 pub(in crate::pages) fn Crumbs(
     path: Option<LakePath>,
-    /// Parents of it are left out.
+    /// Parents of this folder are left out.
     #[prop(default = None)]
     top: Option<LakePath>,
 ) -> impl IntoView {

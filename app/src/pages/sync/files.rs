@@ -45,7 +45,7 @@ fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl In
     let status = Memo::new(move |_| upload.with(|upload| upload.sync_status));
     let is_cancelled = Memo::new(move |_| upload.with(Upload::is_cancelled));
     let message = Memo::new(move |_| upload.with(|upload| upload.message.clone()));
-    // Where it has landed, or was to land.
+    // Where it landed, or was sent to.
     let place = Memo::new(move |_| {
         upload.with(|upload| upload.landed_path.as_ref().or(upload.target_path.as_ref()).map(ToString::to_string))
     });

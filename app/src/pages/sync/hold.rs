@@ -16,7 +16,7 @@ use leptos::prelude::*;
 #[component]
 pub fn HoldNotice(
     sync: RwSignal<SyncJob>,
-    /// In what the columns differ, in words.
+    /// Columns that differ, in words.
     columns: Memo<Option<String>>,
     may_write: bool,
     as_of: Timestamp,
@@ -67,7 +67,7 @@ pub fn HoldNotice(
     .into_any()
 }
 
-/// What publishing would do, in words. `columns`: in what the columns differ.
+/// Effect of publishing. `columns` names the columns that differ.
 fn consequence(path: &str, hold: Hold, columns: Option<&str>) -> String {
     if hold.differing_files > 0 {
         let files = format::counted(hold.differing_files, "file");

@@ -165,7 +165,7 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
     let base = format!("/syncs/{id}");
     let origin = session.site.origin.clone();
     let is_failed_only = filters.status == Some(Status::Failed);
-    // In what the columns differ: of most files, or of the first that differs among those shown.
+    // Columns that differ in most files, or in the first differing file of the page.
     let columns = Memo::new(move |_| {
         let of_most =
             difference.with(|difference| difference.as_ref()?.schema.as_ref().map(|schema| schema.in_words()));

@@ -34,7 +34,7 @@ fn words(said: &FlashMessage) -> String {
 #[component]
 pub fn SaidNotice(
     said: FlashMessage,
-    /// The address of the list.
+    /// Address of the list.
     back: String,
     may_restore: bool,
 ) -> impl IntoView {
@@ -56,7 +56,7 @@ pub fn SaidNotice(
     }
 }
 
-/// Offered for what a restore has displaced, and lies in the trash still: the address alone is not trusted.
+/// Offered only for items that a restore moved to the trash and that are still there, whatever the address says.
 #[component]
 fn Undo(trash_ids: Vec<TrashId>, back: String) -> impl IntoView {
     let asked = json::ask(move || trash_ids.clone(), displaced_pieces);

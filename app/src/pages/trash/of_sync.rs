@@ -156,7 +156,7 @@ fn Facts(group: TrashGroup, as_of: Timestamp) -> impl IntoView {
 fn Pieces(
     rows: RwSignal<Vec<TrashEntry>>,
     id: SyncId,
-    /// The address of this page of the list.
+    /// Address of this page of the list.
     back: String,
     as_of: Timestamp,
     may_restore: bool,

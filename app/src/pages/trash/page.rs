@@ -156,7 +156,7 @@ fn in_words(summary: &TrashSummary) -> String {
 fn GroupTable(
     rows: RwSignal<Vec<TrashGroup>>,
     replaced: RwSignal<Vec<(SyncId, VersionNumber)>>,
-    /// The address of this page of the list.
+    /// Address of this page of the list.
     back: String,
     as_of: Timestamp,
     may_restore: bool,

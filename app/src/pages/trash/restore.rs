@@ -27,7 +27,7 @@ use lakeshore::model::trash::TrashReason;
 use lakeshore::service::{PiecePreview, RestorePreview, RestoreTrash};
 use leptos::prelude::*;
 
-/// The items that the address names.
+/// Items that the address names.
 fn wanted_of(query: &leptos_router::params::ParamsMap) -> RestoreTrash {
     let number = |name: &str| query.get(name).and_then(|text| text.parse().ok());
     match (number("trash_id"), number("sync_id")) {

@@ -63,7 +63,7 @@ pub(super) fn Origin(version: Version) -> impl IntoView {
     }
 }
 
-/// `+3`, `−1`; nothing where it is the same.
+/// `+3`, `−1`; absent if equal.
 pub(super) fn change(new: u64, old: u64, write: fn(u64) -> String) -> Option<String> {
     match new.cmp(&old) {
         std::cmp::Ordering::Equal => None,
@@ -72,7 +72,7 @@ pub(super) fn change(new: u64, old: u64, write: fn(u64) -> String) -> Option<Str
     }
 }
 
-/// A number, and how it differs from the version before.
+/// A number and its change since the version before.
 #[component]
 pub(super) fn Figure(new: u64, old: Option<u64>, write: fn(u64) -> String) -> impl IntoView {
     let changed = old.and_then(|old| change(new, old, write));
@@ -91,13 +91,13 @@ pub(super) fn rows(version: &Version) -> String {
     }
 }
 
-/// How a choice of versions names one: `5, 2026-11-26 14:05, current`.
+/// Label of a version in a select: `5: 2026-11-26 14:05, 3 files, current`.
 pub(super) fn option(version: &Version) -> String {
     let current = if version.is_current { ", current" } else { "" };
     format!("{}: {}, {}{current}", version.version, format::minute(version.at), format::counted(version.files, "file"))
 }
 
-/// The version before, as the address of a comparison names it.
+/// The version before.
 pub(super) fn before(version: VersionNumber) -> Option<VersionNumber> {
     version.0.checked_sub(1).filter(|number| *number > 0).map(VersionNumber)
 }

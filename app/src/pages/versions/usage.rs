@@ -80,7 +80,7 @@ fn held_open(place: &str) -> String {
     )
 }
 
-/// One word of a command line.
+/// A single word of a command line, quoted.
 pub(super) fn shell(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
