@@ -137,7 +137,7 @@ async fn the_trash_is_grouped_by_sync_and_a_group_is_restored_to_the_state_befor
 
     let restore = json!({ "sync_id": second, "api_key": server.key });
     let restored = answer(server.post("/api/lake/trash/restore", &restore)).await;
-    assert_eq!(restored, (200, json!({ "success": true, "restored": 2, "num_failed": 0 })));
+    assert_eq!(restored, (200, json!({ "success": true, "restored": 2, "num_failed": 0, "displaced": [4, 5] })));
     for name in ["a.csv", "b.csv"] {
         assert_eq!(server.files("data/t")[name], b"old", "{name} is what it was before the sync");
     }
