@@ -1,4 +1,4 @@
-//! What restoring pieces of the trash would do, told before it is done, and held by the guard against shrinking a dataset.
+//! Preview of restoring trash items, and the check by the shrink guard.
 
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
@@ -13,28 +13,28 @@ use crate::service::Lake;
 use crate::service::trash::restoring::{RestoreTrash, RestoredTrash};
 use serde::{Deserialize, Serialize};
 
-/// What restoring one piece would do.
+/// Effect of restoring one item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PiecePreview {
     pub piece: TrashEntry,
-    /// What is at its place now, and would go to the trash.
+    /// Current content of its path, which would move to the trash.
     pub replaced: Totals,
-    /// What would come back.
+    /// Content that would come back.
     pub restored: Totals,
-    /// The guard would hold it, unless it is confirmed.
+    /// The shrink guard would hold it unless confirmed.
     pub is_shrinking: bool,
 }
 
-/// What restoring some pieces would do.
+/// Effect of restoring items.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RestorePreview {
     pub num_pieces: u64,
     pub replaced: Totals,
     pub restored: Totals,
     pub is_shrinking: bool,
-    /// The first pieces, up to [`RESTORE_PREVIEW_NAMED_MAX`]; those that the guard would hold come first.
+    /// The first [`RESTORE_PREVIEW_NAMED_MAX`] items; those that the shrink guard would hold come first.
     pub pieces: Vec<PiecePreview>,
-    /// Of a dataset that comes back by itself: which files come and go.
+    /// Changed files, for a single dataset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub difference: Option<Difference>,
 }
@@ -57,7 +57,7 @@ impl RestorePreview {
 }
 
 impl Lake {
-    /// What the restore would do. Counts the files of datasets where their number is not known.
+    /// Effect of a restore. Counts the files of datasets that have not been counted yet.
     pub async fn restore_preview(&self, caller: &Caller, wanted: &RestoreTrash) -> Result<RestorePreview, Error> {
         caller.may_write_somewhere()?;
         let ids = self.pieces_to_restore(caller, wanted).await?;
@@ -65,7 +65,7 @@ impl Lake {
         for id in &ids {
             match self.piece_preview(caller, *id).await {
                 Ok((piece, _)) => preview.add(piece),
-                // Of several, one that has gone meanwhile is no piece any more.
+                // One of several may be gone meanwhile.
                 Err(Error::NoSuchTrash(_)) if ids.len() > 1 => {}
                 Err(refused) => return Err(refused),
             }
@@ -79,7 +79,7 @@ impl Lake {
         Ok(preview)
     }
 
-    /// Restores what [`Lake::restore_trash`] does, unless the guard holds it and `confirm` is false.
+    /// As [`Lake::restore_trash`], but refused if the shrink guard holds it and `confirm` is false.
     pub async fn restore_trash_guarded(
         &self,
         caller: &Caller,
