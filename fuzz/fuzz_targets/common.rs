@@ -81,7 +81,7 @@ fn json(preview: &Preview) -> String {
 
 fn has_survived(problem: Option<&str>) -> bool {
     !problem.is_some_and(|problem| {
-        ["reading it", "its reader", "nested too deeply"].iter().any(|words| problem.contains(words))
+        ["reading it", "the file reader", "nested too deeply"].iter().any(|words| problem.contains(words))
     })
 }
 
