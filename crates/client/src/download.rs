@@ -8,15 +8,14 @@ use super::call::Client;
 use super::digest::{PIECE_BYTES, Unread, digest_of};
 use super::error::ClientError;
 use super::progress::FileProgress;
-use super::send::REPR_DIGEST;
+use super::repr_digest::sha256_of;
 use super::target::{Growing, Records, Target};
 use super::versions::OfVersion;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use headers::{ContentRange, HeaderMapExt};
 use lakeshore::LakePath;
 
 use lakeshore_system::terminal;
-use reqwest::header::{ETAG, HeaderMap, IF_RANGE, RANGE};
+use reqwest::header::{ETAG, IF_RANGE, RANGE};
 use reqwest::{Method, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use std::os::fd::AsFd;
@@ -50,9 +49,10 @@ struct Head {
 impl Head {
     fn of(response: &Response) -> Self {
         let headers = response.headers();
-        let range = if response.status() == StatusCode::PARTIAL_CONTENT { content_range(headers) } else { None };
-        let (from, size_bytes) = match range {
-            Some((from, size)) => (from, Some(size)),
+        let is_partial = response.status() == StatusCode::PARTIAL_CONTENT;
+        let range = headers.typed_get::<ContentRange>().filter(|_| is_partial);
+        let (from, size_bytes) = match range.and_then(|range| range.bytes_range().zip(range.bytes_len())) {
+            Some(((first, _), size)) => (first, Some(size)),
             None => (0, response.content_length()),
         };
         let etag = headers.get(ETAG).and_then(|value| value.to_str().ok());
@@ -60,20 +60,6 @@ impl Head {
         let etag = etag.filter(|etag| !etag.starts_with("W/")).map(str::to_owned);
         Self { etag, size_bytes, sha256: sha256_of(headers), from }
     }
-}
-
-/// Parses `bytes 5-9/10` (RFC 9110, section 14.4): the first byte, and the size of the whole file.
-fn content_range(headers: &HeaderMap) -> Option<(u64, u64)> {
-    let text = headers.get("content-range")?.to_str().ok()?.strip_prefix("bytes ")?;
-    let (range, size) = text.split_once('/')?;
-    Some((range.split_once('-')?.0.parse().ok()?, size.parse().ok()?))
-}
-
-/// Digest of the whole file, if the lake knows it (RFC 9530).
-fn sha256_of(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get(REPR_DIGEST)?.to_str().ok()?;
-    let value = text.split(',').find_map(|digest| digest.trim().strip_prefix("sha-256=:")?.strip_suffix(':'))?;
-    Some(hex::encode(STANDARD.decode(value).ok()?))
 }
 
 /// Writer that hashes the bytes that pass.

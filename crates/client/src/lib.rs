@@ -31,6 +31,7 @@ pub mod private;
 pub mod progress;
 pub mod push;
 pub mod push_state;
+pub mod repr_digest;
 pub mod retry;
 pub mod scan;
 pub mod send;

@@ -2,17 +2,15 @@
 
 use super::body::{SourceFile, Trouble};
 use super::call::Client;
-use super::digest::parse_sha256;
 use super::error::ClientError;
 use super::missing::has_landed;
 use super::plan::PlannedFile;
 use super::progress::{FileProgress, Progress};
 use super::push_state::PushState;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use super::repr_digest::{REPR_DIGEST, repr_digest};
 use lakeshore::ErrorCode;
 use lakeshore::model::id::SyncId;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::HeaderMap;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Body, Method};
 use std::path::PathBuf;
@@ -25,9 +23,6 @@ pub const WHOLE_BYTES_MAX: u64 = 8 << 20;
 const AT_ONCE_BYTES_MAX: u64 = 256 << 10;
 /// Retries of a file that arrives with another digest although it has not changed here.
 const CORRUPTIONS_MAX: u32 = 3;
-
-/// Defined by RFC 9530.
-pub const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
 /// Parameters for sending files.
 pub struct Sender<'a> {
@@ -127,11 +122,4 @@ impl Sender<'_> {
             (Err(error), None) => Err(Unsent::All(error)),
         }
     }
-}
-
-/// Digest of a whole file, as RFC 9530 writes it.
-pub fn repr_digest(sha256: &str) -> Result<HeaderValue, ClientError> {
-    let bytes = parse_sha256(sha256).ok_or_else(|| ClientError::Local(format!("{sha256:?} is not a SHA-256")))?;
-    HeaderValue::try_from(format!("sha-256=:{}:", STANDARD.encode(bytes)))
-        .map_err(|error| ClientError::Local(error.to_string()))
 }
