@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use http::HeaderMap;
 use lakeshore::Error;
 use lakeshore::model::digest::ExpectedDigests;
-use sfv::{BareItem, Dictionary, ListEntry, Parser};
+use sfv::{BareItem, DictSerializer, Dictionary, ListEntry, Parser, key_ref};
 
 const CONTENT_DIGEST: &str = "content-digest";
 const REPR_DIGEST: &str = "repr-digest";
@@ -34,6 +34,13 @@ struct Field {
 /// SHA-256 is returned.
 pub fn wants_digest(headers: &HeaderMap) -> bool {
     headers.contains_key("want-repr-digest") || headers.contains_key("want-content-digest")
+}
+
+/// Value of `Repr-Digest` for a SHA-256.
+pub fn sha256_field(sha256: &[u8; 32]) -> String {
+    let mut members = DictSerializer::new();
+    members.bare_item(key_ref("sha-256"), sha256.as_slice());
+    members.finish().unwrap_or_default()
 }
 
 impl DigestFields {
@@ -157,6 +164,13 @@ mod tests {
         }
         assert_eq!(digests.is_empty(), fields.is_empty());
         digests.announced()
+    }
+
+    #[test]
+    fn a_digest_that_was_written_is_read_back() {
+        let written = sha256_field(&[7; 32]);
+        assert_eq!(written, format!("sha-256=:{}:", base64(32)));
+        assert_eq!(read(&[("repr-digest", written)]).unwrap().sha256, Some([7; 32]));
     }
 
     fn base64(length: usize) -> String {

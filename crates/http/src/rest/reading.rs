@@ -13,14 +13,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use headers::{AcceptRanges, ContentLength, ContentRange, ETag, HeaderMapExt, LastModified};
 use lakeshore::model::preview::FilePreview;
 
 use lakeshore::model::id::VersionNumber;
 use lakeshore::service::{BrowseFolder, Download, LakeEntry};
 use lakeshore::{Error, Timestamp};
+use lakeshore_body::digest_fields::sha256_field;
 use serde::{Deserialize, Deserializer, de};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -197,7 +196,7 @@ fn headers_of(download: &Download, validators: Validators, media_type: &'static 
         headers.insert(header::CONTENT_DISPOSITION, disposition);
     }
     if let Some(sha256) = download.sha256
-        && let Ok(digest) = HeaderValue::from_str(&format!("sha-256=:{}:", BASE64_STANDARD.encode(sha256)))
+        && let Ok(digest) = HeaderValue::from_str(&sha256_field(&sha256))
     {
         headers.insert(REPR_DIGEST, digest);
     }

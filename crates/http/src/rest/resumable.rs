@@ -29,6 +29,7 @@ use lakeshore::{Error, ErrorCode};
 use lakeshore_body::content_fields::{HeadOf, refuse_altered};
 use lakeshore_body::multipart::parse_disposition;
 use serde::{Deserialize, Serialize};
+use sfv::{BareItem, DictSerializer, Integer, Item, Parser, key_ref};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -68,16 +69,14 @@ async fn options(State(app_state): State<Arc<AppState>>) -> Response {
 
 /// Value of `Upload-Limit`. For an upload that has begun, it includes the remaining time.
 fn limit(app_state: &AppState, upload: Option<&ResumableSession>) -> String {
-    // Largest integer of a structured field (RFC 9651, section 3.3.1).
-    const INTEGER_MAX: u64 = 999_999_999_999_999;
-    let size = format!("max-size={}", app_state.lake.limits().upload_bytes_max.min(INTEGER_MAX));
-    match upload {
-        Some(upload) if !upload.is_complete() => {
-            let left = (upload.expires_at().0 - app_state.lake.now().0).max(0) / 1000;
-            format!("{size}, max-age={left}")
-        }
-        _ => size,
+    let natural = |number: u64| Integer::try_from(number).unwrap_or(Integer::MAX);
+    let mut limits = DictSerializer::new();
+    limits.bare_item(key_ref("max-size"), natural(app_state.lake.limits().upload_bytes_max));
+    if let Some(upload) = upload.filter(|upload| !upload.is_complete()) {
+        let left_ms = upload.expires_at().0 - app_state.lake.now().0;
+        limits.bare_item(key_ref("max-age"), natural(u64::try_from(left_ms / 1000).unwrap_or(0)));
     }
+    limits.finish().unwrap_or_default()
 }
 
 async fn create(
@@ -375,25 +374,16 @@ fn file_name(
     Ok(named.file_name.unwrap_or_default())
 }
 
-/// Structured field with a whole number (RFC 9651). Other values are ignored, as the draft requires.
+/// Structured field with a whole number. Other values are ignored, as the draft requires.
 fn natural(headers: &HeaderMap, name: &str) -> Option<u64> {
-    // Most digits of an integer in a structured field.
-    const DIGITS_MAX: usize = 15;
-    let digits = item(headers, name)?;
-    (digits.len() <= DIGITS_MAX && digits.bytes().all(|byte| byte.is_ascii_digit()))
-        .then(|| digits.parse().ok())
-        .flatten()
+    item(headers, name)?.as_integer().and_then(|number| i64::from(number).try_into().ok())
 }
 
 fn boolean(headers: &HeaderMap, name: &str) -> Option<bool> {
-    match item(headers, name)? {
-        "?1" => Some(true),
-        "?0" => Some(false),
-        _ => None,
-    }
+    item(headers, name)?.as_boolean()
 }
 
-/// The bare item, without its parameters.
-fn item<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    header(headers, name).ok()??.split(';').next().map(str::trim)
+/// Item of a structured field (RFC 9651), without its parameters.
+fn item(headers: &HeaderMap, name: &str) -> Option<BareItem> {
+    Parser::new(header(headers, name).ok()??).parse::<Item>().ok().map(|item| item.bare_item)
 }
