@@ -9,12 +9,11 @@ use crate::client_network::ClientNetwork;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use lakeshore::model::event::EventId;
 use lakeshore::model::page::ListParameters;
 use lakeshore::model::upload::in_flight::UploadInFlight;
@@ -22,7 +21,6 @@ use lakeshore::service::{EventFilter, SerializedEvent, Subscription};
 use lakeshore::{Error, LakePath, Timestamp};
 use serde::Deserialize;
 use std::convert::Infallible;
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -31,8 +29,8 @@ use tokio::time::timeout;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Interval in which a stream repeats the checks of a request: the caller, and its right to read.
 const ALLOWED_MAX: Duration = Duration::from_secs(5);
-/// Delay before a client reconnects, in milliseconds.
-const RETRY_MS: u64 = 1000;
+/// Delay before a client reconnects.
+const RETRY: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 pub struct EventParameters {
@@ -70,10 +68,10 @@ pub async fn events(
         is_greeted: false,
         is_known,
     };
-    let body = Body::from_stream(stream::unfold(listener, Listener::step));
-    let mut response = body.into_response();
+    // The next events are taken when those before are written, so a slow reader holds no more than one batch.
+    let events = stream::unfold(listener, Listener::step).flat_map(stream::iter);
+    let mut response = Sse::new(events.map(Ok::<_, Infallible>)).into_response();
     let head = response.headers_mut();
-    head.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     head.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Keeps nginx from buffering the stream.
     head.insert("x-accel-buffering", HeaderValue::from_static("no"));
@@ -112,7 +110,7 @@ impl Listener {
         Some(())
     }
 
-    async fn step(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+    async fn step(mut self) -> Option<(Vec<Event>, Self)> {
         let app_state = self.app_state.clone();
         let mut silence = Duration::ZERO;
         let told = loop {
@@ -127,25 +125,20 @@ impl Listener {
                 break told;
             }
         };
-        let text = match told {
-            Ok(told) if self.is_greeted => told.iter().map(|told| block(told)).collect(),
-            Ok(told) => {
-                self.is_greeted = true;
-                let blocks: String = told.iter().map(|told| block(told)).collect();
-                format!("retry: {RETRY_MS}\n{blocks}")
-            }
+        let events = match told {
+            Ok(told) => told.iter().map(|told| self.event(told)).collect(),
             // A comment with the id: the client reconnects from there, without an event.
-            Err(_) => format!(": nothing new\nid: {}\n\n", self.subscription.last()),
+            Err(_) => vec![Event::default().comment("nothing new").id(self.subscription.last().to_string())],
         };
-        Some((Ok(Bytes::from(text)), self))
+        Some((events, self))
     }
-}
 
-fn block(told: &SerializedEvent) -> String {
-    let mut text = String::with_capacity(told.json.len() + 80);
-    // Writing to a String cannot fail. JSON has no line breaks.
-    let _ = write!(text, "id: {}\nevent: {}\ndata: {}\n\n", told.id, told.kind, told.json);
-    text
+    /// The first event of the stream also has the delay.
+    fn event(&mut self, told: &SerializedEvent) -> Event {
+        let is_first = !std::mem::replace(&mut self.is_greeted, true);
+        let event = if is_first { Event::default().retry(RETRY) } else { Event::default() };
+        event.id(told.id.to_string()).event(told.kind).data(&told.json)
+    }
 }
 
 pub async fn in_flight(
