@@ -43,14 +43,12 @@ pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
 }
 
 fn month(day: Day) -> &'static str {
-    let (_, month, _) = day.civil();
-    usize::try_from(month - 1).ok().and_then(|index| MONTHS.get(index)).copied().unwrap_or_default()
+    MONTHS.get(usize::from(u8::from(day.date().month())) - 1).copied().unwrap_or_default()
 }
 
 /// Formats `24 Nov`.
 fn short_day(day: Day) -> String {
-    let (_, _, of_month) = day.civil();
-    format!("{of_month} {}", month(day))
+    format!("{} {}", day.date().day(), month(day))
 }
 
 /// Height of a part in percent of `max`. Parts above zero stay visible.

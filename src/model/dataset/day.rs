@@ -3,9 +3,13 @@
 use crate::model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use time::{Date, Month};
 
 /// Length of a day, in milliseconds.
 pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// 1970-01-01 as `time` counts days.
+const JULIAN_DAY_OF_1970: i64 = 2_440_588;
 
 /// A day, counted from 1970-01-01. Written as `2026-11-24`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -41,40 +45,28 @@ impl Day {
         self.weekday() >= 5
     }
 
-    /// Year, month and day of the month in the proleptic Gregorian calendar. Computed by eras of 400 years that begin
-    /// on the first of March, so that the leap day is the last of its year.
-    pub fn civil(self) -> (i64, i64, i64) {
-        let day = self.0 + 719_468;
-        let era = day.div_euclid(146_097);
-        let of_era = day.rem_euclid(146_097);
-        let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted_month = (5 * of_year + 2) / 153;
-        let day_of_month = of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
-        (year, month, day_of_month)
+    /// Date in the proleptic Gregorian calendar. Days outside the years -9999 to 9999, which only a wrong clock gives,
+    /// are the first or the last of them.
+    pub fn date(self) -> Date {
+        let last = if self.0 < 0 { Date::MIN } else { Date::MAX };
+        let julian = i32::try_from(self.0.saturating_add(JULIAN_DAY_OF_1970));
+        julian.ok().and_then(|julian| Date::from_julian_day(julian).ok()).unwrap_or(last)
     }
 
-    /// Reads the output of [`fmt::Display`].
+    /// Parses what [`fmt::Display`] writes.
     pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.splitn(3, '-').map(|part| part.parse::<i64>().ok());
-        let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-        if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-            return None;
-        }
-        // Searches near an estimate, so that the calendar is implemented only once.
-        let of_year = (month - 1).checked_mul(61)? / 2;
-        let near = year.checked_sub(1970)?.checked_mul(3_652_425)?.div_euclid(10_000);
-        let near = Self(near.checked_add(of_year)?.checked_add(day - 1)?);
-        near.plus(6).since(near.plus(-6)).find(|found| found.civil() == (year, month, day))
+        let mut parts = text.splitn(3, '-');
+        let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+        let month = Month::try_from(month.parse::<u8>().ok()?).ok()?;
+        let date = Date::from_calendar_date(year.parse().ok()?, month, day.parse().ok()?).ok()?;
+        Some(Self(i64::from(date.to_julian_day()) - JULIAN_DAY_OF_1970))
     }
 }
 
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = self.civil();
-        write!(f, "{year:04}-{month:02}-{day:02}")
+        let (year, month, day) = self.date().to_calendar_date();
+        write!(f, "{year:04}-{:02}-{day:02}", u8::from(month))
     }
 }
 
@@ -107,6 +99,15 @@ mod tests {
         for wrong in ["", "2026-11", "2026-02-30", "2026-13-01", "x-1-1", "9999999999999999-1-1"] {
             assert_eq!(Day::parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_day_beyond_the_calendar_is_its_last_one() {
+        assert_eq!(Day(i64::MAX).to_string(), "9999-12-31");
+        assert_eq!(Day::of(Timestamp(i64::MAX)).to_string(), "9999-12-31");
+        assert_eq!(Day(i64::MIN).to_string(), "-9999-01-01");
+        assert_eq!(Day::parse("9999-12-31").map(|last| last.plus(1).to_string()).as_deref(), Some("9999-12-31"));
+        assert_eq!(Day::parse("10000-01-01"), None);
     }
 
     proptest! {
