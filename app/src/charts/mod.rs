@@ -18,29 +18,12 @@ pub use spark::spark;
 pub use timeline::timeline;
 pub use waterfall::draw as waterfall;
 
+/// Escapes text for HTML, also for quoted attributes.
+pub(crate) use html_escape::encode_quoted_attribute as escaped;
+
 use lakeshore::model::dataset::day::Day;
-use std::borrow::Cow;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-/// Escapes text for HTML, also for attributes in double quotes.
-pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(['&', '<', '>', '"', '\'']) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    Cow::Owned(escaped)
-}
 
 fn month(day: Day) -> &'static str {
     MONTHS.get(usize::from(u8::from(day.date().month())) - 1).copied().unwrap_or_default()
@@ -63,7 +46,7 @@ mod tests {
     #[test]
     fn a_name_cannot_write_html() {
         assert_eq!(escaped("/data/a"), "/data/a");
-        assert_eq!(escaped("/<b a=\"'&"), "/&lt;b a=&quot;&#39;&amp;");
+        assert_eq!(escaped("/<b a=\"'&"), "/&lt;b a=&quot;&#x27;&amp;");
     }
 
     #[test]
