@@ -10,6 +10,7 @@ use lakeshore::model::sync::status::{Status, SyncType};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_params_map, use_url};
 use leptos_router::params::ParamsMap;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
@@ -136,18 +137,22 @@ pub fn local(next: &str) -> &str {
     if next.starts_with('/') && !leads_elsewhere { next } else { "/" }
 }
 
-/// Percent-encodes a path or a query value. Characters allowed in both (RFC 3986) stay, so that `dt=1` is readable, and
-/// a typed address equals the link's.
+/// All but the characters that are allowed in both a path and a query value (RFC 3986).
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b',');
+
+/// Percent-encodes a path or a query value. Where it need not, it does not, so that `dt=1` is readable, and a typed
+/// address equals the link's.
 pub fn percent_encoded(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~/=:@,".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-        encoded
-    })
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 #[cfg(test)]
