@@ -18,6 +18,7 @@ mod syncs;
 mod trash;
 mod uploads;
 mod versions;
+mod weak_map;
 
 pub use access::keys::KeyRing;
 pub use access::sessions::BegunSession;

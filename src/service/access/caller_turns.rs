@@ -7,10 +7,8 @@ use crate::model::access::shares::{Holder, Share, Shares};
 use crate::model::error::Error;
 use crate::model::limits::PATH_BYTES_MAX;
 use crate::service::Lake;
-use async_lock::{Mutex as AsyncMutex, MutexGuardArc};
-use parking_lot::Mutex;
-use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use crate::service::weak_map::WeakMap;
+use async_lock::{Mutex, MutexGuardArc};
 
 pub(in crate::service) struct CallerTurns {
     /// In the plural, for messages.
@@ -18,7 +16,7 @@ pub(in crate::service) struct CallerTurns {
     share_max: usize,
     /// Running and waiting calls of a caller.
     shares: Shares<Holder>,
-    running: Mutex<HashMap<Holder, Weak<AsyncMutex<()>>>>,
+    running: WeakMap<Holder, Mutex<()>>,
 }
 
 /// Held while the call runs.
@@ -29,7 +27,7 @@ pub(in crate::service) struct CallerTurn {
 
 impl CallerTurns {
     pub(in crate::service) fn new(what: &'static str, share_max: usize) -> Self {
-        Self { what, share_max, shares: Shares::new(share_max), running: Mutex::default() }
+        Self { what, share_max, shares: Shares::new(share_max), running: WeakMap::default() }
     }
 
     /// Waits for the caller's turn; refused if too many of its calls wait already.
@@ -41,19 +39,8 @@ impl CallerTurns {
     async fn turn_of(&self, holder: Holder) -> Result<CallerTurn, Error> {
         let over = Error::OverShare { what: self.what, share_max: self.share_max };
         let share = self.shares.take(holder).ok_or(over)?;
-        let own = self.own(holder);
+        let own = self.running.get(holder, Mutex::default);
         Ok(CallerTurn { _turn: own.lock_arc().await, _share: share })
-    }
-
-    fn own(&self, holder: Holder) -> Arc<AsyncMutex<()>> {
-        let mut running = self.running.lock();
-        running.retain(|_, turn| turn.strong_count() > 0);
-        if let Some(own) = running.get(&holder).and_then(Weak::upgrade) {
-            return own;
-        }
-        let own = Arc::new(AsyncMutex::new(()));
-        running.insert(holder, Arc::downgrade(&own));
-        own
     }
 }
 
@@ -103,7 +90,5 @@ mod tests {
         assert!(waiting[0].as_mut().now_or_never().unwrap().is_ok(), "they follow each other");
         drop(waiting);
         assert!(lane.turn_of(one).now_or_never().unwrap().is_ok(), "whoever goes away waits no more");
-        lane.own(other);
-        assert_eq!(lane.running.lock().len(), 1, "nothing is kept of those who have no search");
     }
 }

@@ -8,18 +8,19 @@ use crate::model::id::SyncId;
 use crate::model::sync::job::SyncJob;
 use crate::model::sync::status::Status;
 use crate::model::time::Timestamp;
+use crate::service::weak_map::WeakMap;
 use async_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 
 /// Maximum cached open syncs; beyond it, the cache is cleared.
 const OPEN_SYNCS_MAX: usize = 4096;
 
 #[derive(Default)]
 pub(in crate::service) struct SyncLocks {
-    gates: Mutex<HashMap<SyncId, Weak<SyncLock>>>,
+    gates: WeakMap<SyncId, SyncLock>,
     /// Syncs that were open at the last look-up, and whose ending has not begun since.
     open: Mutex<HashMap<SyncId, Arc<SyncJob>>>,
     /// Time of the last call to a sync that did not change its row.
@@ -43,19 +44,12 @@ pub(in crate::service) struct UploadLease {
 
 impl SyncLocks {
     pub(in crate::service) fn of(&self, sync_id: SyncId) -> Arc<SyncLock> {
-        let mut gates = self.gates.lock();
-        if let Some(gate) = gates.get(&sync_id).and_then(Weak::upgrade) {
-            return gate;
-        }
-        gates.retain(|_, gate| gate.strong_count() > 0);
-        let gate = Arc::new(SyncLock {
+        self.gates.get(sync_id, || SyncLock {
             sync_id,
             lock: RwLock::new(()),
             generation: AtomicU64::new(0),
             successor: AtomicU64::new(0),
-        });
-        gates.insert(sync_id, Arc::downgrade(&gate));
-        gate
+        })
     }
 
     pub(in crate::service) fn open_sync(&self, sync_id: SyncId) -> Option<Arc<SyncJob>> {

@@ -3,15 +3,15 @@
 //! minutes.
 
 use crate::model::upload::resumable::Token;
+use crate::service::weak_map::WeakMap;
 use async_lock::{Mutex as Turns, MutexGuardArc};
 use futures_channel::oneshot;
 use parking_lot::{Mutex, MutexGuard};
-use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 /// All uploads that a request holds or waits for.
 #[derive(Default)]
-pub(in crate::service) struct UploadLocks(Mutex<HashMap<Token, Weak<Holder>>>);
+pub(in crate::service) struct UploadLocks(WeakMap<Token, Holder>);
 
 #[derive(Default)]
 struct Holder {
@@ -36,14 +36,7 @@ pub(super) struct UploadLock {
 
 impl UploadLocks {
     fn of(&self, token: &Token) -> Arc<Holder> {
-        let mut holders = self.0.lock();
-        if let Some(holder) = holders.get(token).and_then(Weak::upgrade) {
-            return holder;
-        }
-        holders.retain(|_, holder| holder.strong_count() > 0);
-        let holder = Arc::new(Holder::default());
-        holders.insert(token.clone(), Arc::downgrade(&holder));
-        holder
+        self.0.get(token.clone(), Holder::default)
     }
 
     /// Asks the holder to stop, and takes the lock.
