@@ -41,7 +41,9 @@ impl ClockState for SqliteState {
         // A record lost in a power cut does no harm: the time since the record before then counts as a step.
         let durability = if record.steps.is_empty() { Written } else { Synced };
         self.writer
-            .write(durability, move |writing| Box::pin(async move { changed(writing, sql, values).await.map(drop) }))
+            .write_aside(durability, move |writing| {
+                Box::pin(async move { changed(writing, sql, values).await.map(drop) })
+            })
             .await
     }
 }

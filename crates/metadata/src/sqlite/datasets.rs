@@ -91,7 +91,7 @@ impl DatasetState for SqliteState {
         let (files, bytes, change) = (id(totals.files), id(totals.bytes), id(counted.change));
         let values = values![files, bytes, at.0, change, next.0, change, counted.path.as_str(), change];
         self.writer
-            .write(Written, move |writing| Box::pin(async move { changed(writing, sql, values).await.map(drop) }))
+            .write_aside(Written, move |writing| Box::pin(async move { changed(writing, sql, values).await.map(drop) }))
             .await
     }
 

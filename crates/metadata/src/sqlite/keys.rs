@@ -105,7 +105,7 @@ pub(super) async fn change(
 ) -> Result<(), Error> {
     state
         .writer
-        .write(durability, move |writing| {
+        .write_aside(durability, move |writing| {
             Box::pin(async move {
                 writing.change_callers();
                 changed(writing, sql, values).await.map(drop)

@@ -51,7 +51,9 @@ impl SchemaState for SqliteState {
                    DELETE FROM uninspected WHERE history_id IN (SELECT value FROM json_each($1))";
         let begun = self
             .writer
-            .write(Written, move |writing| Box::pin(async move { changed(writing, sql, vec![ids]).await.map(drop) }))
+            .write_aside(Written, move |writing| {
+                Box::pin(async move { changed(writing, sql, vec![ids]).await.map(drop) })
+            })
             .await;
         crash_point!("inspection.begun");
         begun
@@ -62,7 +64,9 @@ impl SchemaState for SqliteState {
         let sql = "UPDATE inspection_attempts SET begun = max(begun - 1, 0) \
                    WHERE history_id IN (SELECT value FROM json_each(?))";
         self.writer
-            .write(Written, move |writing| Box::pin(async move { changed(writing, sql, vec![ids]).await.map(drop) }))
+            .write_aside(Written, move |writing| {
+                Box::pin(async move { changed(writing, sql, vec![ids]).await.map(drop) })
+            })
             .await
     }
 
@@ -70,7 +74,7 @@ impl SchemaState for SqliteState {
         let sql = "UPDATE inspection_attempts SET begun = max(begun - 1, 0), failed = failed + 1, due_time = ? \
                    WHERE history_id = ?";
         self.writer
-            .write(Written, move |writing| {
+            .write_aside(Written, move |writing| {
                 Box::pin(async move { changed(writing, sql, values![due.0, id(upload_id.0)]).await.map(drop) })
             })
             .await
@@ -95,7 +99,7 @@ impl SchemaState for SqliteState {
         let files = files.to_vec();
         let remembered = self
             .writer
-            .write(Written, move |writing| Box::pin(async move { remember_inspected(writing, &files).await }))
+            .write_aside(Written, move |writing| Box::pin(async move { remember_inspected(writing, &files).await }))
             .await;
         crash_point!("inspection.remembered");
         remembered

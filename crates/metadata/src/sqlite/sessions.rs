@@ -121,7 +121,7 @@ impl SessionState for SqliteState {
         let sql = "INSERT OR REPLACE INTO sign_in_link (only_row, hash, expires_at) VALUES (1, ?, ?)";
         let values = values![hash.0, expires_at.0];
         self.writer
-            .write(Written, move |writing| Box::pin(async move { changed(writing, sql, values).await.map(drop) }))
+            .write_aside(Written, move |writing| Box::pin(async move { changed(writing, sql, values).await.map(drop) }))
             .await
     }
 

@@ -3,7 +3,7 @@
 
 use super::lookups::CallerLookups;
 use super::open::Turn;
-use super::writing::{Answer, BoxFuture, Done, Durability, Job, JobOutcome, Work, Writing};
+use super::writing::{Answer, BoxFuture, Done, Durability, Effect, Job, JobOutcome, Work, Writing};
 use lakeshore::Error;
 use parking_lot::Mutex;
 use sqlx::SqliteConnection;
@@ -37,7 +37,26 @@ impl Writer {
         durability: Durability,
         work: impl for<'w> FnOnce(&'w mut Writing) -> BoxFuture<'w, Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        let answer = self.queue(durability, false, work);
+        self.spawn(durability, Effect::Any, work).await
+    }
+
+    /// Like [`Self::write`], for work that changes nothing that groups of landings keep in memory
+    /// ([`super::landing_facts::Known`]), so that the next group need not read it again.
+    pub(super) async fn write_aside<T: Send + 'static>(
+        self: &Arc<Self>,
+        durability: Durability,
+        work: impl for<'w> FnOnce(&'w mut Writing) -> BoxFuture<'w, Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.spawn(durability, Effect::Aside, work).await
+    }
+
+    async fn spawn<T: Send + 'static>(
+        self: &Arc<Self>,
+        durability: Durability,
+        effect: Effect,
+        work: impl for<'w> FnOnce(&'w mut Writing) -> BoxFuture<'w, Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let answer = self.queue(durability, effect, work);
         let writer = self.clone();
         // Not awaited: another caller may be committing this job already.
         self.runtime.spawn(async move { writer.run_all().await });
@@ -51,7 +70,7 @@ impl Writer {
         durability: Durability,
         work: impl for<'w> FnOnce(&'w mut Writing) -> BoxFuture<'w, Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        let answer = self.queue(durability, true, work);
+        let answer = self.queue(durability, Effect::InPlace, work);
         self.run_all().await;
         answer.await.map_err(|_| Error::ShuttingDown)?
     }
@@ -59,7 +78,7 @@ impl Writer {
     fn queue<T: Send + 'static>(
         &self,
         durability: Durability,
-        is_in_place: bool,
+        effect: Effect,
         work: impl for<'w> FnOnce(&'w mut Writing) -> BoxFuture<'w, Result<T, Error>> + Send + 'static,
     ) -> oneshot::Receiver<Result<T, Error>> {
         let (sender, receiver) = oneshot::channel();
@@ -89,7 +108,7 @@ impl Writer {
                 Done { outcome, answer }
             })
         });
-        self.waiting.lock().push(Job { durability, is_in_place, work, refuse });
+        self.waiting.lock().push(Job { durability, effect, work, refuse });
         receiver
     }
 

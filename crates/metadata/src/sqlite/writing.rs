@@ -102,11 +102,21 @@ pub(super) type BoxFuture<'w, T> = Pin<Box<dyn Future<Output = T> + Send + 'w>>;
 pub(super) type Work = Box<dyn for<'w> FnOnce(&'w mut Writing) -> BoxFuture<'w, Done> + Send>;
 pub(super) type Answer = Box<dyn FnOnce(Result<(), Fault>) + Send>;
 
+/// Effect of a job on the others, and on what groups of landings keep in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// May change anything.
+    Any,
+    /// Changes nothing that groups of landings keep in memory.
+    Aside,
+    /// The caller drives the job, which reads only tables that no other process writes to, so its reads hold without a
+    /// transaction too. It refuses before it writes. The steps of landings, which keep their facts up to date.
+    InPlace,
+}
+
 pub(super) struct Job {
     pub(super) durability: Durability,
-    /// The caller drives the job, which reads only tables that no other process writes to, so its reads hold without a
-    /// transaction too. It refuses before it writes.
-    pub(super) is_in_place: bool,
+    pub(super) effect: Effect,
     pub(super) work: Work,
     /// Answers a job that never ran.
     pub(super) refuse: Answer,
@@ -338,8 +348,9 @@ impl Writing {
     async fn transact(&mut self, jobs: Vec<Job>, answers: &mut Vec<Answer>) -> Result<(), Fault> {
         let durability = jobs.iter().map(|job| job.durability).max().unwrap_or(Durability::Synced);
         let is_alone = jobs.len() == 1;
-        self.is_lazy = jobs.iter().all(|job| job.is_in_place);
-        if !self.is_lazy {
+        self.is_lazy = jobs.iter().all(|job| job.effect == Effect::InPlace);
+        let changes_known = jobs.iter().any(|job| job.effect == Effect::Any);
+        if changes_known {
             self.known.forget();
         }
         let mut ended = self.begin(durability).await;
@@ -349,7 +360,7 @@ impl Writing {
                 answers.push(job.refuse);
                 continue;
             }
-            let needs_none = is_alone || job.is_in_place;
+            let needs_none = is_alone || job.effect == Effect::InPlace;
             self.savepoint = if needs_none { Savepoint::Needless } else { Savepoint::AtFirstWrite };
             let deeds = self.deeds.len();
             let Done { outcome, answer } = (job.work)(self).await;
@@ -367,7 +378,7 @@ impl Writing {
                 }
             };
         }
-        if !self.is_lazy {
+        if changes_known {
             self.known.forget();
         }
         ended?;
