@@ -24,25 +24,25 @@ pub fn compare(path: &str, old: VersionNumber, new: VersionNumber) -> String {
     format!("{}&old={old}&new={new}", list(path))
 }
 
-/// What has changed in so many hours.
+/// Changes since a number of hours ago.
 pub fn since(path: &str, hours: u32) -> String {
     format!("{}&since={hours}", list(path))
 }
 
-/// The question before a version is restored. `has_moved`: the dataset has changed since it was asked.
-pub fn question(path: &str, version: VersionNumber, has_moved: bool) -> String {
+/// Confirmation of restoring a version. `has_moved`: the dataset changed since an earlier confirmation was shown.
+pub fn confirm_restore(path: &str, version: VersionNumber, has_moved: bool) -> String {
     let moved = if has_moved { "&moved=1" } else { "" };
     format!("/restore{}?version={version}{moved}", percent_encoded(path))
 }
 
-/// After a restore: the list, and which version it has made; of none, the dataset was the same already.
+/// The list after a restore, with the version that it created; absent if the dataset was the same already.
 #[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "the server leads there"))]
 pub fn restored(path: &str, made: Option<VersionNumber>) -> String {
     let made = made.map_or(0, |made| made.0);
     format!("{}&restored={made}", list(path))
 }
 
-/// Where a file of a version is fetched.
+/// Download of a file of a version.
 pub fn download(dataset: &LakePath, version: VersionNumber, file: &LakePath) -> String {
     let number = version.to_string();
     query_string(
@@ -51,8 +51,8 @@ pub fn download(dataset: &LakePath, version: VersionNumber, file: &LakePath) -> 
     )
 }
 
-/// The question before pieces of the trash are restored. `back`: where the restore leads to.
-pub fn trash_question(field: &str, id: u64, back: &str) -> String {
+/// Confirmation of restoring trash items. The restore returns to `back`.
+pub fn confirm_trash_restore(field: &str, id: u64, back: &str) -> String {
     format!("/trash/restore?{field}={id}&back={}", percent_encoded(back))
 }
 
@@ -67,7 +67,7 @@ mod tests {
         let address = download(&dataset, VersionNumber(2), &file);
         assert_eq!(address, "/api/lake/file/download?path=/d/x%26y&dataset=/d&version=2");
         assert_eq!(
-            trash_question("sync_id", 7, "/trash?page=1&q=a"),
+            confirm_trash_restore("sync_id", 7, "/trash?page=1&q=a"),
             "/trash/restore?sync_id=7&back=/trash%3Fpage=1%26q=a"
         );
     }

@@ -107,8 +107,8 @@ pub async fn look_into_trash(wanted: service::LookIntoTrash) -> Result<AsOf<serv
 }
 
 /// Effect of restoring the items.
-#[server(prefix = "/fn", endpoint = "restore-trash-question", input = Call, output = Call)]
-pub async fn ask_restore_trash(wanted: service::RestoreTrash) -> Result<AsOf<service::RestorePreview>, ApiError> {
+#[server(prefix = "/fn", endpoint = "restore-trash-preview", input = Call, output = Call)]
+pub async fn preview_trash_restore(wanted: service::RestoreTrash) -> Result<AsOf<service::RestorePreview>, ApiError> {
     let (lake, caller) = request_context()?;
     as_of(&lake, lake.restore_preview(&caller, &wanted)).await
 }

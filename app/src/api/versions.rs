@@ -88,7 +88,7 @@ pub struct VersionPage {
 
 /// Effect of restoring a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestoreQuestion {
+pub struct VersionRestorePreview {
     pub version: Version,
     pub current: Version,
     pub answer: RestoredVersion,
@@ -254,15 +254,18 @@ pub async fn get_version(
 }
 
 /// Effect of restoring the version.
-#[server(prefix = "/fn", endpoint = "restore-question", input = Call, output = Call)]
-pub async fn ask_restore_version(path: String, version: VersionNumber) -> Result<AsOf<RestoreQuestion>, ApiError> {
+#[server(prefix = "/fn", endpoint = "restore-preview", input = Call, output = Call)]
+pub async fn preview_version_restore(
+    path: String,
+    version: VersionNumber,
+) -> Result<AsOf<VersionRestorePreview>, ApiError> {
     let (lake, caller) = request_context()?;
     let read = async {
         let path = LakePath::parse(&path)?;
         let wanted = service::RestoreVersion { path: path.clone(), version, dry_run: true, confirm: false };
         let answer = lake.restore_version(&caller, &wanted).await?;
         let current = find(&lake, &caller, &path, Some(answer.replaced_version), None).await?;
-        Ok(RestoreQuestion { version: find(&lake, &caller, &path, Some(version), None).await?, current, answer })
+        Ok(VersionRestorePreview { version: find(&lake, &caller, &path, Some(version), None).await?, current, answer })
     };
     as_of(&lake, read).await
 }
@@ -282,7 +285,7 @@ pub async fn restore_version(
         let path = LakePath::parse(&path)?;
         let current = find(&lake, &caller, &path, None, None).await?.version;
         if replaces.is_some_and(|replaces| replaces != current) {
-            return Ok(addresses::question(path.as_str(), version, true));
+            return Ok(addresses::confirm_restore(path.as_str(), version, true));
         }
         let wanted = service::RestoreVersion { path, version, dry_run: false, confirm: !confirm.is_empty() };
         let restored = lake.restore_version(&caller, &wanted).await?;

@@ -1,6 +1,6 @@
 //! Items that one sync put into the trash, to restore all or some of them.
 
-use crate::addresses::trash_question;
+use crate::addresses::confirm_trash_restore;
 use crate::api::trash::{TrashOfSync, get_trash_of_sync};
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
@@ -161,7 +161,7 @@ fn Pieces(
     as_of: Timestamp,
     may_restore: bool,
 ) -> impl IntoView {
-    let all = trash_question("sync_id", id.0, &back);
+    let all = confirm_trash_restore("sync_id", id.0, &back);
     let kept = StoredValue::new(back.clone());
     view! {
         <form method="get" action="/trash/restore">
@@ -203,7 +203,7 @@ fn PieceRow(entry: Signal<TrashEntry>, back: String, as_of: Timestamp, may_resto
     let fixed = entry.get_untracked();
     let id = fixed.trash_id;
     let what = what_it_is(&fixed);
-    let question = trash_question("trash_id", id.0, &back);
+    let question = confirm_trash_restore("trash_id", id.0, &back);
     let icon = if fixed.kind == TrashKind::Dataset { Icon::Folder } else { Icon::File };
     let totals = Memo::new(move |_| entry.with(|entry| entry.totals));
     let origin = fixed.origin.to_string();

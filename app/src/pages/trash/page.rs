@@ -1,6 +1,6 @@
 //! The trash by sync, latest first: restored by writers, purged by admins.
 
-use crate::addresses::trash_question;
+use crate::addresses::confirm_trash_restore;
 use crate::api::trash::{TrashPage, get_trash};
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
@@ -193,7 +193,7 @@ fn GroupRow(
         move || replaced.with(|known| known.iter().find(|(sync, _)| *sync == id).map(|(_, version)| *version));
     let name = what_they_are(&fixed, untrack(version));
     let by = (id != SyncId(0)).then(|| format!("By {}", title(&fixed)));
-    let question = trash_question("sync_id", id.0, &back);
+    let question = confirm_trash_restore("sync_id", id.0, &back);
     let path = fixed.path.as_ref().map(ToString::to_string);
     let of_what = path.clone().unwrap_or_else(|| name.clone());
     let counted = Memo::new(move |_| group.with(|group| (group.totals, group.num_uncounted)));

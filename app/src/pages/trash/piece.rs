@@ -1,6 +1,6 @@
 //! Item of the trash, browsed before it is restored: folders, files, and previews.
 
-use crate::addresses::trash_question;
+use crate::addresses::confirm_trash_restore;
 use crate::api::trash::look_into_trash;
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
@@ -74,7 +74,8 @@ fn Piece(session: Session, page: u64, found: AsOf<InTrash>) -> impl IntoView {
     let may_empty = session.has_role(Role::Admin);
     let heading = relative.rsplit('/').next().filter(|leaf| !leaf.is_empty()).unwrap_or(entry.origin.leaf()).to_owned();
     let what = format!("Deletes all of this item, from {}.", entry.origin);
-    let question = trash_question("trash_id", id.0, &format!("/trash/syncs/{}", entry.sync_id.map_or(0, |id| id.0)));
+    let question =
+        confirm_trash_restore("trash_id", id.0, &format!("/trash/syncs/{}", entry.sync_id.map_or(0, |id| id.0)));
     view! {
         <Crumbs entry=entry.clone() relative=relative.clone()/>
         <Heading title=heading>

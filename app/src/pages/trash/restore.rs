@@ -1,6 +1,6 @@
 //! Confirmation page of restoring items of the trash: what comes back, what goes, and the check by the shrink guard.
 
-use crate::api::trash::ask_restore_trash;
+use crate::api::trash::preview_trash_restore;
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
 use crate::components::error_box::ErrorBox;
@@ -57,7 +57,7 @@ pub fn RestoreTrashPage() -> impl IntoView {
             if wanted == RestoreTrash::default() {
                 return Ok((wanted, None));
             }
-            let preview = ask_restore_trash(wanted.clone()).await?;
+            let preview = preview_trash_restore(wanted.clone()).await?;
             Ok((wanted, Some(preview)))
         },
     );

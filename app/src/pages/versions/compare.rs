@@ -86,7 +86,7 @@ pub(super) fn Comparison(
 ) -> impl IntoView {
     let VersionComparison { old, new, difference } = comparison;
     let of = addresses::compare(&path, old.version, new.version);
-    let restore = (may_write && old.version != current).then(|| addresses::question(&path, old.version, false));
+    let restore = (may_write && old.version != current).then(|| addresses::confirm_restore(&path, old.version, false));
     let is_same = old.version == new.version;
     let counts = ChangeKind::ALL.map(|counted| {
         let totals = difference.totals(counted);

@@ -72,7 +72,7 @@ fn Detail(session: Session, found: AsOf<VersionPage>, is_first: bool, fault: Opt
     let pin = version.pin.clone();
     let compare = (!version.is_current).then(|| addresses::compare(&dataset, number, current));
     let changes = before(number).map(|before| addresses::compare(&dataset, before, number));
-    let restore = (may_write && !version.is_current).then(|| addresses::question(&dataset, number, false));
+    let restore = (may_write && !version.is_current).then(|| addresses::confirm_restore(&dataset, number, false));
     let page_of = addresses::version(&dataset, number);
     let next = next.map(|after| format!("{page_of}&after={}", percent_encoded(after.as_str())));
     let start = (!is_first).then_some(page_of);

@@ -155,7 +155,7 @@ fn row(version: Version, older: Option<Version>, may_write: bool, as_of: Timesta
         .as_ref()
         .filter(|older| older.num_rows_unknown == 0 && version.num_rows_unknown == 0)
         .and_then(|older| super::marks::change(version.rows, older.rows, format::count));
-    let restore = (may_write && !version.is_current).then(|| addresses::question(&path, number, false));
+    let restore = (may_write && !version.is_current).then(|| addresses::confirm_restore(&path, number, false));
     let pin = version.pin.as_ref().map(|pin| pin.note.clone());
     view! {
         <tr>

@@ -4,7 +4,7 @@ use super::detail::use_version;
 use super::marks::Origin;
 use super::restore_parts::{ComesAndGoes, GuardCheck};
 use crate::addresses;
-use crate::api::versions::{RestoreQuestion, ask_restore_version};
+use crate::api::versions::{VersionRestorePreview, preview_version_restore};
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
 use crate::components::error_box::ErrorBox;
@@ -30,7 +30,7 @@ pub fn RestoreVersionPage() -> impl IntoView {
     let wanted = use_version();
     let fault = Memo::new(move |_| query.with(refusal::of_address));
     let has_moved = Memo::new(move |_| query.with(|query| query.get("moved")).is_some());
-    let data = json::ask(move || wanted.get(), |(path, version)| ask_restore_version(path, version));
+    let data = json::ask(move || wanted.get(), |(path, version)| preview_version_restore(path, version));
     let title = move || wanted.with(|(path, number)| format!("Restore version {number} of {path}?"));
     page(title, data, move |session, question| {
         view! { <Confirmation session question has_moved=has_moved.get() fault=fault.get()/> }
@@ -44,11 +44,11 @@ fn totals(version: &Version) -> Totals {
 #[component]
 fn Confirmation(
     session: Session,
-    question: AsOf<RestoreQuestion>,
+    question: AsOf<VersionRestorePreview>,
     has_moved: bool,
     fault: Option<ApiError>,
 ) -> impl IntoView {
-    let AsOf { now: as_of, value: RestoreQuestion { version, current, answer }, .. } = question;
+    let AsOf { now: as_of, value: VersionRestorePreview { version, current, answer }, .. } = question;
     Clock::here().observe(as_of);
     let may_write = session.has_role(Role::Write);
     let is_signed_in = session.signed_in.is_some();
