@@ -72,7 +72,7 @@ test('the trash is grouped by sync, browsed, and restored in part or whole', asy
   await expect(page.getByRole('row', { name: /full load/ })).toContainText('in 29 d');
 
   await page.getByRole('row', { name: /full load/ }).getByRole('link').first().click();
-  await page.getByRole('link', { name: '/data/full' }).click();
+  await page.getByRole('link', { name: '/data/full', exact: true }).click();
   await page.getByRole('link', { name: 'rows.csv' }).click();
   await expect(page.getByRole('cell', { name: 'old' })).toBeVisible();
   await page.getByRole('link', { name: 'Restore item' }).click();
