@@ -39,7 +39,7 @@ pub use trash::restore_preview::{PiecePreview, RestorePreview};
 pub use trash::restoring::{NotRestored, RestoreTrash, RestoredTrash};
 pub use uploads::missing::{Missing, Offer, OfferedFile};
 pub use uploads::receive::{Destination, IncomingUpload, RefusedBeginning};
-pub use uploads::resumable::{NewResumption, ResumableSession};
+pub use uploads::resumable::ResumableSession;
 pub use versions::{
     CompareVersions, ListedVersionFile, PinVersion, RestoreVersion, RestoredVersion, VersionDetail, VersionParameters,
     VersionsParameters,

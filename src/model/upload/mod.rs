@@ -2,5 +2,6 @@
 
 pub mod in_flight;
 pub mod landed;
+pub mod request;
 pub mod resumable;
 pub mod row;

@@ -72,10 +72,10 @@ impl Tracked {
         self.entry.moving().expected_bytes = bytes;
     }
 
-    pub(in crate::service) fn sent_by(&self, sender: Sender) {
+    pub(in crate::service) fn sent_by(&self, sender: &Sender) {
         let mut moving = self.entry.moving();
         // The owner of the upload stays.
-        moving.sender = Sender { by: std::mem::take(&mut moving.sender.by), ..sender };
+        moving.sender = Sender { by: std::mem::take(&mut moving.sender.by), ..sender.clone() };
     }
 }
 

@@ -19,6 +19,7 @@ use crate::model::sync::job::{SyncJob, may_accept_uploads};
 use crate::model::time::Timestamp;
 use crate::model::upload::in_flight::Sender;
 use crate::model::upload::landed::Landed;
+use crate::model::upload::request::UploadRequest;
 use crate::ports::Partial;
 use crate::ports::metadata::upload::{NewUpload, RefusedUpload};
 use crate::service::Lake;
@@ -43,8 +44,6 @@ pub struct Destination {
     pub(in crate::service) owner: Principal,
     /// Name for display.
     pub(in crate::service) by: String,
-    /// Address and program of the sender.
-    pub(in crate::service) sender: Arc<Sender>,
     /// Announced bytes of the request, until its first file has checked the free space.
     expected_bytes: AtomicU64,
     /// Refused uploads of this request that got a row.
@@ -62,7 +61,7 @@ pub struct IncomingUpload {
     body: Body,
     pass: UploadLease,
     received_bytes: u64,
-    announced: ExpectedDigests,
+    digests: ExpectedDigests,
     /// Only for an announced SHA-512.
     sha512: Option<Box<Sha512>>,
     begun_at: Timestamp,
@@ -70,7 +69,7 @@ pub struct IncomingUpload {
     by: String,
     sender: Arc<Sender>,
     /// As announced by its sender.
-    expected_bytes: Option<u64>,
+    length: Option<u64>,
 }
 
 enum Body {
@@ -123,7 +122,6 @@ impl Lake {
         let folder = sync.path.upload_folder(path)?;
         // A guest's upload is attributed to the caller that started the sync.
         let by = if matches!(caller, Caller::Guest(_)) { sync.started_by.clone() } else { caller.name().to_owned() };
-        let sender = Arc::default();
         let owner = caller.principal();
         Ok(Destination {
             lake: self.clone(),
@@ -131,7 +129,6 @@ impl Lake {
             folder,
             owner,
             by,
-            sender,
             expected_bytes: AtomicU64::new(0),
             refused_rows: AtomicU64::new(0),
         })
@@ -165,15 +162,9 @@ impl Destination {
         self
     }
 
-    /// Sets the address and program of the sender, for display.
-    pub fn sent_by(mut self, sender: Sender) -> Self {
-        self.sender = Arc::new(sender);
-        self
-    }
-
     /// Begins the upload of one file. An invalid name, or too little free space, is recorded as a failed upload.
-    pub async fn begin(&self, file_name: &str) -> Result<IncomingUpload, Error> {
-        match self.try_begin(file_name).await {
+    pub async fn begin(&self, request: UploadRequest) -> Result<IncomingUpload, Error> {
+        match self.try_begin(request).await {
             Ok(Ok(incoming)) => Ok(incoming),
             Ok(Err(refused)) => Err(self.record(refused).await),
             Err(error) => Err(error),
@@ -181,38 +172,40 @@ impl Destination {
     }
 
     /// [`Self::begin`] that leaves recording a refusal to the caller.
-    pub async fn try_begin(&self, file_name: &str) -> Result<Result<IncomingUpload, RefusedBeginning>, Error> {
+    pub async fn try_begin(&self, request: UploadRequest) -> Result<Result<IncomingUpload, RefusedBeginning>, Error> {
         let lake = &self.lake;
+        let UploadRequest { file_name, length, digests, sender } = request;
         let begun_at = lake.now();
         let refused = |target, error| {
-            let file_name = cut(file_name, REFUSED_NAME_CHARACTERS_MAX);
+            let file_name = cut(&file_name, REFUSED_NAME_CHARACTERS_MAX);
             Ok(Err(RefusedBeginning { file_name, target, error, begun_at }))
         };
-        let target = match self.folder.file(file_name) {
+        let target = match self.folder.file(&file_name) {
             Ok(target) => target,
             Err(error) => return refused(None, error.into()),
         };
-        if let Err(error) = lake.refuse_below_reserve(self.owner, self.expected_bytes.swap(0, Ordering::Relaxed)).await
-        {
+        let length_bytes = length.unwrap_or(0).min(lake.0.limits.upload_bytes_max);
+        let expected_bytes = self.expected_bytes.swap(0, Ordering::Relaxed).max(length_bytes);
+        if let Err(error) = lake.refuse_below_reserve(self.owner, expected_bytes).await {
             return refused(Some(target), error);
         }
         Ok(Ok(IncomingUpload {
             lake: lake.clone(),
             sync: self.sync.clone(),
-            file_name: bounded(file_name),
+            file_name: bounded(&file_name),
             folder: self.folder.clone(),
             target,
             name: PartialName::from_random(lake.random()?),
             body: Body::Gathered(Vec::new(), lake.0.landings.reserve()),
             pass: lake.0.gates.of(self.sync.sync_id).pass(),
             received_bytes: 0,
-            announced: ExpectedDigests::default(),
-            sha512: None,
+            sha512: digests.sha512.map(|_| Box::default()),
+            digests,
             begun_at,
             owner: self.owner,
             by: self.by.clone(),
-            sender: self.sender.clone(),
-            expected_bytes: None,
+            sender,
+            length,
         }))
     }
 
@@ -270,21 +263,6 @@ impl IncomingUpload {
         !matches!(self.body, Body::Gathered(..))
     }
 
-    /// Sets the announced digests. Must be called before the first byte.
-    #[must_use]
-    pub fn announcing(mut self, announced: ExpectedDigests) -> Self {
-        self.sha512 = announced.sha512.map(|_| Box::default());
-        self.announced = announced;
-        self
-    }
-
-    /// Sets the announced size.
-    #[must_use]
-    pub fn of_bytes(mut self, bytes: Option<u64>) -> Self {
-        self.expected_bytes = bytes;
-        self
-    }
-
     /// Gives the upload its row, so that it is shown as in flight. To be called when the remaining bytes are slow.
     pub async fn register(&mut self) -> Result<(), Error> {
         let Body::Gathered(gathered, _) = &mut self.body else { return Ok(()) };
@@ -317,8 +295,8 @@ impl IncomingUpload {
             begun_at: self.begun_at,
         };
         let tracked = self.lake.track(new, &self.by, self.received_bytes);
-        tracked.expects(self.expected_bytes);
-        tracked.sent_by((*self.sender).clone());
+        tracked.expects(self.length);
+        tracked.sent_by(&self.sender);
         self.lake.0.events.marks().sync(self.sync.sync_id);
         tracked
     }
@@ -379,7 +357,7 @@ impl IncomingUpload {
 
     async fn try_land(&mut self) -> Result<Digest, Error> {
         if let Some(hasher) = self.sha512.take() {
-            verify_digest("SHA-512", self.announced.sha512, hasher.finalize().into())?;
+            verify_digest("SHA-512", self.digests.sha512, hasher.finalize().into())?;
         }
         let (upload_id, content) = match &mut self.body {
             Body::Gathered(gathered, _) => {
@@ -405,7 +383,7 @@ impl IncomingUpload {
             begun_at: self.begun_at,
             by: self.by.clone(),
             taken_over: false,
-            announced_sha256: self.announced.sha256,
+            announced_sha256: self.digests.sha256,
         };
         self.lake.0.landings.land(&self.lake, ready).await
     }

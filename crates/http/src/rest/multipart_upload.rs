@@ -15,11 +15,14 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use lakeshore::Error;
 use lakeshore::model::digest::ExpectedDigests;
+use lakeshore::model::upload::in_flight::Sender;
+use lakeshore::model::upload::request::UploadRequest;
 use lakeshore::service::{Destination, IncomingUpload, RefusedBeginning};
 use lakeshore_body::content_fields::{HeadOf, refuse_field};
 use lakeshore_body::digest_fields::DigestFields;
 use lakeshore_body::multipart::{Multipart, MultipartError, Part};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// Most files in one request.
@@ -75,6 +78,7 @@ enum Unfit {
 /// Fields of the request that concern its form.
 pub struct FormHead {
     pub boundary: String,
+    pub sender: Arc<Sender>,
     /// Bytes of the whole body, if announced.
     pub length: Option<u64>,
     /// Digests of the only file.
@@ -214,19 +218,24 @@ impl<'a> MultipartUpload<'a> {
     async fn take_file(&mut self, part: Part) -> Result<(), Error> {
         let (number, file_name) = (self.sent, part.file_name.clone().unwrap_or_default());
         let is_told = self.head.wants_digests || !self.head.announced.is_empty() || !part.digests.is_empty();
-        let mut incoming = match self.destination.try_begin(&file_name).await? {
+        // A file with faulty digests begins too, and fails with this error.
+        let (digests, checksums) = match self.expectations(&part) {
+            Ok((digests, checksums)) => (digests, Ok(checksums)),
+            Err(error) => (ExpectedDigests::default(), Err(error)),
+        };
+        let last_bytes = self.head.length.and_then(|length| self.body.last_part_bytes(length));
+        let length = part.length.or(last_bytes);
+        let sender = self.head.sender.clone();
+        let request = UploadRequest { file_name: file_name.clone(), length, digests, sender };
+        let mut incoming = match self.destination.try_begin(request).await? {
             Ok(incoming) => incoming,
             Err(refused) => {
                 self.held.push(Held::Unfit(Unfit::Refused { number, refused, file_name }));
                 return self.discard_part().await;
             }
         };
-        let taken = match self.expectations(&part) {
-            Ok((announced, checksums)) => {
-                let last_bytes = self.head.length.and_then(|length| self.body.last_part_bytes(length));
-                incoming = incoming.announcing(announced).of_bytes(part.length.or(last_bytes));
-                self.receive_file(&mut incoming, part.length, checksums).await
-            }
+        let taken = match checksums {
+            Ok(checksums) => self.receive_file(&mut incoming, part.length, checksums).await,
             Err(error) => Err(error),
         };
         match taken {

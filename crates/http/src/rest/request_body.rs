@@ -19,6 +19,7 @@ use lakeshore::service::ResumableSession;
 use lakeshore::{Error, Timestamp};
 use lakeshore_body::digest_fields::DigestFields;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Address of resumable uploads of both protocols.
@@ -49,7 +50,7 @@ pub fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Error> {
 /// Request body, its sender, and its length if announced; a chunked body has none.
 pub struct RequestBody {
     pub stream: BodyDataStream,
-    pub sender: Sender,
+    pub sender: Arc<Sender>,
     pub announced_bytes: Option<u64>,
     /// Address of the server as the sender sees it; empty if it is unknown.
     pub base: String,
@@ -62,7 +63,12 @@ impl<S: Sync> FromRequest<S> for RequestBody {
         let (mut parts, body) = request.into_parts();
         let base = outside_address(parts.version, &parts.headers, &parts.extensions).unwrap_or_default();
         let SentBy(sender) = SentBy::from_request_parts(&mut parts, state).await?;
-        Ok(Self { announced_bytes: body.size_hint().exact(), base, sender, stream: body.into_data_stream() })
+        Ok(Self {
+            announced_bytes: body.size_hint().exact(),
+            base,
+            sender: Arc::new(sender),
+            stream: body.into_data_stream(),
+        })
     }
 }
 
@@ -123,7 +129,7 @@ pub async fn take_body(
     checksums: Checksums,
     ends: Ends,
 ) -> Result<(), HttpError> {
-    resumption.sent_by(piece.sender.clone());
+    resumption.sent_by(&piece.sender);
     if ends == Ends::Later {
         resumption.leave_open();
     }

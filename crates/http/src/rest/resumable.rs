@@ -24,7 +24,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use lakeshore::model::access::key::Caller;
-use lakeshore::service::{Destination, IncomingUpload, NewResumption, ResumableSession};
+use lakeshore::model::upload::request::{ResumableRequest, UploadRequest};
+use lakeshore::service::{Destination, IncomingUpload, ResumableSession};
 use lakeshore::{Error, ErrorCode};
 use lakeshore_body::content_fields::{HeadOf, refuse_altered};
 use lakeshore_body::multipart::parse_disposition;
@@ -100,17 +101,16 @@ async fn create(
             Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id of a started sync".into())
         })?;
         let destination = app_state.lake.destination(&caller, sync_id(id)?, parameters.path.as_deref()).await?;
-        let announced = NewResumption {
+        let request = UploadRequest {
             file_name: file_name(parameters.file_name, in_path, &headers)?,
             length: natural(&headers, "upload-length"),
             digests: announced_digests(&headers)?,
-            brings_bytes: piece.announced_bytes != Some(0),
-            ..NewResumption::default()
+            sender: piece.sender.clone(),
         };
         if is_more_to_come {
-            begin(&app_state, &caller, &destination, announced, &mut piece, checksums).await
+            begin(&app_state, &caller, &destination, request, &mut piece, checksums).await
         } else {
-            take_whole(&app_state, destination, announced, &mut piece, checksums).await
+            take_whole(&app_state, &destination, request, &mut piece, checksums).await
         }
     };
     created.await.unwrap_or_else(|error| refusal(&app_state, error))
@@ -148,11 +148,13 @@ async fn begin(
     app_state: &AppState,
     caller: &Caller,
     destination: &Destination,
-    announced: NewResumption,
+    upload: UploadRequest,
     piece: &mut RequestBody,
     checksums: Checksums,
 ) -> Result<Response, HttpError> {
-    let mut upload = destination.begin_resumable(announced).await?;
+    let brings_bytes = piece.announced_bytes != Some(0);
+    let request = ResumableRequest { upload, brings_bytes, ..ResumableRequest::default() };
+    let mut upload = destination.begin_resumable(request).await?;
     if let Err(error) = take_body(app_state, &mut upload, piece, checksums, Ends::Later).await {
         // The client never learns the address, so nobody could continue the upload.
         let token = upload.token().clone();
@@ -169,21 +171,20 @@ async fn begin(
 /// Receives a whole file in one request, which lands like any other upload.
 async fn take_whole(
     app_state: &AppState,
-    destination: Destination,
-    announced: NewResumption,
+    destination: &Destination,
+    request: UploadRequest,
     piece: &mut RequestBody,
     checksums: Checksums,
 ) -> Result<Response, HttpError> {
-    if let (Some(length), Some(bytes)) = (announced.length, piece.announced_bytes)
+    let announced = request.length;
+    if let (Some(length), Some(bytes)) = (announced, piece.announced_bytes)
         && length != bytes
     {
         return Err(differs(length, bytes).into());
     }
-    let length = announced.length.or(piece.announced_bytes);
-    let destination = destination.expecting(length.unwrap_or(0)).sent_by(piece.sender.clone());
-    let mut incoming =
-        destination.begin(&announced.file_name).await?.announcing(announced.digests.clone()).of_bytes(length);
-    if let Err(error) = take_into(app_state, &mut incoming, &announced, piece, checksums).await {
+    let length = announced.or(piece.announced_bytes);
+    let mut incoming = destination.begin(UploadRequest { length, ..request }).await?;
+    if let Err(error) = take_into(app_state, &mut incoming, announced, piece, checksums).await {
         incoming.fail(&error).await?;
         return Err(error.into());
     }
@@ -194,7 +195,7 @@ async fn take_whole(
 async fn take_into(
     app_state: &AppState,
     incoming: &mut IncomingUpload,
-    announced: &NewResumption,
+    announced: Option<u64>,
     piece: &mut RequestBody,
     mut checksums: Checksums,
 ) -> Result<(), Error> {
@@ -205,7 +206,7 @@ async fn take_into(
         incoming.write(bytes).await?;
     }
     checksums.verify()?;
-    match announced.length {
+    match announced {
         Some(length) if length != received => Err(differs(length, received)),
         _ => Ok(()),
     }

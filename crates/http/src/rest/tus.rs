@@ -18,8 +18,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use lakeshore::Error;
 use lakeshore::model::access::key::Caller;
+use lakeshore::model::upload::request::{ResumableRequest, UploadRequest};
 use lakeshore::model::upload::resumable::Token;
-use lakeshore::service::{NewResumption, ResumableSession};
+use lakeshore::service::ResumableSession;
 use lakeshore_body::content_fields::{HeadOf, refuse_altered};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -72,22 +73,21 @@ async fn try_create(
     let checksums = if brings_bytes { checksums_of_content(headers)? } else { Checksums::default() };
     let metadata = header(headers, "upload-metadata")?.unwrap_or_default();
     let known = parse_metadata(metadata)?;
-    let mut announced = NewResumption {
+    let upload = UploadRequest {
         file_name: file_name(&known).to_owned(),
         length: announced_length(headers)?,
-        metadata: metadata.to_owned(),
         digests: announced_digests(headers)?,
-        brings_bytes,
-        parts: Vec::new(),
+        sender: piece.sender.clone(),
     };
+    let mut request = ResumableRequest { upload, metadata: metadata.to_owned(), brings_bytes, parts: Vec::new() };
     let concatenation = header(headers, "upload-concat")?.map(str::trim);
     let is_joined = concatenation.is_some_and(|kind| kind != "partial");
-    if announced.length.is_none() && !is_joined && !headers.contains_key("upload-defer-length") {
+    if request.upload.length.is_none() && !is_joined && !headers.contains_key("upload-defer-length") {
         let missing = "the header Upload-Length is missing; send the size in bytes, or Upload-Defer-Length: 1";
         return Err(Error::Invalid(missing.into()).into());
     }
     if concatenation == Some("partial") {
-        let part = app_state.lake.begin_part(&caller, announced).await?;
+        let part = app_state.lake.begin_part(&caller, request).await?;
         return begun(app_state, &caller, part, brings_bytes, checksums, piece).await;
     }
     let id = parameters.sync_id.as_deref().or(known.get("sync_id").map(String::as_str)).ok_or_else(|| {
@@ -97,18 +97,18 @@ async fn try_create(
     let destination = app_state.lake.destination(&caller, sync_id(id)?, path).await?;
     match concatenation {
         None => {
-            let upload = destination.begin_resumable(announced).await?;
+            let upload = destination.begin_resumable(request).await?;
             begun(app_state, &caller, upload, brings_bytes, checksums, piece).await
         }
         Some(list) => {
-            announced.parts = parts_of(list)?;
+            request.parts = parts_of(list)?;
             if headers.contains_key("upload-length") {
                 return Err(Error::Invalid(
                     "an upload joined from parts has their total length; omit Upload-Length".into(),
                 )
                 .into());
             }
-            Ok(created(&destination.join(announced).await?, piece))
+            Ok(created(&destination.join(request).await?, piece))
         }
     }
 }

@@ -61,11 +61,12 @@ pub async fn upload(
     })?;
     let destination = app_state.lake.destination(&caller, sync_id(id)?, parameters.path.as_deref()).await?;
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let destination = destination.expecting(length.unwrap_or(0)).sent_by(sender);
+    let destination = destination.expecting(length.unwrap_or(0));
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let boundary = content_type.and_then(boundary).ok_or(HttpError::NotMultipart)?;
     let head = FormHead {
         boundary,
+        sender: Arc::new(sender),
         length,
         announced: DigestFields::of_upload(&headers)?,
         checksums: Checksums::of_body(&headers)?,

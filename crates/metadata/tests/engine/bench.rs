@@ -12,6 +12,7 @@ use lakeshore::model::settings::Limits;
 use lakeshore::model::sync::start::StartSync;
 use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::model::time::Timestamp;
+use lakeshore::model::upload::request::UploadRequest;
 use lakeshore::ports::memory::{CountingRandomness, MemoryFiles, MemoryFormats};
 use lakeshore::ports::{Clock, Formats, Randomness};
 use lakeshore::service::{Lake, Parts};
@@ -143,7 +144,8 @@ impl Bench {
     }
 
     pub async fn upload(&self, name: &str, size: usize) -> Result<(), Error> {
-        let mut upload = self.lake.destination(&caller(), self.sync_id, None).await?.begin(name).await?;
+        let mut upload =
+            self.lake.destination(&caller(), self.sync_id, None).await?.begin(UploadRequest::named(name)).await?;
         let written = upload.write(Bytes::from(vec![b'x'; size])).await;
         match written {
             Ok(()) => upload.land().await.map(drop),

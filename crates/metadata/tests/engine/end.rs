@@ -8,6 +8,7 @@ use lakeshore::model::limits::SETTLING_PAUSES;
 use lakeshore::model::sync::end::EndSync;
 use lakeshore::model::sync::start::StartSync;
 use lakeshore::model::sync::status::{Status, SyncType};
+use lakeshore::model::upload::request::UploadRequest;
 use lakeshore::ports::metadata::trash::TrashState;
 
 /// A full sync of `/b`, whose one file holds this.
@@ -15,7 +16,8 @@ async fn stage(bench: &Bench, bytes: &'static [u8]) -> SyncId {
     let sync_type = SyncType::FullSync;
     let start = StartSync { name: "n".into(), path: "/b".into(), sync_type, expected: None };
     let id = bench.lake.start_sync(&caller(), &start).await.unwrap();
-    let mut upload = bench.lake.destination(&caller(), id, None).await.unwrap().begin("f").await.unwrap();
+    let mut upload =
+        bench.lake.destination(&caller(), id, None).await.unwrap().begin(UploadRequest::named("f")).await.unwrap();
     upload.write(Bytes::from_static(bytes)).await.unwrap();
     upload.land().await.unwrap();
     id

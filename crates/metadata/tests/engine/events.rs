@@ -20,6 +20,7 @@ use lakeshore::model::sync::start::StartSync;
 use lakeshore::model::sync::status::SyncType;
 use lakeshore::model::sync::status::SyncType::{FullSync, IncrementalSync};
 use lakeshore::model::time::Timestamp;
+use lakeshore::model::upload::request::UploadRequest;
 use lakeshore::ports::Clock;
 use lakeshore::ports::memory::{CountingRandomness, ManualClock, MemoryFiles, MemoryFormats};
 use lakeshore::service::{EventFilter, IncomingUpload, Lake, SerializedEvent, Subscription};
@@ -74,7 +75,7 @@ fn start(lake: &Tested, path: &str, sync_type: SyncType) -> SyncId {
 fn upload(lake: &Tested, id: SyncId, name: &str) {
     lake.block_on(async {
         let destination = lake.destination(&caller(None), id, None).await.unwrap();
-        let mut upload = destination.begin(name).await.unwrap();
+        let mut upload = destination.begin(UploadRequest::named(name)).await.unwrap();
         upload.write(vec![7; 10].into()).await.unwrap();
         upload.land().await.unwrap();
     });
@@ -104,7 +105,7 @@ impl Moving {
     fn begin(lake: &Tested, id: SyncId) -> Self {
         let upload = lake.block_on(async {
             let destination = lake.destination(&caller(None), id, None).await.unwrap();
-            let mut upload = destination.begin("moving").await.unwrap();
+            let mut upload = destination.begin(UploadRequest::named("moving")).await.unwrap();
             // Beyond what is gathered before it is registered.
             upload.write(vec![7; 200_000].into()).await.unwrap();
             upload
@@ -183,7 +184,7 @@ fn a_refused_upload_is_told_and_so_is_what_comes_back_from_the_trash() {
     upload(&lake, id, "a");
     lake.block_on(async {
         let destination = lake.destination(&caller(None), id, None).await.unwrap();
-        assert!(destination.begin("../x").await.is_err());
+        assert!(destination.begin(UploadRequest::named("../x")).await.is_err());
     });
     tell(&lake);
     let mut listener = subscribe(&lake, None);
@@ -274,7 +275,7 @@ fn an_upload_in_flight_is_told_each_second_while_it_moves_and_once_when_it_stall
     let id = start(&lake, "/a", IncrementalSync);
     let mut incoming = lake.block_on(async {
         let destination = lake.destination(&caller(None), id, None).await.unwrap();
-        destination.begin("big").await.unwrap().of_bytes(Some(400_000))
+        destination.begin(UploadRequest { length: Some(400_000), ..UploadRequest::named("big") }).await.unwrap()
     });
     lake.block_on(incoming.write(vec![7; 200_000].into())).unwrap();
     tell(&lake);

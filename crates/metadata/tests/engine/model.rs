@@ -15,6 +15,7 @@ use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::model::trash::TrashKind;
 
 use crate::bench::{Database, block_on};
+use lakeshore::model::upload::request::UploadRequest;
 use lakeshore::ports::memory::{MemoryFiles, MemoryFormats};
 use lakeshore::ports::{Clock, Randomness};
 use lakeshore::service::{EmptyTrash, Missing, Offer, OfferedFile, Parts};
@@ -444,7 +445,7 @@ impl Engine {
 
     async fn upload(&self, sync: usize, name: &str, content: &str, breaks: bool) -> Result<(), Error> {
         let destination = self.lake.destination(&self.caller, id(sync), None).await?;
-        let mut incoming = destination.begin(name).await?;
+        let mut incoming = destination.begin(UploadRequest::named(name)).await?;
         incoming.write(Bytes::copy_from_slice(content.as_bytes())).await?;
         if breaks {
             let error = Error::IncompleteUpload("it broke off".into());

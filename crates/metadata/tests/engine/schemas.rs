@@ -10,6 +10,7 @@ use lakeshore::model::settings::Limits;
 use lakeshore::model::sync::end::EndSync;
 use lakeshore::model::sync::start::StartSync;
 use lakeshore::model::sync::status::SyncType;
+use lakeshore::model::upload::request::UploadRequest;
 use lakeshore::ports::memory::{CountingRandomness, ManualClock, MemoryFiles, MemoryFormats};
 use lakeshore::ports::metadata::schema::SchemaState;
 use lakeshore::ports::storage::OpenFile;
@@ -64,7 +65,8 @@ async fn sync_of(lake: &Lake, sync_type: SyncType, names: &[&str]) -> SyncId {
     let start = StartSync { name: "n".into(), path: "/a".into(), sync_type, expected: None };
     let id = lake.start_sync(&caller(), &start).await.unwrap();
     for name in names {
-        let mut upload = lake.destination(&caller(), id, None).await.unwrap().begin(name).await.unwrap();
+        let mut upload =
+            lake.destination(&caller(), id, None).await.unwrap().begin(UploadRequest::named(name)).await.unwrap();
         upload.write(b"x:int64".to_vec().into()).await.unwrap();
         upload.land().await.unwrap();
     }

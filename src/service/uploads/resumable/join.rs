@@ -1,10 +1,11 @@
 //! Joining of parts into one upload, for clients that send the parts of a file in parallel.
 
+use super::ResumableSession;
 use super::access::may_go_on;
-use super::{NewResumption, ResumableSession};
 use crate::model::error::Error;
 use crate::model::limits::PARTS_MAX;
 use crate::model::sync::status::Status;
+use crate::model::upload::request::{ResumableRequest, UploadRequest};
 use crate::model::upload::resumable::Token;
 use crate::ports::metadata::resumable::ResumableRecord;
 use crate::service::{Destination, Lake};
@@ -15,19 +16,20 @@ const JOINED_BYTES: usize = 1 << 20;
 impl Destination {
     /// Joins complete parts into one upload, and lands it. A repeated call returns the same upload, as the first
     /// response may have been lost.
-    pub async fn join(&self, announced: NewResumption) -> Result<ResumableSession, Error> {
-        if announced.parts.len() > PARTS_MAX {
+    pub async fn join(&self, request: ResumableRequest) -> Result<ResumableSession, Error> {
+        if request.parts.len() > PARTS_MAX {
             return Err(Error::Invalid(format!("an upload is joined from at most {PARTS_MAX} parts; send fewer")));
         }
-        let parts = self.parts(&announced.parts).await?;
-        let mut joined = match self.joined_before(&announced.parts, &parts).await? {
+        let parts = self.parts(&request.parts).await?;
+        let mut joined = match self.joined_before(&request.parts, &parts).await? {
             Some(joined) => joined,
             None => {
                 if let Some(spent) = parts.iter().find(|part| part.status == Status::Finished) {
                     return Err(Error::NoSuchResumable(spent.token.to_string()));
                 }
                 let length = parts.iter().filter_map(|part| part.length).sum();
-                self.begin_resumable(NewResumption { length: Some(length), brings_bytes: false, ..announced }).await?
+                let upload = UploadRequest { length: Some(length), ..request.upload };
+                self.begin_resumable(ResumableRequest { upload, brings_bytes: false, ..request }).await?
             }
         };
         match joined.take_parts(&parts).await {

@@ -14,7 +14,6 @@ pub(in crate::service) use upload_locks::UploadLocks;
 
 use crate::model::access::key::Caller;
 use crate::model::access::principal::Principal;
-use crate::model::digest::ExpectedDigests;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::limits::{METADATA_BYTES_MAX, UNFINISHED_UPLOADS_MAX};
@@ -22,6 +21,7 @@ use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::{Identity, PartialName};
 use crate::model::sync::job::SyncJob;
 use crate::model::sync::status::Status;
+use crate::model::upload::request::ResumableRequest;
 use crate::model::upload::resumable::{Checkpoint, Token};
 use crate::model::upload::row::cancelled_message;
 use crate::ports::metadata::resumable::{NewResumable, ResumableId, ResumableRecord};
@@ -36,36 +36,20 @@ use std::sync::Arc;
 /// Records processed together.
 pub(in crate::service) const TOGETHER: u64 = 1000;
 
-/// Details of an upload that a client sends before its bytes.
-#[derive(Debug, Clone, Default)]
-pub struct NewResumption {
-    pub file_name: String,
-    /// In bytes; absent when the client does not know it yet.
-    pub length: Option<u64>,
-    /// Metadata as the client sent it, returned on request.
-    pub metadata: String,
-    /// Announced digests of the whole file.
-    pub digests: ExpectedDigests,
-    /// Whether the first request also sends bytes: then its sender is told the token after they have arrived.
-    pub brings_bytes: bool,
-    /// Parts that are joined into it, for [`Destination::join`].
-    pub parts: Vec<Token>,
-}
-
 impl Destination {
     /// Begins an upload that may arrive in several requests. A refused one is recorded as a failed upload.
-    pub async fn begin_resumable(&self, announced: NewResumption) -> Result<ResumableSession, Error> {
+    pub async fn begin_resumable(&self, request: ResumableRequest) -> Result<ResumableSession, Error> {
         let lake = &self.lake;
         let at = lake.now();
-        let file_name = bounded(&announced.file_name);
-        let target = match self.folder.file(&announced.file_name) {
+        let file_name = bounded(&request.upload.file_name);
+        let target = match self.folder.file(&request.upload.file_name) {
             Ok(target) => target,
             Err(error) => return Err(self.refuse(&file_name, None, error.into(), at).await),
         };
         let is_allowed = async {
-            refuse_long_metadata(&announced)?;
-            lake.refuse_length(announced.length)?;
-            lake.refuse_below_reserve(self.owner, announced.length.unwrap_or(0)).await
+            refuse_long_metadata(&request)?;
+            lake.refuse_length(request.upload.length)?;
+            lake.refuse_below_reserve(self.owner, request.upload.length.unwrap_or(0)).await
         };
         if let Err(error) = is_allowed.await {
             return Err(self.refuse(&file_name, Some(target), error, at).await);
@@ -80,12 +64,12 @@ impl Destination {
             identity,
             at,
         };
-        lake.begin(announced, self.owner, self.by.clone(), Some(upload), Some((self.sync.clone(), pass))).await
+        lake.begin(request, self.owner, self.by.clone(), Some(upload), Some((self.sync.clone(), pass))).await
     }
 }
 
-fn refuse_long_metadata(announced: &NewResumption) -> Result<(), Error> {
-    if announced.metadata.len() <= METADATA_BYTES_MAX {
+fn refuse_long_metadata(request: &ResumableRequest) -> Result<(), Error> {
+    if request.metadata.len() <= METADATA_BYTES_MAX {
         return Ok(());
     }
     Err(Error::Invalid(format!("the metadata is longer than {METADATA_BYTES_MAX} bytes; send less of it")))
@@ -93,18 +77,18 @@ fn refuse_long_metadata(announced: &NewResumption) -> Result<(), Error> {
 
 impl Lake {
     /// Begins a part. It has no row, and never lands by itself.
-    pub async fn begin_part(&self, caller: &Caller, announced: NewResumption) -> Result<ResumableSession, Error> {
+    pub async fn begin_part(&self, caller: &Caller, request: ResumableRequest) -> Result<ResumableSession, Error> {
         caller.may_upload_parts()?;
-        refuse_long_metadata(&announced)?;
-        self.refuse_length(announced.length)?;
-        self.refuse_below_reserve(caller.principal(), announced.length.unwrap_or(0)).await?;
+        refuse_long_metadata(&request)?;
+        self.refuse_length(request.upload.length)?;
+        self.refuse_below_reserve(caller.principal(), request.upload.length.unwrap_or(0)).await?;
         let no_upload = None::<fn(PartialName, Identity) -> NewUpload>;
-        self.begin(announced, caller.principal(), caller.name().to_owned(), no_upload, None).await
+        self.begin(request, caller.principal(), caller.name().to_owned(), no_upload, None).await
     }
 
     async fn begin(
         &self,
-        announced: NewResumption,
+        request: ResumableRequest,
         owner: Principal,
         by: String,
         upload: Option<impl FnOnce(PartialName, Identity) -> NewUpload>,
@@ -120,12 +104,12 @@ impl Lake {
             identity: partial.identity().clone(),
             upload: upload.map(|upload| upload(name.clone(), partial.identity().clone())),
             partial: name.clone(),
-            parts: announced.parts,
+            parts: request.parts,
             checkpoint: Checkpoint::default(),
-            length: announced.length,
-            metadata: announced.metadata,
-            digests: announced.digests,
-            is_told: !announced.brings_bytes,
+            length: request.upload.length,
+            metadata: request.metadata,
+            digests: request.upload.digests,
+            is_told: !request.brings_bytes,
             owner,
             by,
             at,
@@ -145,7 +129,9 @@ impl Lake {
         if let Some(sync_id) = record.sync_id {
             self.0.events.marks().sync(sync_id);
         }
-        Ok(ResumableSession::new(self.clone(), held, record, sync, Some(partial)))
+        let session = ResumableSession::new(self.clone(), held, record, sync, Some(partial));
+        session.sent_by(&request.upload.sender);
+        Ok(session)
     }
 
     /// Refuses more bytes than a file may have.

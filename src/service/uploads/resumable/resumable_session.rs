@@ -81,7 +81,7 @@ impl ResumableSession {
     }
 
     /// Sets the address and program of the sender, for display.
-    pub fn sent_by(&self, sender: Sender) {
+    pub fn sent_by(&self, sender: &Sender) {
         if let Some(tracked) = &self.tracked {
             tracked.sent_by(sender);
         }
