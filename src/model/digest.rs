@@ -39,19 +39,39 @@ impl ExpectedDigests {
         }
         Ok(Self { sha256: both(self.sha256, other.sha256)?, sha512: both(self.sha512, other.sha512)? })
     }
+
+    /// Refuses a file with other digests. Its SHA-512 is needed only where one is expected.
+    pub(crate) fn verify(&self, sha256: [u8; 32], sha512: Option<[u8; 64]>) -> Result<(), Error> {
+        if let Some(expected) = self.sha512 {
+            verify_digest("SHA-512", &expected, sha512.as_ref().map_or(&[], |sha512| sha512.as_slice()))?;
+        }
+        self.sha256.map_or(Ok(()), |expected| verify_digest("SHA-256", &expected, &sha256))
+    }
 }
 
-/// Refuses bytes whose digest differs from the announced one, if any.
-pub(crate) fn verify_digest<const N: usize>(
-    algorithm: &'static str,
-    announced: Option<[u8; N]>,
-    arrived: [u8; N],
-) -> Result<(), Error> {
-    match announced {
-        Some(announced) if announced != arrived => {
-            let (announced, arrived) = (hex::encode(announced), hex::encode(arrived));
-            Err(Error::DigestMismatch { algorithm, announced, arrived })
-        }
-        _ => Ok(()),
+/// Refuses bytes whose digest is not the announced one.
+pub fn verify_digest(algorithm: &'static str, announced: &[u8], arrived: &[u8]) -> Result<(), Error> {
+    if announced == arrived {
+        return Ok(());
+    }
+    Err(Error::DigestMismatch { algorithm, announced: hex::encode(announced), arrived: hex::encode(arrived) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_expected_digest_has_to_match() {
+        let expected = ExpectedDigests { sha256: Some([1; 32]), sha512: Some([2; 64]) };
+        let refused = |sha256, sha512| match expected.verify(sha256, sha512) {
+            Err(Error::DigestMismatch { algorithm, .. }) => Some(algorithm),
+            _ => None,
+        };
+        assert_eq!(refused([1; 32], Some([2; 64])), None);
+        assert_eq!(refused([3; 32], Some([2; 64])), Some("SHA-256"));
+        assert_eq!(refused([1; 32], Some([3; 64])), Some("SHA-512"));
+        assert_eq!(refused([1; 32], None), Some("SHA-512"), "it was not computed");
+        assert!(ExpectedDigests::default().verify([1; 32], None).is_ok());
     }
 }

@@ -12,7 +12,7 @@
 //! row, the row before the response. When a group is renamed and another one waits, the rows of the first and the
 //! intent of the second are committed in one transaction, so a replaced file always has its row.
 
-use crate::model::digest::{Digest, verify_digest};
+use crate::model::digest::{Digest, ExpectedDigests};
 use crate::model::error::Error;
 use crate::model::id::UploadId;
 use crate::model::limits::ATTEMPT_PAUSES;
@@ -68,7 +68,6 @@ pub(in crate::service) struct Ready {
     pub(in crate::service) by: String,
     /// Whether it is a copy of a file of the dataset.
     pub(in crate::service) taken_over: bool,
-    pub(in crate::service) announced_sha256: Option<[u8; 32]>,
 }
 
 pub(in crate::service) enum Content {
@@ -76,6 +75,13 @@ pub(in crate::service) enum Content {
     Whole(Bytes, Digest),
     /// On stable storage, under the partial name.
     Sealed(Identity, Digest),
+}
+
+impl Content {
+    fn digest(&self) -> Digest {
+        let (Self::Whole(_, digest) | Self::Sealed(_, digest)) = self;
+        *digest
+    }
 }
 
 struct Waiting {
@@ -159,9 +165,16 @@ impl CommitQueue {
         Reserved { bytes: 0, pool: self.whole_bytes.clone() }
     }
 
-    /// Lands the upload together with others that are ready, if its bytes match the announced digest. The caller holds
+    /// Lands the upload together with others that are ready, if its bytes have the expected digests. The caller holds
     /// the sync lock meanwhile.
-    pub(in crate::service) async fn land(&self, lake: &Lake, mut ready: Ready) -> Result<Digest, Error> {
+    pub(in crate::service) async fn land(
+        &self,
+        lake: &Lake,
+        mut ready: Ready,
+        expected: &ExpectedDigests,
+        sha512: Option<[u8; 64]>,
+    ) -> Result<Digest, Error> {
+        expected.verify(ready.content.digest().sha256, sha512)?;
         self.come.fetch_add(1, Ordering::Relaxed);
         for pause in ATTEMPT_PAUSES {
             match self.attempt(lake, ready).await {
@@ -345,10 +358,7 @@ impl Lake {
         let mut results = results.drain(..);
         let mut steps = Vec::with_capacity(jobs.len());
         for (ready, sealed, answer) in jobs {
-            let is_announced = |(identity, digest): (Identity, Digest)| {
-                verify_digest("SHA-256", ready.announced_sha256, digest.sha256).map(|()| (identity, digest))
-            };
-            match sealed.map(Ok).or_else(|| results.next()).map(|written| written.and_then(is_announced)) {
+            match sealed.map(Ok).or_else(|| results.next()) {
                 Some(Ok((identity, digest))) => steps.push(Step::new(ready, identity, digest, answer)),
                 Some(Err(error)) => answer.fail(error, || ready),
                 // Dropped: its caller gets an error.
@@ -526,8 +536,6 @@ impl Step {
                 begun_at,
                 by,
                 taken_over,
-                // Already verified.
-                announced_sha256: None,
             }
         });
     }

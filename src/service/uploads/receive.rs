@@ -5,7 +5,7 @@
 
 use crate::model::access::key::Caller;
 use crate::model::access::principal::Principal;
-use crate::model::digest::{Digest, ExpectedDigests, verify_digest};
+use crate::model::digest::{Digest, ExpectedDigests};
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::id::UploadId;
@@ -356,9 +356,7 @@ impl IncomingUpload {
     }
 
     async fn try_land(&mut self) -> Result<Digest, Error> {
-        if let Some(hasher) = self.sha512.take() {
-            verify_digest("SHA-512", self.digests.sha512, hasher.finalize().into())?;
-        }
+        let sha512 = self.sha512.take().map(|hasher| hasher.finalize().into());
         let (upload_id, content) = match &mut self.body {
             Body::Gathered(gathered, _) => {
                 let bytes = std::mem::take(gathered);
@@ -383,9 +381,8 @@ impl IncomingUpload {
             begun_at: self.begun_at,
             by: self.by.clone(),
             taken_over: false,
-            announced_sha256: self.digests.sha256,
         };
-        self.lake.0.landings.land(&self.lake, ready).await
+        self.lake.0.landings.land(&self.lake, ready, &self.digests, sha512).await
     }
 
     /// Fails the upload: its row gets the reason, and its bytes are removed.

@@ -4,7 +4,7 @@
 //! so a crash has the same effect as during an upload. The copy is not a hard link: a write to the old file in the
 //! trash must not change the new dataset, and a restart distinguishes files by their identity.
 
-use crate::model::digest::Digest;
+use crate::model::digest::{Digest, ExpectedDigests};
 use crate::model::error::Error;
 use crate::model::storage_path::PartialName;
 use crate::model::storage_path::StoragePath;
@@ -90,8 +90,10 @@ impl Lake {
             let partial = copy.partial;
             let result = match (copied, &entered) {
                 (Ok(Some(copied)), Ok(_)) => {
+                    // If the bytes of the copy were read, their digest must match the row.
+                    let expected = ExpectedDigests { sha256: Some(wanted.digest.sha256), sha512: None };
                     let ready = ready(destination, wanted, names[index], partial.clone(), copied, begun_at);
-                    match lake.landings.land(self, ready).await {
+                    match lake.landings.land(self, ready, &expected, None).await {
                         Ok(_) => return Ok(None),
                         // The bytes have changed since the landing; or the path is blocked, and sending the file will
                         // report and record the reason.
@@ -114,7 +116,7 @@ impl Lake {
     }
 }
 
-/// The copy, ready to land. If its bytes were read, their digest must match the row.
+/// The copy, ready to land.
 fn ready(
     destination: &Destination,
     wanted: Wanted,
@@ -135,7 +137,6 @@ fn ready(
         begun_at,
         by: destination.by.clone(),
         taken_over: true,
-        announced_sha256: Some(wanted.digest.sha256),
     }
 }
 

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use lakeshore::Error;
-use lakeshore::model::digest::ExpectedDigests;
+use lakeshore::model::digest::{ExpectedDigests, verify_digest};
 
 use sha2::Digest;
 
@@ -75,10 +75,8 @@ impl Checksums {
     /// Compares them with the received bytes. The first mismatch is the error.
     pub fn verify(self) -> Result<(), Error> {
         self.0.into_iter().try_for_each(|checksum| {
-            let algorithm = checksum.algorithm();
-            let announced = hex::encode(&checksum.announced);
-            let arrived = hex::encode(checksum.arrived());
-            if announced == arrived { Ok(()) } else { Err(Error::DigestMismatch { algorithm, announced, arrived }) }
+            let (algorithm, announced) = (checksum.algorithm(), checksum.announced.clone());
+            verify_digest(algorithm, &announced, &checksum.arrived())
         })
     }
 }

@@ -6,7 +6,6 @@
 //! "complete" for a file that is not in the lake.
 
 use super::upload_locks::UploadLock;
-use crate::model::digest::verify_digest;
 use crate::model::error::Error;
 use crate::model::limits::{CHECKPOINT_BYTES, CHECKPOINT_MAX, SPACE_LOOK_BYTES};
 use crate::model::sync::job::SyncJob;
@@ -350,7 +349,7 @@ impl ResumableSession {
             self.has_new_length = false;
         }
         let digest = self.open().await?.seal().await?;
-        self.check_sha512().await?;
+        let sha512 = self.sha512().await?;
         let Some(target) = self.record.target.clone() else { return Ok(()) };
         let ready = Ready {
             sync,
@@ -362,11 +361,10 @@ impl ResumableSession {
             begun_at: self.record.begun_at,
             by: self.record.by.clone(),
             taken_over: false,
-            announced_sha256: self.record.digests.sha256,
         };
         // Excludes endings until the landing is committed.
         let landing = pass.enter().await?;
-        self.lake.0.landings.land(&self.lake, ready).await?;
+        self.lake.0.landings.land(&self.lake, ready, &self.record.digests, sha512).await?;
         drop(landing);
         self.record.status = Status::Finished;
         self.untrack();
@@ -377,13 +375,15 @@ impl ResumableSession {
     }
 
     /// Only the state of SHA-256 is kept across restarts. For an announced SHA-512 the file is read once more.
-    async fn check_sha512(&self) -> Result<(), Error> {
-        let Some(announced) = self.record.digests.sha512 else { return Ok(()) };
+    async fn sha512(&self) -> Result<Option<[u8; 64]>, Error> {
+        if self.record.digests.sha512.is_none() {
+            return Ok(None);
+        }
         let (mut hasher, mut offset) = (Sha512::new(), 0);
         loop {
             let bytes = self.lake.0.files.read_partial(&self.record.partial, offset, HASHED_BYTES).await?;
             if bytes.is_empty() {
-                return verify_digest("SHA-512", Some(announced), hasher.finalize().into());
+                return Ok(Some(hasher.finalize().into()));
             }
             offset += bytes.len() as u64;
             hasher.update(&bytes);
