@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use lakeshore::model::access::key::Caller;
 use lakeshore::model::digest::ExpectedDigests;
 use lakeshore::model::upload::in_flight::Sender;
 use lakeshore::service::ResumableSession;
@@ -118,6 +119,38 @@ pub enum Ends {
     Later,
     /// The upload ends with this body.
     Here,
+}
+
+/// Upload that a request appends to. One that is joined from parts takes no bytes of its own.
+pub async fn appended(app_state: &AppState, caller: &Caller, token: &str) -> Result<ResumableSession, HttpError> {
+    let upload = app_state.lake.resume(caller, token).await?;
+    if upload.parts().is_empty() { Ok(upload) } else { Err(HttpError::JoinedUpload) }
+}
+
+/// Receives the body of the request that creates the upload. A failed upload is discarded: the client never learns its
+/// address, so nobody could continue it.
+pub async fn take_first_body(
+    app_state: &AppState,
+    caller: &Caller,
+    mut upload: ResumableSession,
+    piece: &mut RequestBody,
+    checksums: Checksums,
+    ends: Ends,
+) -> Result<ResumableSession, HttpError> {
+    match take_body(app_state, &mut upload, piece, checksums, ends).await {
+        Ok(()) => Ok(upload),
+        Err(error) => {
+            let token = upload.token().clone();
+            drop(upload);
+            let _ = app_state.lake.discard_resumable(caller, token.as_str()).await;
+            Err(error)
+        }
+    }
+}
+
+/// Keeps caches from answering with an old offset.
+pub fn forbid_caching(response: &mut Response) {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
 /// Receives the body into the upload, and settles it: a complete upload lands. A checksum covers the whole body; on a

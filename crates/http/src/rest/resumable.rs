@@ -9,17 +9,17 @@ use super::body::Answer;
 use super::body::Parameters;
 use super::checksum::Checksums;
 use super::request_body::{
-    Ends, RequestBody, announced_digests, checksums_of_content, has_media_type, header, location, next_bytes, set,
-    take_body,
+    Ends, RequestBody, announced_digests, appended, checksums_of_content, forbid_caching, has_media_type, header,
+    location, next_bytes, set, take_body, take_first_body,
 };
-use super::syncs::sync_id;
+use super::syncs::required_sync_id;
 use super::timeouts::seen;
 use crate::AppState;
 use crate::chunk_fields::ChunkFields;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header as names};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header as names};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -97,10 +97,8 @@ async fn create(
         ChunkFields::of_head(&uri, &headers).refuse()?;
         refuse_other_versions(&headers)?;
         let checksums = checksums_of_content(&headers)?;
-        let id = parameters.sync_id.as_deref().ok_or_else(|| {
-            Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id of a started sync".into())
-        })?;
-        let destination = app_state.lake.destination(&caller, sync_id(id)?, parameters.path.as_deref()).await?;
+        let id = required_sync_id(parameters.sync_id.as_deref())?;
+        let destination = app_state.lake.destination(&caller, id, parameters.path.as_deref()).await?;
         let request = UploadRequest {
             file_name: file_name(parameters.file_name, in_path, &headers)?,
             length: natural(&headers, "upload-length"),
@@ -154,14 +152,8 @@ async fn begin(
 ) -> Result<Response, HttpError> {
     let brings_bytes = piece.announced_bytes != Some(0);
     let request = ResumableRequest { upload, brings_bytes, ..ResumableRequest::default() };
-    let mut upload = destination.begin_resumable(request).await?;
-    if let Err(error) = take_body(app_state, &mut upload, piece, checksums, Ends::Later).await {
-        // The client never learns the address, so nobody could continue the upload.
-        let token = upload.token().clone();
-        drop(upload);
-        let _ = app_state.lake.discard_resumable(caller, token.as_str()).await;
-        return Err(error);
-    }
+    let upload = destination.begin_resumable(request).await?;
+    let upload = take_first_body(app_state, caller, upload, piece, checksums, Ends::Later).await?;
     let mut response = StatusCode::CREATED.into_response();
     set(&mut response, "location", &location(&upload, piece));
     describe(app_state, &mut response, &upload);
@@ -230,7 +222,7 @@ fn describe(app_state: &AppState, response: &mut Response, upload: &ResumableSes
         set(response, "upload-length", &length.to_string());
     }
     set(response, "upload-limit", &limit(app_state, Some(upload)));
-    response.headers_mut().insert(names::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    forbid_caching(response);
 }
 
 pub async fn look(app_state: &AppState, credentials: &Credentials, token: &str) -> Response {
@@ -271,10 +263,7 @@ async fn try_append(
     let missing = |name: &str| Error::Invalid(format!("the header {name} is missing; send it with every request"));
     let offset = natural(headers, "upload-offset").ok_or_else(|| missing("Upload-Offset"))?;
     let is_last = boolean(headers, "upload-complete").ok_or_else(|| missing("Upload-Complete"))?;
-    let mut upload = app_state.lake.resume(&caller, token).await?;
-    if !upload.parts().is_empty() {
-        return Err(HttpError::JoinedUpload);
-    }
+    let mut upload = appended(app_state, &caller, token).await?;
     if upload.is_complete() && !upload.is_part() {
         let length = upload.offset();
         return Err(Error::ResumableComplete { length }.into());

@@ -105,6 +105,13 @@ pub async fn upload(
     Ok(Json(app_state.lake.upload(&caller, id).await?))
 }
 
+/// Parses the required parameter `sync_id`.
+pub(super) fn required_sync_id(parameter: Option<&str>) -> Result<SyncId, Error> {
+    sync_id(parameter.ok_or_else(|| {
+        Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id of a started sync".into())
+    })?)
+}
+
 /// Parses a sync id.
 pub(super) fn sync_id(digits: &str) -> Result<SyncId, Error> {
     digits.parse().map_err(|_| {

@@ -4,15 +4,15 @@
 use super::body::Parameters;
 use super::checksum::{ALGORITHMS, Checksums};
 use super::request_body::{
-    ADDRESS, Ends, RequestBody, announced_digests, checksums_of_content, has_media_type, header, http_date, location,
-    number, set, take_body,
+    ADDRESS, Ends, RequestBody, announced_digests, appended, checksums_of_content, forbid_caching, has_media_type,
+    header, http_date, location, number, set, take_body, take_first_body,
 };
 use super::syncs::sync_id;
 use crate::AppState;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header as names};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -126,16 +126,8 @@ async fn begun(
         upload.settle().await?;
         return Ok(created(&upload, piece));
     }
-    match take_body(app_state, &mut upload, piece, checksums, Ends::ByLength).await {
-        Ok(()) => Ok(created(&upload, piece)),
-        Err(error) => {
-            // The client never learns the address, so nobody could continue the upload.
-            let token = upload.token().clone();
-            drop(upload);
-            let _ = app_state.lake.discard_resumable(caller, token.as_str()).await;
-            Err(error)
-        }
-    }
+    let upload = take_first_body(app_state, caller, upload, piece, checksums, Ends::ByLength).await?;
+    Ok(created(&upload, piece))
 }
 
 fn created(upload: &ResumableSession, piece: &RequestBody) -> Response {
@@ -165,7 +157,6 @@ async fn try_look(
         upload.settle().await?;
     }
     let mut response = StatusCode::OK.into_response();
-    set(&mut response, "cache-control", "no-store");
     if upload.parts().is_empty() || upload.is_complete() {
         set(&mut response, "upload-offset", &upload.offset().to_string());
     }
@@ -214,10 +205,7 @@ async fn try_append(
     })?;
     refuse_altered(headers, HeadOf::Piece)?;
     let checksums = checksums_of_content(headers)?;
-    let mut upload = app_state.lake.resume(&caller, token).await?;
-    if !upload.parts().is_empty() {
-        return Err(HttpError::JoinedUpload);
-    }
+    let mut upload = appended(app_state, &caller, token).await?;
     if let Some(length) = number(headers, "upload-length")? {
         upload.announce_length(length).await?;
     }
@@ -268,8 +256,7 @@ fn set_expiry(response: &mut Response, upload: &ResumableSession) {
     if !upload.is_complete() || upload.is_part() {
         set(response, "upload-expires", &http_date(upload.expires_at()));
     }
-    // A cached offset would be wrong.
-    response.headers_mut().insert(names::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    forbid_caching(response);
 }
 
 fn announced_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {

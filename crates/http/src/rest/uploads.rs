@@ -3,7 +3,7 @@
 use super::body::{Answer, Parameters};
 use super::checksum::Checksums;
 use super::multipart_upload::{FormHead, MultipartUpload};
-use super::syncs::sync_id;
+use super::syncs::required_sync_id;
 use crate::AppState;
 use crate::chunk_fields::ChunkFields;
 use crate::credentials::Credentials;
@@ -15,7 +15,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
 use lakeshore::model::upload::landed::Landed;
 
-use lakeshore::{Error, LakePath};
+use lakeshore::LakePath;
 use lakeshore_body::content_fields::{HeadOf, refuse_altered};
 use lakeshore_body::digest_fields::{DigestFields, wants_digest};
 use lakeshore_body::multipart::boundary;
@@ -56,10 +56,8 @@ pub async fn upload(
     refuse_altered(&headers, HeadOf::Form)?;
     let chunk_fields = ChunkFields::of_head(&uri, &headers);
     chunk_fields.refuse()?;
-    let id = parameters.sync_id.as_deref().ok_or_else(|| {
-        Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id of a started sync".into())
-    })?;
-    let destination = app_state.lake.destination(&caller, sync_id(id)?, parameters.path.as_deref()).await?;
+    let id = required_sync_id(parameters.sync_id.as_deref())?;
+    let destination = app_state.lake.destination(&caller, id, parameters.path.as_deref()).await?;
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let destination = destination.expecting(length.unwrap_or(0));
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
