@@ -106,6 +106,22 @@ pub struct Difference {
 }
 
 impl Difference {
+    /// Without any change.
+    pub(crate) fn empty(sync_id: Option<SyncId>, trash_id: Option<TrashId>) -> Self {
+        let none = Totals::default();
+        Self {
+            sync_id,
+            trash_id,
+            added: none,
+            changed: none,
+            removed: none,
+            unchanged: none,
+            rows: RowTotals::default(),
+            schema: None,
+            files: Vec::new(),
+        }
+    }
+
     pub fn totals(&self, kind: ChangeKind) -> Totals {
         match kind {
             ChangeKind::Added => self.added,

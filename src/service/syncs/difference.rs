@@ -15,10 +15,9 @@ use crate::model::page::{Order, Page};
 use crate::model::path::LakePath;
 use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::TrashKey;
-use crate::model::sync::difference::{Change, ChangeKind, Difference, DifferenceQuery, RowTotals, VersionQuery};
+use crate::model::sync::difference::{Change, ChangeKind, Difference, DifferenceQuery, VersionQuery};
 use crate::model::sync::job::{SyncJob, may_accept_uploads};
 use crate::model::sync::status::SyncType;
-use crate::model::totals::Totals;
 use crate::model::trash::TrashKind;
 use crate::ports::inspection::EntryKind;
 use crate::ports::metadata::trash::TrashRecord;
@@ -75,6 +74,12 @@ impl Side {
     }
 }
 
+/// A file on one side.
+pub(in crate::service) struct ComparedFile {
+    pub(in crate::service) size_bytes: u64,
+    pub(in crate::service) rows: KnownRows,
+}
+
 /// Two versions of a dataset.
 struct Sides {
     dataset: LakePath,
@@ -91,14 +96,36 @@ pub(in crate::service) struct Pages {
 
 impl Pages {
     pub(in crate::service) fn new(sync_id: Option<SyncId>, trash_id: Option<TrashId>, named: EntryName) -> Self {
-        let (none, files) = (Totals::default(), Vec::new());
-        let (added, changed, removed, unchanged) = (none, none, none, none);
-        let (rows, schema) = (RowTotals::default(), None);
-        let difference = Difference { sync_id, trash_id, added, changed, removed, unchanged, rows, schema, files };
-        Self { difference, named, rows: RowTally::default() }
+        Self { difference: Difference::empty(sync_id, trash_id), named, rows: RowTally::default() }
     }
 
-    pub(in crate::service) fn add(&mut self, change: Change) {
+    /// Adds a file by its two sides; `are_equal` matters only if it is on both.
+    pub(in crate::service) fn add_file(
+        &mut self,
+        path: String,
+        old: Option<ComparedFile>,
+        new: Option<ComparedFile>,
+        are_equal: bool,
+    ) {
+        let kind = match (&old, &new) {
+            (None, _) => ChangeKind::Added,
+            (_, None) => ChangeKind::Removed,
+            _ if are_equal => ChangeKind::Unchanged,
+            _ => ChangeKind::Changed,
+        };
+        self.add(Change {
+            path,
+            kind,
+            size_bytes: new.as_ref().map(|file| file.size_bytes),
+            old_size_bytes: old.as_ref().map(|file| file.size_bytes),
+            rows: new.as_ref().and_then(|file| file.rows.count),
+            old_rows: old.as_ref().and_then(|file| file.rows.count),
+        });
+        old.into_iter().for_each(|file| self.rows.old.add(file.rows));
+        new.into_iter().for_each(|file| self.rows.new.add(file.rows));
+    }
+
+    fn add(&mut self, change: Change) {
         self.difference.count(&change);
         let is_named = match &mut self.named {
             EntryName::Page { kind, .. } if kind.is_some_and(|kind| kind != change.kind) => false,
@@ -270,23 +297,9 @@ impl Lake {
             let equal = self.are_equal(sides, some, &found).await?;
             let rows = self.rows_of_both(sides, some, &found).await?;
             for (((path, (old, new)), are_equal), (old_rows, new_rows)) in some.iter().zip(equal).zip(rows) {
-                let kind = match (old, new) {
-                    (None, _) => ChangeKind::Added,
-                    (_, None) => ChangeKind::Removed,
-                    _ if are_equal => ChangeKind::Unchanged,
-                    _ => ChangeKind::Changed,
-                };
-                let rows_of = |known: &Option<KnownRows>| known.as_ref().and_then(|known| known.count);
-                pages.add(Change {
-                    path: path.clone(),
-                    kind,
-                    size_bytes: *new,
-                    old_size_bytes: *old,
-                    rows: rows_of(&new_rows),
-                    old_rows: rows_of(&old_rows),
-                });
-                old_rows.into_iter().for_each(|known| pages.rows.old.add(known));
-                new_rows.into_iter().for_each(|known| pages.rows.new.add(known));
+                let file = |(size_bytes, rows)| ComparedFile { size_bytes, rows };
+                let (old, new) = (old.zip(old_rows).map(file), new.zip(new_rows).map(file));
+                pages.add_file(path.clone(), old, new, are_equal);
             }
         }
         Ok(())

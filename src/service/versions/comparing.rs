@@ -7,11 +7,11 @@ use crate::model::id::VersionNumber;
 use crate::model::limits::VERSION_LOOK_UPS_MAX;
 use crate::model::page::{Order, Page};
 use crate::model::path::LakePath;
-use crate::model::sync::difference::{Change, ChangeKind, Difference};
+use crate::model::sync::difference::{ChangeKind, Difference};
 use crate::model::version::{VersionFile, WhichVersion};
 use crate::ports::metadata::schema::SchemaId;
 use crate::ports::metadata::version::VersionFilesQuery;
-use crate::service::syncs::difference::{EntryName, Pages};
+use crate::service::syncs::difference::{ComparedFile, EntryName, Pages};
 use crate::service::syncs::row_tally::KnownRows;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -108,23 +108,12 @@ impl Lake {
 }
 
 fn add(pages: &mut Pages, dataset: &LakePath, old: Option<VersionFile>, new: Option<VersionFile>) {
-    let kind = match (&old, &new) {
-        (Some(old), Some(new)) if old.content == new.content => ChangeKind::Unchanged,
-        (Some(_), Some(_)) => ChangeKind::Changed,
-        (Some(_), None) => ChangeKind::Removed,
-        (None, _) => ChangeKind::Added,
-    };
     let Some(path) = new.as_ref().or(old.as_ref()).map(|file| &file.path) else { return };
-    let known = |file: &VersionFile| KnownRows { count: file.rows, schema: file.schema_id.map(SchemaId) };
-    let change = Change {
-        path: dataset.relative(path).unwrap_or(path.as_str()).to_owned(),
-        kind,
-        size_bytes: new.as_ref().map(|file| file.content.size_bytes),
-        old_size_bytes: old.as_ref().map(|file| file.content.size_bytes),
-        rows: new.as_ref().and_then(|file| file.rows),
-        old_rows: old.as_ref().and_then(|file| file.rows),
+    let path = dataset.relative(path).unwrap_or(path.as_str()).to_owned();
+    let are_equal = old.as_ref().zip(new.as_ref()).is_some_and(|(old, new)| old.content == new.content);
+    let compared = |file: VersionFile| ComparedFile {
+        size_bytes: file.content.size_bytes,
+        rows: KnownRows { count: file.rows, schema: file.schema_id.map(SchemaId) },
     };
-    pages.add(change);
-    old.iter().for_each(|file| pages.rows.old.add(known(file)));
-    new.iter().for_each(|file| pages.rows.new.add(known(file)));
+    pages.add_file(path, old.map(compared), new.map(compared), are_equal);
 }
