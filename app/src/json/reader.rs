@@ -1,7 +1,8 @@
 //! JSON reader for the browser: reads values that this server wrote, into the types that it wrote.
 //!
 //! serde_json accepts more, such as an array for a struct, and reports the position of errors. Its code was a tenth of
-//! the first page. So the browser uses this reader, and the server, which has to read untrusted input, serde_json.
+//! the first page. So the browser uses this reader, and the server, which has to read untrusted input, serde_json. See
+//! `docs/development/decisions/0045-json-reader-in-the-browser.md`, also for `JSON.parse`.
 
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
