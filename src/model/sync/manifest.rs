@@ -99,20 +99,12 @@ fn declared(dataset: &LakePath, files: Vec<ManifestEntry>) -> Result<Vec<Declare
 
 fn parse_sha256(text: &str, target: &LakePath) -> Result<[u8; 32], Error> {
     let mut digest = [0; 32];
-    let is_whole = text.len() == 64 && text.is_ascii();
-    for (index, byte) in digest.iter_mut().enumerate().take_while(|_| is_whole) {
-        match u8::from_str_radix(&text[2 * index..2 * index + 2], 16) {
-            Ok(value) if !text[2 * index..].starts_with('+') => *byte = value,
-            _ => return Err(bad_sha256(target)),
-        }
-    }
-    if is_whole { Ok(digest) } else { Err(bad_sha256(target)) }
-}
-
-fn bad_sha256(target: &LakePath) -> Error {
-    Error::Invalid(format!(
-        "the expected sha256 of {target} is not 64 hexadecimal digits; send the output of sha256sum, or none"
-    ))
+    hex::decode_to_slice(text, &mut digest).map_err(|_| {
+        Error::Invalid(format!(
+            "the expected sha256 of {target} is not 64 hexadecimal digits; send the output of sha256sum, or none"
+        ))
+    })?;
+    Ok(digest)
 }
 
 impl Declaration {
