@@ -225,7 +225,7 @@ pub enum Error {
     )]
     SearchTooLong { max: Duration },
     #[error(
-        "you have {share_max} {what}, the maximum for one key, or for one address without a key; end one, or try again in a moment"
+        "you have {share_max} {what}, the maximum for one key, or for callers without one; end one, or try again in a moment"
     )]
     OverShare { what: &'static str, share_max: usize },
     #[error("{}", .0.message())]

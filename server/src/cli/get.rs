@@ -4,6 +4,7 @@ use super::client::{connect, end, interruption, printed, tell};
 use crate::config::GetOptions;
 use bytesize::ByteSize;
 use lakeshore::LakePath;
+use lakeshore::model::id::VersionNumber;
 use lakeshore_client::call::Client;
 use lakeshore_client::download::{Fetched, Source, fetch, print};
 use lakeshore_client::error::{ClientError, DONE, FAILED};
@@ -70,7 +71,11 @@ async fn get(options: &GetOptions) -> Result<u8, ClientError> {
             (target.path(), fetch_one(&client, records, source, &target, &progress).await?)
         }
     };
-    tell_what(options, &to, &got)?;
+    let version = match &what {
+        Download::Version(of) | Download::File(Source { of: Some(of), .. }) => Some(of),
+        Download::Folder | Download::File(_) => None,
+    };
+    tell_what(options, version, &to, &got)?;
     Ok(if got.failed.count > 0 { FAILED } else { DONE })
 }
 
@@ -140,20 +145,24 @@ async fn is_folder(client: &Client, path: &LakePath) -> Result<bool, ClientError
     }
 }
 
-fn tell_what(options: &GetOptions, to: &Path, got: &Got) -> Result<(), ClientError> {
+fn tell_what(options: &GetOptions, version: Option<&OfVersion>, to: &Path, got: &Got) -> Result<(), ClientError> {
     if options.json {
         #[derive(Serialize)]
         struct Report<'a> {
             path: &'a LakePath,
+            /// Absent for a folder outside any dataset, and for a single current file.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            version: Option<VersionNumber>,
             to: &'a Path,
             #[serde(flatten)]
             got: &'a Got,
         }
-        let report = Report { path: &options.path, to, got };
+        let report = Report { path: &options.path, version: version.map(|of| of.number), to, got };
         return printed(terminal::json_line(&mut terminal::output(), &report));
     }
     let Got { files, bytes, unchanged, failed } = got;
-    tell(&format!("{files} files ({}) fetched to {}, {unchanged} unchanged", ByteSize(*bytes), to.display()));
+    let of = version.map_or_else(String::new, |of| format!(" of version {}", of.number));
+    tell(&format!("{files} files{of} ({}) fetched to {}, {unchanged} unchanged", ByteSize(*bytes), to.display()));
     if failed.count > 0 {
         tell(&format!("lakeshore: {} files could not be fetched", failed.count));
     }

@@ -9,12 +9,14 @@ use lakeshore_client::call::Client;
 use lakeshore_client::error::{ClientError, DONE};
 use lakeshore_system::terminal::{self, json_line, line};
 use reqwest::Method;
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 const ADDRESS: &str = "/api/lake/dataset/snapshot";
@@ -107,7 +109,8 @@ async fn drop_it(client: &Client, token: &str) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// Runs the command with the snapshot, and renews it meanwhile. Returns the exit code of the command.
+/// Runs the command with the snapshot, and renews it meanwhile. Returns the exit code of the command. SIGTERM and SIGHUP are
+/// passed on to it; Ctrl-C reaches it by the terminal.
 async fn lend(client: &Client, options: &SnapshotOptions, taken: &Taken) -> Result<u8, ClientError> {
     let Some((program, arguments)) = options.command.split_first() else {
         return Err(ClientError::Usage("--exec needs a command; write it after --".into()));
@@ -121,7 +124,12 @@ async fn lend(client: &Client, options: &SnapshotOptions, taken: &Taken) -> Resu
     let filled = |argument: &String| argument.replace(PLACE, &taken.absolute);
     let mut command = Command::new(filled(program));
     command.args(arguments.iter().map(filled)).env(VARIABLE, &taken.absolute);
+    let listen = |kind| signal(kind).map_err(|error| ClientError::local("cannot handle signals", error));
+    let (mut terminate, mut hangup) = (listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
     let mut child = command.spawn().map_err(|error| ClientError::local(format!("cannot run {program}"), error))?;
+    // The process is not reaped before `wait` returns, so the number stays its own.
+    let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let pass_on = |signal| process.map(|process| kill_process(process, signal));
     let mut ended = tokio::task::spawn_blocking(move || child.wait());
     let mut renewals = tokio::time::interval(options.lifetime / 2);
     renewals.tick().await;
@@ -131,6 +139,8 @@ async fn lend(client: &Client, options: &SnapshotOptions, taken: &Taken) -> Resu
                 let status = ended.map_err(std::io::Error::other).flatten();
                 return status.map(code_of).map_err(|error| ClientError::local(format!("cannot wait for {program}"), error));
             }
+            _ = terminate.recv() => drop(pass_on(Signal::TERM)),
+            _ = hangup.recv() => drop(pass_on(Signal::HUP)),
             _ = renewals.tick() => {
                 if let Err(error) = renew(client, taken.snapshot.snapshot.as_str(), options.lifetime).await {
                     tell(&format!("warning: the snapshot could not be renewed: {error}"));

@@ -60,6 +60,22 @@ async fn call(server: &TestServer, method: &str, snapshot: &Value, key: &str, bo
 }
 
 #[tokio::test]
+async fn a_snapshot_as_of_a_time_takes_numbers_and_text_and_names_the_forms() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "FullSync").await;
+    server.upload(id, "a.csv", b"a").await;
+    server.end_sync(id).await;
+    let take = |as_of: Value| json!({ "path": "/data/t", "as_of": as_of, "api_key": server.key });
+    for as_of in [json!(4_102_444_800_000_u64), json!("2100-01-01"), json!("2100-01-01T00:00:00Z")] {
+        let (status, body) = answer(server.post("/api/lake/dataset/snapshot", &take(as_of))).await;
+        assert_eq!((status, &body["version"]), (200, &json!(1)), "{body}");
+    }
+    let (status, body) = answer(server.post("/api/lake/dataset/snapshot", &take(json!("yesterday")))).await;
+    assert_eq!(status, 400, "{body}");
+    assert!(body["msg"].as_str().unwrap().contains("2026-11-26T12:00:00Z"), "{body}");
+}
+
+#[tokio::test]
 async fn a_snapshot_keeps_its_version_through_publishes_purges_and_restarts() {
     let server = TestServer::start().await;
     publish(&server, &[("a.csv", b"a1"), ("dt=1/b.csv", b"b1")]).await;

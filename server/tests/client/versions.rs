@@ -1,9 +1,10 @@
 //! `get` of a version, and `snapshot`.
 
-use crate::machine::Machine;
+use crate::machine::{Ended, Machine};
 use crate::server::TestServer;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -70,7 +71,7 @@ async fn get_and_snapshots_never_mix_generations_during_publishes() {
     for round in 0..8 {
         let to = format!("copy-{round}");
         let got = tokio::task::block_in_place(|| machine.run(&["get", T, &to]));
-        got.assert(0, "12 files");
+        got.assert(0, "12 files of version ");
         of_one(machine.files(&to).into_values().collect());
         let cat = ["snapshot", "--exec", T, "--", "sh", "-c", "cat {}/*.csv | sort -u | wc -l"];
         let read = tokio::task::block_in_place(|| machine.run(&cat));
@@ -100,6 +101,22 @@ async fn snapshot_prints_its_folder_and_exec_ends_as_its_command_does() {
     assert_eq!(exit("ls \"$LAKESHORE_SNAPSHOT\" | wc -l").stdout.trim(), "12");
     machine.run(&["snapshot", "--exec", T, "--", "no-such-program"]).assert(1, "no-such-program");
     machine.run(&["snapshot", "--exec", T]).assert(2, "COMMAND");
+    let snapshots = server.lake().join(".lakeshore/snapshots");
+    server.eventually(async || std::fs::read_dir(&snapshots).unwrap().next().is_none().then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_snapshot_command_that_is_terminated_ends_its_command_and_drops_the_snapshot() {
+    let server = TestServer::start().await;
+    let machine = Machine::of(&server);
+    publish(&server, 1).await;
+    let script = "trap 'exit 9' TERM; touch \"$0\"; while :; do sleep 0.05; done";
+    let began = machine.path("began");
+    let child = machine.begin(&["snapshot", "--exec", T, "--", "sh", "-c", script, began.to_str().unwrap()]);
+    server.eventually(async || began.exists().then_some(())).await;
+    let kill = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(kill.success());
+    assert_eq!(Ended::of(child.wait_with_output().unwrap()).code, 9, "the command chose its exit code");
     let snapshots = server.lake().join(".lakeshore/snapshots");
     server.eventually(async || std::fs::read_dir(&snapshots).unwrap().next().is_none().then_some(())).await;
 }

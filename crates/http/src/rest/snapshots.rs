@@ -21,17 +21,9 @@ pub struct Take {
     #[serde(default)]
     version: Option<VersionNumber>,
     #[serde(default)]
-    as_of: Option<Time>,
+    as_of: Option<Moment>,
     #[serde(default, rename = "for")]
     lifetime: Option<String>,
-}
-
-/// Time as a number or as text.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Time {
-    Milliseconds(i64),
-    Text(Moment),
 }
 
 #[derive(Deserialize)]
@@ -67,10 +59,7 @@ pub async fn take(
     JsonBody(body): JsonBody<Keyed<Take>>,
 ) -> Result<Json<Shown>, HttpError> {
     let Take { path, version, as_of, lifetime: text } = body.call;
-    let as_of = as_of.map(|time| match time {
-        Time::Milliseconds(at) => lakeshore::Timestamp(at),
-        Time::Text(Moment(at)) => at,
-    });
+    let as_of = as_of.map(|Moment(at)| at);
     let wanted = TakeSnapshot { path, version, as_of, lifetime: lifetime(text.as_deref())? };
     Ok(Json(shown(&app_state, app_state.lake.take_snapshot(&body.caller, &wanted).await?)))
 }

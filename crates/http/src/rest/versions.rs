@@ -18,6 +18,7 @@ use lakeshore::service::{
 use lakeshore::{Error, LakePath, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, Serialize, de};
+use std::fmt;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -47,9 +48,31 @@ impl Moment {
 
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| {
-            de::Error::custom("as_of is no time; send milliseconds since 1970, or one such as 2026-11-26T12:00:00Z")
+        deserializer.deserialize_any(MomentVisitor)
+    }
+}
+
+/// Takes a number of milliseconds, or text.
+struct MomentVisitor;
+
+impl de::Visitor<'_> for MomentVisitor {
+    type Value = Moment;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("as_of as milliseconds since 1970, or as a time such as 2026-11-26T12:00:00Z")
+    }
+
+    fn visit_i64<E: de::Error>(self, milliseconds: i64) -> Result<Moment, E> {
+        Ok(Moment(Timestamp(milliseconds)))
+    }
+
+    fn visit_u64<E: de::Error>(self, milliseconds: u64) -> Result<Moment, E> {
+        i64::try_from(milliseconds).map(|milliseconds| Moment(Timestamp(milliseconds))).map_err(E::custom)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Moment, E> {
+        Moment::parse(text).ok_or_else(|| {
+            E::custom("as_of is no time; send milliseconds since 1970, or one such as 2026-11-26T12:00:00Z")
         })
     }
 }
