@@ -94,7 +94,7 @@ impl SqliteState {
         if opening == Opening::Migrate {
             let made =
                 writer.write(Durability::Synced, |writing| Box::pin(versions::backfill::run_once(writing))).await;
-            made.map_err(|source| OpenError::Versions { path: file.display().to_string(), source })?;
+            made.map_err(|source| OpenError::Versions { path: file.display().to_string(), source: Box::new(source) })?;
         }
         Ok(Self {
             writer,

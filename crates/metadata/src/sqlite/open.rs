@@ -67,7 +67,7 @@ pub enum OpenError {
     #[error("cannot migrate the database {path}")]
     Migrate { path: String, source: MigrateError },
     #[error("cannot make versions from the history of the database {path}")]
-    Versions { path: String, source: lakeshore::Error },
+    Versions { path: String, source: Box<lakeshore::Error> },
     #[error("cannot read the database: {0}")]
     Readers(String),
 }

@@ -251,7 +251,7 @@ fn version(row: &Row, dataset: &LakePath, last: i64, row_count: i64, counted: i6
         size_bytes: number(row, "bytes")?,
         rows: row_count.max(0).cast_unsigned(),
         num_rows_unknown: files.saturating_sub(counted.max(0).cast_unsigned()),
-        list_digest: hex::encode(&bytes::<32>(row, "digest")?),
+        list_digest: hex::encode(bytes::<32>(row, "digest")?),
         schema_id: number_if_any(row, "schema_id")?,
         is_complete: row.try_get("is_complete")?,
         pin,
