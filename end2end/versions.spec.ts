@@ -38,7 +38,7 @@ async function restoreAndUndo(page: Page, lakeshore: Lakeshore, settled: () => P
   await signIn(page, lakeshore, key, '/datasets');
   await settled();
   await clicks.on(page.getByRole('link', { name: PATH }));
-  await clicks.on(page.getByRole('navigation', { name: 'Of this dataset' }).getByRole('link', { name: 'Versions' }));
+  await clicks.on(page.getByRole('navigation', { name: 'Dataset', exact: true }).getByRole('link', { name: 'Versions' }));
   await expect(page.getByRole('row', { name: /Version 2/ })).toContainText('Current');
   await clicks.on(page.getByRole('link', { name: 'Restore version 1…' }));
   await expect(page.getByRole('heading', { level: 1 })).toHaveText(`Restore version 1 of ${PATH}?`);
