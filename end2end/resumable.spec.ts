@@ -61,7 +61,9 @@ async function expectLanded(
   expect(await lakeshore.get('/api/lake/files')).toEqual([]);
   await lakeshore.end(sync.key, sync.syncId);
   expect(lakeshore.digests('data')).toEqual({ 't/large.bin': expected });
-  expect(lakeshore.digests('.lakeshore')).toEqual({});
+  // A creation that is cut off at the wrong moment leaves an empty file until the next start.
+  const nothing = createHash('sha256').digest('hex');
+  expect(Object.values(lakeshore.digests('.lakeshore')).filter((digest) => digest !== nothing)).toEqual([]);
 }
 
 const VARIANTS: Record<string, any> = {
@@ -186,7 +188,8 @@ test('@uppy/tus sends a file of a dropped folder, despite interruptions', async 
   expect(await lakeshore.get('/api/lake/files')).toEqual([]);
   await lakeshore.end(sync.key, sync.syncId);
   expect(lakeshore.digests('data')).toEqual({ 't/dt=2021-12-06/large.bin': expected });
-  expect(lakeshore.digests('.lakeshore')).toEqual({});
+  // Uploads whose creation was cut off are removed in the background.
+  await expect.poll(() => lakeshore.digests('.lakeshore')).toEqual({});
 });
 
 test('tuspy sends a file with checksums, despite interruptions', async ({ lakeshore, link, interrupter }) => {
