@@ -35,7 +35,7 @@ const EARLIER: &str = "\
     FROM json_each($1)";
 
 /// Limit of the folders that are kept.
-const FOLDERS_KNOWN_MAX: usize = 4096;
+pub(super) const FOLDERS_KNOWN_MAX: usize = 4096;
 
 /// Facts kept between groups. Only this process writes to these tables, by one connection, so they hold until something
 /// other than a landing is written.

@@ -113,12 +113,12 @@ pub(super) fn below(place: &str) -> (String, String) {
     (format!("{place}/"), format!("{place}0"))
 }
 
-const TREE_COLUMNS: &str = "t.tree_id, t.path, t.files, t.bytes, t.digest, t.row_count, t.counted, t.is_complete";
+pub(super) const TREE_COLUMNS: &str =
+    "t.tree_id, t.path, t.files, t.bytes, t.digest, t.row_count, t.counted, t.is_complete";
 
 pub(super) async fn tree(connection: &mut SqliteConnection, id: i64) -> Result<Option<Tree>, Error> {
-    let sql =
-        "SELECT tree_id, path, files, bytes, digest, row_count, counted, is_complete FROM trees WHERE tree_id = ?";
-    found(connection, sql, values![id], tree_of).await
+    let sql = format!("SELECT {TREE_COLUMNS} FROM trees t WHERE t.tree_id = ?");
+    found(connection, sqlx::AssertSqlSafe(sql), values![id], tree_of).await
 }
 
 /// The live trees at a place, above it, and below it.
@@ -194,9 +194,8 @@ pub(super) struct Heads {
     pub(super) heads: Vec<(String, Head)>,
 }
 
-const HEADS: &str = "\
-    SELECT 'dataset' AS is_of, d.path, f.folder_id FROM json_each($1) CROSS JOIN datasets d ON d.path = value \
-    CROSS JOIN folders f ON f.path = d.path; \
+/// Query of the newest versions of the datasets at the paths of `$1`.
+pub(super) const HEADS: &str = "\
     SELECT 'head' AS is_of, f.path, v.folder_id, v.number, v.files, v.bytes, v.digest, v.is_complete \
     FROM json_each($1) CROSS JOIN folders f ON f.path = value CROSS JOIN versions v ON v.folder_id = f.folder_id \
     AND v.number = (SELECT max(number) FROM versions WHERE folder_id = f.folder_id)";
@@ -214,7 +213,12 @@ pub(super) async fn heads(connection: &mut SqliteConnection, places: &BTreeSet<&
         })
     };
     let mut all = Heads { of_datasets: Vec::new(), heads: Vec::new() };
-    for found in rows(connection, HEADS, vec![Value::rows(&places.iter().collect::<Vec<_>>())?], decode).await? {
+    let sql = format!(
+        "SELECT 'dataset' AS is_of, d.path, f.folder_id FROM json_each($1) CROSS JOIN datasets d ON d.path = value \
+         CROSS JOIN folders f ON f.path = d.path; {HEADS}"
+    );
+    let asked = vec![Value::rows(&places.iter().collect::<Vec<_>>())?];
+    for found in rows(connection, sqlx::AssertSqlSafe(sql), asked, decode).await? {
         match found {
             Found::Dataset(path, folder_id) => all.of_datasets.push((path, folder_id)),
             Found::Head(path, head) => all.heads.push((path, head)),

@@ -1,11 +1,13 @@
 //! The versions that a group of landings makes, and the entries of its files: written in the statement of the group.
 
+use super::super::landing_facts::FOLDERS_KNOWN_MAX;
 use super::super::query::{Row, Value, changed, rows, values};
 use super::super::row::{id, number};
 use super::super::uploads::folder_of;
 use super::super::writing::Writing;
 use super::heads::{
-    Head, Held, Rows, add_rows, all_above, at_and_above, digits, head_of, held_at, held_of_file, last_seq, tree_of,
+    HEADS, Head, Held, Rows, TREE_COLUMNS, add_rows, all_above, at_and_above, digits, head_of, held_at, held_of_file,
+    last_seq, tree_of,
 };
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
@@ -13,6 +15,7 @@ use lakeshore::model::version::ListTotals;
 use lakeshore::ports::metadata::upload::CompletedUpload;
 use sqlx::Row as _;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::LazyLock;
 
 /// What the trigger of a group checks first. An entry that is marked as new at its path was not looked up; where one is open
 /// there all the same, its file was removed by hand. Then the statement fails with an error that may pass, and the next attempt,
@@ -36,10 +39,7 @@ pub(in super::super) const WRITE: &str = "\
         unhex(value ->> 7), value ->> 8 FROM json_each(new.versions); \
     UPDATE version_state SET last_seq = new.seq WHERE new.seq > last_seq";
 
-/// Folders that are remembered.
-const FOLDERS_KNOWN_MAX: usize = 4096;
-
-/// What is remembered between groups: see [`super::super::landing_facts::Known`].
+/// Facts kept between groups: see [`super::super::landing_facts::Known`].
 #[derive(Default)]
 pub(in super::super) struct Known {
     last_seq: Option<i64>,
@@ -104,15 +104,14 @@ struct Open {
     held: Held,
 }
 
-const AROUND: &str = "\
-    SELECT 'tree' AS is_of, t.tree_id, t.path, t.files, t.bytes, t.digest, t.row_count, t.counted, t.is_complete \
-    FROM json_each($1) CROSS JOIN trees t ON t.path = value AND t.is_live = 1; \
-    SELECT 'tree' AS is_of, t.tree_id, t.path, t.files, t.bytes, t.digest, t.row_count, t.counted, t.is_complete \
-    FROM json_each($2) CROSS JOIN trees t ON t.tree_id = value WHERE t.is_live = 0; \
-    SELECT 'dataset' AS is_of, d.path FROM json_each($1) CROSS JOIN datasets d ON d.path = value; \
-    SELECT 'head' AS is_of, f.path, v.folder_id, v.number, v.files, v.bytes, v.digest, v.is_complete \
-    FROM json_each($1) CROSS JOIN folders f ON f.path = value CROSS JOIN versions v ON v.folder_id = f.folder_id \
-    AND v.number = (SELECT max(number) FROM versions WHERE folder_id = f.folder_id)";
+static AROUND: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT 'tree' AS is_of, {TREE_COLUMNS} FROM json_each($1) CROSS JOIN trees t ON t.path = value AND t.is_live = 1; \
+         SELECT 'tree' AS is_of, {TREE_COLUMNS} FROM json_each($2) CROSS JOIN trees t ON t.tree_id = value \
+         WHERE t.is_live = 0; \
+         SELECT 'dataset' AS is_of, d.path FROM json_each($1) CROSS JOIN datasets d ON d.path = value; {HEADS}"
+    )
+});
 
 /// The entries that are open at paths of trees: the last of each.
 const OPEN: &str = "\
@@ -196,7 +195,7 @@ async fn look_around(writing: &mut Writing, arrivals: &[Arrival<'_>]) -> Result<
     let seq = last_seq(connection).await?;
     let (mut live, mut datasets, mut heads) = (HashMap::new(), BTreeSet::new(), HashMap::new());
     let mut trees = HashMap::new();
-    for found in rows(connection, AROUND, asked, found).await? {
+    for found in rows(connection, AROUND.as_str(), asked, found).await? {
         match found {
             Found::Tree(tree_id, tree) => {
                 if places.contains(tree.path.as_str()) && !staged.contains(&tree_id) {
