@@ -1,19 +1,19 @@
--- Versions of datasets: docs/development/decisions/0001-versions.md. Changes of all datasets are numbered by one counter, `seq`.
+-- Versions of datasets: docs/development/decisions/0035-versions.md. One counter, `seq`, numbers the changes of all datasets.
 
 -- Files that move together, because they are one folder. The id is that of the sync that began it; -seq of what a publish or a
 -- restore has parted from the tree around it.
 CREATE TABLE trees (
     tree_id     INTEGER PRIMARY KEY,
-    -- Where it lies, or lay, or is to lie.
+    -- Current, former or intended path.
     path        TEXT    NOT NULL,
     is_live     INTEGER NOT NULL DEFAULT 0,
-    -- The slot of the trash that holds it. Neither live nor in the trash: in staging, or gone.
+    -- Slot of the trash that holds it. A tree that is neither live nor in the trash is staged or purged.
     trash_key   TEXT,
     -- Of its open entries.
     files       INTEGER NOT NULL DEFAULT 0,
     bytes       INTEGER NOT NULL DEFAULT 0,
     digest      BLOB    NOT NULL,
-    -- Rows of its open entries, and of how many of them that number is known.
+    -- Rows of its open entries, and the number of entries whose rows are known.
     row_count   INTEGER NOT NULL DEFAULT 0,
     counted     INTEGER NOT NULL DEFAULT 0,
     -- 0: it holds files of which no upload is known.
@@ -62,7 +62,7 @@ CREATE TABLE versions (
     sync_id       INTEGER,
     -- Of a restore, the version that it brought back, where that is known.
     restored_from INTEGER,
-    -- Who, where it is not who started the sync.
+    -- Key of the maker, if another than that of the sync.
     key_id        INTEGER,
     made_by       TEXT    NOT NULL,
     files         INTEGER NOT NULL,
@@ -82,8 +82,8 @@ CREATE TABLE version_state (
 ) STRICT;
 INSERT INTO version_state SELECT 1, 0, NOT EXISTS (SELECT 1 FROM uploads);
 
--- By how much the rows of a dataset grow with a version, in blocks of 2^span versions; and of how many more files their number
--- is known. Files are counted after they have landed, so this changes when the version does not any more.
+-- Growth of the rows of a dataset with a version, in blocks of 2^span versions, and of the files whose rows are known. Files
+-- are counted after their landing, so this changes after the version is complete.
 CREATE TABLE version_rows (
     folder_id INTEGER NOT NULL,
     span      INTEGER NOT NULL,
@@ -110,7 +110,7 @@ ALTER TABLE syncs ADD COLUMN restores_version INTEGER;
 -- The entry that the upload has made as it landed: its tree, and from which change on.
 ALTER TABLE uploads ADD COLUMN tree_id INTEGER;
 ALTER TABLE uploads ADD COLUMN tree_seq INTEGER;
--- When the lake itself has last changed the file's times, without changing its bytes: by a snapshot.
+-- Last time at which a snapshot of the lake changed the file's times, without changing its bytes.
 ALTER TABLE uploads ADD COLUMN touched_at INTEGER;
 
 CREATE TABLE snapshots (

@@ -257,7 +257,7 @@ fn make_name_durable(root: &Path) -> Result<(), Errno> {
 fn close_to_others(engine: &OwnedFd, root: &Path) {
     let others = Mode::RWXG | Mode::RWXO;
     let closed = fstat(engine).map(|found| Mode::from_raw_mode(found.st_mode)).and_then(|mode| {
-        // Whoever was told the name of a snapshot may pass through to it.
+        // Holders of the name of a snapshot may pass through to it.
         let is_closed = !mode.intersects(others) || mode & (others | Mode::RWXU) == PASSAGE_MODE;
         if is_closed { Ok(false) } else { fchmod(engine, mode - others).map(|()| true) }
     });

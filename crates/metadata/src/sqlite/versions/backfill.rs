@@ -24,7 +24,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 /// Files of one version, at most.
 const TOGETHER: usize = 1000;
 
-/// What has happened, in the order of the times: at one, files come first, then what takes them away.
+/// Event of the history, ordered by time; at one time, arrivals of files precede their removals.
 enum Event {
     Landed(i64),
     Published(SyncId),
@@ -254,7 +254,7 @@ async fn publish(writing: &mut Writing, sync_id: SyncId, at: Timestamp) -> Resul
 
 async fn restore(writing: &mut Writing, trash_id: i64, at: Timestamp) -> Result<(), Error> {
     writing.known.versions.forget();
-    // What was replaced got the slot, in the same transaction.
+    // The slot of the replaced file was recorded in the same transaction.
     let sql = "SELECT t.*, EXISTS (SELECT 1 FROM trash n WHERE n.trash_key = t.trash_key AND n.trash_id > t.trash_id \
                AND n.reason = 'Restored') AS has_replaced FROM trash t WHERE t.trash_id = ?";
     let decode = |row: &Row| {
@@ -273,7 +273,7 @@ async fn restore(writing: &mut Writing, trash_id: i64, at: Timestamp) -> Result<
     moved::restored(writing, &entry, &slot, identity.as_ref(), has_replaced, &by, at).await
 }
 
-/// What was dropped to the trash by an end that did not publish lies there from then on.
+/// Moves the staged files of an unpublished sync to the trash, from its end on.
 async fn stage_dropped(writing: &mut Writing, entry: &TrashEntry, slot: &str) -> Result<(), Error> {
     let sql = "SELECT 1 FROM syncs WHERE sync_id = ? AND status = 'Failed'";
     if let Some(sync_id) = entry.sync_id
@@ -309,7 +309,7 @@ async fn drop_staged(writing: &mut Writing) -> Result<(), Error> {
 
 /// Rows of all files that were looked at.
 async fn count(writing: &mut Writing) -> Result<(), Error> {
-    // What was replaced above was taken off without having been added.
+    // The replaced files were subtracted above without having been added.
     changed(writing, "DELETE FROM version_rows; UPDATE trees SET row_count = 0, counted = 0", values![]).await?;
     let sql = "SELECT history_id, row_count FROM file_schemas WHERE row_count IS NOT NULL";
     let counted = |row: &Row| Ok((row.try_get("history_id")?, number(row, "row_count")?));

@@ -150,7 +150,7 @@ impl VersionStore for SqliteState {
     }
 }
 
-/// Of each file: its place, its identity, and when it was changed before and by the lake.
+/// Records that the lake changed files. Row of a file: path, identity, and change time before and after.
 const TOUCH: &str = "\
     UPDATE uploads SET touched_at = w.value ->> 3 FROM json_each($1) w WHERE uploads.history_id = ( \
         SELECT history_id FROM (SELECT history_id, identity FROM uploads l WHERE l.target = w.value ->> 0 \

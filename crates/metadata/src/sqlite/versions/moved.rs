@@ -19,7 +19,7 @@ use lakeshore::{Error, Timestamp};
 use sqlx::Row as _;
 use std::collections::HashMap;
 
-/// What is the same of all versions that one change makes.
+/// Facts shared by all versions that one change makes.
 struct Change<'a> {
     seq: i64,
     kind: VersionKind,
