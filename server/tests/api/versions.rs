@@ -2,6 +2,7 @@
 
 use crate::database::Database;
 use crate::server::{TestServer, answer, assert_refused};
+use futures_util::future::join_all;
 use reqwest::Response;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -120,6 +121,36 @@ async fn each_publish_and_each_group_of_landings_makes_a_version_whose_files_sta
     assert_eq!((page["list"].as_array().unwrap().len(), &page["next"]), (1, &Value::Null));
     let below = version(&server, &format!("path={T}/c&version=3")).await;
     assert_eq!((&below["path"], &below["list"][0]["path"]), (&json!(T), &json!("/data/t/c/d.csv")));
+}
+
+#[tokio::test]
+async fn files_removed_by_hand_and_landed_again_at_once_are_in_the_version_once() {
+    let server = TestServer::start().await;
+    let id = server.start_sync(T, "IncrementalSync").await;
+    let names: Vec<_> = (0..40).map(|file| format!("part-{file:02}.csv")).collect();
+    for name in &names[..20] {
+        server.upload(id, name, b"first").await;
+        std::fs::remove_file(server.lake().join("data/t").join(name)).unwrap();
+    }
+    join_all(names.iter().map(|name| server.upload(id, name, name.as_bytes()))).await;
+    server.end_sync(id).await;
+
+    let expected: Vec<_> = names.iter().map(|name| (name.as_str(), name.as_str())).collect();
+    assert!(are(&files(&server, T, current(&server, T).await).await, &expected));
+}
+
+#[tokio::test]
+async fn a_staged_file_removed_by_hand_and_sent_again_is_in_the_version_once() {
+    let server = TestServer::start().await;
+    let id = server.start_sync(T, "FullSync").await;
+    server.upload(id, "a.csv", b"first").await;
+    server.upload(id, "b.csv", b"b1").await;
+    let staged = server.file_names(".lakeshore/staging").into_iter().find(|name| name.ends_with("a.csv")).unwrap();
+    std::fs::remove_file(server.lake().join(".lakeshore/staging").join(staged)).unwrap();
+    server.upload(id, "a.csv", b"again").await;
+    server.end_sync(id).await;
+
+    assert!(are(&files(&server, T, 1).await, &[("a.csv", "again"), ("b.csv", "b1")]));
 }
 
 #[tokio::test]
