@@ -107,14 +107,14 @@ const REMEDIES: [(ErrorCode, &str); 15] = [
     (ErrorCode::NotAsExpected, "upload the missing files, then end it again"),
     (ErrorCode::Held, "add files or abort it, or publish it anyway"),
     (ErrorCode::NoSuchVersion, "see the list of versions"),
-    (ErrorCode::VersionGone, "choose a newer version"),
+    (ErrorCode::VersionGone, "choose another version"),
     (ErrorCode::Pinned, "unpin the version first"),
     (ErrorCode::SchemaHeld, "upload these files again or abort it, or publish it anyway"),
     (ErrorCode::ColumnsUnread, "end it again in a minute"),
     (ErrorCode::DiskFull, "empty the trash or free up space, then try again"),
 ];
 
-const WORDS: [(ErrorCode, &str); 26] = [
+const WORDS: [(ErrorCode, &str); 27] = [
     (ErrorCode::Invalid, "nothing is selected, or the input is not valid; check it and try again"),
     (
         ErrorCode::InvalidPath,
@@ -140,7 +140,14 @@ const WORDS: [(ErrorCode, &str); 26] = [
         "this would shrink the dataset more than the shrink guard allows; check the figures, then confirm",
     ),
     (ErrorCode::NoSuchVersion, "version not found; see the list of versions"),
-    (ErrorCode::VersionGone, "files of this version were permanently deleted; choose a newer version"),
+    (
+        ErrorCode::VersionGone,
+        "files of this version were permanently deleted, or changed by hand; choose another version",
+    ),
+    (
+        ErrorCode::RestoringSync,
+        "this sync restores a version; wait until it ends, or abort it as the person who began it or as an administrator",
+    ),
     (ErrorCode::Pinned, "a pinned version needs these files; unpin the version first"),
     (ErrorCode::DiskFull, "storage is full, except for the reserve; free up space, then try again"),
     (ErrorCode::ShuttingDown, "the server is shutting down; try again in a moment"),

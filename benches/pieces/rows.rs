@@ -52,6 +52,7 @@ pub fn rows(criterion: &mut Criterion) {
             started_by: Actor::from("bench"),
             expected: None,
             once: None,
+            restores_version: None,
             at: Timestamp(1_700_000_000_000),
         };
         let sync_id = state.start_sync(&new).await.unwrap();

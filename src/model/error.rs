@@ -113,6 +113,21 @@ pub enum Error {
     #[error("{path} of version {version} of {dataset} is gone: {why}; ask for another version")]
     VersionGone { dataset: LakePath, version: VersionNumber, path: LakePath, why: &'static str },
     #[error(
+        "{files} files of version {version} of {dataset} cannot be restored ({}{}); restore another version",
+        named.join("; "), if *files > named.len() as u64 { "; …" } else { "" }
+    )]
+    VersionFilesGone { dataset: LakePath, version: VersionNumber, files: u64, named: Vec<String> },
+    #[error(
+        "sync {sync_id} is a restore of version {version} of {path}, to which only the server adds files; wait until it ends, or abort it with the key that began it or with one of the role admin"
+    )]
+    RestoringSync { sync_id: SyncId, path: LakePath, version: VersionNumber },
+    #[error("the restore of version {version} of {path} was stopped (sync {sync_id}: {message}); restore it again")]
+    RestoreStopped { sync_id: SyncId, path: LakePath, version: VersionNumber, message: String },
+    #[error(
+        "the files that sync {sync_id} has copied are not those of version {version} of {path}, so it was not published; restore it again"
+    )]
+    RestoreDiffers { sync_id: SyncId, path: LakePath, version: VersionNumber },
+    #[error(
         "trash {trash_id} (of {origin}) holds files of a pinned version; unpin the version first, see /api/lake/dataset/versions?path={origin}"
     )]
     Pinned { trash_id: TrashId, origin: LakePath },
@@ -387,7 +402,10 @@ impl Error {
             Self::TrashRestoreHeld { .. } => ErrorCode::Held,
             Self::NoSuchVersion(..) => ErrorCode::NoSuchVersion,
             Self::NotInVersion { .. } => ErrorCode::NoSuchFile,
-            Self::VersionGone { .. } => ErrorCode::VersionGone,
+            Self::VersionGone { .. } | Self::VersionFilesGone { .. } => ErrorCode::VersionGone,
+            Self::RestoringSync { .. } => ErrorCode::RestoringSync,
+            Self::RestoreStopped { .. } => ErrorCode::SyncEnded,
+            Self::RestoreDiffers { .. } => ErrorCode::NotAsExpected,
             Self::Pinned { .. } => ErrorCode::Pinned,
             Self::NoSuchSnapshot(_) => ErrorCode::NoSuchSnapshot,
             Self::TooManySnapshots { .. } => ErrorCode::TooManySnapshots,

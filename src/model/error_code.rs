@@ -58,6 +58,7 @@ error_codes! {
     Held = 40911, "a full sync or a restore held by the shrink guard, not confirmed";
     SchemaHeld = 40912, "a full sync held because of a schema mismatch, not confirmed";
     Pinned = 40913, "the trash holds files of a pinned version";
+    RestoringSync = 40914, "the sync restores a version, and only the server adds files to it";
     ResumableEnded = 41000, "the resumable upload has failed";
     VersionGone = 41001, "files of the version are gone";
     WrongVersion = 41200, "unsupported version of tus";

@@ -34,6 +34,8 @@ pub const DIFFERENCES_SHARE_MAX: usize = 8;
 pub const PREVIEWS_SHARE_MAX: usize = 32;
 /// Files of each kind that the short form of such a comparison names.
 pub const DIFFERENCES_NAMED_MAX: u64 = 20;
+/// Files that the refusal of a restore names.
+pub const DAMAGED_FILES_NAMED_MAX: usize = 5;
 /// Files of such a comparison that are looked up in the history at once.
 pub const DIFFERENCE_LOOK_UPS_MAX: u64 = 1000;
 /// Duplicate names that a sync reports; all are counted.

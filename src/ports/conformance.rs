@@ -127,6 +127,7 @@ macro_rules! version_promises {
             $fresh,
             each_change_of_a_dataset_makes_a_version_and_staged_or_aborted_files_make_none,
             a_replaced_dataset_is_a_version_in_the_trash_until_it_is_purged,
+            only_the_files_of_a_version_are_published_as_its_restore,
             a_snapshot_is_stored_until_its_files_are_removed,
         );
     };
@@ -189,6 +190,7 @@ fn new_sync(on: &str, sync_type: SyncType) -> NewSync {
         started_by: "etl".into(),
         expected: None,
         once: None,
+        restores_version: None,
         at: Timestamp(10),
     }
 }

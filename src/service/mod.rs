@@ -68,6 +68,7 @@ use uploads::in_flight::InFlight;
 use uploads::leftovers::Leftovers;
 use uploads::resumable::UploadLocks;
 use uploads::reuse_unchanged::TakeOvers;
+use versions::RunningRestores;
 
 /// The lake. Cheap to clone.
 #[derive(Clone)]
@@ -101,6 +102,7 @@ struct Inner {
     inspecting: async_lock::Mutex<()>,
     /// Held during a restore from the trash.
     restoring: async_lock::Mutex<()>,
+    running_restores: RunningRestores,
     searches: CallerTurns,
     wrong_sign_ins: WrongSignIns,
 }
@@ -146,6 +148,7 @@ impl Lake {
             previews: CallerTurns::new("previews", PREVIEWS_SHARE_MAX),
             inspecting: async_lock::Mutex::default(),
             restoring: async_lock::Mutex::default(),
+            running_restores: RunningRestores::default(),
             searches: CallerTurns::new("searches", SEARCHES_SHARE_MAX),
             wrong_sign_ins: WrongSignIns::default(),
         }))

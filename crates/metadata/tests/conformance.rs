@@ -240,6 +240,7 @@ mod sequences {
                 started_by: Actor::from("me"),
                 expected: None,
                 once: None,
+                restores_version: None,
                 at: Timestamp(10),
             };
             assert_eq!(state.start_sync(&new).await.unwrap(), SyncId(sync));

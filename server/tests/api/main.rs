@@ -45,6 +45,7 @@ mod recovery;
 mod refusals_heard;
 mod refused;
 mod reserve;
+mod restores;
 mod resumable;
 mod schemas;
 mod sealed;

@@ -7,9 +7,9 @@ use reqwest::Response;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-const T: &str = "/data/t";
+pub const T: &str = "/data/t";
 
-async fn publish(server: &TestServer, path: &str, files: &[(&str, &[u8])]) -> u64 {
+pub async fn publish(server: &TestServer, path: &str, files: &[(&str, &[u8])]) -> u64 {
     let id = server.start_sync(path, "FullSync").await;
     for (name, bytes) in files {
         server.upload(id, name, bytes).await;
@@ -20,7 +20,7 @@ async fn publish(server: &TestServer, path: &str, files: &[(&str, &[u8])]) -> u6
 }
 
 /// Lands each file in a group of its own.
-async fn add(server: &TestServer, path: &str, files: &[(&str, &[u8])]) -> u64 {
+pub async fn add(server: &TestServer, path: &str, files: &[(&str, &[u8])]) -> u64 {
     let id = server.start_sync(path, "IncrementalSync").await;
     for (name, bytes) in files {
         server.upload(id, name, bytes).await;
@@ -29,7 +29,7 @@ async fn add(server: &TestServer, path: &str, files: &[(&str, &[u8])]) -> u64 {
     id
 }
 
-async fn versions(server: &TestServer, path: &str) -> Vec<Value> {
+pub async fn versions(server: &TestServer, path: &str) -> Vec<Value> {
     server.rows(&format!("/api/lake/dataset/versions?path={path}&size=1000")).await
 }
 
@@ -71,7 +71,7 @@ fn are(files: &[(String, String)], expected: &[(&str, &str)]) -> bool {
     files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_str())).eq(expected.iter().copied())
 }
 
-async fn restore(server: &TestServer, path: &str, number: u64, more: Value) -> (u16, Value) {
+pub async fn restore(server: &TestServer, path: &str, number: u64, more: Value) -> (u16, Value) {
     let mut body = json!({ "path": path, "version": number, "api_key": server.key });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     answer(server.post("/api/lake/dataset/restore", &body)).await

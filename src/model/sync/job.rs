@@ -2,7 +2,7 @@
 
 use crate::model::access::actor::Actor;
 use crate::model::error::Error;
-use crate::model::id::SyncId;
+use crate::model::id::{SyncId, VersionNumber};
 use crate::model::limits::{DUPLICATES_NAMED_MAX, NAME_BYTES_MAX};
 use crate::model::path::LakePath;
 use crate::model::storage_path::Identity;
@@ -107,6 +107,8 @@ pub struct SyncRecord {
     pub phase: Phase,
     /// Requested closing, while the phase is `Publishing` or `Aborting`.
     pub closing: Option<Closing>,
+    /// Version of its dataset that the lake restores by this sync.
+    pub restores_version: Option<VersionNumber>,
 }
 
 /// Requested kind of end of a sync.
@@ -149,13 +151,14 @@ pub struct Supersede {
 }
 
 /// Whether this sync is superseded by a new start on `path`. That holds for a full sync on its own path, while no end
-/// was requested, once it is held or idle for long enough, unless one of its uploads is in flight. `last_activity` is
-/// that of the metadata.
+/// was requested, once it is held or idle for long enough, unless one of its uploads is in flight or it restores a
+/// version. `last_activity` is that of the metadata.
 pub fn gives_way(record: &SyncRecord, last_activity: Timestamp, path: &LakePath, supersede: &Supersede) -> bool {
     let sync = &record.sync;
     sync.sync_id == supersede.sync_id
         && record.phase == Phase::Open
         && sync.sync_type == SyncType::FullSync
+        && record.restores_version.is_none()
         && sync.path == *path
         && sync.num_in_flight <= supersede.num_idle_uploads
         && (sync.held.is_some() || last_activity <= supersede.silent_since)
@@ -181,6 +184,16 @@ pub fn may_accept_uploads(record: &SyncRecord) -> Result<(), Error> {
         Phase::Ended => {
             Err(Error::SyncEnded { sync_id: sync.sync_id, status: sync.sync_status, message: sync.message.clone() })
         }
+    }
+}
+
+/// Refuses a call from outside to an active sync by which the lake restores a version: its files must be those of the
+/// version.
+pub fn refuse_restoring(record: &SyncRecord) -> Result<(), Error> {
+    let (sync_id, path) = (record.sync.sync_id, record.sync.path.clone());
+    match record.restores_version {
+        Some(version) if record.phase != Phase::Ended => Err(Error::RestoringSync { sync_id, path, version }),
+        _ => Ok(()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::model::access::actor::Actor;
 use crate::model::access::principal::Principal;
+use crate::model::id::VersionNumber;
 use crate::model::path::LakePath;
 use crate::model::sync::idempotency::{Fingerprint, IdempotencyKey};
 use crate::model::sync::manifest::{Declaration, Expected};
@@ -19,6 +20,8 @@ pub struct NewSync {
     pub expected: Option<Declaration>,
     /// Set for a start with an `Idempotency-Key`.
     pub once: Option<OnceOnly>,
+    /// Set for a sync by which the lake restores a version of the dataset. Only the lake fills and ends it.
+    pub restores_version: Option<VersionNumber>,
     pub at: Timestamp,
 }
 

@@ -100,6 +100,35 @@ pub async fn a_replaced_dataset_is_a_version_in_the_trash_until_it_is_purged(sta
     assert_eq!(files(state, "/a", 2).await[0].whereabouts, Whereabouts::Gone);
 }
 
+pub async fn only_the_files_of_a_version_are_published_as_its_restore(state: &dyn State) {
+    published(state, "/a/1", false, 40).await;
+    published(state, "/a/2", true, 50).await;
+    let restore = NewSync { restores_version: Some(VersionNumber(1)), ..new_sync("/a", SyncType::FullSync) };
+    let sync = state.start_sync(&restore).await.unwrap();
+    assert_eq!(state.sync(sync).await.unwrap().unwrap().restores_version, Some(VersionNumber(1)));
+    assert_eq!(state.restoring_syncs().await.unwrap(), [sync]);
+    let held = state.check_start(&path("/a/b"), SyncType::IncrementalSync).await;
+    assert!(matches!(held, Err(Error::PathHeld { sync_id, .. }) if sync_id == sync), "{held:?}");
+    let empty = Closing::Publish { staging: Identity("9".into()), allow_empty: true, by: "etl".into() };
+    let refused = async || {
+        let refused = state.close_sync(sync, &empty, false, Timestamp(60)).await;
+        assert!(matches!(refused, Err(Error::RestoreDiffers { .. })), "{refused:?}");
+    };
+    refused().await;
+    land_upload(state, whole(None, sync, "/a/2"), None, 60).await;
+    refused().await;
+    let abort = Closing::Abort { reason: TrashReason::Aborted, message: String::new(), by: Actor::default() };
+    state.close_sync(sync, &abort, false, Timestamp(61)).await.unwrap();
+    settle(state, sync, Status::Failed, None, 62).await;
+    state.check_start(&path("/a"), SyncType::FullSync).await.unwrap();
+    let sync = state.start_sync(&restore).await.unwrap();
+    land_upload(state, whole(None, sync, "/a/1"), None, 70).await;
+    state.close_sync(sync, &empty, false, Timestamp(71)).await.unwrap();
+    settle(state, sync, Status::Finished, Some(trash_of(sync, "/a")), 72).await;
+    let made = state.find_version(&path("/a"), WhichVersion::Current).await.unwrap().unwrap();
+    assert_eq!((made.kind, made.restored_version), (VersionKind::Restore, Some(VersionNumber(1))));
+}
+
 pub async fn a_snapshot_is_stored_until_its_files_are_removed(state: &dyn State) {
     let token = SnapshotToken::from_random([7; 16]);
     let new = NewSnapshot {

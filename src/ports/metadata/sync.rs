@@ -9,6 +9,7 @@ use crate::model::sync::end::Settlement;
 use crate::model::sync::hold::Hold;
 use crate::model::sync::job::{Closing, Supersede, SyncJob, SyncRecord};
 use crate::model::sync::start::NewSync;
+use crate::model::sync::status::SyncType;
 use crate::model::time::Timestamp;
 use async_trait::async_trait;
 
@@ -18,6 +19,9 @@ pub trait SyncState: Send + std::marker::Sync {
     /// progress on an overlapping path, or a full sync has other datasets below its path. A sync that an earlier call
     /// started with the same idempotency key is returned, in any state; the key of a different call is refused.
     async fn start_sync(&self, new: &NewSync) -> Result<SyncId, Error>;
+
+    /// Refuses as [`Self::start_sync`] would for a sync of this path and type, and stores nothing.
+    async fn check_start(&self, path: &LakePath, sync_type: SyncType) -> Result<(), Error>;
 
     /// [`Self::start_sync`] for a path with a full sync that [`crate::model::sync::job::gives_way`]. That sync is
     /// closed, as by [`Self::close_sync`] with [`crate::model::sync::job::superseded_by`], in the transaction that
@@ -30,7 +34,8 @@ pub trait SyncState: Send + std::marker::Sync {
 
     /// Closes a sync to uploads, durably, if [`crate::model::sync::job::may_close`] allows it. With
     /// `discard_in_flight`, its uploads in flight fail in the same transaction. `Closing::Finish` ends the sync at
-    /// once.
+    /// once. A publish that restores a version ([`NewSync::restores_version`]) is refused with [`Error::RestoreDiffers`]
+    /// unless the staged files have the list digest of that version.
     async fn close_sync(
         &self,
         id: SyncId,

@@ -54,9 +54,6 @@ pub trait VersionStore: Send + Sync {
     /// Trash item with the complete, unchanged version; `None` if there is none.
     async fn trash_of_version(&self, dataset: &LakePath, version: VersionNumber) -> Result<Option<TrashId>, Error>;
 
-    /// Stores that publishing this open full sync restores that version.
-    async fn set_restored_version(&self, sync_id: SyncId, version: VersionNumber) -> Result<(), Error>;
-
     /// Open full syncs that would restore a version when published, interrupted by a stop.
     async fn restoring_syncs(&self) -> Result<Vec<SyncId>, Error>;
 

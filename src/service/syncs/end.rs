@@ -4,14 +4,14 @@
 //! result is stored. [`crate::service::recovery`] finishes these steps after a crash.
 
 use crate::model::access::actor::Actor;
-use crate::model::access::key::Caller;
+use crate::model::access::key::{Caller, may_destroy};
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::TrashKey;
 use crate::model::sync::end::EndSync;
 use crate::model::sync::end::Settlement;
-use crate::model::sync::job::{Closing, SyncJob, SyncRecord, may_accept_uploads};
+use crate::model::sync::job::{Closing, SyncJob, SyncRecord, may_accept_uploads, refuse_restoring};
 use crate::model::sync::status::{Status, SyncType};
 use crate::model::totals::Totals;
 use crate::model::trash::NewTrash;
@@ -35,10 +35,15 @@ pub struct EndPreview {
 impl Lake {
     /// Ends a sync; publishes a full one. Idempotent.
     pub async fn end_sync(&self, caller: &Caller, end: &EndSync) -> Result<(), Error> {
-        let id = end.sync_id;
         // Checked before waiting for the lock: a caller without the right must neither delay the sync nor learn that it
         // is busy.
-        self.writable(caller, id).await?;
+        refuse_restoring(&self.writable(caller, end.sync_id).await?)?;
+        self.finish_sync(caller, end).await
+    }
+
+    /// [`Self::end_sync`] without the check of the caller.
+    pub(in crate::service) async fn finish_sync(&self, caller: &Caller, end: &EndSync) -> Result<(), Error> {
+        let id = end.sync_id;
         let gate = self.0.gates.of(id);
         let _alone = gate.alone().await;
         self.0.gates.called(id, self.now());
@@ -129,9 +134,13 @@ impl Lake {
     }
 
     /// Aborts a sync: staged files of a full one go to the trash; landed files of an incremental one stay. Uploads in
-    /// flight are dropped. Idempotent.
+    /// flight are dropped. A restore of a version is aborted only by the caller that began it and by administrators of
+    /// its path. Idempotent.
     pub async fn abort_sync(&self, caller: &Caller, end: &EndSync) -> Result<(), Error> {
-        self.writable(caller, end.sync_id).await?;
+        let record = self.writable(caller, end.sync_id).await?;
+        if !self.0.running_restores.is_of(end.sync_id, caller) && may_destroy(caller, &record.sync.path).is_err() {
+            refuse_restoring(&record)?;
+        }
         let by = caller.actor();
         let message = if by.name.is_empty() { "aborted".to_owned() } else { format!("aborted by {}", by.name) };
         self.abandon(end.sync_id, TrashReason::Aborted, message, by, true).await

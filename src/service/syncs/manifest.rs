@@ -7,7 +7,7 @@ use crate::model::limits::IN_FLIGHT_NAMED_MAX;
 use crate::model::page::{Order, Page, UploadQuery};
 use crate::model::sync::comparison::Comparison;
 use crate::model::sync::end::EndSync;
-use crate::model::sync::job::may_accept_uploads;
+use crate::model::sync::job::{may_accept_uploads, refuse_restoring};
 use crate::model::sync::manifest::Expected;
 use crate::model::sync::status::Status;
 use crate::service::Lake;
@@ -24,7 +24,7 @@ impl Lake {
     /// Declares the content of a sync at its end, and replaces an earlier declaration. Idempotent.
     pub async fn expect_files(&self, caller: &Caller, wanted: ExpectFiles) -> Result<(), Error> {
         let id = wanted.sync_id;
-        self.writable(caller, id).await?;
+        refuse_restoring(&self.writable(caller, id).await?)?;
         let gate = self.0.gates.of(id);
         // Excludes a concurrent end, which compares.
         let _alone = gate.alone().await;

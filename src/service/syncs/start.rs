@@ -3,7 +3,7 @@
 use crate::model::access::actor::Actor;
 use crate::model::access::key::{Caller, may_write};
 use crate::model::error::Error;
-use crate::model::id::SyncId;
+use crate::model::id::{SyncId, VersionNumber};
 use crate::model::limits::{IDEMPOTENCY_LIFETIME, LABEL_BYTES_MAX};
 use crate::model::page::{ListParameters, Page, SyncQuery, UploadQuery};
 use crate::model::path::LakePath;
@@ -43,6 +43,7 @@ impl Lake {
             started_by: caller.actor(),
             expected,
             once,
+            restores_version: None,
             at: self.now(),
         };
         let started = match self.remember_start(&new, None).await {
@@ -61,6 +62,40 @@ impl Lake {
             }
         }
         started
+    }
+
+    /// Starts the sync by which the lake restores a version. It does not supersede the sync that blocks it: the caller
+    /// decides about that one.
+    pub(in crate::service) async fn start_restore(
+        &self,
+        caller: &Caller,
+        dataset: &LakePath,
+        version: VersionNumber,
+    ) -> Result<SyncId, Error> {
+        let new = NewSync {
+            name: format!("restore of version {version}"),
+            path: dataset.clone(),
+            sync_type: SyncType::FullSync,
+            started_by: caller.actor(),
+            expected: None,
+            once: None,
+            restores_version: Some(version),
+            at: self.now(),
+        };
+        let id = self.remember_start(&new, None).await.map_err(|refusal| refusal.for_caller(caller))?;
+        self.0.events.marks().sync(id).started_at = Some(new.at);
+        self.0.measures.began(id);
+        Ok(id)
+    }
+
+    /// Refuses as the start of a full sync on this path would.
+    pub(in crate::service) async fn check_start_full(&self, caller: &Caller, path: &LakePath) -> Result<(), Error> {
+        let check = async || self.0.state.check_start(path, SyncType::FullSync).await;
+        let checked = match check().await {
+            Err(Error::DatasetsBelow { below, .. }) if self.forget_missing(&below).await? => check().await,
+            checked => checked,
+        };
+        checked.map_err(|refusal| refusal.for_caller(caller))
     }
 
     async fn remember_start(&self, new: &NewSync, supersede: Option<&Supersede>) -> Result<SyncId, Error> {

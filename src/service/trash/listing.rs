@@ -15,6 +15,7 @@ use crate::model::trash::{TrashEntry, TrashGroup, TrashReason, TrashSummary};
 use crate::ports::metadata::trash::{TrashRecord, TrashSum};
 use crate::ports::storage::{LandingOutcome, Restoration};
 use crate::service::Lake;
+use async_lock::MutexGuard;
 
 fn query(parameters: &ListParameters, scope: Option<LakePath>) -> Result<TrashQuery, Error> {
     Ok(TrashQuery {
@@ -24,6 +25,14 @@ fn query(parameters: &ListParameters, scope: Option<LakePath>) -> Result<TrashQu
         text: parameters.q.clone().filter(|text| !text.is_empty()),
         scope,
     })
+}
+
+/// A restore from the trash that holds its path and has moved nothing yet.
+pub(in crate::service) struct BegunRestore<'a> {
+    record: TrashRecord,
+    identity: Identity,
+    by: Actor,
+    _alone: MutexGuard<'a, ()>,
 }
 
 impl Lake {
@@ -78,7 +87,20 @@ impl Lake {
         id: TrashId,
     ) -> Result<Option<TrashId>, Error> {
         caller.may_write_somewhere()?;
-        let _alone = self.0.restoring.lock().await;
+        let alone = self.0.restoring.lock().await;
+        let begun = self.begin_restore(caller, id, alone).await?;
+        self.finish_restore(&begun).await?;
+        self.displaced_by(&begun.record.entry).await
+    }
+
+    /// Begins a restore, which holds the path until [`Self::finish_restore`] or [`Self::cancel_restore`]. `alone` is the
+    /// lock of restores from the trash.
+    pub(in crate::service) async fn begin_restore<'a>(
+        &self,
+        caller: &Caller,
+        id: TrashId,
+        alone: MutexGuard<'a, ()>,
+    ) -> Result<BegunRestore<'a>, Error> {
         let record = self.seen_trash(caller, id).await?;
         let identity = self.0.files.identify_trash(&record.key, &record.entry.origin).await?;
         let identity = identity.ok_or(Error::NoSuchTrash(id))?;
@@ -91,8 +113,17 @@ impl Lake {
             }
             begun => begun.map_err(|refused| refused.for_caller(caller))?,
         }
-        self.persistently(|| self.complete_restore(&record, identity.clone(), by.clone())).await?;
-        self.displaced_by(&record.entry).await
+        Ok(BegunRestore { record, identity, by, _alone: alone })
+    }
+
+    pub(in crate::service) async fn finish_restore(&self, begun: &BegunRestore<'_>) -> Result<(), Error> {
+        let BegunRestore { record, identity, by, .. } = begun;
+        self.persistently(|| self.complete_restore(record, identity.clone(), by.clone())).await
+    }
+
+    /// Ends a restore that has moved nothing.
+    pub(in crate::service) async fn cancel_restore(&self, begun: &BegunRestore<'_>) -> Result<(), Error> {
+        self.0.state.cancel_restore(begun.record.entry.trash_id).await
     }
 
     /// The item that a restore moved to the trash. Call it while no other restore can run.

@@ -15,7 +15,7 @@ use crate::model::limits::{
 };
 use crate::model::path::LakePath;
 use crate::model::storage_path::{Identity, PartialName};
-use crate::model::sync::job::{SyncJob, may_accept_uploads};
+use crate::model::sync::job::{SyncJob, may_accept_uploads, refuse_restoring};
 use crate::model::time::Timestamp;
 use crate::model::upload::in_flight::Sender;
 use crate::model::upload::landed::Landed;
@@ -120,10 +120,20 @@ impl Lake {
         caller.may_upload_parts()?;
         let sync = self.open_sync(caller, sync_id).await?;
         let folder = sync.path.upload_folder(path)?;
+        Ok(self.destination_in(caller, sync, folder))
+    }
+
+    /// Destination of the files that the lake adds to its own sync, for this caller.
+    pub(in crate::service) fn own_destination(&self, caller: &Caller, sync: SyncJob) -> Destination {
+        let folder = sync.path.clone();
+        self.destination_in(caller, Arc::new(sync), folder)
+    }
+
+    fn destination_in(&self, caller: &Caller, sync: Arc<SyncJob>, folder: LakePath) -> Destination {
         // A guest's upload is attributed to the caller that started the sync.
         let by = if matches!(caller, Caller::Guest(_)) { sync.started_by.clone() } else { caller.name().to_owned() };
         let owner = caller.principal();
-        Ok(Destination {
+        Destination {
             lake: self.clone(),
             sync,
             folder,
@@ -131,7 +141,7 @@ impl Lake {
             by,
             expected_bytes: AtomicU64::new(0),
             refused_rows: AtomicU64::new(0),
-        })
+        }
     }
 }
 
@@ -147,6 +157,7 @@ impl Lake {
         }
         let record = self.record(sync_id).await?;
         caller.may_upload(&record.sync.path).map_err(unknown)?;
+        refuse_restoring(&record)?;
         may_accept_uploads(&record)?;
         let sync = Arc::new(record.sync);
         self.0.gates.remember_open(sync.clone());

@@ -1,11 +1,14 @@
 //! Versions of datasets: lists, files, comparisons, restores and pins.
 
 mod comparing;
+mod copying;
+mod damage;
 mod pinning;
 mod reading;
 mod restoring;
 
 pub use comparing::CompareVersions;
+pub(super) use copying::RunningRestores;
 pub use pinning::PinVersion;
 pub(super) use reading::MOVING_PAUSES;
 pub use reading::{ListedVersionFile, VersionDetail, VersionParameters, VersionsParameters};

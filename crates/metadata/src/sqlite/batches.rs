@@ -160,6 +160,7 @@ mod tests {
             started_by: Actor::command_line(),
             expected: None,
             once: None,
+            restores_version: None,
             at: Timestamp(1),
         };
         let sync_id = state.start_sync(&new).await.unwrap();

@@ -11,6 +11,7 @@ use lakeshore::model::id::KeyId;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::id::TrashId;
 use lakeshore::model::id::UploadId;
+use lakeshore::model::id::VersionNumber;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::Identity;
 use lakeshore::model::sync::comparison::ExpectedTotals;
@@ -73,7 +74,7 @@ pub(super) const SYNC_COLUMNS: &str = "sync_id, org_id, name, path, sync_type, s
      total_files, num_failed, num_in_flight, size_bytes, message, started_by, closing_staging, closing_allow_empty, \
      closing_reason, closing_message, closing_by, closing_actor, expected_count, expected_bytes, expected_named, \
      held_since, held_replaced_files, held_replaced_bytes, held_published_files, held_published_bytes, held_differing, num_differing, \
-     num_unlisted, num_duplicates, duplicate_names";
+     num_unlisted, num_duplicates, duplicate_names, restores_version";
 
 pub(super) fn sync(row: &Row) -> Result<SyncJob> {
     Ok(SyncJob {
@@ -135,7 +136,8 @@ pub(super) fn sync_record(row: &Row) -> Result<SyncRecord> {
             by: actor(row, "closing_actor", "closing_by")?,
         }),
     };
-    Ok(SyncRecord { sync: sync(row)?, phase, closing })
+    let restores_version = number_if_any(row, "restores_version")?.map(VersionNumber);
+    Ok(SyncRecord { sync: sync(row)?, phase, closing, restores_version })
 }
 
 pub(super) const UPLOAD_COLUMNS: &str = "u.history_id, u.sync_id, u.file_name, u.target, u.status, u.start_time, \

@@ -47,6 +47,15 @@ impl SyncState for SqliteState {
             .await
     }
 
+    async fn check_start(&self, path: &LakePath, sync_type: SyncType) -> Result<(), Error> {
+        let mut connection = self.readers.look().await?;
+        refuse_if_held(&mut connection, path, sync_type, None).await?;
+        match sync_type {
+            SyncType::FullSync => refuse_above_datasets(&mut connection, path).await,
+            SyncType::IncrementalSync => Ok(()),
+        }
+    }
+
     async fn supersede_sync(&self, new: &NewSync, supersede: &Supersede) -> Result<SyncId, Error> {
         let (new, supersede) = (new.clone(), *supersede);
         let superseded = self
@@ -270,9 +279,11 @@ async fn start_sync(writing: &mut Writing, new: &NewSync, superseded: Option<Syn
     if new.sync_type == SyncType::FullSync {
         refuse_above_datasets(writing, &new.path).await?;
     }
-    let sql =
-        "INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity) VALUES (?, ?, ?, ?, ?, ?)";
-    let values = values![new.name, new.path.as_str(), new.sync_type.as_str(), new.at.0, new.started_by.name, new.at.0];
+    let sql = "INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity, restores_version) \
+         VALUES (?, ?, ?, ?, ?, ?, ?)";
+    let (path, sync_type) = (new.path.as_str(), new.sync_type.as_str());
+    let restores_version = new.restores_version.map(|version| id(version.0));
+    let values = values![new.name, path, sync_type, new.at.0, new.started_by.name, new.at.0, restores_version];
     let sync_id = SyncId(inserted(writing, sql, values).await?.cast_unsigned());
     folder_id(writing, new.path.as_str()).await?;
     DayTally::one(writing, sync_id, new.at, DayCounts { syncs: 1, ..DayCounts::default() }).await?;
@@ -312,6 +323,11 @@ async fn close_sync(
     let record = record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?;
     let uploads = in_flight(writing, sync_id, IN_FLIGHT_NAMED_MAX).await?;
     may_close(&record, uploads, &closing, discard_in_flight)?;
+    if let (Closing::Publish { .. }, Some(version)) = (&closing, record.restores_version)
+        && !moved::is_staged_as(writing, sync_id, record.sync.path.as_str(), version).await?
+    {
+        return Err(Error::RestoreDiffers { sync_id, path: record.sync.path, version });
+    }
     let sql = "UPDATE uploads SET status = 'Failed', end_time = max(start_time, ?), message = ? WHERE sync_id = ? AND \
                status = 'Syncing' RETURNING history_id, sync_id, ordinal, folder_id";
     let values = values![at.0, closing.discard_message(sync_id), id(sync_id.0)];

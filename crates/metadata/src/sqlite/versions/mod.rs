@@ -15,7 +15,7 @@ pub(super) use pins::PINNED;
 use super::SqliteState;
 use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
 use super::row::{bytes, id, number, number_if_any, parsed, path, time};
-use super::writing::Durability::{Synced, Written};
+use super::writing::Durability::Written;
 use async_trait::async_trait;
 use heads::all_above;
 use lakeshore::model::access::actor::Actor;
@@ -84,14 +84,6 @@ impl VersionStore for SqliteState {
 
     async fn trash_of_version(&self, dataset: &LakePath, version: VersionNumber) -> Result<Option<TrashId>, Error> {
         files::whole_piece(&mut *self.readers.look().await?, dataset, version).await
-    }
-
-    async fn set_restored_version(&self, sync_id: SyncId, version: VersionNumber) -> Result<(), Error> {
-        let sql = "UPDATE syncs SET restores_version = ? WHERE sync_id = ?";
-        let values = values![id(version.0), id(sync_id.0)];
-        self.writer
-            .write(Synced, move |writing| Box::pin(async move { changed(writing, sql, values).await.map(drop) }))
-            .await
     }
 
     async fn restoring_syncs(&self) -> Result<Vec<SyncId>, Error> {

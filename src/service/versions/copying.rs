@@ -1,0 +1,156 @@
+//! Restore of a version by copies: its files are copied into a full sync that only the lake fills and ends
+//! ([`crate::model::sync::job::refuse_restoring`]). Its publish restores the version atomically.
+
+use super::super::Lake;
+use super::reading::{CHANGED, MOVING_PAUSES, is_it};
+use crate::model::access::actor::Actor;
+use crate::model::access::key::Caller;
+use crate::model::access::principal::Principal;
+use crate::model::error::Error;
+use crate::model::id::{SyncId, VersionNumber};
+use crate::model::limits::VERSION_LOOK_UPS_MAX;
+use crate::model::path::LakePath;
+use crate::model::sync::end::EndSync;
+use crate::model::trash::TrashReason;
+use crate::model::version::VersionFile;
+use crate::ports::metadata::version::VersionFilesQuery;
+use crate::service::uploads::missing::Wanted;
+use crate::service::uploads::receive::Destination;
+use crate::service::uploads::reuse_unchanged::Unchanged;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+
+/// Callers that began the running restores.
+#[derive(Default)]
+pub(in super::super) struct RunningRestores(Mutex<HashMap<SyncId, Principal>>);
+
+impl RunningRestores {
+    pub(in super::super) fn is_of(&self, sync_id: SyncId, caller: &Caller) -> bool {
+        self.0.lock().get(&sync_id).is_some_and(|owner| caller.principal().owns(*owner))
+    }
+}
+
+impl Lake {
+    /// Starts the sync of a restore, which holds the path until [`Self::publish_copies`] or [`Self::drop_copies`].
+    pub(super) async fn begin_copies(
+        &self,
+        caller: &Caller,
+        dataset: &LakePath,
+        version: VersionNumber,
+    ) -> Result<SyncId, Error> {
+        let sync_id = self.start_restore(caller, dataset, version).await?;
+        self.0.running_restores.0.lock().insert(sync_id, caller.principal());
+        Ok(sync_id)
+    }
+
+    /// Copies the files of the version, and publishes them. On failure the sync is still open.
+    pub(super) async fn publish_copies(
+        &self,
+        caller: &Caller,
+        sync_id: SyncId,
+        dataset: &LakePath,
+        version: VersionNumber,
+    ) -> Result<(), Error> {
+        let published = async {
+            self.copy_version(caller, sync_id, dataset, version).await?;
+            // The figures of the shrink guard were checked with the path held.
+            let end = EndSync { allow_empty: true, confirm: true, ..EndSync::new(sync_id) };
+            self.finish_sync(caller, &end).await
+        };
+        match published.await {
+            Ok(()) => {
+                self.0.running_restores.0.lock().remove(&sync_id);
+                Ok(())
+            }
+            Err(Error::Discarded(_) | Error::SyncEnding(_) | Error::SyncEnded { .. }) => {
+                let message = self.record(sync_id).await?.sync.message;
+                Err(Error::RestoreStopped { sync_id, path: dataset.clone(), version, message })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Aborts the sync of a restore that has failed. If that fails too, the next start aborts it, or its idle time
+    /// expires.
+    pub(super) async fn drop_copies(&self, sync_id: SyncId, cause: Option<&Error>) {
+        let message = match cause {
+            Some(cause) => format!("not restored: {cause}"),
+            None => "not restored: the dataset has the files of this version already".to_owned(),
+        };
+        let _ = self.abandon(sync_id, TrashReason::Aborted, message, Actor::lake(), true).await;
+        self.0.running_restores.0.lock().remove(&sync_id);
+    }
+
+    async fn copy_version(
+        &self,
+        caller: &Caller,
+        sync_id: SyncId,
+        dataset: &LakePath,
+        version: VersionNumber,
+    ) -> Result<(), Error> {
+        let destination = self.own_destination(caller, self.record(sync_id).await?.sync);
+        let mut query = all_files(dataset, version);
+        loop {
+            let files = self.0.state.version_files(&query).await?;
+            let last = files.last().map(|file| file.path.clone()).filter(|_| files.len() as u64 == query.size);
+            self.copy_files(&destination, dataset, version, files).await?;
+            match last {
+                Some(last) => query.after = Some(last),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Looks up again files that move meanwhile.
+    async fn copy_files(
+        &self,
+        destination: &Destination,
+        dataset: &LakePath,
+        version: VersionNumber,
+        mut files: Vec<VersionFile>,
+    ) -> Result<(), Error> {
+        for pause in MOVING_PAUSES {
+            files = self.try_to_copy(destination, files).await?;
+            if files.is_empty() {
+                return Ok(());
+            }
+            self.pause(pause).await;
+            let mut again = Vec::with_capacity(files.len());
+            for file in &files {
+                again.extend(self.0.state.version_file(dataset, version, &file.path).await?);
+            }
+            files = again;
+        }
+        let path = files.first().map_or_else(|| dataset.clone(), |file| file.path.clone());
+        Err(Error::VersionGone { dataset: dataset.clone(), version, path, why: CHANGED })
+    }
+
+    /// Returns the files that were not at their recorded location.
+    async fn try_to_copy(&self, destination: &Destination, files: Vec<VersionFile>) -> Result<Vec<VersionFile>, Error> {
+        let (there, mut left): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.place().is_some());
+        let places: Vec<_> = there.iter().filter_map(VersionFile::place).collect();
+        let found = self.0.files.find(&places).await?;
+        let mut unchanged = Vec::with_capacity(there.len());
+        let mut names = Vec::with_capacity(there.len());
+        let mut copied = Vec::with_capacity(there.len());
+        for ((file, place), found) in there.into_iter().zip(places).zip(found) {
+            match found.filter(|found| is_it(&file, found)) {
+                Some(found) => {
+                    let wanted = Wanted { index: copied.len(), target: file.path.clone(), digest: file.content };
+                    unchanged.push(Unchanged { wanted, found, place });
+                    names.push(destination.sync.path.relative(&file.path).unwrap_or(file.path.leaf()).to_owned());
+                    copied.push(file);
+                }
+                None => left.push(file),
+            }
+        }
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let not_taken = self.take_over(destination, unchanged, &names).await?;
+        left.extend(not_taken.into_iter().filter_map(|index| copied.get(index).cloned()));
+        Ok(left)
+    }
+}
+
+pub(super) fn all_files(dataset: &LakePath, version: VersionNumber) -> VersionFilesQuery {
+    VersionFilesQuery { dataset: dataset.clone(), version, below: None, after: None, size: VERSION_LOOK_UPS_MAX }
+}
