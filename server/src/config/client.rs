@@ -210,6 +210,16 @@ pub struct GetOptions {
     pub connect: ConnectOptions,
 }
 
+/// Shortest lifetime of a snapshot: it is renewed after half of it.
+const LIFETIME_MIN: Duration = Duration::from_secs(1);
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(lifetime) if lifetime < LIFETIME_MIN => Err("a snapshot is kept for at least 1s".to_owned()),
+        parsed => parsed.map_err(|error| error.to_string()),
+    }
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct SnapshotOptions {
@@ -226,7 +236,7 @@ pub struct SnapshotOptions {
     pub as_of: Option<String>,
 
     /// How long to keep the snapshot, unless it is renewed
-    #[arg(long = "for", default_value = "6h", value_parser = humantime::parse_duration, value_name = "TIME")]
+    #[arg(long = "for", default_value = "6h", value_parser = lifetime, value_name = "TIME")]
     pub lifetime: Duration,
 
     /// Take a snapshot, run the command after --, with the folder in place of {} and in LAKESHORE_SNAPSHOT, and drop

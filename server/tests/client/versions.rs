@@ -120,3 +120,47 @@ async fn a_snapshot_command_that_is_terminated_ends_its_command_and_drops_the_sn
     let snapshots = server.lake().join(".lakeshore/snapshots");
     server.eventually(async || std::fs::read_dir(&snapshots).unwrap().next().is_none().then_some(())).await;
 }
+
+#[tokio::test]
+async fn a_snapshot_command_that_is_interrupted_twice_drops_the_snapshot_after_its_command() {
+    let server = TestServer::start().await;
+    let machine = Machine::of(&server);
+    publish(&server, 1).await;
+    let script = "touch \"$0\"; while [ ! -e \"$0.end\" ]; do sleep 0.05; done; exit 9";
+    let began = machine.path("began");
+    let child = machine.begin(&["snapshot", "--exec", T, "--", "sh", "-c", script, began.to_str().unwrap()]);
+    server.eventually(async || began.exists().then_some(())).await;
+    for _ in 0..2 {
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    }
+    std::fs::write(machine.path("began.end"), b"").unwrap();
+    assert_eq!(Ended::of(child.wait_with_output().unwrap()).code, 9, "the exit code is that of the command");
+    let snapshots = server.lake().join(".lakeshore/snapshots");
+    server.eventually(async || std::fs::read_dir(&snapshots).unwrap().next().is_none().then_some(())).await;
+}
+
+#[tokio::test]
+async fn snapshot_exec_keeps_the_exit_code_of_its_command_when_the_server_is_gone() {
+    let server = TestServer::start().await;
+    let machine = Machine::of(&server);
+    publish(&server, 1).await;
+    let script = format!("kill -9 {}; exit 7", server.process_id());
+    let ran = machine.run(&["snapshot", "--exec", T, "--", "sh", "-c", &script]);
+    ran.assert(7, "could not be dropped");
+    machine.run(&["snapshot", T, "--for", "1ns"]).assert(2, "at least 1s");
+}
+
+#[tokio::test]
+async fn a_snapshot_is_found_by_its_folder_though_its_dataset_is_named_like_a_snapshot() {
+    let server = TestServer::start().await;
+    let machine = Machine::of(&server);
+    let dataset = format!("/data/{}", "0123456789abcdef".repeat(2));
+    let id = server.start_sync(&dataset, "FullSync").await;
+    server.upload(id, "a.csv", b"a").await;
+    server.end_sync(id).await;
+    let taken = machine.run(&["snapshot", &dataset]);
+    let folder = taken.stdout.trim();
+    assert!(folder.ends_with(&dataset[5..]), "{folder}");
+    machine.run(&["snapshot", "--drop", folder]).assert(0, "");
+    server.eventually(async || (!std::path::Path::new(folder).exists()).then_some(())).await;
+}
