@@ -278,7 +278,7 @@ pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake
         (Err(refused), _) => return Err(refused.into()),
     };
     let file = match lake.preview(&caller, &path, Some(ROWS)).await {
-        Ok(file) => Box::new(file),
+        Ok((file, _)) => Box::new(file),
         Err(lakeshore::Error::NoSuchFile(_)) => return Err(refused.into()),
         Err(fault) => return Err(fault.into()),
     };

@@ -3,9 +3,12 @@
 
 use lakeshore::model::clock_watch::ClockStep;
 use lakeshore::model::id::TrashId;
-use lakeshore::service::{InspectedFiles, Recovered};
+use lakeshore::model::snapshot::SnapshotToken;
+use lakeshore::service::{InspectedFiles, Recovered, SnapshotRemoval};
 use lakeshore::{Error, Lake};
+use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Interval of the jobs. Short, so that the size of new trash is known soon; a run without work costs almost nothing.
@@ -203,10 +206,24 @@ async fn tell(lake: &Lake, stopping: &CancellationToken) {
 
 /// Removes dropped and expired snapshots in small steps.
 async fn drop_snapshots(lake: &Lake, stopping: &CancellationToken) {
+    // Snapshots that could not be removed, with the time of the next attempt. They do not stop the removal of the rest.
+    let mut stuck: BTreeMap<SnapshotToken, Instant> = BTreeMap::new();
     loop {
-        let pause = match log(lake.remove_some_snapshots().await, "remove snapshots") {
-            Some(true) => PAUSE,
-            Some(false) => INTERVAL,
+        let now = Instant::now();
+        let skipped = stuck.iter().filter(|(_, next)| **next > now).map(|(token, _)| token.clone()).collect();
+        let pause = match log(lake.remove_some_snapshots(&skipped).await, "remove snapshots") {
+            Some(SnapshotRemoval::Begun) => PAUSE,
+            Some(SnapshotRemoval::Removed(token)) => {
+                stuck.remove(&token);
+                PAUSE
+            }
+            Some(SnapshotRemoval::Failed(token, fault)) => {
+                if stuck.insert(token.clone(), now + PATIENCE).is_none() {
+                    tracing::error!(snapshot = %token, ?fault, "cannot remove a snapshot; retrying until it is gone");
+                }
+                PAUSE
+            }
+            Some(SnapshotRemoval::Nothing) => INTERVAL,
             None => PATIENCE,
         };
         if !waited(pause, stopping).await {

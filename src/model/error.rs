@@ -112,6 +112,8 @@ pub enum Error {
     NotInVersion { dataset: LakePath, version: VersionNumber, path: LakePath },
     #[error("{path} of version {version} of {dataset} is gone: {why}; ask for another version")]
     VersionGone { dataset: LakePath, version: VersionNumber, path: LakePath, why: &'static str },
+    #[error("{0} is being moved by a publish, a landing or a restore, which takes long; try again in a moment")]
+    Moving(LakePath),
     #[error(
         "{files} files of version {version} of {dataset} cannot be restored ({}{}); restore another version",
         named.join("; "), if *files > named.len() as u64 { "; …" } else { "" }
@@ -128,9 +130,17 @@ pub enum Error {
     )]
     RestoreDiffers { sync_id: SyncId, path: LakePath, version: VersionNumber },
     #[error(
-        "trash {trash_id} (of {origin}) holds files of a pinned version; unpin the version first, see /api/lake/dataset/versions?path={origin}"
+        "trash {trash_id} (of {origin}) holds files of a pinned version of {}", match dataset {
+            Some(dataset) => format!("{dataset}; unpin the version first, see /api/lake/dataset/versions?path={dataset}"),
+            None => "a dataset that this key does not cover; use a key for it to unpin the version first".to_owned(),
+        }
     )]
-    Pinned { trash_id: TrashId, origin: LakePath },
+    Pinned {
+        trash_id: TrashId,
+        origin: LakePath,
+        /// Dataset of the pinned version, for callers who may see it.
+        dataset: Option<LakePath>,
+    },
     #[error("snapshot {0} not found, or not covered by this key; it may have expired: take a new one")]
     NoSuchSnapshot(String),
     #[error("{snapshots_max} snapshots are kept, the maximum; drop one, or wait until one expires")]
@@ -406,6 +416,7 @@ impl Error {
             Self::RestoringSync { .. } => ErrorCode::RestoringSync,
             Self::RestoreStopped { .. } => ErrorCode::SyncEnded,
             Self::RestoreDiffers { .. } => ErrorCode::NotAsExpected,
+            Self::Moving(_) => ErrorCode::Moving,
             Self::Pinned { .. } => ErrorCode::Pinned,
             Self::NoSuchSnapshot(_) => ErrorCode::NoSuchSnapshot,
             Self::TooManySnapshots { .. } => ErrorCode::TooManySnapshots,

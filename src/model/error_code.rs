@@ -90,6 +90,7 @@ error_codes! {
     TooManySnapshots = 50304, "too many snapshots";
     ColumnsUnread = 50305, "schemas of files of the sync have not been read yet";
     NotReady = 50306, "writes would fail at the moment, with the reason";
+    Moving = 50307, "the file is being moved by a publish, a landing or a restore";
     DiskFull = 50700, "the disk is full, except for its reserve";
 }
 

@@ -139,6 +139,9 @@ pub struct Version {
     pub sync_id: Option<SyncId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_name: Option<String>,
+    /// Path of that sync, which may be above the dataset.
+    #[serde(skip)]
+    pub sync_path: Option<LakePath>,
     /// For a restore: the restored version, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored_version: Option<VersionNumber>,
@@ -212,6 +215,9 @@ pub struct VersionFile {
     pub content: Digest,
     /// Absent for files that landed before identities were recorded.
     pub identity: Option<Identity>,
+    /// Time until which the changes of the file are known to have kept its bytes: of its landing, or of the last change
+    /// by the lake since.
+    pub landed_at: Timestamp,
     pub rows: Option<u64>,
     pub schema_id: Option<u64>,
     pub whereabouts: Whereabouts,

@@ -152,6 +152,8 @@ pub struct SnapshotFile {
     pub size_bytes: u64,
     /// Absent if unknown; then only the size is compared.
     pub identity: Option<Identity>,
+    /// Time until which the changes of the file are known to have kept its bytes. One changed later is not added.
+    pub changed_at_max: Timestamp,
 }
 
 /// Result of adding a file to a snapshot.
@@ -161,7 +163,7 @@ pub enum Snapped {
     Copied,
     /// Added as a hard link.
     Linked(Touched),
-    /// The file at the path is another one.
+    /// The file at the path is another one, or was changed later than expected.
     Elsewhere,
 }
 
@@ -175,11 +177,13 @@ pub struct Touched {
 }
 
 /// Progress of the removal of a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Default)]
 pub struct RemovedSnapshot {
     /// Files with remaining hard links, each by its path relative to the folder of the snapshot.
     pub touched: Vec<(String, Touched)>,
     pub has_more: bool,
+    /// Error that ended the step. The files of `touched` were removed before it.
+    pub fault: Option<Error>,
 }
 
 /// A staged folder, and the dataset that it replaces.

@@ -28,7 +28,7 @@ pub use datasets::reading::{Download, LakeEntry};
 pub use datasets::schemas::{DatasetSchema, InspectedFiles, SetSchemaPolicy};
 pub use events::{EventFilter, SerializedEvent, Subscription};
 pub use recovery::Recovered;
-pub use snapshots::{ListedSnapshot, TakeSnapshot};
+pub use snapshots::{ListedSnapshot, SnapshotRemoval, TakeSnapshot};
 pub use syncs::end::EndPreview;
 pub use syncs::failure_report::{FailedFile, FailureCause, FailureReport};
 pub use syncs::manifest::ExpectFiles;
@@ -58,6 +58,7 @@ use datasets::lateness::Lateness;
 use events::Events;
 use expiry::Watched;
 use reserve::Reserve;
+use snapshots::Snapshots;
 use std::sync::Arc;
 use syncs::dataset_size_cache::DatasetSizeCache;
 use syncs::difference::Comparisons;
@@ -69,6 +70,7 @@ use uploads::leftovers::Leftovers;
 use uploads::resumable::UploadLocks;
 use uploads::reuse_unchanged::TakeOvers;
 use versions::RunningRestores;
+use versions::Moves;
 
 /// The lake. Cheap to clone.
 #[derive(Clone)]
@@ -103,6 +105,8 @@ struct Inner {
     /// Held during a restore from the trash.
     restoring: async_lock::Mutex<()>,
     running_restores: RunningRestores,
+    snapshots: Snapshots,
+    moves: Moves,
     searches: CallerTurns,
     wrong_sign_ins: WrongSignIns,
 }
@@ -149,6 +153,8 @@ impl Lake {
             inspecting: async_lock::Mutex::default(),
             restoring: async_lock::Mutex::default(),
             running_restores: RunningRestores::default(),
+            snapshots: Snapshots::default(),
+            moves: Moves::default(),
             searches: CallerTurns::new("searches", SEARCHES_SHARE_MAX),
             wrong_sign_ins: WrongSignIns::default(),
         }))

@@ -4,7 +4,7 @@
 //! The row of a snapshot exists before its folder and after it, so a folder without a row is removed.
 
 use super::Lake;
-use super::versions::{is_it_gone, which};
+use super::versions::{Lookups, is_it_gone, which};
 use crate::model::access::key::{Caller, may_administer};
 use crate::model::error::Error;
 use crate::model::id::VersionNumber;
@@ -17,7 +17,28 @@ use crate::model::version::VersionFile;
 use crate::ports::metadata::version::VersionFilesQuery;
 use crate::ports::storage::{RemovedSnapshot, Snapped, SnapshotFile, Touched};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+/// Progress of the snapshots that are kept in memory.
+#[derive(Default)]
+pub(super) struct Snapshots {
+    /// Held while hard links of files are added or removed, until their change times are recorded: so each record follows
+    /// the one before.
+    links: async_lock::Mutex<()>,
+    /// Snapshots with links that may not be recorded.
+    doubtful: parking_lot::Mutex<BTreeSet<SnapshotToken>>,
+}
+
+/// Result of a step of removing snapshots.
+#[derive(Debug)]
+pub enum SnapshotRemoval {
+    Nothing,
+    /// Some files of a snapshot are removed.
+    Begun,
+    Removed(SnapshotToken),
+    Failed(SnapshotToken, Error),
+}
 
 /// Files added to a snapshot in one step.
 const TOGETHER: u64 = 256;
@@ -87,6 +108,7 @@ impl Lake {
         };
         self.0.state.begin_snapshot(&new).await?;
         if let Err(error) = self.fill_snapshot(&new).await {
+            self.0.snapshots.doubtful.lock().insert(token.clone());
             // On failure, the next start drops it.
             let _ = self.0.state.set_snapshot(&token, SnapshotState::Dropped, at).await;
             return Err(error);
@@ -117,20 +139,16 @@ impl Lake {
 
     /// Looks up again files that move meanwhile.
     async fn snap_some(&self, new: &NewSnapshot, mut files: Vec<VersionFile>) -> Result<(), Error> {
-        for pause in super::versions::MOVING_PAUSES {
+        files.iter_mut().for_each(|file| file.landed_at = self.changed_at_max(file));
+        let mut lookups = Lookups::default();
+        loop {
             files = self.try_to_snap(new, files).await?;
-            if files.is_empty() {
-                return Ok(());
+            let Some(first) = files.first() else { return Ok(()) };
+            if !lookups.again(self, &first.path).await? {
+                return Err(is_it_gone(&new.path, new.version, first));
             }
-            self.pause(pause).await;
-            let mut again = Vec::with_capacity(files.len());
-            for file in &files {
-                again.extend(self.0.state.version_file(&new.path, new.version, &file.path).await?);
-            }
-            files = again;
+            files = self.look_up_again(&new.path, new.version, files).await?;
         }
-        let Some(file) = files.first() else { return Ok(()) };
-        Err(is_it_gone(&new.path, new.version, file))
     }
 
     /// Returns the files that were not at their recorded location.
@@ -144,20 +162,24 @@ impl Lake {
                 relative: format!("{}/{relative}", new.path.leaf()),
                 size_bytes: file.content.size_bytes,
                 identity: file.identity.clone(),
+                changed_at_max: file.landed_at,
             });
         }
+        let _alone = self.0.snapshots.links.lock().await;
         let snapped = self.0.files.snap(&new.token, &wanted).await;
         let mut left = Vec::new();
         let mut touched = Vec::new();
+        let mut fault = None;
         for (file, snapped) in files.into_iter().zip(snapped) {
-            match snapped? {
-                Snapped::Copied => {}
-                Snapped::Linked(by) => touched.push((file.path, by)),
-                Snapped::Elsewhere => left.push(file),
+            match snapped {
+                Ok(Snapped::Copied) => {}
+                Ok(Snapped::Linked(by)) => touched.push((file.path, by)),
+                Ok(Snapped::Elsewhere) => left.push(file),
+                Err(error) => fault = Some(error),
             }
         }
         self.remember_touched(&touched).await?;
-        Ok(left)
+        fault.map_or(Ok(left), Err)
     }
 
     async fn remember_touched(&self, touched: &[(LakePath, Touched)]) -> Result<(), Error> {
@@ -214,53 +236,102 @@ impl Lake {
         self.0.state.set_snapshot(&snapshot.token, SnapshotState::Dropped, snapshot.expires_at).await
     }
 
-    /// Drops unfinished snapshots of a server that stopped. Only at start.
+    /// Drops unfinished snapshots of a server that stopped. Only at start. The stop may have come between a change of the
+    /// hard links of files and its record, so these files are verified before the removal.
     pub(super) async fn recover_snapshots(&self) -> Result<(), Error> {
         for snapshot in self.0.state.snapshots().await? {
             if snapshot.state == SnapshotState::Making {
                 self.0.state.set_snapshot(&snapshot.token, SnapshotState::Dropped, snapshot.expires_at).await?;
             }
+            if snapshot.state != SnapshotState::Ready {
+                self.0.snapshots.doubtful.lock().insert(snapshot.token);
+            }
         }
         Ok(())
     }
 
-    /// One small step of removing dropped and expired snapshots, and folders without a row. False when nothing is left
-    /// to do.
-    pub async fn remove_some_snapshots(&self) -> Result<bool, Error> {
-        let known = self.0.state.snapshots().await?;
+    /// Whether a snapshot has expired, in time measured by the server: a step of the clock during its lifetime postpones
+    /// the expiry.
+    fn is_expired(&self, snapshot: &Snapshot) -> bool {
+        let lifetime_ms = snapshot.expires_at.0.saturating_sub(snapshot.made_at.0);
+        // Not positive if the clock was set back before a renewal.
+        let lifetime = u64::try_from(lifetime_ms).ok().filter(|lifetime_ms| *lifetime_ms > 0);
+        let lifetime = lifetime.map_or(SNAPSHOT_LIFETIME_MAX, Duration::from_millis);
         let now = self.older_than(Duration::ZERO);
-        for snapshot in &known {
-            let is_over = snapshot.state == SnapshotState::Ready && snapshot.expires_at <= now;
-            if is_over {
-                self.0.state.set_snapshot(&snapshot.token, SnapshotState::Dropped, snapshot.expires_at).await?;
-            }
-            if is_over || snapshot.state == SnapshotState::Dropped {
-                return self.remove_step(&snapshot.token, Some(&snapshot.path)).await.map(|()| true);
-            }
+        snapshot.state == SnapshotState::Ready && snapshot.expires_at.plus(self.postponement(lifetime)) <= now
+    }
+
+    /// One small step of removing dropped and expired snapshots, and folders without a row, except for the skipped ones.
+    pub async fn remove_some_snapshots(&self, skipped: &BTreeSet<SnapshotToken>) -> Result<SnapshotRemoval, Error> {
+        let known = self.0.state.snapshots().await?;
+        for snapshot in known.iter().filter(|snapshot| self.is_expired(snapshot)) {
+            self.0.state.set_snapshot(&snapshot.token, SnapshotState::Dropped, snapshot.expires_at).await?;
+        }
+        let is_removed = |snapshot: &&Snapshot| snapshot.state == SnapshotState::Dropped || self.is_expired(snapshot);
+        let removed = known.iter().filter(is_removed).find(|snapshot| !skipped.contains(&snapshot.token));
+        if let Some(snapshot) = removed {
+            return Ok(self.try_to_remove(&snapshot.token, Some(snapshot)).await);
         }
         // Folders are listed after the rows were read, as a row exists before its folder.
         for entry in self.0.files.list(&StoragePath::Snapshots).await? {
-            let Some(token) = StoragePath::snapshot_of(&entry.name) else { continue };
+            let token = StoragePath::snapshot_of(&entry.name).filter(|token| !skipped.contains(token));
+            let Some(token) = token else { continue };
             if self.0.state.snapshot(&token).await?.is_none() {
-                return self.remove_step(&token, None).await.map(|()| true);
+                return Ok(self.try_to_remove(&token, None).await);
             }
         }
-        Ok(false)
+        Ok(SnapshotRemoval::Nothing)
     }
 
-    async fn remove_step(&self, token: &SnapshotToken, dataset: Option<&LakePath>) -> Result<(), Error> {
+    async fn try_to_remove(&self, token: &SnapshotToken, snapshot: Option<&Snapshot>) -> SnapshotRemoval {
+        match self.remove_step(token, snapshot).await {
+            Ok(true) => SnapshotRemoval::Removed(token.clone()),
+            Ok(false) => SnapshotRemoval::Begun,
+            Err(fault) => SnapshotRemoval::Failed(token.clone(), fault),
+        }
+    }
+
+    /// True when the snapshot is removed completely.
+    async fn remove_step(&self, token: &SnapshotToken, snapshot: Option<&Snapshot>) -> Result<bool, Error> {
+        let is_doubtful = self.0.snapshots.doubtful.lock().contains(token);
+        if is_doubtful && let Some(snapshot) = snapshot {
+            self.verify_links(snapshot).await?;
+            self.0.snapshots.doubtful.lock().remove(token);
+        }
+        let _alone = self.0.snapshots.links.lock().await;
         let removed = self.0.files.remove_snapshot(token, EMPTYING_REMOVALS_MAX).await?;
-        let RemovedSnapshot { touched, has_more } = removed;
-        if let Some(dataset) = dataset {
+        let RemovedSnapshot { touched, has_more, fault } = removed;
+        if let Some(Snapshot { path: dataset, .. }) = snapshot {
             // The first component is the name of the dataset.
             let target = |path: &str| dataset.join(path.split_once('/')?.1).ok();
             let touched: Vec<_> =
                 touched.into_iter().filter_map(|(path, touched)| Some((target(&path)?, touched))).collect();
-            self.remember_touched(&touched).await?;
+            let remembered = self.remember_touched(&touched).await;
+            remembered.inspect_err(|_| _ = self.0.snapshots.doubtful.lock().insert(token.clone()))?;
+        }
+        if let Some(fault) = fault {
+            return Err(fault);
         }
         if !has_more {
             self.0.state.forget_snapshot(token).await?;
         }
-        Ok(())
+        Ok(!has_more)
+    }
+
+    /// Reads the files of a snapshot whose change times are not explained, and records those that have their bytes.
+    async fn verify_links(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        let Snapshot { path: dataset, version, .. } = snapshot;
+        let mut query =
+            VersionFilesQuery { dataset: dataset.clone(), version: *version, below: None, after: None, size: TOGETHER };
+        loop {
+            let files = self.0.state.version_files(&query).await?;
+            for file in &files {
+                self.verified(file).await?;
+            }
+            match files.last() {
+                Some(last) if files.len() as u64 == TOGETHER => query.after = Some(last.path.clone()),
+                _ => return Ok(()),
+            }
+        }
     }
 }

@@ -31,6 +31,7 @@ pub const POINTS: &[&str] = &[
     "snapshot.synced",
     "snapshot.named",
     "snapshot.removed",
+    "snapshot.unlinked",
     "state.before_commit",
     "state.committed",
 ];

@@ -142,7 +142,7 @@ async fn files_stay_recognised_when_snapshots_are_made_and_dropped() {
         })
         .await;
     taken(&server, json!({})).await;
-    assert!(!known().await, "a snapshot makes nothing known that was not");
+    assert!(known().await, "the snapshot has read it, and found the bytes of its version");
 }
 
 #[tokio::test]
@@ -188,4 +188,99 @@ async fn readers_can_reach_snapshots_and_no_other_engine_folder() {
     assert_eq!(mode(&folder(&snapshot)), mode(&server.lake().join("data/t")));
     assert_eq!(mode(&folder(&snapshot).join("a.csv")), mode(&server.lake().join("data/t/a.csv")));
     assert!(!server.stderr().contains("others could read"), "{}", server.stderr());
+}
+
+async fn refused_of_version(server: &TestServer, path: &str, version: u64) -> (u16, Value) {
+    answer(server.get(&format!("/api/lake/file/download?path={path}&version={version}"))).await
+}
+
+#[tokio::test]
+async fn a_file_changed_in_place_is_not_served_as_its_version() {
+    let server = TestServer::start().await;
+    publish(&server, &[("a.csv", b"id\n1\n"), ("b.csv", b"id\n2\n")]).await;
+    let file = server.lake().join("data/t/a.csv");
+    let before = std::fs::metadata(&file).unwrap().modified().unwrap();
+    // A change within the same millisecond as the landing is not visible.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let open = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&open, b"id\n9\n", 0).unwrap();
+    open.set_modified(before).unwrap();
+    drop(open);
+    assert_refused(refused_of_version(&server, "/data/t/a.csv", 1).await, 41001, "by hand");
+    let preview = answer(server.get("/api/lake/file/preview?path=/data/t/a.csv&version=1")).await;
+    assert_refused(preview, 41001, "by hand");
+    assert_refused(take(&server, json!({})).await, 41001, "by hand");
+    let live = server.get("/api/lake/file/download?path=/data/t/a.csv").send().await.unwrap();
+    assert_eq!((live.status().as_u16(), live.headers().get("lakeshore-version")), (200, None));
+    publish(&server, &[("a.csv", b"a2")]).await;
+    let id = server.start_sync(T, "IncrementalSync").await;
+    server.upload(id, "c.csv", b"c").await;
+    server.end_sync(id).await;
+    assert_refused(refused_of_version(&server, "/data/t/a.csv", 1).await, 41001, "by hand");
+    let other = server.get("/api/lake/file/download?path=/data/t/b.csv&version=1").send().await.unwrap();
+    assert_eq!(other.text().await.unwrap(), "id\n2\n");
+}
+
+#[tokio::test]
+async fn a_file_with_other_rights_but_the_same_bytes_is_still_its_version() {
+    let server = TestServer::start().await;
+    publish(&server, &[("a.csv", b"a1")]).await;
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let file = server.lake().join("data/t/a.csv");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let snapshot = taken(&server, json!({})).await;
+    assert!(are(&folder(&snapshot), &[("a.csv", "a1")]));
+    // Overwritten files are renamed into the trash.
+    let id = server.start_sync(T, "IncrementalSync").await;
+    server.upload(id, "a.csv", b"a2").await;
+    server.end_sync(id).await;
+    let old = server.get("/api/lake/file/download?path=/data/t/a.csv&version=1").send().await.unwrap();
+    assert_eq!(old.text().await.unwrap(), "a1");
+    assert!(are(&folder(&taken(&server, json!({ "version": 1 })).await), &[("a.csv", "a1")]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_stay_recognised_when_snapshots_are_made_and_dropped_at_the_same_time() {
+    const FILES: usize = 100;
+    let server = TestServer::start().await;
+    let names: Vec<_> = (0..FILES).map(|file| format!("f{file:03}.csv")).collect();
+    let files: Vec<_> = names.iter().map(|name| (name.as_str(), b"x".as_slice())).collect();
+    let id = server.start_sync(T, "FullSync").await;
+    assert_eq!(server.try_upload(&format!("sync_id={id}"), &files).await.0, 200);
+    server.end_sync(id).await;
+    let unknown = async || {
+        let rows = server.rows("/api/lake/file/list?path=/data/t&size=1000").await;
+        assert_eq!(rows.len(), FILES);
+        rows.iter().filter(|row| row["sha256"].is_null()).count()
+    };
+    assert_eq!(unknown().await, 0);
+    let holder = async || {
+        for _ in 0..4 {
+            let snapshot = taken(&server, json!({})).await;
+            assert_eq!(call(&server, "DELETE", &snapshot, &server.key, json!({})).await.0, 200);
+        }
+    };
+    tokio::join!(holder(), holder(), holder());
+    let snapshots = server.lake().join(".lakeshore/snapshots");
+    server.eventually(async || std::fs::read_dir(&snapshots).unwrap().next().is_none().then_some(())).await;
+    server.eventually(async || (unknown().await == 0).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_removed_stops_no_other_removal() {
+    let server = TestServer::start().await;
+    publish(&server, &[("a.csv", b"a1")]).await;
+    let (stuck, dropped) = (taken(&server, json!({})).await, taken(&server, json!({})).await);
+    let expiring = taken(&server, json!({ "for": "2s" })).await;
+    let chattr = |options: &[&str]| std::process::Command::new("chattr").args(options).arg(folder(&stuck)).output();
+    if !chattr(&["+i"]).is_ok_and(|output| output.status.success()) {
+        return crate::server::skipped("chattr cannot make a folder immutable here");
+    }
+    for snapshot in [&stuck, &dropped] {
+        assert_eq!(call(&server, "DELETE", snapshot, &server.key, json!({})).await.0, 200);
+    }
+    server.eventually(async || (!folder(&dropped).exists() && !folder(&expiring).exists()).then_some(())).await;
+    assert!(folder(&stuck).exists());
+    assert_eq!(server.stderr().matches("cannot remove a snapshot").count(), 1, "{}", server.stderr());
+    assert!(chattr(&["-i"]).unwrap().status.success());
 }

@@ -495,3 +495,44 @@ async fn versions_of_an_older_database_are_derived_from_its_history_and_trash() 
     assert_eq!(current(&server, T).await, last + 1);
     assert_eq!(restore(&server, T, last, json!({})).await.1["code"], json!(40904), "a dataset lies below it");
 }
+
+#[tokio::test]
+async fn a_version_made_by_a_sync_above_the_prefix_of_a_key_does_not_name_it() {
+    let server = TestServer::start().await;
+    publish(&server, "/data/t/n", &[("x.csv", b"1")]).await;
+    let above =
+        json!({ "name": "secret project", "path": "/data/t", "sync_type": "IncrementalSync", "api_key": server.key });
+    let id = answer(server.post("/api/ingestion/file/sync/start", &above)).await.1["sync_id"].as_u64().unwrap();
+    let (status, body) = server.try_upload(&format!("sync_id={id}&path=/data/t/n"), &[("y.csv", b"2")]).await;
+    assert_eq!(status, 200, "{body}");
+    server.end_sync(id).await;
+    let key = server.new_key(&["--role", "write", "--path-prefix", "/data/t/n"]);
+    let list = server.get("/api/lake/dataset/versions?path=/data/t/n").bearer_auth(&key);
+    let listed = answer(list).await.1;
+    assert_eq!(listed.as_array().unwrap().len(), 2, "{listed}");
+    for hidden in ["sync_id", "sync_name", "key_id"] {
+        assert_eq!(listed[0][hidden], Value::Null, "{listed}");
+    }
+    assert_eq!(listed[0]["made_by"], json!(""));
+    assert!(listed[1]["sync_id"].is_u64(), "its own sync is named: {listed}");
+    let one = answer(server.get("/api/lake/dataset/version?path=/data/t/n").bearer_auth(&key)).await.1;
+    assert_eq!((&one["sync_id"], &one["made_by"]), (&Value::Null, &json!("")));
+    assert!(versions(&server, "/data/t/n").await[0]["sync_id"].is_u64(), "other keys see it");
+}
+
+#[tokio::test]
+async fn a_purge_refused_for_a_pin_above_the_prefix_of_a_key_does_not_name_the_dataset() {
+    let server = TestServer::start().await;
+    publish(&server, "/data/t/n", &[("x.csv", b"1")]).await;
+    add(&server, "/data/t", &[("a.csv", b"1")]).await;
+    let pin = json!({ "path": "/data/t", "version": 1, "note": "secret", "api_key": server.key });
+    assert_eq!(answer(server.post("/api/lake/dataset/pin", &pin)).await.0, 200);
+    publish(&server, "/data/t/n", &[("x.csv", b"2")]).await;
+    let piece = server.rows("/api/lake/trash").await[0]["trash_id"].clone();
+    let key = server.new_key(&["--role", "admin", "--path-prefix", "/data/t/n"]);
+    let body = json!({ "trash_id": piece, "api_key": key });
+    let refused = answer(server.post("/api/lake/trash/empty", &body)).await;
+    assert!(!refused.1["msg"].as_str().unwrap().contains("versions?path="), "{refused:?}");
+    assert_refused(refused, 40913, "a dataset that this key does not cover");
+    assert_refused(empty(&server, json!({ "trash_id": piece })).await, 40913, "versions?path=/data/t");
+}

@@ -168,3 +168,21 @@ async fn a_clock_set_back_causes_no_finding_and_no_negative_duration() {
     let checked = lakeshore(&["check", "--digests", "--data-dir", data_dir, "--lake-root", lake.to_str().unwrap()]);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
 }
+
+#[tokio::test]
+async fn a_step_of_the_clock_removes_no_snapshot_before_its_time() {
+    let (machine, server) = Machine::start().await;
+    let full = server.start_sync("/full", "FullSync").await;
+    server.upload(full, "part", b"1").await;
+    server.end_sync(full).await;
+    let body = json!({ "path": "/full", "for": "1h", "api_key": server.key });
+    let (status, snapshot) = answer(server.post("/api/lake/dataset/snapshot", &body)).await;
+    assert_eq!(status, 200, "{snapshot}");
+    machine.set_and_look(&server, DAY_MS).await;
+    let body = json!({ "path": "/full", "for": "1s", "api_key": server.key });
+    let (_, short) = answer(server.post("/api/lake/dataset/snapshot", &body)).await;
+    let folder = |snapshot: &Value| PathBuf::from(snapshot["absolute"].as_str().unwrap());
+    // One that has expired shows that the others were checked.
+    server.eventually(async || (!folder(&short).exists()).then_some(())).await;
+    assert!(folder(&snapshot).exists());
+}

@@ -2,7 +2,7 @@
 //! gone. Snapshots are complete, and all of them were reported to a client.
 
 use crate::clients::{Sender, digest, version_in};
-use crate::server::{TestServer, answer};
+use crate::server::{Stopped, TestServer, answer};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -152,5 +152,37 @@ impl Sender {
         let url = format!("{}/api/ingestion/file/sync/{sync_id}", self.url);
         let sync: Value = self.client.get(url).send().await.ok()?.json().await.ok()?;
         Some(sync["name"].as_str().is_some_and(|name| name.starts_with("restore of version")))
+    }
+}
+
+#[tokio::test]
+async fn files_stay_recognised_when_a_stop_interrupts_the_making_or_the_removal_of_a_snapshot() {
+    for point in ["snapshot.filled", "snapshot.unlinked"] {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().join("data");
+        let stopped = Stopped::new(folder, data_dir, &[]).with_key();
+        let mut server = stopped.try_start(&[("LAKESHORE_CRASH_AT", point)]).await.unwrap();
+        let id = server.start_sync("/data/t", "FullSync").await;
+        server.upload(id, "a.csv", b"a1").await;
+        server.upload(id, "b.csv", b"b1").await;
+        server.end_sync(id).await;
+        let body = json!({ "path": "/data/t", "api_key": server.key });
+        let sent = server.post("/api/lake/dataset/snapshot", &body).send().await;
+        if let Ok(sent) = sent {
+            let taken: Value = sent.json().await.unwrap();
+            let url = format!("{}/api/lake/dataset/snapshot/{}", server.url, taken["snapshot"].as_str().unwrap());
+            // The server may end before it replies.
+            let _ = server.client.delete(url).bearer_auth(&server.key).send().await;
+        }
+        server.eventually_ended();
+        let server = stopped.start().await;
+        let known = async || {
+            let rows = server.rows("/api/lake/file/list?path=/data/t").await;
+            rows.iter().all(|row| row["sha256"].is_string())
+        };
+        server.eventually(async || known().await.then_some(())).await;
+        let snapshots = server.lake().join(".lakeshore/snapshots");
+        server.eventually(async || std::fs::read_dir(&snapshots).unwrap().next().is_none().then_some(())).await;
+        server.eventually(async || known().await.then_some(())).await;
     }
 }

@@ -15,11 +15,17 @@ use std::sync::Arc;
 
 impl Lake {
     /// Preview of a file with its first `rows` rows and its metadata. A caller who may download the file may see it.
-    pub async fn preview(&self, caller: &Caller, path: &str, rows: Option<u64>) -> Result<FilePreview, Error> {
+    pub async fn preview(
+        &self,
+        caller: &Caller,
+        path: &str,
+        rows: Option<u64>,
+    ) -> Result<(FilePreview, Option<(LakePath, VersionNumber)>), Error> {
         let rows = shown_rows(rows)?;
         let _turn = self.0.previews.turn(caller).await?;
         let download = self.download(caller, path).await?;
-        self.preview_of(download, rows).await
+        let version = download.version.clone();
+        Ok((self.preview_of(download, rows).await?, version))
     }
 
     /// [`Self::preview`] for a file of a version.

@@ -10,6 +10,11 @@ use crate::service::{BrowseFolder, Lake};
 use crate::model::id::VersionNumber;
 use crate::ports::storage::{FolderEntry, OpenFile};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Pauses before a file is opened again during a publish, to name its version.
+const VERSION_PAUSES: [Duration; 4] =
+    [Duration::from_millis(5), Duration::from_millis(20), Duration::from_millis(80), Duration::from_millis(320)];
 
 /// A file or folder of the lake, as a list shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +35,8 @@ pub struct Download {
     pub file: Box<dyn OpenFile>,
     /// Absent if unknown: see [`crate::service::datasets::content`].
     pub sha256: Option<[u8; 32]>,
-    /// Dataset of the file, and the requested version; without a request, the newest one when the file was opened.
+    /// Dataset of the file, and the requested version; without a request, the newest one that lists this file. Absent
+    /// if the file is of no version, or of one that is being published.
     pub version: Option<(LakePath, VersionNumber)>,
 }
 
@@ -44,9 +50,23 @@ impl Lake {
         if !caller.sees(&path) {
             return Err(unknown());
         }
-        let version = self.current_version(caller, path.as_str()).await;
         let place = StoragePath::Live(path.clone());
-        let file = self.0.files.open(&place).await?.ok_or_else(unknown)?;
+        let mut pauses = VERSION_PAUSES.into_iter();
+        let (file, version) = loop {
+            let before = self.current_version(caller, path.as_str()).await;
+            let file = self.0.files.open(&place).await?.ok_or_else(unknown)?;
+            let Some(current) = before else { break (file, None) };
+            if self.is_of_version(&current, &path, &*file).await? {
+                break (file, Some(current));
+            }
+            // A publish may have come between the two, or have renamed the file before its commit. A file that was put
+            // there by hand is of no version.
+            if !self.0.moves.is_moving(&path) && self.current_version(caller, path.as_str()).await == Some(current) {
+                break (file, None);
+            }
+            let Some(pause) = pauses.next() else { break (file, None) };
+            self.pause(pause).await;
+        };
         let known = self.known_digests(&[(path.clone(), file.found().clone())]).await?;
         let sha256 = known.into_iter().flatten().next().map(|digest| digest.sha256);
         Ok(Download { path, file, sha256, version })

@@ -190,6 +190,7 @@ impl Lake {
                     dataset: sync.path.clone(),
                     trash: TrashKey::of_sync(sync.sync_id),
                 };
+                let _moving = self.0.moves.begin(vec![sync.path.clone()]);
                 match self.0.files.publish(&publication).await {
                     Ok(outcome) => {
                         let replaced = outcome == LandingOutcome::Replaced;

@@ -171,6 +171,7 @@ impl Lake {
         let entry = &record.entry;
         let restoration =
             Restoration { trash: record.key.clone(), identity, origin: entry.origin.clone(), kind: entry.kind };
+        let _moving = self.0.moves.begin(vec![entry.origin.clone()]);
         match self.0.files.restore(&restoration).await {
             Ok(outcome) => {
                 let replaced = (outcome == LandingOutcome::Replaced).then(|| NewTrash {

@@ -80,7 +80,14 @@ impl Lake {
             self.0.state.count_trash(id, totals).await?;
         }
         let mut emptied = Emptied::default();
-        emptied.add(&self.begin_emptying(&PurgeSelector::Piece(id), 1, &caller.actor()).await?);
+        let begun = self.begin_emptying(&PurgeSelector::Piece(id), 1, &caller.actor()).await;
+        emptied.add(&begun.map_err(|refused| match refused {
+            // The pin may be on a dataset above the prefix of the key.
+            Error::Pinned { trash_id, origin, dataset } => {
+                Error::Pinned { trash_id, origin, dataset: dataset.filter(|dataset| caller.sees(dataset)) }
+            }
+            refused => refused,
+        })?);
         self.0.events.marks().trash_changed();
         Ok(emptied)
     }

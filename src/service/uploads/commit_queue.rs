@@ -31,6 +31,7 @@ use crate::ports::storage::{Landing, LandingOutcome, WholeFile, WrittenGroup};
 use crate::service::Lake;
 use crate::service::uploads::batch_queue::BatchQueue;
 use crate::service::uploads::unsettled::{StillUnsettled, Unsettled, UnsettledGroup};
+use crate::service::versions::Move;
 use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::{Either, join, select};
@@ -245,6 +246,8 @@ struct NamedGroup {
     /// Uploads for which it is unknown whether they were renamed.
     unsettled: Vec<(Step, Error)>,
     landed: Vec<LandedUpload>,
+    /// Until the rows are committed.
+    moving: Move,
 }
 
 impl NamedGroup {
@@ -319,7 +322,8 @@ impl Lake {
     }
 
     fn remembered(&self, group: NamedGroup) {
-        let NamedGroup { id, steps, unnamed, unsettled, landed } = group;
+        let NamedGroup { id, steps, unnamed, unsettled, landed, moving } = group;
+        drop(moving);
         self.0.events.marks().landed(&landed);
         steps.into_iter().for_each(Step::landed);
         for (step, error) in unnamed {
@@ -436,6 +440,8 @@ impl Lake {
 
     async fn name(&self, id: LandingsId, steps: Vec<Step>) -> NamedGroup {
         let landings: Vec<_> = steps.iter().map(|step| step.landing.clone()).collect();
+        let live = steps.iter().filter(|step| matches!(step.landing.place, StoragePath::Live(_)));
+        let moving = self.0.moves.begin(live.map(|step| step.upload.target.clone()).collect());
         let outcomes = self.0.files.land(&landings).await;
         let mut named = Vec::with_capacity(steps.len());
         let (mut unnamed, mut unsettled) = (Vec::new(), Vec::new());
@@ -452,7 +458,7 @@ impl Lake {
                 Err(error) => _ = step.answer.refuse(error),
             }
         }
-        NamedGroup { id, steps: named, unnamed, unsettled, landed }
+        NamedGroup { id, steps: named, unnamed, unsettled, landed, moving }
     }
 
     /// Record of an upload whose file is renamed.

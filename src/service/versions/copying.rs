@@ -2,7 +2,9 @@
 //! ([`crate::model::sync::job::refuse_restoring`]). Its publish restores the version atomically.
 
 use super::super::Lake;
-use super::reading::{CHANGED, MOVING_PAUSES, is_it};
+use super::moving::Lookups;
+use super::reading::CHANGED;
+use super::unchanged::{Verified, is_it};
 use crate::model::access::actor::Actor;
 use crate::model::access::key::Caller;
 use crate::model::access::principal::Principal;
@@ -109,20 +111,40 @@ impl Lake {
         version: VersionNumber,
         mut files: Vec<VersionFile>,
     ) -> Result<(), Error> {
-        for pause in MOVING_PAUSES {
+        files.iter_mut().for_each(|file| file.landed_at = self.changed_at_max(file));
+        let mut lookups = Lookups::default();
+        loop {
             files = self.try_to_copy(destination, files).await?;
-            if files.is_empty() {
-                return Ok(());
+            let Some(first) = files.first().map(|file| file.path.clone()) else { return Ok(()) };
+            if !lookups.again(self, &first).await? {
+                return Err(Error::VersionGone { dataset: dataset.clone(), version, path: first, why: CHANGED });
             }
-            self.pause(pause).await;
-            let mut again = Vec::with_capacity(files.len());
-            for file in &files {
-                again.extend(self.0.state.version_file(dataset, version, &file.path).await?);
-            }
-            files = again;
+            files = self.look_up_again(dataset, version, files).await?;
         }
-        let path = files.first().map_or_else(|| dataset.clone(), |file| file.path.clone());
-        Err(Error::VersionGone { dataset: dataset.clone(), version, path, why: CHANGED })
+    }
+
+    /// Current locations of files of a version that were not found as recorded. Those whose change time is not explained
+    /// are read.
+    pub(in super::super) async fn look_up_again(
+        &self,
+        dataset: &LakePath,
+        version: VersionNumber,
+        files: Vec<VersionFile>,
+    ) -> Result<Vec<VersionFile>, Error> {
+        let mut again = Vec::with_capacity(files.len());
+        for file in files {
+            let Some(mut file) = self.0.state.version_file(dataset, version, &file.path).await? else { continue };
+            match self.verified(&file).await? {
+                Verified::Unchanged(changed_at) => file.landed_at = changed_at,
+                Verified::Elsewhere => {}
+                Verified::Changed => {
+                    let (dataset, path) = (dataset.clone(), file.path);
+                    return Err(Error::VersionGone { dataset, version, path, why: CHANGED });
+                }
+            }
+            again.push(file);
+        }
+        Ok(again)
     }
 
     /// Returns the files that were not at their recorded location.
@@ -134,7 +156,7 @@ impl Lake {
         let mut names = Vec::with_capacity(there.len());
         let mut copied = Vec::with_capacity(there.len());
         for ((file, place), found) in there.into_iter().zip(places).zip(found) {
-            match found.filter(|found| is_it(&file, found)) {
+            match found.filter(|found| is_it(&file, found) && found.changed_at <= file.landed_at) {
                 Some(found) => {
                     let wanted = Wanted { index: copied.len(), target: file.path.clone(), digest: file.content };
                     unchanged.push(Unchanged { wanted, found, place });

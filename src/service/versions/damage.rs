@@ -2,7 +2,9 @@
 
 use super::super::Lake;
 use super::copying::all_files;
-use super::reading::{CHANGED, MOVING_PAUSES, PURGED, is_it};
+use super::moving::Lookups;
+use super::reading::{CHANGED, PURGED};
+use super::unchanged::is_it;
 use crate::model::error::Error;
 use crate::model::id::VersionNumber;
 use crate::model::limits::DAMAGED_FILES_NAMED_MAX;
@@ -11,9 +13,6 @@ use crate::model::storage_path::StoragePath;
 use crate::model::trash::TrashKind;
 use crate::model::version::{VersionFile, Whereabouts};
 use crate::ports::storage::FoundFile;
-
-/// Skips the shortest pauses, as each of them is followed by a check of all files.
-const FIRST_PAUSE: usize = 4;
 
 /// Files of a version that cannot be restored.
 #[derive(Debug, Default)]
@@ -45,15 +44,14 @@ impl Damage {
 impl Lake {
     /// Checks every file of a version. Reads a file only if its change time does not prove that it is unchanged.
     pub(super) async fn damage(&self, dataset: &LakePath, version: VersionNumber) -> Result<Damage, Error> {
-        for pause in MOVING_PAUSES.into_iter().skip(FIRST_PAUSE) {
+        let mut lookups = Lookups::of_many();
+        loop {
             let damage = self.damage_now(dataset, version).await?;
             // A purged file stays so; others may be missing because a publish or a restore is moving them.
-            if damage.changed == 0 {
+            if damage.changed == 0 || !lookups.again(self, dataset).await? {
                 return Ok(damage);
             }
-            self.pause(pause).await;
         }
-        self.damage_now(dataset, version).await
     }
 
     async fn damage_now(&self, dataset: &LakePath, version: VersionNumber) -> Result<Damage, Error> {

@@ -3,14 +3,16 @@
 mod comparing;
 mod copying;
 mod damage;
+mod moving;
 mod pinning;
 mod reading;
 mod restoring;
+mod unchanged;
 
 pub use comparing::CompareVersions;
 pub(super) use copying::RunningRestores;
+pub(super) use moving::{Lookups, Move, Moves};
 pub use pinning::PinVersion;
-pub(super) use reading::MOVING_PAUSES;
 pub use reading::{ListedVersionFile, VersionDetail, VersionParameters, VersionsParameters};
 pub use restoring::{RestoreVersion, RestoredVersion};
 

@@ -1,6 +1,8 @@
 //! Lists of versions and their files, and opening of a file of a version.
 
 use super::super::{Download, Lake};
+use super::moving::Lookups;
+use super::unchanged::is_it;
 use super::which;
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
@@ -13,21 +15,8 @@ use crate::model::path::LakePath;
 use crate::model::time::Timestamp;
 use crate::model::version::{Version, VersionFile, Whereabouts};
 use crate::ports::metadata::version::VersionFilesQuery;
-use crate::ports::storage::{FoundFile, OpenFile};
+use crate::ports::storage::OpenFile;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
-
-/// Pauses before a file that is being moved, by a publish or a restore, is looked up again.
-pub(in super::super) const MOVING_PAUSES: [Duration; 8] = [
-    Duration::from_millis(5),
-    Duration::from_millis(10),
-    Duration::from_millis(20),
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(200),
-    Duration::from_millis(400),
-    Duration::from_millis(800),
-];
 
 /// Parameters of a list of versions, newest first: `from` skipped, `size` returned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +94,8 @@ impl Lake {
         caller.may_read()?;
         let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Desc)?;
         let dataset = self.seen_dataset(caller, &LakePath::parse(&wanted.path)?).await?;
-        self.0.state.list_versions(&dataset, from, size).await
+        let versions = self.0.state.list_versions(&dataset, from, size).await?;
+        Ok(versions.into_iter().map(|version| shown_to(caller, version)).collect())
     }
 
     /// A version, and a page of its files.
@@ -116,7 +106,7 @@ impl Lake {
         Page::new(None, Some(size), Order::Asc)?;
         let place = LakePath::parse(&wanted.path)?;
         let dataset = self.seen_dataset(caller, &place).await?;
-        let version = self.seen_version(&dataset, which).await?;
+        let version = shown_to(caller, self.seen_version(&dataset, which).await?);
         let query = VersionFilesQuery {
             version: version.version,
             below: (place != dataset).then_some(place),
@@ -167,7 +157,8 @@ impl Lake {
         path: &LakePath,
     ) -> Result<(Box<dyn OpenFile>, VersionFile), Error> {
         let gone = |why| Error::VersionGone { dataset: dataset.clone(), version, path: path.clone(), why };
-        for pause in MOVING_PAUSES.into_iter().map(Some).chain([None]) {
+        let mut lookups = Lookups::default();
+        loop {
             let file = self.0.state.version_file(dataset, version, path).await?;
             let file =
                 file.ok_or_else(|| Error::NotInVersion { dataset: dataset.clone(), version, path: path.clone() })?;
@@ -175,22 +166,36 @@ impl Lake {
             if let Some(open) = self.0.files.open(&place).await?
                 && is_it(&file, open.found())
             {
-                return Ok((open, file));
+                let has_bytes = self.has_bytes(&file, &place, &*open).await?;
+                return if has_bytes { Ok((open, file)) } else { Err(gone(CHANGED)) };
             }
-            if let Some(pause) = pause {
-                self.pause(pause).await;
+            if !lookups.again(self, path).await? {
+                return Err(gone(CHANGED));
             }
         }
-        Err(gone(CHANGED))
+    }
+
+    /// Whether an open file is the one that the version lists at this path.
+    pub(in super::super) async fn is_of_version(
+        &self,
+        (dataset, version): &(LakePath, VersionNumber),
+        path: &LakePath,
+        open: &dyn OpenFile,
+    ) -> Result<bool, Error> {
+        let file = self.0.state.version_file(dataset, *version, path).await?;
+        Ok(file.is_some_and(|file| self.is_unchanged(&file, open.found())))
     }
 }
 
 pub(super) const PURGED: &str = "it was removed for good from the trash";
 pub(super) const CHANGED: &str = "somebody has changed or removed it by hand";
 
-/// Whether a found file is the file of the version. A file that was modified in place by hand may look the same; only
-/// its SHA-256 tells.
-pub(super) fn is_it(file: &VersionFile, found: &FoundFile) -> bool {
-    found.size_bytes == file.content.size_bytes
-        && file.identity.as_ref().is_none_or(|identity| *identity == found.identity)
+/// A version without the sync that made it, if that sync is above the prefix of the caller.
+fn shown_to(caller: &Caller, version: Version) -> Version {
+    match &version.sync_path {
+        Some(path) if !caller.sees(path) => {
+            Version { sync_id: None, sync_name: None, sync_path: None, key_id: None, made_by: String::new(), ..version }
+        }
+        _ => version,
+    }
 }

@@ -102,8 +102,8 @@ pub async fn preview(
         let preview = app_state.lake.preview_of_version(&caller, &path, dataset, version, as_of, rows).await?;
         return Ok((version_headers(preview.1), Json(preview.0)));
     }
-    let version = app_state.lake.current_version(&caller, &path).await;
-    Ok((version_headers(version), Json(app_state.lake.preview(&caller, &path, rows).await?)))
+    let (preview, version) = app_state.lake.preview(&caller, &path, rows).await?;
+    Ok((version_headers(version), Json(preview)))
 }
 
 /// The required parameter `path`.

@@ -2,9 +2,9 @@
 
 use super::activity::record;
 use super::query::{Row, Select, Value, changed, clamp, found, is_small, returned, values};
-use super::row::{actor, id, number, trash_entry, trash_group};
+use super::row::{actor, id, number, path, trash_entry, trash_group};
 use super::syncs::{refuse_above_datasets, refuse_if_held};
-use super::versions::{PINNED, moved};
+use super::versions::{PINNED, moved, pinned_path};
 use super::writing::Durability::{Synced, Written};
 use super::writing::Writing;
 use super::{SqliteState, datasets};
@@ -224,9 +224,10 @@ async fn begin_emptying(
                 let origin = record.entry.origin;
                 return Err(Error::PathRestoring { path: origin.clone(), trash_id, origin });
             }
-            let sql = format!("SELECT 1 FROM trash WHERE trash_id = ? AND {PINNED}");
-            if found(writing, AssertSqlSafe(sql), values![id(trash_id.0)], |_| Ok(())).await?.is_some() {
-                return Err(Error::Pinned { trash_id, origin: record.entry.origin });
+            let sql = format!("SELECT {} AS path FROM trash WHERE trash_id = ? AND {PINNED}", pinned_path());
+            let pinned = found(writing, AssertSqlSafe(sql), values![id(trash_id.0)], |row| path(row, "path")).await?;
+            if let Some(dataset) = pinned {
+                return Err(Error::Pinned { trash_id, origin: record.entry.origin, dataset: Some(dataset) });
             }
             vec![record.entry]
         }

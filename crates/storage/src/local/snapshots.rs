@@ -106,8 +106,11 @@ fn unsynced_folder(tree: &Tree, components: &[String]) -> Result<OwnedFd, Error>
     folder.ok_or_else(|| Error::InTheWay("a snapshot lies nowhere".to_owned()))
 }
 
+/// Whether a found file is the one for the snapshot, with its bytes: a change of them would have moved its change time.
 fn is_it(file: &SnapshotFile, found: &FoundFile) -> bool {
-    found.size_bytes == file.size_bytes && file.identity.as_ref().is_none_or(|identity| *identity == found.identity)
+    found.size_bytes == file.size_bytes
+        && found.changed_at <= file.changed_at_max
+        && file.identity.as_ref().is_none_or(|identity| *identity == found.identity)
 }
 
 /// `None` where the file system cannot share bytes.
@@ -167,7 +170,8 @@ fn link(file: &SnapshotFile, from: &OwnedFd, from_leaf: &str, to: &OwnedFd, to_l
         Err(errno) => return Err(fault(DOING)(errno)),
     }
     match find_in(to, to_leaf).map_err(fault(DOING))? {
-        Some(found) if is_it(file, &found) && found.identity == before.identity => {
+        // The link itself has moved the change time.
+        Some(found) if found.identity == before.identity && found.size_bytes == before.size_bytes => {
             let touched = Touched { identity: found.identity, before: before.changed_at, after: found.changed_at };
             Ok(Snapped::Linked(touched))
         }
@@ -226,14 +230,28 @@ pub(super) fn remove(tree: &Tree, token: &SnapshotToken, removals_max: u64) -> R
             Err(Errno::NOENT) => continue,
             Err(errno) => return Err(fault("opening a snapshot")(errno)),
         };
-        if !step.empty(&folder, "")? {
-            step.removed.has_more = true;
-            return Ok(step.removed);
+        let removed = step.empty(&folder, "").and_then(|is_empty| {
+            if is_empty {
+                unlinkat(&snapshots, &name, AtFlags::REMOVEDIR).map_err(fault("removing a snapshot"))?;
+                crash_point!("snapshot.removed");
+                sync_folder(&snapshots)?;
+            }
+            Ok(is_empty)
+        });
+        match removed {
+            Ok(true) => {}
+            Ok(false) => {
+                step.removed.has_more = true;
+                break;
+            }
+            // With what was removed before it, whose change times must not be lost.
+            Err(fault) => {
+                step.removed.fault = Some(fault);
+                break;
+            }
         }
-        unlinkat(&snapshots, &name, AtFlags::REMOVEDIR).map_err(fault("removing a snapshot"))?;
-        crash_point!("snapshot.removed");
-        sync_folder(&snapshots)?;
     }
+    crash_point!("snapshot.unlinked");
     Ok(step.removed)
 }
 

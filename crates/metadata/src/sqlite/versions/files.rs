@@ -1,7 +1,7 @@
 //! The files of a version, and where the bytes of each are now.
 
 use super::super::query::{Row, Value, clamp, found, rows, values};
-use super::super::row::{bytes, number, number_if_any, parsed, path};
+use super::super::row::{bytes, number, number_if_any, parsed, path, time};
 use super::heads::{at_and_above, below};
 use super::{rows_of, seq_of};
 use lakeshore::Error;
@@ -55,7 +55,7 @@ macro_rules! files {
     ($more:literal) => {
         concat!(
             "SELECT f.path, f.until_seq, f.history_id, coalesce(f.trash_key, CASE WHEN f.until_seq IS NULL THEN $2 END) AS slot, \
-             u.sync_id, u.size_bytes, u.sha256, u.identity, s.row_count, s.schema_id, \
+             u.sync_id, u.size_bytes, u.sha256, u.identity, max(u.end_time, coalesce(u.touched_at, 0)) AS landed_at, s.row_count, s.schema_id, \
              t.trash_id, t.origin, t.kind FROM version_files f CROSS JOIN uploads u ON u.history_id = f.history_id \
              LEFT JOIN file_schemas s ON s.history_id = f.history_id \
              LEFT JOIN trash t ON t.trash_key = coalesce(f.trash_key, CASE WHEN f.until_seq IS NULL THEN $2 END) \
@@ -90,6 +90,7 @@ fn listed(row: &Row, tree: &LiveThen) -> sqlx::Result<Listed> {
         sync_id: SyncId(number(row, "sync_id")?),
         content,
         identity: row.try_get::<Option<String>, _>("identity")?.map(Identity),
+        landed_at: time(row, "landed_at")?,
         rows: number_if_any(row, "row_count")?,
         schema_id: number_if_any(row, "schema_id")?,
         whereabouts,

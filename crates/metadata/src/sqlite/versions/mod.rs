@@ -10,7 +10,7 @@ pub(super) mod moved;
 mod pins;
 mod snapshots;
 
-pub(super) use pins::PINNED;
+pub(super) use pins::{PINNED, pinned_path};
 
 use super::SqliteState;
 use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
@@ -142,9 +142,10 @@ impl VersionStore for SqliteState {
     }
 }
 
-/// Records that the lake changed files. Row of a file: path, identity, and change time before and after.
+/// Records that the lake changed files. Row of a file: path, identity, and change time before and after. The recorded time
+/// never decreases, as two records of one file may arrive in any order.
 const TOUCH: &str = "\
-    UPDATE uploads SET touched_at = w.value ->> 3 FROM json_each($1) w WHERE uploads.history_id = ( \
+    UPDATE uploads SET touched_at = max(coalesce(touched_at, 0), w.value ->> 3) FROM json_each($1) w WHERE uploads.history_id = ( \
         SELECT history_id FROM (SELECT history_id, identity FROM uploads l WHERE l.target = w.value ->> 0 \
             AND +l.status = 'Finished' ORDER BY history_id DESC LIMIT 100) WHERE identity = w.value ->> 1 LIMIT 1) \
     AND max(uploads.end_time, coalesce(uploads.touched_at, 0)) >= w.value ->> 2";
@@ -185,7 +186,7 @@ const ROWS_BEFORE: &str = "\
 
 fn page(folder_id: i64, after: i64, upto: i64) -> Select {
     let mut select = Select::new(
-        "SELECT v.*, s.name AS sync_name, r.row_count AS more_rows, r.counted AS more_counted, \
+        "SELECT v.*, s.name AS sync_name, s.path AS sync_path, r.row_count AS more_rows, r.counted AS more_counted, \
          coalesce(v.key_id, (SELECT a.key_id FROM activity a WHERE a.sync_id = v.sync_id AND v.kind = 'landing' \
              ORDER BY a.activity_id LIMIT 1)) AS by_key, \
          (SELECT c.schema_id FROM sync_schemas c WHERE c.sync_id = v.sync_id ORDER BY c.files DESC, c.first_id LIMIT 1) \
@@ -236,6 +237,10 @@ fn version(row: &Row, dataset: &LakePath, last: i64, row_count: i64, counted: i6
         is_current: version == last.cast_unsigned(),
         sync_id: number_if_any(row, "sync_id")?.map(SyncId),
         sync_name: row.try_get("sync_name")?,
+        sync_path: match row.try_get::<Option<String>, _>("sync_path")? {
+            Some(_) => Some(path(row, "sync_path")?),
+            None => None,
+        },
         restored_version: number_if_any(row, "restored_from")?.map(VersionNumber),
         key_id: number_if_any(row, "by_key")?.map(KeyId),
         made_by: row.try_get("made_by")?,

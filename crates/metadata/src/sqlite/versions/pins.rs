@@ -29,6 +29,13 @@ pub(in super::super) const PINNED: &str = "EXISTS (SELECT 1 FROM version_pins p 
     AND (p.path = trash.origin OR substr(trash.origin, 1, length(p.path) + 1) = p.path || '/' \
         OR substr(p.path, 1, length(trash.origin) + 1) = trash.origin || '/'))";
 
+/// Path of a dataset of [`PINNED`].
+pub(in super::super) fn pinned_path() -> String {
+    let selected = PINNED.replacen("EXISTS (SELECT 1 FROM", "(SELECT p.path FROM", 1);
+    let end = selected.trim_end_matches(')').len() + 1;
+    format!("{} LIMIT 1)", selected.get(..end).unwrap_or_default())
+}
+
 pub(super) async fn set(
     state: &SqliteState,
     dataset: &LakePath,
