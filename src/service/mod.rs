@@ -69,8 +69,8 @@ use uploads::in_flight::InFlight;
 use uploads::leftovers::Leftovers;
 use uploads::resumable::UploadLocks;
 use uploads::reuse_unchanged::TakeOvers;
-use versions::RunningRestores;
 use versions::Moves;
+use versions::RunningRestores;
 
 /// The lake. Cheap to clone.
 #[derive(Clone)]

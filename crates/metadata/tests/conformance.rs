@@ -19,7 +19,8 @@ mod state {
     lakeshore::version_promises!(super::run, fresh());
 }
 
-/// Whatever order uploads come in, together or one by one, with restarts or without, the store counts and numbers them alike.
+/// Whatever order uploads come in, together or one by one, with restarts or without, the store counts and numbers them and
+/// their versions alike.
 mod sequences {
     use futures_util::join;
     use lakeshore::Timestamp;
@@ -37,11 +38,13 @@ mod sequences {
     use lakeshore::model::trash::NewTrash;
     use lakeshore::model::trash::{TrashKind, TrashReason};
     use lakeshore::model::upload::row::Upload;
+    use lakeshore::model::version::{Version, VersionFile};
     use lakeshore::ports::StateInspection;
     use lakeshore::ports::metadata::State;
     use lakeshore::ports::metadata::upload::{
         CompletedUpload, FinishedLandings, LandedUpload, LandingsId, NewUpload, RefusedUpload,
     };
+    use lakeshore::ports::metadata::version::VersionFilesQuery;
     use lakeshore_metadata::sqlite::SqliteState;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
@@ -99,7 +102,7 @@ mod sequences {
             identity: Identity(number.to_string()),
             digest: Digest { size_bytes: number.into(), sha256: [number; 32] },
             begun_at: Timestamp(20),
-            by: "me".into(),
+            by: if number % 3 == 0 { "another" } else { "me" }.into(),
             taken_over: false,
         }
     }
@@ -257,10 +260,30 @@ mod sequences {
         (syncs, state.uploads(&all).await.unwrap())
     }
 
+    /// Every version of each dataset, with its files.
+    async fn versions(state: &dyn State) -> Vec<(Version, Vec<VersionFile>)> {
+        let mut all = Vec::new();
+        for sync in 1..=SYNCS {
+            let dataset = LakePath::parse(&format!("/s{sync}")).unwrap();
+            for version in state.list_versions(&dataset, 0, 1000).await.unwrap() {
+                let query = VersionFilesQuery {
+                    dataset: dataset.clone(),
+                    version: version.version,
+                    below: None,
+                    after: None,
+                    size: 1000,
+                };
+                let files = state.version_files(&query).await.unwrap();
+                all.push((version, files));
+            }
+        }
+        all
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
         #[test]
-        fn uploads_together_and_across_restarts_are_counted_as_one_by_one_are(steps in steps()) {
+        fn uploads_together_and_across_restarts_have_the_counts_and_versions_of_those_one_by_one(steps in steps()) {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 // Two databases, opened again and again: in memory, where the machine has a file system there.
@@ -282,7 +305,10 @@ mod sequences {
                     run.step(step).await;
                     of_sqlite = run.seen;
                     assert_eq!(seen(&sqlite).await, seen(&plain).await, "after {step:?}");
+                    // Each reading writes the versions of what has landed before.
+                    versions(&plain).await;
                 }
+                assert_eq!(versions(&sqlite).await, versions(&plain).await);
                 assert_eq!(sqlite.miscounts().await.unwrap(), []);
                 plain.close().await;
                 sqlite.close().await;

@@ -28,8 +28,6 @@ const SQLITE_IOERR: i32 = 10;
 const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_FULL: i32 = 13;
 const SQLITE_NOTADB: i32 = 26;
-/// Extended code of a statement that a trigger has failed. One does: see [`super::versions::landed::CHECK`].
-const SQLITE_CONSTRAINT_TRIGGER: &str = "1811";
 
 fn options(file: &Path) -> SqliteConnectOptions {
     let options = SqliteConnectOptions::new().filename(file).vfs(VFS).create_if_missing(false).busy_timeout(BUSY_MAX);
@@ -71,9 +69,6 @@ pub(super) fn result_code(error: &sqlx::Error) -> Option<i32> {
 /// Error of a failed query. A full disk is reported to the client, other faults to the operator.
 pub(super) fn fault(error: sqlx::Error) -> Error {
     note_damage(&error);
-    if error.as_database_error().and_then(|error| error.code()).as_deref() == Some(SQLITE_CONSTRAINT_TRIGGER) {
-        return Error::passing(error);
-    }
     match result_code(&error) {
         Some(SQLITE_FULL) => Error::DiskFull,
         // Another connection holds the lock for longer than it should.

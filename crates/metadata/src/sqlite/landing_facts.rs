@@ -21,7 +21,7 @@ const FOUND: &str = "\
     SELECT 'group' AS is_of, (SELECT coalesce(max(history_id), 0) FROM uploads) AS last_id, intended \
     FROM landings WHERE landings_id = $1; \
     SELECT 'sync' AS is_of, s.sync_id, s.total_files - s.num_unlisted AS listed, f.folder_id, s.sync_type, s.path, \
-        s.duplicate_names \
+        s.started_by, s.duplicate_names \
     FROM json_each($2) CROSS JOIN syncs s ON s.sync_id = value CROSS JOIN folders f ON f.path = s.path; \
     SELECT 'folder' AS is_of, f.path, f.folder_id FROM json_each($3) CROSS JOIN folders f ON f.path = value; \
     SELECT 'upload' AS is_of, history_id, sync_id, ordinal, folder_id \
@@ -117,6 +117,7 @@ pub(super) struct Facts {
 pub(super) struct SyncChange {
     pub(super) of: days::Counted,
     pub(super) path: LakePath,
+    pub(super) started_by: String,
     /// Rows of the sync before the group.
     pub(super) listed: i64,
     pub(super) added: i64,
@@ -144,6 +145,7 @@ fn found_row(row: &Row) -> sqlx::Result<Found> {
             let change = SyncChange {
                 of: days::counted_of(row)?,
                 path: path(row, "path")?,
+                started_by: row.try_get("started_by")?,
                 listed: row.try_get("listed")?,
                 added: 0,
                 no_longer_in_flight: 0,

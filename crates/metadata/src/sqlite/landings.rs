@@ -13,7 +13,7 @@ use super::query::{Value, changed, found, rows, values};
 use super::row::{SYNC_COLUMNS, id, sync_record};
 use super::trash::insert_trash;
 use super::uploads::folder_of;
-use super::versions::landed;
+use super::versions::unversioned::{self, Landed};
 use super::writing::Writing;
 use lakeshore::model::dataset::record::DayCounts;
 use lakeshore::model::id::SyncId;
@@ -71,9 +71,9 @@ pub(super) async fn write_intents(
 /// View for the common writes of groups. A row is either an intent, or all rows of a finished group: JSON arrays,
 /// except for the id and the time.
 const GROUP: &str = "CREATE TEMP VIEW IF NOT EXISTS landed_group \
-    (landings_id, intended, at, uploads, syncs, counts, days, arrivals, remembered, touched, seq, entries, trees, versions) \
-    AS SELECT 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14";
-const COLUMNS: usize = 14;
+    (landings_id, intended, at, uploads, syncs, counts, days, arrivals, remembered, touched) \
+    AS SELECT 1, 2, 3, 4, 5, 6, 7, 8, 9, 10";
+const COLUMNS: usize = 10;
 const INTENDED: &str = "CREATE TEMP TRIGGER IF NOT EXISTS landings_intended INSTEAD OF INSERT ON landed_group \
     WHEN new.intended IS NOT NULL BEGIN INSERT INTO landings VALUES (new.landings_id, new.intended); END";
 
@@ -86,7 +86,7 @@ pub(super) async fn prepare(connection: &mut SqliteConnection) -> sqlx::Result<(
          WHEN new.intended IS NULL BEGIN \
          DELETE FROM landings WHERE landings_id = new.landings_id; \
          INSERT INTO uploads (history_id, sync_id, ordinal, file_name, target, folder_id, status, start_time, end_time, \
-             size_bytes, sha256, identity, taken_over, tree_id, tree_seq) \
+             size_bytes, sha256, identity, taken_over, tree_seq, landed_by) \
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, 'Finished', value ->> 6, new.at, \
              value ->> 7, unhex(value ->> 8), value ->> 9, value ->> 10, value ->> 11, value ->> 12 \
          FROM json_each(new.uploads); \
@@ -95,12 +95,10 @@ pub(super) async fn prepare(connection: &mut SqliteConnection) -> sqlx::Result<(
              num_duplicates = num_duplicates + (value ->> 4), \
              duplicate_names = coalesce(value ->> 5, duplicate_names) \
          FROM json_each(new.syncs) WHERE sync_id = value ->> 0; \
-         {counts}; {days}; {arrivals}; {REMEMBER}; {TOUCH}; {check}; {versions}; END",
+         {counts}; {days}; {arrivals}; {REMEMBER}; {TOUCH}; END",
         counts = add_counts("new.counts"),
         days = add_days("new.days"),
         arrivals = add_arrivals("new.arrivals"),
-        check = landed::CHECK,
-        versions = landed::WRITE,
     );
     connection.execute(AssertSqlSafe(finished)).await?;
     Ok(())
@@ -115,7 +113,7 @@ pub(super) fn write_groups(count: usize) -> String {
 /// Finishes rows that existed before. The identity stays, as the file is recognised by it.
 const FINISH_ROWS: &str = "\
     UPDATE uploads SET status = 'Finished', end_time = $2, size_bytes = value ->> 1, sha256 = unhex(value ->> 2), \
-        partial = NULL, tree_id = value ->> 3, tree_seq = value ->> 4 FROM json_each($1) WHERE history_id = value ->> 0 AND status = 'Syncing'";
+        partial = NULL FROM json_each($1) WHERE history_id = value ->> 0 AND status = 'Syncing'";
 
 pub(super) async fn finish_landings(writing: &mut Writing, finished: &FinishedLandings) -> Result<(), Error> {
     let FinishedLandings { id: landings, landed, left, at } = finished;
@@ -124,7 +122,7 @@ pub(super) async fn finish_landings(writing: &mut Writing, finished: &FinishedLa
     for LandedUpload { upload, trash } in landed {
         // An upload without an intent was finished before.
         if facts.is_intended(upload) {
-            group.add(&mut facts, upload, trash.as_ref())?;
+            group.add(&mut facts, upload, trash.as_ref(), *at)?;
         }
     }
     let left: Vec<_> = left.iter().filter(|upload| facts.is_intended(upload)).collect();
@@ -149,23 +147,18 @@ struct Group<'a> {
     tally: Tally,
     /// Uploads that had no row.
     new_rows: Vec<NewRow<'a>>,
+    /// Id of the first new row.
+    first_id: Option<i64>,
     /// Uploads that had a row: its id, the size, and the digest.
     finished_rows: Vec<(i64, u64, String)>,
     /// Folders within datasets.
     touched: BTreeSet<&'a str>,
     trash: Vec<NewTrash>,
-    landed: Vec<Landed<'a>>,
+    landed: Vec<Landed>,
 }
 
-/// An upload with its row, and the slot of the file that it replaced.
-struct Landed<'a> {
-    history_id: i64,
-    upload: &'a CompletedUpload,
-    trash_key: Option<&'a str>,
-}
-
-/// Columns in the order of [`prepare`]; behind them the tree of its entry, and the change from which on it is there.
-type NewRow<'a> = (i64, i64, i64, &'a str, &'a str, i64, i64, u64, String, &'a str, i64);
+/// Columns in the order of [`prepare`].
+type NewRow<'a> = (i64, i64, i64, &'a str, &'a str, i64, i64, u64, String, &'a str, i64, i64, Option<&'a str>);
 
 impl<'a> Group<'a> {
     fn add(
@@ -173,6 +166,7 @@ impl<'a> Group<'a> {
         known: &mut Facts,
         upload: &'a CompletedUpload,
         trash: Option<&'a NewTrash>,
+        at: Timestamp,
     ) -> Result<(), Error> {
         let sync_id = upload.sync_id;
         let sync = known.syncs.get_mut(&sync_id).ok_or(Error::NoSuchSync(sync_id))?;
@@ -210,6 +204,8 @@ impl<'a> Group<'a> {
                     hex::encode(sha256),
                     &upload.identity.0,
                     upload.taken_over.into(),
+                    *self.first_id.get_or_insert(history_id),
+                    (upload.by != sync.started_by).then_some(upload.by.as_str()),
                 ));
                 self.tally.began(position);
                 position
@@ -222,27 +218,20 @@ impl<'a> Group<'a> {
             self.touched.insert(folder_of(&upload.target));
         }
         self.trash.extend(trash.cloned());
-        let trash_key = trash.map(|trash| trash.key.as_str());
-        self.landed.push(Landed { history_id: position.history_id, upload, trash_key });
+        self.landed.push(Landed {
+            history_id: position.history_id,
+            group: 0,
+            sync_id,
+            dataset: sync.path.as_str().to_owned(),
+            folder_id: sync.of.folder_id,
+            is_full: sync.of.is_full,
+            target: upload.target.clone(),
+            digest: upload.digest,
+            by: upload.by.clone(),
+            at,
+            trash_key: trash.map(|trash| trash.key.as_str().to_owned()),
+        });
         Ok(())
-    }
-
-    /// The entries and versions that the group makes.
-    async fn versions(&self, writing: &mut Writing, facts: &Facts) -> Result<landed::Written, Error> {
-        let arrival = |landed: &Landed<'a>| {
-            let sync = facts.syncs.get(&landed.upload.sync_id)?;
-            let Landed { history_id, upload, trash_key } = *landed;
-            Some(landed::Arrival {
-                history_id,
-                upload,
-                dataset: sync.path.as_str(),
-                is_full: sync.of.is_full,
-                trash_key,
-            })
-        };
-        let arrivals: Vec<_> = self.landed.iter().filter_map(arrival).collect();
-        let folder_ids = facts.syncs.iter().map(|(sync_id, sync)| (*sync_id, sync.of.folder_id)).collect();
-        landed::landed(writing, &arrivals, &folder_ids).await
     }
 
     async fn write(
@@ -273,42 +262,31 @@ impl<'a> Group<'a> {
             Ok((id(sync_id.0), *added, *no_longer_in_flight, *size_bytes, *num_duplicates, names))
         };
         let syncs = facts.syncs.iter().map(sync_row).collect::<Result<Vec<_>, Error>>()?;
-        let versions = self.versions(writing, &facts).await?;
-        let entry_of = |history_id: i64| versions.of_uploads.get(&history_id).copied().unzip();
         if !self.finished_rows.is_empty() {
-            let with_entry = |(history_id, bytes, sha256): &(i64, u64, String)| {
-                let (tree_id, from_seq) = entry_of(*history_id);
-                (*history_id, *bytes, sha256.clone(), tree_id, from_seq)
-            };
-            let rows: Vec<_> = self.finished_rows.iter().map(with_entry).collect();
-            changed(writing, FINISH_ROWS, vec![Value::rows(&rows)?, Value::Integer(at.0)]).await?;
+            changed(writing, FINISH_ROWS, vec![Value::rows(&self.finished_rows)?, Value::Integer(at.0)]).await?;
         }
-        let with_entry = |row: &NewRow<'a>| {
-            let (tree_id, from_seq) = entry_of(row.0);
-            let (a, b, c, d, e, f, g, h, i, j, k) = row;
-            (*a, *b, *c, *d, *e, *f, *g, *h, i.clone(), *j, *k, tree_id, from_seq)
-        };
-        let new_rows: Vec<_> = self.new_rows.iter().map(with_entry).collect();
         let values = vec![
             Value::Integer(id(landings.0)),
             Value::Null,
             Value::Integer(at.0),
-            Value::rows(&new_rows)?,
+            Value::rows(&self.new_rows)?,
             Value::rows(&syncs)?,
             self.tally.rows()?,
             days.days()?,
             days.arrivals()?,
             Value::rows(&remembered)?,
             Value::rows(&folders_to_touch(self.touched).into_iter().collect::<Vec<_>>())?,
-            Value::Integer(versions.seq),
-            versions.entries,
-            versions.trees,
-            versions.versions,
         ];
         if !self.trash.is_empty() {
             insert_trash(writing, &self.trash).await?;
         }
         writing.write_at_end(values).await?;
+        if let Some(first) = self.landed.first().map(|landed| landed.history_id) {
+            let is_urgent = !self.finished_rows.is_empty() || !self.trash.is_empty();
+            let group = self.first_id.unwrap_or(first);
+            let landed = self.landed.into_iter().map(|landed| Landed { group, ..landed }).collect();
+            unversioned::add(writing, landed, is_urgent).await?;
+        }
         writing.known.remember(landings, facts);
         Ok(())
     }

@@ -35,6 +35,7 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "0017_clock",
     "0018_versions",
     "0019_fewer_pages",
+    "0020_versions_later",
 ];
 
 /// Version that this program works with.

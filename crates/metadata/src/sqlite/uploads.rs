@@ -27,15 +27,6 @@ use lakeshore::{Error, Timestamp};
 use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection};
 use std::collections::{BTreeSet, HashMap};
 
-/// Makes a call again that has failed by what was known of the database and did not hold: see [`super::versions::landed::CHECK`].
-/// The failure has forgotten it.
-async fn twice<T, F: Future<Output = Result<T, Error>>>(call: impl Fn() -> F) -> Result<T, Error> {
-    match call().await {
-        Err(error) if error.may_pass() => call().await,
-        ended => ended,
-    }
-}
-
 #[async_trait]
 impl UploadState for SqliteState {
     async fn begin_upload(&self, new: &NewUpload) -> Result<UploadId, Error> {
@@ -57,9 +48,9 @@ impl UploadState for SqliteState {
     ) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
         #[cfg(feature = "testing")]
         self.faults().next("intend_landings")?;
-        twice(|| {
-            let (finished, uploads) = (finished.cloned(), uploads.to_vec());
-            self.writer.write_in_place(Synced, move |writing| {
+        let (finished, uploads) = (finished.cloned(), uploads.to_vec());
+        self.writer
+            .write_in_place(Synced, move |writing| {
                 Box::pin(async move {
                     if let Some(finished) = &finished {
                         finish_landings(writing, finished).await?;
@@ -67,20 +58,16 @@ impl UploadState for SqliteState {
                     write_intents(writing, &uploads).await
                 })
             })
-        })
-        .await
+            .await
     }
 
     async fn finish_landings(&self, finished: &FinishedLandings) -> Result<(), Error> {
         #[cfg(feature = "testing")]
         self.faults().next("finish_landings")?;
-        twice(|| {
-            let finished = finished.clone();
-            self.writer.write_in_place(Synced, move |writing| {
-                Box::pin(async move { finish_landings(writing, &finished).await })
-            })
-        })
-        .await
+        let finished = finished.clone();
+        self.writer
+            .write_in_place(Synced, move |writing| Box::pin(async move { finish_landings(writing, &finished).await }))
+            .await
     }
 
     async fn unfinished_landings(&self) -> Result<Vec<(LandingsId, Vec<CompletedUpload>)>, Error> {

@@ -3,6 +3,7 @@
 
 use super::lookups::CallerLookups;
 use super::open::Turn;
+use super::versions::unversioned::HasUnversioned;
 use super::writing::{Answer, BoxFuture, Done, Durability, Effect, Job, JobOutcome, Work, Writing};
 use lakeshore::Error;
 use parking_lot::Mutex;
@@ -21,13 +22,28 @@ pub(super) struct Writer {
     open: tokio::sync::Mutex<Option<Writing>>,
     /// Runs jobs whose callers do not drive them.
     runtime: Handle,
+    has_unversioned: HasUnversioned,
 }
 
 impl Writer {
     /// Call it in the runtime that is to run the jobs.
     pub(super) fn new(file: &Path, connection: SqliteConnection, lookups: Arc<CallerLookups>, turn: Turn) -> Self {
-        let open = tokio::sync::Mutex::new(Some(Writing::new(file.to_owned(), connection, lookups, turn)));
-        Self { waiting: Mutex::new(Vec::new()), open, runtime: Handle::current() }
+        let writing = Writing::new(file.to_owned(), connection, lookups, turn);
+        let has_unversioned = writing.has_unversioned();
+        let open = tokio::sync::Mutex::new(Some(writing));
+        Self { waiting: Mutex::new(Vec::new()), open, runtime: Handle::current(), has_unversioned }
+    }
+
+    /// Writes the versions of all landings whose uploads were answered. Call it before versions are read. On a full disk,
+    /// they stay unwritten, as reads have to succeed there.
+    pub(super) async fn write_versions(self: &Arc<Self>) -> Result<(), Error> {
+        if !self.has_unversioned.get() {
+            return Ok(());
+        }
+        match self.write_aside(Durability::Written, |_| Box::pin(async { Ok(()) })).await {
+            Err(Error::DiskFull) => Ok(()),
+            written => written,
+        }
     }
 
     /// Runs `work` in a transaction, and answers after the commit. A refused job leaves nothing behind. The job is

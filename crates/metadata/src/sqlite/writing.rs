@@ -14,6 +14,7 @@ use super::landings;
 use super::lookups::CallerLookups;
 use super::open::Turn;
 use super::query::{Value, query, run};
+use super::versions::unversioned::{self, HasUnversioned, Unversioned};
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
 use lakeshore::model::fault::FaultKind;
@@ -178,6 +179,7 @@ pub(super) struct Writing {
     deeds: Vec<AuditEntry>,
     /// Facts that the next group of landings need not read. Other writes invalidate them.
     pub(super) known: Known,
+    pub(super) unversioned: Unversioned,
     savepoint: Savepoint,
 }
 
@@ -208,6 +210,7 @@ impl DerefMut for Writing {
 impl Writing {
     pub(super) fn new(file: PathBuf, connection: SqliteConnection, lookups: Arc<CallerLookups>, turn: Turn) -> Self {
         Self {
+            unversioned: Unversioned::default(),
             file,
             connection,
             lookups,
@@ -228,13 +231,13 @@ impl Writing {
         }
     }
 
-    /// Returns the connection for a statement that writes.
+    /// Returns the connection for a statement that writes; deferred writes are written first.
     pub(super) async fn ready_to_write(&mut self) -> Result<&mut SqliteConnection, Error> {
         if self.is_lazy && !self.is_begun {
             self.is_begun = true;
             self.run("BEGIN IMMEDIATE").await.map_err(fault)?;
-            self.write_put_off().await?;
         }
+        self.write_put_off().await?;
         if self.savepoint == Savepoint::AtFirstWrite {
             self.run("SAVEPOINT job").await.map_err(fault)?;
             self.savepoint = Savepoint::There;
@@ -242,7 +245,7 @@ impl Writing {
         Ok(&mut self.connection)
     }
 
-    /// Returns the connection for a statement that reads; deferred writes of earlier jobs are written first.
+    /// Returns the connection for a statement that reads what was written before, deferred writes too.
     pub(super) async fn settled(&mut self) -> Result<&mut SqliteConnection, Error> {
         if self.at_end.is_empty() { Ok(&mut self.connection) } else { self.ready_to_write().await }
     }
@@ -266,6 +269,11 @@ impl Writing {
             run(&mut self.connection, query(sql, rows.into_iter().flatten().collect())).await.map_err(fault)?;
         }
         Ok(())
+    }
+
+    /// Whether there are landed uploads without versions, for readers.
+    pub(super) fn has_unversioned(&self) -> HasUnversioned {
+        self.unversioned.exists().clone()
     }
 
     /// Logs the audit entry after the commit.
@@ -347,24 +355,37 @@ impl Writing {
 
     async fn transact(&mut self, jobs: Vec<Job>, answers: &mut Vec<Answer>) -> Result<(), Fault> {
         let durability = jobs.iter().map(|job| job.durability).max().unwrap_or(Durability::Synced);
-        let is_alone = jobs.len() == 1;
+        let mut is_alone = jobs.len() == 1;
         self.is_lazy = jobs.iter().all(|job| job.effect == Effect::InPlace);
-        let changes_known = jobs.iter().any(|job| job.effect == Effect::Any);
-        if changes_known {
-            self.known.forget();
-        }
         let mut ended = self.begin(durability).await;
         let mut is_kept = false;
         for job in jobs {
+            if ended.is_ok() && job.effect != Effect::InPlace {
+                self.savepoint = Savepoint::Needless;
+                match unversioned::write(self).await {
+                    Ok(has_written) => {
+                        is_kept |= has_written;
+                        is_alone &= !has_written;
+                    }
+                    Err(error) => ended = Err(Fault::of(&error)),
+                }
+            }
             if ended.is_err() {
                 answers.push(job.refuse);
                 continue;
+            }
+            let changes_known = job.effect == Effect::Any;
+            if changes_known {
+                self.known.forget();
             }
             let needs_none = is_alone || job.effect == Effect::InPlace;
             self.savepoint = if needs_none { Savepoint::Needless } else { Savepoint::AtFirstWrite };
             let deeds = self.deeds.len();
             let Done { outcome, answer } = (job.work)(self).await;
             answers.push(answer);
+            if changes_known {
+                self.known.forget();
+            }
             let has_savepoint = self.savepoint == Savepoint::There;
             ended = match outcome {
                 JobOutcome::Failed(fault) => Err(fault),
@@ -378,11 +399,12 @@ impl Writing {
                 }
             };
         }
-        if changes_known {
-            self.known.forget();
-        }
         ended?;
         if is_kept {
+            if self.unversioned.is_due() {
+                self.savepoint = Savepoint::Needless;
+                unversioned::write(self).await.map_err(|error| Fault::of(&error))?;
+            }
             crash_point!("state.before_commit");
             self.is_committing = true;
             self.write_put_off().await.map_err(|error| Fault::of(&error))?;
@@ -390,6 +412,7 @@ impl Writing {
                 self.run("COMMIT").await?;
             }
             self.is_committing = false;
+            self.unversioned.committed();
             crash_point!("state.committed");
         } else if self.is_begun {
             // The rollback also undoes the writes of a single job that refused.
@@ -445,6 +468,7 @@ impl Writing {
         self.deeds.clear();
         self.at_end.clear();
         self.known = Known::default();
+        self.unversioned.forget();
         self.is_begun = false;
         self.is_running = false;
         // SQLite may have rolled back by itself; this error is then harmless.

@@ -7,16 +7,15 @@ use super::super::query::{Row, Value, changed, found, rows, values};
 use super::super::row::{bytes, id, number, path, time, trash_entry};
 use super::super::writing::Writing;
 use super::heads::{Held, digits, held_of_file};
-use super::landed::{self, Arrival};
+use super::landed;
+use super::unversioned::Landed;
 use super::{counting, moved};
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::SyncId;
-use lakeshore::model::path::LakePath;
-use lakeshore::model::storage_path::{Identity, PartialName};
+use lakeshore::model::storage_path::Identity;
 use lakeshore::model::trash::{TrashEntry, TrashKind};
 use lakeshore::model::version::ListTotals;
-use lakeshore::ports::metadata::upload::CompletedUpload;
 use lakeshore::{Error, Timestamp};
 use sqlx::Row as _;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -152,91 +151,39 @@ async fn overwritten(writing: &mut Writing) -> Result<Replaced, Error> {
     Ok(replaced)
 }
 
-struct Landed {
-    history_id: i64,
-    upload: CompletedUpload,
-    dataset: String,
-    folder_id: i64,
-}
-
 async fn land(writing: &mut Writing, ids: &[i64], at: Timestamp, replaced: &mut Replaced) -> Result<(), Error> {
-    let sql = "SELECT u.history_id, u.sync_id, u.file_name, u.target, u.size_bytes, u.sha256, u.start_time, u.identity, \
-               s.path, s.started_by, f.folder_id \
+    let sql = "SELECT u.history_id, u.sync_id, u.target, u.size_bytes, u.sha256, s.path, s.started_by, f.folder_id \
                FROM json_each($1) w CROSS JOIN uploads u ON u.history_id = w.value CROSS JOIN syncs s USING (sync_id) \
                CROSS JOIN folders f ON f.path = s.path ORDER BY w.key";
     let decode = |row: &Row| {
-        let size_bytes = number(row, "size_bytes")?;
-        let identity: Option<String> = row.try_get("identity")?;
-        let upload = CompletedUpload {
-            upload_id: None,
+        Ok(Landed {
+            history_id: row.try_get("history_id")?,
+            group: 0,
             sync_id: SyncId(number(row, "sync_id")?),
-            file_name: row.try_get("file_name")?,
-            target: path(row, "target")?,
-            partial: PartialName::remembered(String::new()),
-            identity: Identity(identity.unwrap_or_default()),
-            digest: Digest { size_bytes, sha256: bytes(row, "sha256")? },
-            begun_at: time(row, "start_time")?,
-            by: row.try_get("started_by")?,
-            taken_over: false,
-        };
-        let (dataset, folder_id) = (row.try_get("path")?, row.try_get("folder_id")?);
-        Ok(Landed { history_id: row.try_get("history_id")?, upload, dataset, folder_id })
-    };
-    let found: Vec<Landed> = rows(writing, sql, vec![Value::rows(ids)?], decode).await?;
-    // A file that the next one replaces has a version of its own: it may have come back from its slot.
-    let (mut some, mut targets): (Vec<Landed>, HashSet<LakePath>) = Default::default();
-    for landed in found {
-        if targets.contains(&landed.upload.target) {
-            land_some(writing, &std::mem::take(&mut some), at, replaced).await?;
-            targets.clear();
-        }
-        targets.insert(landed.upload.target.clone());
-        some.push(landed);
-    }
-    land_some(writing, &some, at, replaced).await
-}
-
-async fn land_some(
-    writing: &mut Writing,
-    found: &[Landed],
-    at: Timestamp,
-    replaced: &mut Replaced,
-) -> Result<(), Error> {
-    let slot = |landed: &Landed| {
-        let place = (id(landed.upload.sync_id.0), landed.upload.target.as_str().to_owned());
-        replaced.get_mut(&place).and_then(Slots::next)
-    };
-    let slots: Vec<_> = found.iter().map(slot).collect();
-    let arrivals: Vec<_> = found
-        .iter()
-        .zip(&slots)
-        .map(|(landed, slot)| Arrival {
-            history_id: landed.history_id,
-            upload: &landed.upload,
-            dataset: &landed.dataset,
+            dataset: row.try_get("path")?,
+            folder_id: row.try_get("folder_id")?,
             is_full: false,
-            trash_key: slot.as_deref(),
+            target: path(row, "target")?,
+            digest: Digest { size_bytes: number(row, "size_bytes")?, sha256: bytes(row, "sha256")? },
+            by: row.try_get("started_by")?,
+            at,
+            trash_key: None,
         })
-        .collect();
-    let folder_ids = found.iter().map(|landed| (landed.upload.sync_id, landed.folder_id)).collect();
-    // So that open entries are looked up: nothing checks them here.
+    };
+    let mut landed: Vec<Landed> = rows(writing, sql, vec![Value::rows(ids)?], decode).await?;
+    // A file that the next one replaces has a version of its own: it may have come back from its slot.
+    let (mut group, mut targets) = (0, HashSet::new());
+    for landed in &mut landed {
+        if !targets.insert(landed.target.clone()) {
+            group += 1;
+            targets = HashSet::from([landed.target.clone()]);
+        }
+        landed.group = group;
+        let place = (id(landed.sync_id.0), landed.target.as_str().to_owned());
+        landed.trash_key = replaced.get_mut(&place).and_then(Slots::next);
+    }
     writing.known.versions.forget();
-    let written = landed::landed(writing, &arrivals, &folder_ids).await?;
-    let of_uploads: Vec<_> =
-        written.of_uploads.iter().map(|(history_id, (tree_id, seq))| (history_id, tree_id, seq)).collect();
-    let of_uploads = Value::rows(&of_uploads)?;
-    let landed::Written { seq, entries, trees, versions, .. } = written;
-    let write = landed::WRITE
-        .replace("new.entries", "$1")
-        .replace("new.trees", "$2")
-        .replace("new.versions", "$3")
-        .replace("new.at", "$4")
-        .replace("new.seq", "$5");
-    let values = vec![entries, trees, versions, Value::Integer(at.0), Value::Integer(seq)];
-    changed(writing, sqlx::AssertSqlSafe(write), values).await?;
-    let sql = "UPDATE uploads SET tree_id = value ->> 1, tree_seq = value ->> 2 FROM json_each($1) \
-               WHERE history_id = value ->> 0";
-    changed(writing, sql, vec![of_uploads]).await.map(drop)
+    landed::write(writing, &landed).await
 }
 
 async fn publish(writing: &mut Writing, sync_id: SyncId, at: Timestamp) -> Result<(), Error> {

@@ -62,6 +62,8 @@ pub(super) struct Head {
     pub(super) folder_id: i64,
     /// 0 where there is none yet.
     pub(super) number: i64,
+    /// Time of the newest version.
+    pub(super) at: i64,
     pub(super) totals: ListTotals,
     pub(super) is_complete: bool,
 }
@@ -87,6 +89,7 @@ pub(super) fn head_of(row: &Row) -> sqlx::Result<Head> {
     Ok(Head {
         folder_id: row.try_get("folder_id")?,
         number: row.try_get("number")?,
+        at: row.try_get("at")?,
         totals: totals_of(row)?,
         is_complete: row.try_get("is_complete")?,
     })
@@ -196,7 +199,7 @@ pub(super) struct Heads {
 
 /// Query of the newest versions of the datasets at the paths of `$1`.
 pub(super) const HEADS: &str = "\
-    SELECT 'head' AS is_of, f.path, v.folder_id, v.number, v.files, v.bytes, v.digest, v.is_complete \
+    SELECT 'head' AS is_of, f.path, v.folder_id, v.number, v.at, v.files, v.bytes, v.digest, v.is_complete \
     FROM json_each($1) CROSS JOIN folders f ON f.path = value CROSS JOIN versions v ON v.folder_id = f.folder_id \
     AND v.number = (SELECT max(number) FROM versions WHERE folder_id = f.folder_id)";
 

@@ -1,4 +1,5 @@
-//! The versions that a group of landings makes, and the entries of its files: written in the statement of the group.
+//! Writes the versions that groups of landings make, and the entries of their files. Many groups go into one statement; each
+//! has its own change, and so its own versions.
 
 use super::super::landing_facts::FOLDERS_KNOWN_MAX;
 use super::super::query::{Row, Value, changed, rows, values};
@@ -9,35 +10,26 @@ use super::heads::{
     HEADS, Head, Held, Rows, TREE_COLUMNS, add_rows, all_above, at_and_above, digits, head_of, held_at, held_of_file,
     last_seq, tree_of,
 };
+use super::unversioned::Landed;
 use lakeshore::Error;
-use lakeshore::model::id::SyncId;
 use lakeshore::model::version::ListTotals;
-use lakeshore::ports::metadata::upload::CompletedUpload;
 use sqlx::Row as _;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 
-/// What the trigger of a group checks first. An entry that is marked as new at its path was not looked up; where one is open
-/// there all the same, its file was removed by hand. Then the statement fails with an error that may pass, and the next attempt,
-/// which knows nothing, looks the entries up.
-pub(in super::super) const CHECK: &str = "\
-    SELECT RAISE(ABORT, 'an entry is open at the path of a new file') FROM json_each(new.entries) e CROSS JOIN version_files f \
-        ON f.tree_id = e.value ->> 0 AND f.path = e.value ->> 1 AND f.from_seq <= e.value ->> 2 \
-        WHERE e.value ->> 4 = 1 AND f.until_seq IS NULL";
-
-/// What the trigger of a group writes beside its uploads.
-pub(in super::super) const WRITE: &str = "\
+/// Rows of entries, trees, versions and uploads as JSON arrays, then the last change and the last upload.
+const WRITE: &str = "\
     INSERT INTO version_files (tree_id, path, from_seq, history_id) \
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(new.entries) WHERE true \
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($1) WHERE true \
     ON CONFLICT (tree_id, path, from_seq) DO UPDATE SET history_id = excluded.history_id; \
     INSERT INTO trees (tree_id, path, files, bytes, digest) \
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4) FROM json_each(new.trees) WHERE true \
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4) FROM json_each($2) WHERE true \
     ON CONFLICT (tree_id) DO UPDATE SET files = excluded.files, bytes = excluded.bytes, digest = excluded.digest; \
     INSERT INTO versions (folder_id, number, seq, at, kind, sync_id, made_by, files, bytes, digest, is_complete) \
-    SELECT value ->> 0, value ->> 1, value ->> 2, max(new.at, coalesce((SELECT b.at FROM versions b \
-        WHERE b.folder_id = value ->> 0 AND b.number = (value ->> 1) - 1), 0)), 'landing', value ->> 3, value ->> 4, value ->> 5, value ->> 6, \
-        unhex(value ->> 7), value ->> 8 FROM json_each(new.versions); \
-    UPDATE version_state SET last_seq = new.seq WHERE new.seq > last_seq";
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'landing', value ->> 4, value ->> 5, value ->> 6, value ->> 7, \
+        unhex(value ->> 8), value ->> 9 FROM json_each($3); \
+    UPDATE uploads SET tree_id = value ->> 1, tree_seq = value ->> 2 FROM json_each($4) WHERE history_id = value ->> 0; \
+    UPDATE version_state SET last_seq = max(last_seq, $5), last_landed = max(last_landed, $6)";
 
 /// Facts kept between groups: see [`super::super::landing_facts::Known`].
 #[derive(Default)]
@@ -70,33 +62,6 @@ impl Known {
     }
 }
 
-/// An upload that has landed, and has its row.
-pub(in super::super) struct Arrival<'a> {
-    pub(in super::super) history_id: i64,
-    pub(in super::super) upload: &'a CompletedUpload,
-    /// The path of its sync.
-    pub(in super::super) dataset: &'a str,
-    pub(in super::super) is_full: bool,
-    /// The slot that holds what it has replaced.
-    pub(in super::super) trash_key: Option<&'a str>,
-}
-
-/// The rows for [`WRITE`]; and of each upload, in their order, the tree of its entry and from which change on it is there.
-pub(in super::super) struct Written {
-    pub(in super::super) seq: i64,
-    pub(in super::super) entries: Value,
-    pub(in super::super) trees: Value,
-    pub(in super::super) versions: Value,
-    pub(in super::super) of_uploads: HashMap<i64, (i64, i64)>,
-}
-
-impl Default for Written {
-    fn default() -> Self {
-        let none = || Value::Text("[]".to_owned());
-        Self { seq: 0, entries: none(), trees: none(), versions: none(), of_uploads: HashMap::new() }
-    }
-}
-
 /// The entry that is open at a path of a tree.
 #[derive(Clone, Copy)]
 struct Open {
@@ -122,7 +87,7 @@ const OPEN: &str = "\
     WHERE f.until_seq IS NULL";
 
 const CLOSE: &str = "\
-    UPDATE version_files SET until_seq = $2, trash_key = w.value ->> 3 FROM json_each($1) w \
+    UPDATE version_files SET until_seq = w.value ->> 3, trash_key = w.value ->> 4 FROM json_each($1) w \
     WHERE version_files.tree_id = w.value ->> 0 AND version_files.path = w.value ->> 1 AND from_seq = w.value ->> 2";
 
 enum Found {
@@ -142,53 +107,188 @@ fn found(row: &Row) -> sqlx::Result<Found> {
     })
 }
 
-/// What a group changes, as it is gathered.
+/// Changes of groups.
 #[derive(Default)]
 struct Changes {
+    /// By their tree and path: the change from which on each is there, and its upload.
     entries: BTreeMap<(i64, String), (i64, i64)>,
-    closed: Vec<(i64, String, i64, Option<String>)>,
-    /// Of trees, what went out of their counted rows.
+    /// Entries that end: tree, path, first change, last change, and trash key.
+    closed: Vec<(i64, String, i64, i64, Option<String>)>,
+    /// Rows that left the trees.
     rows_of_trees: BTreeMap<i64, Rows>,
     trees: BTreeSet<i64>,
-    /// By their paths: the last sync, who has brought it, and by how much its rows change.
-    datasets: BTreeMap<String, (SyncId, String, Rows)>,
+    versions: Vec<NewVersion>,
+    /// Change of the rows of each version: folder, number, rows.
+    rows: Vec<(i64, i64, Rows)>,
+    /// Tree and first change of the entry of each upload.
+    uploads: Vec<(i64, i64, i64)>,
+    last_landed: i64,
 }
 
-pub(in super::super) async fn landed(
-    writing: &mut Writing,
-    arrivals: &[Arrival<'_>],
-    folder_ids: &HashMap<SyncId, i64>,
-) -> Result<Written, Error> {
-    if arrivals.is_empty() {
-        return Ok(Written::default());
-    }
-    // What replaces nothing is new at its path, unless a file was removed by hand: see `CHECK`. Without a fact that is known,
-    // the connection is asked anyway.
-    let are_new = !look_around(writing, arrivals).await? && arrivals.iter().all(|arrival| arrival.trash_key.is_none());
+/// Columns in the order of [`WRITE`].
+type NewVersion = (i64, i64, i64, i64, i64, String, i64, i64, String, i64);
+
+pub(in super::super) async fn write(writing: &mut Writing, landed: &[Landed]) -> Result<(), Error> {
     let mut known = std::mem::take(&mut writing.known.versions);
-    let ended = land(writing, &mut known, arrivals, folder_ids, are_new).await;
-    writing.known.versions = if ended.is_ok() { known } else { Known::default() };
-    ended
+    let mut rest = landed;
+    while !rest.is_empty() {
+        let count = write_some(writing, &mut known, rest).await?;
+        rest = rest.get(count..).unwrap_or_default();
+    }
+    writing.known.versions = known;
+    Ok(())
 }
 
-/// Reads the facts that are not known yet. False where all are.
-async fn look_around(writing: &mut Writing, arrivals: &[Arrival<'_>]) -> Result<bool, Error> {
-    let known = &writing.known.versions;
-    let is_known = |arrival: &Arrival<'_>| match arrival.is_full {
-        true => known.trees.contains_key(&id(arrival.upload.sync_id.0)),
-        false => known.folders.contains_key(folder_of(&arrival.upload.target)),
+/// Writes the first groups, as many as one statement can write: not two that land at one path, and none that begins a tree or
+/// a dataset after another. Returns the number of their uploads.
+async fn write_some(writing: &mut Writing, known: &mut Known, landed: &[Landed]) -> Result<usize, Error> {
+    look_around(writing, known, landed).await?;
+    let mut open = open_entries(writing, known, landed).await?;
+    let mut changes = Changes::default();
+    let mut places = HashSet::new();
+    let mut count = 0;
+    for group in landed.chunk_by(|one, next| one.group == next.group) {
+        let place = |landed: &Landed| (landed.is_full.then_some(landed.sync_id), landed.target.clone());
+        let depends = |landed: &Landed| places.contains(&place(landed)) || !known.is_settled(landed);
+        if count > 0 && group.iter().any(depends) {
+            break;
+        }
+        let is_seen = group.iter().any(|landed| !landed.is_full);
+        let seq = known.last_seq.unwrap_or(0) + i64::from(is_seen);
+        for landed in group.iter().filter(|landed| !landed.is_full) {
+            settle_in(writing, known, landed, seq).await?;
+        }
+        known.last_seq = Some(seq);
+        changes.add(known, &mut open, group, seq);
+        places.extend(group.iter().map(place));
+        count += group.len();
+    }
+    changes.write(writing, known).await?;
+    Ok(count)
+}
+
+impl Known {
+    fn tree_of(&self, landed: &Landed) -> Option<i64> {
+        match landed.is_full {
+            true => Some(id(landed.sync_id.0)),
+            false => self.folders.get(folder_of(&landed.target)).and_then(|folder| folder.tree),
+        }
+    }
+
+    /// Whether the upload has a tree to land in, and its dataset has a version.
+    fn is_settled(&self, landed: &Landed) -> bool {
+        let folder = || self.folders.get(folder_of(&landed.target));
+        landed.is_full
+            || folder().is_some_and(|folder| {
+                folder.tree.is_some() && folder.datasets.iter().any(|path| *path == landed.dataset)
+            })
+    }
+}
+
+impl Changes {
+    fn add(&mut self, known: &mut Known, open: &mut HashMap<(i64, String), Open>, group: &[Landed], seq: i64) {
+        // By their paths: the last upload, and the change of the rows.
+        let mut datasets: BTreeMap<String, (&Landed, Rows)> = BTreeMap::new();
+        for landed in group {
+            let tree_id = known.tree_of(landed).unwrap_or(0);
+            let from_seq = if landed.is_full { 0 } else { seq };
+            let new = ListTotals::of(landed.target.as_str(), &landed.digest);
+            let place = (tree_id, landed.target.as_str().to_owned());
+            let held = Held { totals: new, rows: Rows::default() };
+            let before = open.insert(place.clone(), Open { from_seq, held });
+            let gone = before.map_or_else(Held::default, |before| before.held);
+            if let Some(before) = before.filter(|before| before.from_seq != from_seq) {
+                self.closed.push((tree_id, place.1.clone(), before.from_seq, seq, landed.trash_key.clone()));
+            }
+            let rows_of_tree = self.rows_of_trees.entry(tree_id).or_default();
+            *rows_of_tree = rows_of_tree.plus(gone.rows);
+            if let Some(tree) = known.trees.get_mut(&tree_id) {
+                tree.totals = tree.totals.plus(new).minus(gone.totals);
+            }
+            self.trees.insert(tree_id);
+            self.entries.insert(place, (from_seq, landed.history_id));
+            self.uploads.push((landed.history_id, tree_id, from_seq));
+            self.last_landed = self.last_landed.max(landed.history_id);
+            if landed.is_full {
+                continue;
+            }
+            let of = known.folders.get(folder_of(&landed.target)).map(|folder| folder.datasets.as_slice());
+            for path in of.unwrap_or_default() {
+                let Some(head) = known.heads.get_mut(path) else { continue };
+                head.totals = head.totals.plus(new).minus(gone.totals);
+                match datasets.get_mut(path) {
+                    Some((last, rows)) => (*last, *rows) = (landed, rows.minus(gone.rows)),
+                    None => _ = datasets.insert(path.clone(), (landed, Rows::default().minus(gone.rows))),
+                }
+            }
+        }
+        for (path, (last, rows)) in datasets {
+            let Some(head) = known.heads.get_mut(&path) else { continue };
+            head.number += 1;
+            head.at = head.at.max(last.at.0);
+            let ListTotals { files, bytes, .. } = head.totals;
+            let digest = digits(&head.totals);
+            let sync_id = id(last.sync_id.0);
+            let is_complete = i64::from(head.is_complete);
+            let by = last.by.clone();
+            let (folder_id, number) = (head.folder_id, head.number);
+            self.versions.push((folder_id, number, seq, head.at, sync_id, by, files, bytes, digest, is_complete));
+            self.rows.push((folder_id, number, rows));
+        }
+    }
+
+    async fn write(self, writing: &mut Writing, known: &Known) -> Result<(), Error> {
+        let Self { entries, closed, rows_of_trees, trees, versions, rows, uploads, last_landed } = self;
+        if !closed.is_empty() {
+            changed(writing, CLOSE, vec![Value::rows(&closed)?]).await?;
+        }
+        let uncounted: Vec<_> = rows_of_trees
+            .into_iter()
+            .filter(|(_, rows)| *rows != Rows::default())
+            .map(|(tree_id, rows)| (tree_id, rows.rows, rows.counted))
+            .collect();
+        if !uncounted.is_empty() {
+            let sql = "UPDATE trees SET row_count = row_count - (value ->> 1), counted = counted - (value ->> 2) \
+                       FROM json_each($1) WHERE tree_id = value ->> 0";
+            changed(writing, sql, vec![Value::rows(&uncounted)?]).await?;
+        }
+        add_rows(writing, &rows).await?;
+        let entry = |((tree_id, path), (from_seq, history_id))| (tree_id, path, from_seq, history_id);
+        let entries: Vec<(i64, String, i64, i64)> = entries.into_iter().map(entry).collect();
+        let tree_row = |tree_id: &i64| {
+            let KnownTree { path, totals } = known.trees.get(tree_id)?;
+            Some((*tree_id, path, totals.files, totals.bytes, digits(totals)))
+        };
+        let trees: Vec<_> = trees.iter().filter_map(tree_row).collect();
+        let values = vec![
+            Value::rows(&entries)?,
+            Value::rows(&trees)?,
+            Value::rows(&versions)?,
+            Value::rows(&uploads)?,
+            Value::Integer(known.last_seq.unwrap_or(0)),
+            Value::Integer(last_landed),
+        ];
+        changed(writing, WRITE, values).await.map(drop)
+    }
+}
+
+/// Reads the facts that are not known yet.
+async fn look_around(writing: &mut Writing, known: &mut Known, landed: &[Landed]) -> Result<(), Error> {
+    let is_known = |landed: &Landed| match landed.is_full {
+        true => known.trees.contains_key(&id(landed.sync_id.0)),
+        false => known.folders.contains_key(folder_of(&landed.target)),
     };
-    if known.last_seq.is_some() && arrivals.iter().all(is_known) {
-        return Ok(false);
+    if known.last_seq.is_some() && landed.iter().all(is_known) {
+        return Ok(());
     }
     if known.folders.len() > FOLDERS_KNOWN_MAX {
-        writing.known.versions.forget();
+        known.forget();
     }
-    let incremental = || arrivals.iter().filter(|arrival| !arrival.is_full);
-    let folders: BTreeSet<_> = incremental().map(|arrival| folder_of(&arrival.upload.target)).collect();
+    let incremental = || landed.iter().filter(|landed| !landed.is_full);
+    let folders: BTreeSet<_> = incremental().map(|landed| folder_of(&landed.target)).collect();
     let places = all_above(folders.iter().copied());
     let staged: BTreeSet<_> =
-        arrivals.iter().filter(|arrival| arrival.is_full).map(|arrival| id(arrival.upload.sync_id.0)).collect();
+        landed.iter().filter(|landed| landed.is_full).map(|landed| id(landed.sync_id.0)).collect();
     let asked =
         vec![Value::rows(&places.iter().collect::<Vec<_>>())?, Value::rows(&staged.iter().collect::<Vec<_>>())?];
     let connection = writing.settled().await?;
@@ -207,11 +307,10 @@ async fn look_around(writing: &mut Writing, arrivals: &[Arrival<'_>]) -> Result<
             Found::Head(path, head) => _ = heads.insert(path, head),
         }
     }
-    let known = &mut writing.known.versions;
     known.last_seq.get_or_insert(seq);
-    for arrival in arrivals.iter().filter(|arrival| arrival.is_full) {
-        let tree = KnownTree { path: arrival.dataset.to_owned(), totals: ListTotals::default() };
-        trees.entry(id(arrival.upload.sync_id.0)).or_insert(tree);
+    for landed in landed.iter().filter(|landed| landed.is_full) {
+        let tree = KnownTree { path: landed.dataset.clone(), totals: ListTotals::default() };
+        trees.entry(id(landed.sync_id.0)).or_insert(tree);
     }
     for (tree_id, tree) in trees {
         known.trees.entry(tree_id).or_insert(tree);
@@ -226,95 +325,32 @@ async fn look_around(writing: &mut Writing, arrivals: &[Arrival<'_>]) -> Result<
     for (path, head) in heads {
         known.heads.entry(path).or_insert(head);
     }
-    Ok(true)
-}
-
-async fn land(
-    writing: &mut Writing,
-    known: &mut Known,
-    arrivals: &[Arrival<'_>],
-    folder_ids: &HashMap<SyncId, i64>,
-    are_new: bool,
-) -> Result<Written, Error> {
-    let last = known.last_seq.unwrap_or(0);
-    let is_seen = arrivals.iter().any(|arrival| !arrival.is_full);
-    let seq = if is_seen { last + 1 } else { last };
-    for arrival in arrivals.iter().filter(|arrival| !arrival.is_full) {
-        settle_in(writing, known, arrival, folder_ids, seq).await?;
-    }
-    let tree_of = |arrival: &Arrival<'_>| match arrival.is_full {
-        true => id(arrival.upload.sync_id.0),
-        false => known.folders.get(folder_of(&arrival.upload.target)).and_then(|folder| folder.tree).unwrap_or(0),
-    };
-    let trees: Vec<_> = arrivals.iter().map(tree_of).collect();
-    let mut open = if are_new { HashMap::new() } else { open_entries(writing, arrivals, &trees).await? };
-    let mut changes = Changes::default();
-    let mut of_uploads = HashMap::with_capacity(arrivals.len());
-    for (arrival, &tree_id) in arrivals.iter().zip(&trees) {
-        let upload = arrival.upload;
-        let from_seq = if arrival.is_full { 0 } else { seq };
-        let new = ListTotals::of(upload.target.as_str(), &upload.digest);
-        let place = (tree_id, upload.target.as_str().to_owned());
-        let held = Held { totals: new, rows: Rows::default() };
-        let before = open.insert(place.clone(), Open { from_seq, held });
-        let gone = before.map_or_else(Held::default, |before| before.held);
-        if let Some(before) = before.filter(|before| before.from_seq != from_seq) {
-            changes.closed.push((tree_id, place.1.clone(), before.from_seq, arrival.trash_key.map(str::to_owned)));
-        }
-        let rows_of_tree = changes.rows_of_trees.entry(tree_id).or_default();
-        *rows_of_tree = rows_of_tree.plus(gone.rows);
-        if let Some(tree) = known.trees.get_mut(&tree_id) {
-            tree.totals = tree.totals.plus(new).minus(gone.totals);
-        }
-        changes.trees.insert(tree_id);
-        changes.entries.insert(place, (from_seq, arrival.history_id));
-        of_uploads.insert(arrival.history_id, (tree_id, from_seq));
-        if arrival.is_full {
-            continue;
-        }
-        let datasets = known.folders.get(folder_of(&upload.target)).map(|folder| folder.datasets.clone());
-        for path in datasets.unwrap_or_default() {
-            let Some(head) = known.heads.get_mut(&path) else { continue };
-            head.totals = head.totals.plus(new).minus(gone.totals);
-            let change = changes.datasets.entry(path).or_insert((upload.sync_id, String::new(), Rows::default()));
-            change.0 = upload.sync_id;
-            change.1.clone_from(&upload.by);
-            change.2 = change.2.minus(gone.rows);
-        }
-    }
-    write(writing, known, changes, seq, is_seen, are_new, of_uploads).await
+    Ok(())
 }
 
 /// Makes sure that there is a tree for the upload to land in, and that its dataset has a head.
-async fn settle_in(
-    writing: &mut Writing,
-    known: &mut Known,
-    arrival: &Arrival<'_>,
-    folder_ids: &HashMap<SyncId, i64>,
-    seq: i64,
-) -> Result<(), Error> {
-    let folder = folder_of(&arrival.upload.target);
+async fn settle_in(writing: &mut Writing, known: &mut Known, landed: &Landed, seq: i64) -> Result<(), Error> {
+    let folder = folder_of(&landed.target);
     let Some(Folder { tree, datasets }) = known.folders.get(folder).cloned() else { return Ok(()) };
-    let is_of_its_dataset = datasets.iter().any(|path| path == arrival.dataset);
+    let is_of_its_dataset = datasets.iter().any(|path| path == landed.dataset.as_str());
     if tree.is_some() && is_of_its_dataset {
         return Ok(());
     }
     // A dataset that the lake hears of for the first time, or again: what it holds already is counted.
     if !is_of_its_dataset {
-        let held = held_at(writing.settled().await?, arrival.dataset).await?;
-        let folder_id = folder_ids.get(&arrival.upload.sync_id).copied();
-        let folder_id = folder_id.ok_or(Error::NoSuchSync(arrival.upload.sync_id))?;
-        let before = known.heads.get(arrival.dataset);
-        let number = before.map_or(0, |head| head.number);
-        let head = Head { folder_id, number, totals: held.totals, is_complete: true };
+        let held = held_at(writing.settled().await?, landed.dataset.as_str()).await?;
+        let folder_id = landed.folder_id;
+        let before = known.heads.get(landed.dataset.as_str());
+        let (number, at) = before.map_or((0, 0), |head| (head.number, head.at));
+        let head = Head { folder_id, number, at, totals: held.totals, is_complete: true };
         add_rows(writing, &[(folder_id, number + 1, held.rows)]).await?;
-        known.heads.insert(arrival.dataset.to_owned(), head);
+        known.heads.insert(landed.dataset.as_str().to_owned(), head);
     }
     let tree_id = match tree {
         Some(tree_id) => tree_id,
-        None => begin_tree(writing, known, arrival, seq).await?,
+        None => begin_tree(writing, known, landed, seq).await?,
     };
-    let (prefix, dataset) = (format!("{}/", arrival.dataset), arrival.dataset);
+    let (prefix, dataset) = (format!("{}/", landed.dataset.as_str()), landed.dataset.as_str());
     for (place, folder) in &mut known.folders {
         if place != dataset && !place.starts_with(&prefix) {
             continue;
@@ -327,12 +363,12 @@ async fn settle_in(
     Ok(())
 }
 
-async fn begin_tree(writing: &mut Writing, known: &mut Known, arrival: &Arrival<'_>, seq: i64) -> Result<i64, Error> {
+async fn begin_tree(writing: &mut Writing, known: &mut Known, landed: &Landed, seq: i64) -> Result<i64, Error> {
     let no_digest = digits(&ListTotals::default());
-    let mut tree_id = id(arrival.upload.sync_id.0);
+    let mut tree_id = id(landed.sync_id.0);
     loop {
         let sql = "INSERT OR IGNORE INTO trees (tree_id, path, is_live, digest) VALUES ($1, $2, 1, unhex($3))";
-        if changed(writing, sql, values![tree_id, arrival.dataset, no_digest]).await? > 0 {
+        if changed(writing, sql, values![tree_id, landed.dataset.as_str(), no_digest]).await? > 0 {
             break;
         }
         // Its sync has begun one that is not there any more.
@@ -342,93 +378,28 @@ async fn begin_tree(writing: &mut Writing, known: &mut Known, arrival: &Arrival<
         tree_id = 1 - 2 * seq;
     }
     let sql = "INSERT INTO tree_spans (path, from_seq, tree_id) VALUES (?, ?, ?)";
-    changed(writing, sql, values![arrival.dataset, seq, tree_id]).await?;
-    let tree = KnownTree { path: arrival.dataset.to_owned(), totals: ListTotals::default() };
+    changed(writing, sql, values![landed.dataset.as_str(), seq, tree_id]).await?;
+    let tree = KnownTree { path: landed.dataset.as_str().to_owned(), totals: ListTotals::default() };
     known.trees.insert(tree_id, tree);
     Ok(tree_id)
 }
 
+/// Open entries at the paths of the uploads.
 async fn open_entries(
     writing: &mut Writing,
-    arrivals: &[Arrival<'_>],
-    trees: &[i64],
+    known: &Known,
+    landed: &[Landed],
 ) -> Result<HashMap<(i64, String), Open>, Error> {
-    let places: Vec<_> =
-        arrivals.iter().zip(trees).map(|(arrival, tree_id)| (*tree_id, arrival.upload.target.as_str())).collect();
+    let place = |landed: &Landed| Some((known.tree_of(landed)?, landed.target.as_str().to_owned()));
+    let mut places: Vec<_> = landed.iter().filter_map(place).collect();
     let decode = |row: &Row| {
         let held = held_of_file(row)?;
         Ok((number(row, "number")?, Open { from_seq: row.try_get("from_seq")?, held }))
     };
     let found = rows(writing.settled().await?, OPEN, vec![Value::rows(&places)?], decode).await?;
     let at = |(number, open): (u64, Open)| {
-        let (tree_id, path) = places.get(usize::try_from(number).ok()?)?;
-        Some(((*tree_id, (*path).to_owned()), open))
+        let place = places.get_mut(usize::try_from(number).ok()?)?;
+        Some((std::mem::take(place), open))
     };
     Ok(found.into_iter().filter_map(at).collect())
-}
-
-async fn write(
-    writing: &mut Writing,
-    known: &mut Known,
-    changes: Changes,
-    seq: i64,
-    is_seen: bool,
-    are_new: bool,
-    of_uploads: HashMap<i64, (i64, i64)>,
-) -> Result<Written, Error> {
-    let Changes { entries, closed, rows_of_trees, trees, datasets } = changes;
-    if !closed.is_empty() {
-        changed(writing, CLOSE, vec![Value::rows(&closed)?, Value::Integer(seq)]).await?;
-    }
-    let uncounted: Vec<_> = rows_of_trees
-        .into_iter()
-        .filter(|(_, rows)| *rows != Rows::default())
-        .map(|(tree_id, rows)| (tree_id, rows.rows, rows.counted))
-        .collect();
-    if !uncounted.is_empty() {
-        let sql = "UPDATE trees SET row_count = row_count - (value ->> 1), counted = counted - (value ->> 2) \
-                   FROM json_each($1) WHERE tree_id = value ->> 0";
-        changed(writing, sql, vec![Value::rows(&uncounted)?]).await?;
-    }
-    let mut versions = Vec::with_capacity(datasets.len());
-    let mut rows = Vec::new();
-    for (path, (sync_id, by, change)) in &datasets {
-        let Some(head) = known.heads.get_mut(path) else { continue };
-        head.number += 1;
-        let ListTotals { files, bytes, .. } = head.totals;
-        let digest = digits(&head.totals);
-        versions.push((
-            head.folder_id,
-            head.number,
-            seq,
-            id(sync_id.0),
-            by,
-            files,
-            bytes,
-            digest,
-            i64::from(head.is_complete),
-        ));
-        rows.push((head.folder_id, head.number, *change));
-    }
-    add_rows(writing, &rows).await?;
-    let entries: Vec<_> = entries
-        .iter()
-        .map(|((tree, path), (from, history_id))| (tree, path, from, history_id, i64::from(are_new)))
-        .collect();
-    let tree_row = |tree_id: &i64| {
-        let KnownTree { path, totals } = known.trees.get(tree_id)?;
-        Some((*tree_id, path, totals.files, totals.bytes, digits(totals)))
-    };
-    let trees: Vec<_> = trees.iter().filter_map(tree_row).collect();
-    let written = Written {
-        seq,
-        entries: Value::rows(&entries)?,
-        trees: Value::rows(&trees)?,
-        versions: Value::rows(&versions)?,
-        of_uploads,
-    };
-    if is_seen {
-        known.last_seq = Some(seq);
-    }
-    Ok(written)
 }

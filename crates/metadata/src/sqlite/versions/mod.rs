@@ -1,5 +1,6 @@
-//! Versions of datasets, by the tables of migration 18. They are made where datasets change: [`landed`] and [`moved`]; [`files`]
-//! lists what one holds, [`counting`] adds the rows of files that were looked at later, [`backfill`] makes those of before.
+//! Versions of datasets, by the tables of migration 18. Publishes and restores make them in their transactions ([`moved`]),
+//! landings some time later ([`unversioned`], [`landed`]); [`files`] lists the files of one, [`counting`] adds the rows of files
+//! that are read later, and [`backfill`] makes the versions of older databases.
 
 pub(super) mod backfill;
 pub(super) mod counting;
@@ -9,6 +10,7 @@ pub(super) mod landed;
 pub(super) mod moved;
 mod pins;
 mod snapshots;
+pub(super) mod unversioned;
 
 pub(super) use pins::{PINNED, pinned_path};
 
@@ -35,12 +37,14 @@ use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 #[async_trait]
 impl VersionStore for SqliteState {
     async fn dataset_of(&self, place: &LakePath) -> Result<Option<LakePath>, Error> {
+        self.writer.write_versions().await?;
         let places = all_above([place.as_str()]);
         let asked = vec![Value::rows(&places.iter().collect::<Vec<_>>())?];
         found(&mut *self.readers.look().await?, DATASET_OF, asked, |row| path(row, "path")).await
     }
 
     async fn list_versions(&self, dataset: &LakePath, from: u64, size: u64) -> Result<Vec<Version>, Error> {
+        self.writer.write_versions().await?;
         let mut connection = self.readers.look().await?;
         let Some((folder_id, last)) = last_of(&mut connection, dataset).await? else { return Ok(Vec::new()) };
         let newest = last.saturating_sub(clamp(from));
@@ -49,6 +53,7 @@ impl VersionStore for SqliteState {
     }
 
     async fn find_version(&self, dataset: &LakePath, which: WhichVersion) -> Result<Option<Version>, Error> {
+        self.writer.write_versions().await?;
         let mut connection = self.readers.look().await?;
         let Some((folder_id, last)) = last_of(&mut connection, dataset).await? else { return Ok(None) };
         let number = match which {
@@ -65,11 +70,13 @@ impl VersionStore for SqliteState {
     }
 
     async fn current_version(&self, dataset: &LakePath) -> Result<Option<VersionNumber>, Error> {
+        self.writer.write_versions().await?;
         let last = last_of(&mut *self.readers.look().await?, dataset).await?;
         Ok(last.map(|(_, last)| VersionNumber(last.cast_unsigned())))
     }
 
     async fn version_files(&self, wanted: &VersionFilesQuery) -> Result<Vec<VersionFile>, Error> {
+        self.writer.write_versions().await?;
         files::list(&mut *self.readers.list().await?, wanted).await
     }
 
@@ -79,10 +86,12 @@ impl VersionStore for SqliteState {
         version: VersionNumber,
         file: &LakePath,
     ) -> Result<Option<VersionFile>, Error> {
+        self.writer.write_versions().await?;
         files::one(&mut *self.readers.look().await?, dataset, version, file).await
     }
 
     async fn trash_of_version(&self, dataset: &LakePath, version: VersionNumber) -> Result<Option<TrashId>, Error> {
+        self.writer.write_versions().await?;
         files::whole_piece(&mut *self.readers.look().await?, dataset, version).await
     }
 

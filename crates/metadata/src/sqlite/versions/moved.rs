@@ -275,6 +275,7 @@ async fn make_versions(
         let Some(folder_id) = folders.get(path).copied() else { continue };
         let before = heads.remove(path);
         let number = before.as_ref().map_or(0, |head| head.number) + 1;
+        let at = change.at.0.max(before.as_ref().map_or(0, |head| head.at));
         let (totals, rows, is_complete) = match &before {
             Some(head) => {
                 let Exchanged { came, went, is_whole, is_complete } = exchanged;
@@ -288,7 +289,7 @@ async fn make_versions(
                 (held.totals, held.rows, exchanged.is_complete)
             }
         };
-        let head = Head { folder_id, number, totals, is_complete };
+        let head = Head { folder_id, number, at, totals, is_complete };
         insert_version(writing, change, &head).await?;
         add_rows(writing, &[(folder_id, number, rows)]).await?;
     }
@@ -296,15 +297,15 @@ async fn make_versions(
 }
 
 async fn insert_version(writing: &mut Writing, change: &Change<'_>, head: &Head) -> Result<(), Error> {
-    let Change { seq, kind, sync_id, restored_from, by, at } = change;
+    let Change { seq, kind, sync_id, restored_from, by, .. } = change;
     let sql = "INSERT INTO versions (folder_id, number, seq, at, kind, sync_id, restored_from, key_id, made_by, files, bytes, \
                digest, is_complete) \
-               VALUES ($1, $2, $3, max($4, coalesce((SELECT at FROM versions WHERE folder_id = $1 AND number = $2 - 1), 0)), $5, $6, $7, $8, $9, $10, $11, unhex($12), $13)";
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, unhex($12), $13)";
     let values = values![
         head.folder_id,
         head.number,
         *seq,
-        at.0,
+        head.at,
         kind.as_str(),
         sync_id.map(|sync_id| id(sync_id.0)),
         *restored_from,
