@@ -69,7 +69,7 @@ lint: rust-components rust-target end2end/node_modules ## Check formatting, lint
 	@cargo fmt --all --check
 	@cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@echo "== lints"
-	@cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	@cargo clippy --workspace --quiet -- --deny warnings
 	@cargo clippy --workspace --all-targets --features server/failpoints --quiet -- --deny warnings
 	@cargo clippy --package lakeshore --package app --lib --target $(WASM) --no-default-features --features app/hydrate --quiet -- --deny warnings
 	@echo "== licences, sources and advisories of the dependencies"
@@ -124,12 +124,14 @@ corpus: ## Compare previews of the files below CORPUS with readings by pyarrow, 
 		cargo test --quiet --package lakeshore-formats --lib corpus::the_files_of_a_folder_are_read -- --ignored
 	@$(CORPUS_PYTHON) crates/formats/tests/compare.py compare target/corpus/readings
 
-torture: build ## Kill the release binary KILLS times (100) under load, fail its disk VOLATILE times an operation (60, or all), and check each restart
+torture: build ## Kill the release binary KILLS times (100) under load, fail its disk VOLATILE times an operation (60, or all), crash it at every failpoint, and check each restart
 	@echo "== killing the server (KILLS_SEED repeats a run)"
 	@KILLS=$${KILLS:-100} LAKESHORE_BIN=$(abspath $(BINARY)) cargo test --package server --features failpoints --test torture -- --nocapture kills
 	@echo "== failing its disk, and cutting its power (VOLATILE_SEED and KILLS_SEED repeat a run)"
 	@VOLATILE=$${VOLATILE:-60} VOLATILE_CUTS=$${VOLATILE_CUTS:-100} LAKESHORE_BIN=$(abspath $(BINARY)) \
 		cargo test --package server --features failpoints --test torture -- --nocapture --test-threads 2 volatile
+	@echo "== crashing it at every passing of every failpoint"
+	@CRASHES=all cargo test --package server --features failpoints --test torture -- --nocapture crash_points
 
 docs: build end2end/node_modules ## Run the commands of the documents as printed
 	@echo "== commands of the documents"

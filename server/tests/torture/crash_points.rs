@@ -1,5 +1,5 @@
-//! Crashes at every failpoint of `lakeshore_system::failpoints`, each time that the scenario passes it, and crashes in
-//! the recovery.
+//! Crashes at every failpoint of `lakeshore_system::failpoints`, and crashes in the recovery. A point that the scenario
+//! passes often is tested at the first passings and at each fifth of the others; `CRASHES=all` tests every passing.
 
 use crate::clients::{Ledger, Sender};
 use crate::server::{Stopped, TestServer};
@@ -15,6 +15,10 @@ use tokio::task::JoinSet;
 const VARIABLE: &str = "LAKESHORE_CRASH_AT";
 /// Points tested concurrently.
 const WORKERS: usize = 3;
+/// First passings of a point that are all tested.
+const FIRST_PASSINGS: u64 = 4;
+/// Of the others, each of this number is tested.
+const STRIDE: u64 = 5;
 /// More than the scenario passes any point.
 const PASSINGS_MAX: u64 = 200;
 
@@ -114,12 +118,18 @@ async fn crash_at(point: &str, passing: u64) -> bool {
     true
 }
 
-/// Number of times that the scenario passes the point; killed at each.
-async fn crash_at_each_passing(point: &str) -> u64 {
-    for passing in 1..PASSINGS_MAX {
+/// Number of crashes.
+async fn crash_at_passings(point: &str) -> u64 {
+    let stride = if std::env::var("CRASHES").is_ok_and(|crashes| crashes == "all") { 1 } else { STRIDE };
+    // Other passings for each point.
+    let offset = point.bytes().map(u64::from).sum::<u64>() % stride;
+    let others = (FIRST_PASSINGS + 1..PASSINGS_MAX).filter(|passing| passing % stride == offset);
+    let mut crashes = 0;
+    for passing in (1..=FIRST_PASSINGS).chain(others) {
         if !crash_at(point, passing).await {
-            return passing - 1;
+            return crashes;
         }
+        crashes += 1;
     }
     panic!("{point} is passed too often");
 }
@@ -139,7 +149,7 @@ async fn crashes_at_any_step_and_in_the_recovery_lose_nothing_and_leave_nothing_
             loop {
                 // From the end, which has the points that are passed most often.
                 let Some(point) = queue.lock().unwrap().pop_back() else { return passed };
-                passed.insert(point, crash_at_each_passing(point).await);
+                passed.insert(point, crash_at_passings(point).await);
             }
         });
     }
