@@ -13,7 +13,9 @@ use crate::drawing::Drawing;
 use crate::error::ApiError;
 use crate::json::Call;
 use lakeshore::model::access::role::Role;
+use lakeshore::model::dataset::browsing::{BrowseFolder, Browsed};
 use lakeshore::model::dataset::schema::SchemaPolicy;
+use lakeshore::model::dataset::schema_policy::DatasetSchema;
 use lakeshore::model::event::EventId;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::page::ListParameters;
@@ -22,14 +24,16 @@ use lakeshore::model::preview::FilePreview;
 use lakeshore::model::sync::comparison::Comparison;
 use lakeshore::model::sync::difference::Difference;
 use lakeshore::model::sync::job::SyncJob;
-use lakeshore::model::sync::{end, start};
+use lakeshore::model::sync::{end, failure_report, start};
 use lakeshore::model::time::Timestamp;
 use lakeshore::model::upload::in_flight::UploadInFlight;
+use lakeshore::model::upload::offer::{Missing, Offer};
 use lakeshore::model::upload::row::Upload;
-use lakeshore::service;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "ssr")]
+use lakeshore::model::dataset::schema_policy;
 #[cfg(feature = "ssr")]
 use lakeshore::{Caller, Grant, Lake};
 #[cfg(feature = "ssr")]
@@ -70,9 +74,9 @@ pub type ReadinessAnswer = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InLake {
     Folder {
-        folder: service::Browsed,
+        folder: Browsed,
         /// Absent for the lake root.
-        schema: Option<Box<service::DatasetSchema>>,
+        schema: Option<Box<DatasetSchema>>,
         /// Prefix of the key, above which nothing is shown.
         top: Option<LakePath>,
         /// The dataset that the folder is or belongs to.
@@ -215,7 +219,7 @@ pub async fn abort_sync(end: end::EndSync) -> Result<(), ApiError> {
 
 /// Effect of ending the sync. Requested when the dialog opens, because it counts files.
 #[server(prefix = "/fn", endpoint = "end-preview", input = Call, output = Call)]
-pub async fn end_preview(sync_id: SyncId) -> Result<service::EndPreview, ApiError> {
+pub async fn end_preview(sync_id: SyncId) -> Result<end::EndPreview, ApiError> {
     let (lake, caller) = request_context()?;
     Ok(lake.end_preview(&caller, sync_id).await?)
 }
@@ -236,28 +240,28 @@ pub async fn get_difference(sync_id: SyncId) -> Result<Difference, ApiError> {
 
 /// Failures of the sync by cause, and the last successful run before it.
 #[server(prefix = "/fn", endpoint = "failures", input = Call, output = Call)]
-pub async fn failure_report(sync_id: SyncId) -> Result<service::FailureReport, ApiError> {
+pub async fn failure_report(sync_id: SyncId) -> Result<failure_report::FailureReport, ApiError> {
     let (lake, caller) = request_context()?;
     Ok(lake.failure_report(&caller, sync_id).await?)
 }
 
 /// Which of the files the lake lacks. In a full sync, what is unchanged becomes part of it where that is wanted.
 #[server(prefix = "/fn", endpoint = "missing", input = Call, output = Call)]
-pub async fn missing_files(offer: service::Offer) -> Result<service::Missing, ApiError> {
+pub async fn missing_files(offer: Offer) -> Result<Missing, ApiError> {
     let (lake, caller) = request_context()?;
     Ok(lake.missing_files(&caller, &offer).await?)
 }
 
 /// A page of a folder of the lake, or a file with its first rows.
 #[server(prefix = "/fn", endpoint = "lake", input = Call, output = Call)]
-pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake>, ApiError> {
+pub async fn look_into_lake(wanted: BrowseFolder) -> Result<AsOf<InLake>, ApiError> {
     const ROWS: u64 = 100;
     let (lake, caller) = request_context()?;
     let top = caller.may_read()?;
     // For a key with a prefix, the lake is that folder, even while it does not exist.
     let is_top = top.as_ref().is_some_and(|top| wanted.path.as_deref().is_none_or(|path| path == top.as_str()));
     let path = if is_top { top.as_ref().map(ToString::to_string) } else { wanted.path.clone() };
-    let wanted = service::BrowseFolder { path, ..wanted };
+    let wanted = BrowseFolder { path, ..wanted };
     let (now, last_event) = (lake.now(), lake.last_event());
     let (refused, path) = match (lake.browse_folder(&caller, &wanted).await, wanted.path) {
         (Ok(folder), _) => {
@@ -271,7 +275,7 @@ pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake
             return Ok(AsOf { now, last_event, value: InLake::Folder { folder, schema, top, dataset } });
         }
         (Err(lakeshore::Error::NoSuchFolder(_)), _) if is_top => {
-            let folder = service::Browsed { folder: top.clone(), entries: Vec::new(), is_cut: false };
+            let folder = Browsed { folder: top.clone(), entries: Vec::new(), is_cut: false };
             return Ok(AsOf { now, last_event, value: InLake::Folder { folder, schema: None, top, dataset: None } });
         }
         (Err(refused @ lakeshore::Error::NoSuchFolder(_)), Some(path)) => (refused, path),
@@ -294,7 +298,7 @@ pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake
 #[server(prefix = "/fn", endpoint = "schema-policy")]
 pub async fn set_schema_policy(path: String, policy: SchemaPolicy) -> Result<(), ApiError> {
     let (lake, caller) = request_context()?;
-    Ok(lake.set_schema_policy(&caller, &service::SetSchemaPolicy { path, policy }).await?)
+    Ok(lake.set_schema_policy(&caller, &schema_policy::SetSchemaPolicy { path, policy }).await?)
 }
 
 /// Known datasets whose path begins with the text.

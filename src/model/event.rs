@@ -36,6 +36,14 @@ impl fmt::Display for EventId {
     }
 }
 
+/// Filter of events. `None` filters nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EventFilter {
+    pub sync_id: Option<SyncId>,
+    /// Events on this path and below it.
+    pub path: Option<LakePath>,
+}
+
 /// The text is not an event id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoEventId;

@@ -1,9 +1,13 @@
 //! Trash: files and datasets that were replaced or dropped, complete and restorable, with the sync, the caller, the
 //! time and the reason.
 
+use crate::model::error::Refusal;
 use crate::model::id::{SyncId, TrashId};
+use crate::model::limits::RESTORE_PREVIEW_NAMED_MAX;
 use crate::model::path::LakePath;
+use crate::model::preview::Preview;
 use crate::model::storage_path::TrashKey;
+use crate::model::sync::difference::Difference;
 use crate::model::time::Timestamp;
 use crate::model::totals::Totals;
 use serde::{Deserialize, Serialize};
@@ -137,4 +141,140 @@ pub struct NewTrash {
     pub sync_id: Option<SyncId>,
     pub by: String,
     pub at: Timestamp,
+}
+
+/// Body of the call, without the key: one item, those of one sync, all, or all that are older than some days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EmptyTrash {
+    pub trash_id: Option<TrashId>,
+    /// Items of this sync; 0 selects the items without a sync.
+    pub sync_id: Option<SyncId>,
+    pub all: bool,
+    pub older_than_days: Option<u32>,
+}
+
+/// Items that are purged, or marked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Emptied {
+    pub pieces: u64,
+    pub bytes: u64,
+}
+
+impl Emptied {
+    pub(crate) fn add(&mut self, entries: &[TrashEntry]) {
+        self.pieces += entries.len() as u64;
+        self.bytes += entries.iter().filter_map(|entry| entry.totals).map(|totals| totals.bytes).sum::<u64>();
+    }
+}
+
+/// Body of the call, without the key: one item, some, or those of a sync.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RestoreTrash {
+    pub trash_id: Option<TrashId>,
+    pub trash_ids: Vec<TrashId>,
+    /// For each path that the sync has changed, the content before it; 0 selects the items without a sync.
+    pub sync_id: Option<SyncId>,
+}
+
+impl RestoreTrash {
+    /// A single item.
+    pub fn piece(trash_id: TrashId) -> Self {
+        Self { trash_id: Some(trash_id), ..Self::default() }
+    }
+}
+
+/// Result of the call.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RestoredTrash {
+    pub restored: u64,
+    pub num_failed: u64,
+    /// The first [`crate::model::limits::DISPLACED_NAMED_MAX`] items that it moved to the trash: restoring them undoes it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub displaced: Vec<TrashId>,
+    /// The first [`crate::model::limits::NOT_RESTORED_NAMED_MAX`] of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<NotRestored>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotRestored {
+    pub trash_id: TrashId,
+    #[serde(flatten)]
+    pub refusal: Refusal,
+}
+
+/// Effect of restoring one item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PiecePreview {
+    pub piece: TrashEntry,
+    /// Current content of its path, which would move to the trash.
+    pub replaced: Totals,
+    /// Content that would come back.
+    pub restored: Totals,
+    /// The shrink guard would hold it unless confirmed.
+    pub is_shrinking: bool,
+}
+
+/// Effect of restoring items.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RestorePreview {
+    pub num_pieces: u64,
+    pub replaced: Totals,
+    pub restored: Totals,
+    pub is_shrinking: bool,
+    /// The first [`RESTORE_PREVIEW_NAMED_MAX`] items; those that the shrink guard would hold come first.
+    pub pieces: Vec<PiecePreview>,
+    /// Changed files, for a single dataset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
+}
+
+impl RestorePreview {
+    pub(crate) fn add(&mut self, piece: PiecePreview) {
+        self.num_pieces += 1;
+        for (sum, totals) in [(&mut self.replaced, piece.replaced), (&mut self.restored, piece.restored)] {
+            sum.files = sum.files.saturating_add(totals.files);
+            sum.bytes = sum.bytes.saturating_add(totals.bytes);
+        }
+        self.is_shrinking |= piece.is_shrinking;
+        if piece.is_shrinking {
+            self.pieces.insert(0, piece);
+            self.pieces.truncate(RESTORE_PREVIEW_NAMED_MAX);
+        } else if self.pieces.len() < RESTORE_PREVIEW_NAMED_MAX {
+            self.pieces.push(piece);
+        }
+    }
+}
+
+/// Requested part of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookIntoTrash {
+    pub trash_id: TrashId,
+    /// A folder in it, or a file; absent: the top.
+    #[serde(default)]
+    pub relative: Option<String>,
+    #[serde(default)]
+    pub from: Option<u64>,
+    #[serde(default)]
+    pub size: Option<u64>,
+}
+
+/// Content of the requested part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InTrash {
+    pub entry: TrashEntry,
+    /// Path below the top of the item; empty for the top itself.
+    pub relative: String,
+    #[serde(flatten)]
+    pub content: TrashContent,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrashContent {
+    /// A page of a folder: folders first, then files, each by name.
+    Files(Vec<TrashedFile>),
+    Preview(Box<Preview>),
 }

@@ -23,27 +23,13 @@ mod weak_map;
 pub use access::keys::KeyRing;
 pub use access::sessions::BegunSession;
 pub use check::{CheckOptions, Checked, Finding, FindingKind};
-pub use datasets::browsing::{BrowseFolder, Browsed, FolderSort};
-pub use datasets::reading::{Download, LakeEntry};
-pub use datasets::schemas::{DatasetSchema, InspectedFiles, SetSchemaPolicy};
-pub use events::{EventFilter, SerializedEvent, Subscription};
+pub use datasets::reading::Download;
+pub use datasets::schemas::InspectedFiles;
+pub use events::{SerializedEvent, Subscription};
 pub use recovery::Recovered;
-pub use snapshots::{ListedSnapshot, SnapshotRemoval, TakeSnapshot};
-pub use syncs::end::EndPreview;
-pub use syncs::failure_report::{FailedFile, FailureCause, FailureReport};
-pub use syncs::manifest::ExpectFiles;
-pub use syncs::timeline::{Timeline, TimelineUpload};
-pub use trash::contents::{InTrash, LookIntoTrash, TrashContent};
-pub use trash::purge::{Emptied, EmptyTrash};
-pub use trash::restore_preview::{PiecePreview, RestorePreview};
-pub use trash::restoring::{NotRestored, RestoreTrash, RestoredTrash};
-pub use uploads::missing::{Missing, Offer, OfferedFile};
+pub use snapshots::SnapshotRemoval;
 pub use uploads::receive::{Destination, IncomingUpload, RefusedBeginning};
 pub use uploads::resumable::ResumableSession;
-pub use versions::{
-    CompareVersions, ListedVersionFile, PinVersion, RestoreVersion, RestoredVersion, VersionDetail, VersionParameters,
-    VersionsParameters,
-};
 
 use crate::model::clock_watch::ClockWatch;
 use crate::model::error::Error;

@@ -7,16 +7,14 @@ use super::Lake;
 use super::versions::{Lookups, is_it_gone, which};
 use crate::model::access::key::{Caller, may_administer};
 use crate::model::error::Error;
-use crate::model::id::VersionNumber;
 use crate::model::limits::{EMPTYING_REMOVALS_MAX, SNAPSHOT_LIFETIME_DEFAULT, SNAPSHOT_LIFETIME_MAX};
 use crate::model::path::LakePath;
 use crate::model::snapshot::{NewSnapshot, Snapshot, SnapshotState, SnapshotToken};
+use crate::model::snapshot_requests::{ListedSnapshot, TakeSnapshot};
 use crate::model::storage_path::StoragePath;
-use crate::model::time::Timestamp;
 use crate::model::version::VersionFile;
 use crate::ports::metadata::version::VersionFilesQuery;
 use crate::ports::storage::{RemovedSnapshot, Snapped, SnapshotFile, Touched};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -42,39 +40,6 @@ pub enum SnapshotRemoval {
 
 /// Files added to a snapshot in one step.
 const TOGETHER: u64 = 256;
-
-/// Version and lifetime of a new snapshot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TakeSnapshot {
-    pub path: LakePath,
-    pub version: Option<VersionNumber>,
-    pub as_of: Option<Timestamp>,
-    pub lifetime: Option<Duration>,
-}
-
-/// A snapshot, as the API shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListedSnapshot {
-    /// Token for renewing and dropping it.
-    pub snapshot: SnapshotToken,
-    /// Folder of the version, below the lake root.
-    pub folder: String,
-    /// Lake path of the dataset.
-    pub path: LakePath,
-    pub version: VersionNumber,
-    pub made_by: String,
-    pub made_at: Timestamp,
-    /// Time of its removal, unless it is renewed.
-    pub expires_at: Timestamp,
-}
-
-impl From<Snapshot> for ListedSnapshot {
-    fn from(snapshot: Snapshot) -> Self {
-        let Snapshot { token, path, version, made_by, made_at, expires_at, .. } = snapshot;
-        let folder = format!("{}/{}", StoragePath::Snapshot(token.clone()).shown(), path.leaf());
-        Self { snapshot: token, folder, path, version, made_by, made_at, expires_at }
-    }
-}
 
 fn lifetime(wanted: Option<Duration>) -> Result<Duration, Error> {
     let lifetime = wanted.unwrap_or(SNAPSHOT_LIFETIME_DEFAULT);

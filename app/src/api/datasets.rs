@@ -6,13 +6,13 @@ use crate::drawing::RenderedChart;
 use crate::error::ApiError;
 use crate::json::Call;
 use crate::query::Filters;
+use lakeshore::model::dataset::browsing::LakeEntry;
 use lakeshore::model::dataset::record::Dataset;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::overview::{Breakdown, Overview};
 use lakeshore::model::sync::difference::ChangeKind;
 use lakeshore::model::sync::job::SyncJob;
-use lakeshore::service::LakeEntry;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 

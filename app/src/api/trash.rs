@@ -7,8 +7,7 @@ use crate::query::Filters;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::id::TrashId;
 use lakeshore::model::id::VersionNumber;
-use lakeshore::model::trash::{TrashEntry, TrashGroup, TrashSummary};
-use lakeshore::service;
+use lakeshore::model::trash::{self, InTrash, RestorePreview, TrashEntry, TrashGroup, TrashSummary};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -23,9 +22,9 @@ use lakeshore::model::limits::DISPLACED_NAMED_MAX;
 #[cfg(feature = "ssr")]
 use lakeshore::model::page::{ListParameters, Order};
 #[cfg(feature = "ssr")]
-use lakeshore::model::trash::TrashReason;
+use lakeshore::model::trash::{RestoredTrash, TrashReason};
 #[cfg(feature = "ssr")]
-use lakeshore::service::VersionParameters;
+use lakeshore::model::version_requests::VersionParameters;
 #[cfg(feature = "ssr")]
 use lakeshore::{Caller, Error, Lake};
 #[cfg(feature = "ssr")]
@@ -101,14 +100,14 @@ pub async fn get_trash_of_sync(sync_id: SyncId, filters: Filters) -> Result<AsOf
 }
 
 #[server(prefix = "/fn", endpoint = "trash-piece", input = Call, output = Call)]
-pub async fn look_into_trash(wanted: service::LookIntoTrash) -> Result<AsOf<service::InTrash>, ApiError> {
+pub async fn look_into_trash(wanted: trash::LookIntoTrash) -> Result<AsOf<InTrash>, ApiError> {
     let (lake, caller) = request_context()?;
     as_of(&lake, lake.look_into_trash(&caller, &wanted)).await
 }
 
 /// Effect of restoring the items.
 #[server(prefix = "/fn", endpoint = "restore-trash-preview", input = Call, output = Call)]
-pub async fn preview_trash_restore(wanted: service::RestoreTrash) -> Result<AsOf<service::RestorePreview>, ApiError> {
+pub async fn preview_trash_restore(wanted: trash::RestoreTrash) -> Result<AsOf<RestorePreview>, ApiError> {
     let (lake, caller) = request_context()?;
     as_of(&lake, lake.restore_preview(&caller, &wanted)).await
 }
@@ -141,7 +140,7 @@ pub async fn undo_restore(
                 return Err(Error::NoSuchTrash(*trash_id));
             }
         }
-        lake.restore_trash(&caller, &service::RestoreTrash { trash_ids, ..service::RestoreTrash::default() }).await
+        lake.restore_trash(&caller, &trash::RestoreTrash { trash_ids, ..trash::RestoreTrash::default() }).await
     };
     lead_back(undo.await.map_err(|error| ApiError::of_form(&error))?, &back);
     Ok(())
@@ -149,7 +148,7 @@ pub async fn undo_restore(
 
 #[cfg(feature = "ssr")]
 async fn is_displaced(lake: &Lake, caller: &Caller, trash_id: TrashId) -> Result<bool, Error> {
-    match lake.restore_preview(caller, &service::RestoreTrash::piece(trash_id)).await {
+    match lake.restore_preview(caller, &trash::RestoreTrash::piece(trash_id)).await {
         Ok(preview) => Ok(preview.pieces.iter().all(|piece| piece.piece.reason == TrashReason::Restored)),
         Err(Error::NoSuchTrash(_)) => Ok(false),
         Err(refused) => Err(refused),
@@ -158,7 +157,7 @@ async fn is_displaced(lake: &Lake, caller: &Caller, trash_id: TrashId) -> Result
 
 /// Redirects to the list where the restore began, which shows the result.
 #[cfg(feature = "ssr")]
-fn lead_back(restored: service::RestoredTrash, back: &str) {
+fn lead_back(restored: RestoredTrash, back: &str) {
     let why = restored.failed.first().map_or(0, |failed| failed.refusal.code);
     if let Some(failed) = restored.failed.into_iter().next() {
         bring(&FormRefusal { code: failed.refusal.code, msg: failed.refusal.msg });
@@ -181,14 +180,14 @@ pub async fn restore_trash(
 ) -> Result<(), ApiError> {
     let (lake, caller) = request_context()?;
     let wanted = match (trash_id, sync_id) {
-        (Some(_), _) => service::RestoreTrash { trash_id, ..service::RestoreTrash::default() },
-        (None, Some(_)) => service::RestoreTrash { sync_id, ..service::RestoreTrash::default() },
+        (Some(_), _) => trash::RestoreTrash { trash_id, ..trash::RestoreTrash::default() },
+        (None, Some(_)) => trash::RestoreTrash { sync_id, ..trash::RestoreTrash::default() },
         (None, None) if trash_ids.is_empty() => {
             return Err(ApiError::of_form(&Error::Invalid(
                 "no items are selected; select the items to restore".into(),
             )));
         }
-        (None, None) => service::RestoreTrash { trash_ids, ..service::RestoreTrash::default() },
+        (None, None) => trash::RestoreTrash { trash_ids, ..trash::RestoreTrash::default() },
     };
     let is_confirmed = guarded.is_empty() || !confirm.is_empty();
     let restored = lake.restore_trash_guarded(&caller, &wanted, is_confirmed).await;
@@ -223,7 +222,7 @@ pub async fn empty_trash(
             return Err(Error::Invalid(format!("the deletion is not confirmed; type {due:?} to confirm it")));
         }
         let older_than_days = older_than_days.filter(|days| all && *days > 0);
-        lake.empty_trash(&caller, &service::EmptyTrash { trash_id, sync_id, all, older_than_days }).await
+        lake.empty_trash(&caller, &trash::EmptyTrash { trash_id, sync_id, all, older_than_days }).await
     };
     let emptied = empty.await.map_err(|error| ApiError::of_form(&error))?;
     leptos_axum::redirect(&FlashMessage::Emptied { pieces: emptied.pieces, bytes: emptied.bytes }.address(""));

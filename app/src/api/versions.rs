@@ -8,7 +8,7 @@ use lakeshore::model::id::VersionNumber;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::sync::difference::Difference;
 use lakeshore::model::version::Version;
-use lakeshore::service::{ListedVersionFile, RestoredVersion};
+use lakeshore::model::version_requests::{ListedVersionFile, RestoredVersion};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -27,9 +27,9 @@ use lakeshore::model::time::Timestamp;
 #[cfg(feature = "ssr")]
 use lakeshore::model::version::VersionKind;
 #[cfg(feature = "ssr")]
-use lakeshore::service::{CompareVersions, VersionParameters, VersionsParameters};
+use lakeshore::model::version_requests::{self, CompareVersions, VersionParameters, VersionsParameters};
 #[cfg(feature = "ssr")]
-use lakeshore::{Caller, Error, Lake, service};
+use lakeshore::{Caller, Error, Lake};
 #[cfg(feature = "ssr")]
 use std::time::Duration;
 
@@ -262,7 +262,7 @@ pub async fn preview_version_restore(
     let (lake, caller) = request_context()?;
     let read = async {
         let path = LakePath::parse(&path)?;
-        let wanted = service::RestoreVersion { path: path.clone(), version, dry_run: true, confirm: false };
+        let wanted = version_requests::RestoreVersion { path: path.clone(), version, dry_run: true, confirm: false };
         let answer = lake.restore_version(&caller, &wanted).await?;
         let current = find(&lake, &caller, &path, Some(answer.replaced_version), None).await?;
         Ok(VersionRestorePreview { version: find(&lake, &caller, &path, Some(version), None).await?, current, answer })
@@ -287,7 +287,7 @@ pub async fn restore_version(
         if replaces.is_some_and(|replaces| replaces != current) {
             return Ok(addresses::confirm_restore(path.as_str(), version, true));
         }
-        let wanted = service::RestoreVersion { path, version, dry_run: false, confirm: !confirm.is_empty() };
+        let wanted = version_requests::RestoreVersion { path, version, dry_run: false, confirm: !confirm.is_empty() };
         let restored = lake.restore_version(&caller, &wanted).await?;
         Ok(addresses::restored(wanted.path.as_str(), restored.new_version))
     };
@@ -306,7 +306,8 @@ pub async fn pin_version(
 ) -> Result<(), ApiError> {
     let (lake, caller) = request_context()?;
     let pin = async {
-        let wanted = service::PinVersion { path: LakePath::parse(&path)?, version, note: note.trim().to_owned() };
+        let wanted =
+            version_requests::PinVersion { path: LakePath::parse(&path)?, version, note: note.trim().to_owned() };
         if keep.is_empty() {
             lake.unpin_version(&caller, &wanted).await?;
         } else {

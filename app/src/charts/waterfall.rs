@@ -6,8 +6,8 @@ use crate::drawing::Drawing;
 use crate::format;
 use crate::visible::visible;
 use lakeshore::model::sync::status::Status;
+use lakeshore::model::sync::timeline::{Timeline, TimelineUpload};
 use lakeshore::model::time::Timestamp;
-use lakeshore::service::{Timeline, TimelineUpload};
 use leptos::prelude::*;
 
 /// Size of the picture in its own units; the page stretches its width.

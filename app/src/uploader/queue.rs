@@ -12,7 +12,7 @@ pub use looking::{FailureGroup, Shown};
 use super::item::{Failure, Item, ItemId, State};
 use super::link::Link;
 use super::rate::RateMeter;
-use lakeshore::service::{Missing, OfferedFile};
+use lakeshore::model::upload::offer::{Missing, OfferedFile};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 /// Concurrent files. Browsers open at most six connections to a host over HTTP/1.1, and the page itself needs one.

@@ -9,7 +9,7 @@ use crate::browser::{now_ms, random};
 use crate::error::ApiError;
 use lakeshore::ErrorCode;
 use lakeshore::model::id::SyncId;
-use lakeshore::service::{Offer, OfferedFile};
+use lakeshore::model::upload::offer::{Offer, OfferedFile};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 

@@ -8,8 +8,8 @@ use lakeshore::model::id::SyncId;
 use lakeshore::model::limits::EXPECTED_FILES_MAX;
 use lakeshore::model::sync::comparison::ManifestEntry;
 use lakeshore::model::sync::end::EndSync;
+use lakeshore::model::sync::manifest::ExpectFiles;
 use lakeshore::model::sync::manifest::Expected;
-use lakeshore::service::ExpectFiles;
 use serde_json::Value;
 
 /// Declares each file of the sync, or for very many files their number and size.

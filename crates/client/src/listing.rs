@@ -3,8 +3,8 @@
 use super::call::Client;
 use super::error::ClientError;
 use lakeshore::ErrorCode;
+use lakeshore::model::dataset::browsing::LakeEntry;
 use lakeshore::model::limits::LIST_SIZE_MAX;
-use lakeshore::service::LakeEntry;
 
 /// Entries of a page.
 const PAGE_SIZE: u64 = LIST_SIZE_MAX;

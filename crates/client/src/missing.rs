@@ -4,7 +4,7 @@ use super::call::Client;
 use super::error::ClientError;
 use super::plan::PlannedFile;
 use lakeshore::model::id::SyncId;
-use lakeshore::service::{Missing, Offer, OfferedFile};
+use lakeshore::model::upload::offer::{Missing, Offer, OfferedFile};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -4,7 +4,7 @@ use super::call::Client;
 use super::error::ClientError;
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::limits::LIST_SIZE_MAX;
-use lakeshore::service::{ListedVersionFile, VersionDetail};
+use lakeshore::model::version_requests::{ListedVersionFile, VersionDetail};
 use lakeshore::{ErrorCode, LakePath};
 
 const ADDRESS: &str = "/api/lake/dataset/version";

@@ -4,7 +4,7 @@ use super::client::{connect_plainly, end, interruption, printed};
 use super::moment::moment;
 use crate::config::ListOptions;
 use bytesize::ByteSize;
-use lakeshore::service::LakeEntry;
+use lakeshore::model::dataset::browsing::LakeEntry;
 use lakeshore_client::error::{ClientError, DONE};
 use lakeshore_client::listing::Listing;
 use lakeshore_system::terminal::{self, json_line, line};

@@ -4,7 +4,7 @@
 use super::client::{connect_plainly, end, interruption, printed, tell};
 use super::moment::moment;
 use crate::config::SnapshotOptions;
-use lakeshore::service::ListedSnapshot;
+use lakeshore::model::snapshot_requests::ListedSnapshot;
 use lakeshore_client::call::Client;
 use lakeshore_client::error::{ClientError, DONE, INTERRUPTED};
 use lakeshore_system::terminal::{self, json_line, line};

@@ -3,6 +3,7 @@
 use crate::model::id::SyncId;
 use crate::model::sync::status::Status;
 use crate::model::time::Timestamp;
+use crate::model::totals::Totals;
 use crate::model::trash::NewTrash;
 use serde::{Deserialize, Serialize};
 
@@ -35,4 +36,15 @@ impl EndSync {
     pub fn new(sync_id: SyncId) -> Self {
         Self { sync_id, discard_in_flight: false, allow_empty: false, confirm: false }
     }
+}
+
+/// Effect that ending a sync would have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndPreview {
+    /// Size of the published dataset (for a full sync), or the landed files of this sync.
+    pub landed: Totals,
+    /// Size of the current dataset, which would go to the trash.
+    pub replaced: Totals,
+    /// Whether the guard would hold the sync.
+    pub is_shrinking: bool,
 }

@@ -5,6 +5,7 @@
 use crate::model::bounded_list::just_beyond_if_any;
 use crate::model::digest::Digest;
 use crate::model::error::Error;
+use crate::model::id::SyncId;
 use crate::model::limits::{EXPECTED_FILES_MAX, MISMATCHES_NAMED_MAX};
 use crate::model::path::LakePath;
 use crate::model::sync::comparison::{Comparison, Content, DifferentFile, ExpectedTotals, ManifestEntry};
@@ -250,6 +251,13 @@ impl Comparing {
         let (declared, landed) = (self.declared.take(), self.landed.take());
         self.comparison.add(&self.dataset, declared, landed.as_ref());
     }
+}
+
+/// Body of the call that declares files, without the key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpectFiles {
+    pub sync_id: SyncId,
+    pub expected: Expected,
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub mod comparison;
 pub mod difference;
 pub mod end;
+pub mod failure_report;
 pub mod guard;
 pub mod hold;
 pub mod idempotency;
@@ -10,3 +11,4 @@ pub mod job;
 pub mod manifest;
 pub mod start;
 pub mod status;
+pub mod timeline;

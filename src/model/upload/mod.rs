@@ -2,6 +2,7 @@
 
 pub mod in_flight;
 pub mod landed;
+pub mod offer;
 pub mod request;
 pub mod resumable;
 pub mod row;

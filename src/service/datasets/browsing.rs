@@ -3,6 +3,7 @@
 //! Both read every name, so both are bounded: names beyond the bound are ignored, and the result says so.
 
 use crate::model::access::key::Caller;
+use crate::model::dataset::browsing::{BrowseFolder, Browsed, FolderSort};
 use crate::model::error::Error;
 use crate::model::limits::BROWSED_NAMES_MAX;
 use crate::model::page::{Order, Page};
@@ -10,51 +11,7 @@ use crate::model::path::LakePath;
 use crate::ports::storage::FolderEntry;
 use crate::service::Lake;
 use crate::service::datasets::reading;
-use crate::service::datasets::reading::LakeEntry;
-use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-
-/// Sort order of a folder. Folders come first in each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, strum::IntoStaticStr)]
-#[strum(serialize_all = "lowercase")]
-#[serde(rename_all = "lowercase")]
-pub enum FolderSort {
-    #[default]
-    Name,
-    Size,
-    Modified,
-}
-
-impl FolderSort {
-    pub const ALL: [Self; 3] = [Self::Name, Self::Size, Self::Modified];
-
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
-
-/// Requested page of a folder.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct BrowseFolder {
-    /// Absent for the lake itself.
-    pub path: Option<String>,
-    pub from: Option<u64>,
-    pub size: Option<u64>,
-    pub sort: FolderSort,
-    pub order: Order,
-    /// Text that names in the folder and below must contain, in either case.
-    pub q: Option<String>,
-}
-
-/// A page of a folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Browsed {
-    pub folder: Option<LakePath>,
-    pub entries: Vec<LakeEntry>,
-    /// Whether names were ignored: see [`BROWSED_NAMES_MAX`].
-    pub is_cut: bool,
-}
 
 impl Lake {
     pub async fn browse_folder(&self, caller: &Caller, wanted: &BrowseFolder) -> Result<Browsed, Error> {

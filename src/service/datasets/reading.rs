@@ -1,33 +1,20 @@
 //! Reading the lake: the entries of a folder, and the bytes of a file.
 
 use crate::model::access::key::Caller;
+use crate::model::dataset::browsing::BrowseFolder;
+use crate::model::dataset::browsing::LakeEntry;
 use crate::model::error::Error;
 use crate::model::path::LakePath;
 use crate::model::storage_path::StoragePath;
-use crate::model::time::Timestamp;
-use crate::service::{BrowseFolder, Lake};
+use crate::service::Lake;
 
 use crate::model::id::VersionNumber;
 use crate::ports::storage::{FolderEntry, OpenFile};
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Pauses before a file is opened again during a publish, to name its version.
 const VERSION_PAUSES: [Duration; 4] =
     [Duration::from_millis(5), Duration::from_millis(20), Duration::from_millis(80), Duration::from_millis(320)];
-
-/// A file or folder of the lake, as a list shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LakeEntry {
-    pub name: String,
-    pub path: LakePath,
-    pub is_folder: bool,
-    /// 0 for a folder, whose content is not counted.
-    pub size_bytes: u64,
-    pub modified_time: Timestamp,
-    /// In hexadecimal; absent for folders, and for files that did not land through the lake.
-    pub sha256: Option<String>,
-}
 
 /// A file opened for sending.
 pub struct Download {

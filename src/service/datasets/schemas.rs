@@ -4,7 +4,8 @@
 //! by the transaction of the landing, so a restart continues there.
 
 use crate::model::access::key::{Caller, may_write};
-use crate::model::dataset::schema::{Format, Schema, SchemaPolicy};
+use crate::model::dataset::schema::{Format, SchemaPolicy};
+use crate::model::dataset::schema_policy::{DatasetSchema, SetSchemaPolicy};
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::id::UploadId;
@@ -20,7 +21,6 @@ use crate::model::upload::row::Upload;
 use crate::ports::metadata::schema::{Attempts, InspectedUpload, Uninspected};
 use crate::ports::storage::OpenFile;
 use crate::service::Lake;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,26 +43,6 @@ const DIFFERING_NAMED_MAX: u64 = 3;
 /// Result for an unreadable file, with the reason.
 fn unread(problem: String) -> Inspected {
     Inspected { format: Format::Other, row_count: None, schema: None, problem: Some(problem) }
-}
-
-/// Columns and schema policy of a dataset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DatasetSchema {
-    pub path: LakePath,
-    pub policy: SchemaPolicy,
-    /// Columns of most files of the last finished sync with any columns; absent if there is none.
-    pub schema: Option<Schema>,
-    /// Id of that sync.
-    pub sync_id: Option<SyncId>,
-    /// Files of that sync whose columns differ from those before it.
-    pub num_differences: u64,
-}
-
-/// Body of the call that sets a policy, without the key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SetSchemaPolicy {
-    pub path: String,
-    pub policy: SchemaPolicy,
 }
 
 /// Result of reading some files.

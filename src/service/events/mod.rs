@@ -12,7 +12,7 @@ use crate::model::access::key::Caller;
 use crate::model::access::network::Network;
 use crate::model::access::shares::{Holder, Share, Shares};
 use crate::model::error::Error;
-use crate::model::event::{Event, EventId, Happened};
+use crate::model::event::{Event, EventFilter, EventId, Happened};
 use crate::model::id::SyncId;
 use crate::model::limits::{
     EVENTS_AT_ONCE_MAX, EVENTS_KEPT_BYTES_MAX, EVENTS_KEPT_MAX, SUBSCRIBERS_MAX, SUBSCRIBERS_SHARE_MAX,
@@ -25,7 +25,6 @@ use crate::ports::Randomness;
 use crate::service::uploads::in_flight::SampledUploads;
 use parking_lot::{Mutex, MutexGuard};
 use pending_changes::{Marked, PendingChanges};
-use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,14 +38,6 @@ pub struct SerializedEvent {
     pub json: String,
     sync_id: Option<SyncId>,
     path: Option<LakePath>,
-}
-
-/// Filter of events. `None` filters nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct EventFilter {
-    pub sync_id: Option<SyncId>,
-    /// Events on this path and below it.
-    pub path: Option<LakePath>,
 }
 
 pub(super) struct Events {

@@ -9,6 +9,7 @@ use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::TrashKey;
+use crate::model::sync::end::EndPreview;
 use crate::model::sync::end::EndSync;
 use crate::model::sync::end::Settlement;
 use crate::model::sync::job::{Closing, SyncJob, SyncRecord, may_accept_uploads, refuse_restoring};
@@ -19,18 +20,6 @@ use crate::model::trash::{TrashKind, TrashReason};
 use crate::ports::storage::{LandingOutcome, Publication};
 use crate::service::Lake;
 use crate::service::syncs::sync_lock::SyncLock;
-use serde::{Deserialize, Serialize};
-
-/// Effect that ending a sync would have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EndPreview {
-    /// Size of the published dataset (for a full sync), or the landed files of this sync.
-    pub landed: Totals,
-    /// Size of the current dataset, which would go to the trash.
-    pub replaced: Totals,
-    /// Whether the guard would hold the sync.
-    pub is_shrinking: bool,
-}
 
 impl Lake {
     /// Ends a sync; publishes a full one. Idempotent.

@@ -8,17 +8,9 @@ use crate::model::page::{Order, Page, UploadQuery};
 use crate::model::sync::comparison::Comparison;
 use crate::model::sync::end::EndSync;
 use crate::model::sync::job::{may_accept_uploads, refuse_restoring};
-use crate::model::sync::manifest::Expected;
+use crate::model::sync::manifest::ExpectFiles;
 use crate::model::sync::status::Status;
 use crate::service::Lake;
-use serde::{Deserialize, Serialize};
-
-/// Body of the call that declares files, without the key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExpectFiles {
-    pub sync_id: SyncId,
-    pub expected: Expected,
-}
 
 impl Lake {
     /// Declares the content of a sync at its end, and replaces an earlier declaration. Idempotent.

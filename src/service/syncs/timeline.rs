@@ -4,41 +4,13 @@
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
-use crate::model::id::UploadId;
 use crate::model::limits::{TIMELINE_FAILURES_MAX, TIMELINE_STRETCHES, TIMELINE_UPLOADS_MAX};
 use crate::model::page::{Order, Page, UploadQuery};
 use crate::model::sync::status::Status;
-use crate::model::time::Timestamp;
+use crate::model::sync::timeline::{Timeline, TimelineUpload};
 use crate::model::upload::row::Upload;
 use crate::service::Lake;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// Uploads of a sync in the order of their rows: all, or evenly spaced samples.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Timeline {
-    /// Uploads of the sync in the history.
-    pub num_uploads: u64,
-    pub uploads: Vec<TimelineUpload>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TimelineUpload {
-    pub history_id: UploadId,
-    pub file_name: String,
-    pub start_time: Timestamp,
-    /// 0 while it is in flight.
-    pub end_time: Timestamp,
-    pub sync_status: Status,
-    pub size_bytes: u64,
-}
-
-impl From<Upload> for TimelineUpload {
-    fn from(upload: Upload) -> Self {
-        let Upload { history_id, file_name, start_time, end_time, sync_status, size_bytes, .. } = upload;
-        Self { history_id, file_name, start_time, end_time, sync_status, size_bytes }
-    }
-}
 
 impl Lake {
     /// At most [`TIMELINE_UPLOADS_MAX`] uploads of the sync. A larger sync is sampled in evenly spaced groups, plus its

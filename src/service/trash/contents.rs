@@ -2,51 +2,18 @@
 
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
-use crate::model::id::TrashId;
 use crate::model::page::{Order, Page};
 use crate::model::path::LakePath;
-use crate::model::preview::Preview;
 use crate::model::storage_path::StoragePath;
-use crate::model::trash::{TrashEntry, TrashedFile};
+use crate::model::trash::TrashedFile;
+use crate::model::trash::{InTrash, LookIntoTrash, TrashContent};
 use crate::ports::inspection::EntryKind;
 use crate::ports::metadata::trash::TrashRecord;
 use crate::service::Lake;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Rows shown of a file.
 const ROWS: u64 = 100;
-
-/// Requested part of an item.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LookIntoTrash {
-    pub trash_id: TrashId,
-    /// A folder in it, or a file; absent: the top.
-    #[serde(default)]
-    pub relative: Option<String>,
-    #[serde(default)]
-    pub from: Option<u64>,
-    #[serde(default)]
-    pub size: Option<u64>,
-}
-
-/// Content of the requested part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InTrash {
-    pub entry: TrashEntry,
-    /// Path below the top of the item; empty for the top itself.
-    pub relative: String,
-    #[serde(flatten)]
-    pub content: TrashContent,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TrashContent {
-    /// A page of a folder: folders first, then files, each by name.
-    Files(Vec<TrashedFile>),
-    Preview(Box<Preview>),
-}
 
 impl Lake {
     pub async fn look_into_trash(&self, caller: &Caller, wanted: &LookIntoTrash) -> Result<InTrash, Error> {

@@ -12,35 +12,10 @@ use crate::model::id::TrashId;
 use crate::model::limits::{EMPTYING_PIECES_MAX, EMPTYING_REMOVALS_MAX};
 use crate::model::storage_path::StoragePath;
 use crate::model::time::Timestamp;
+use crate::model::trash::{Emptied, EmptyTrash};
 use crate::model::trash::{PurgeSelector, TrashEntry};
 use crate::service::Lake;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
-
-/// Body of the call, without the key: one item, those of one sync, all, or all that are older than some days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct EmptyTrash {
-    pub trash_id: Option<TrashId>,
-    /// Items of this sync; 0 selects the items without a sync.
-    pub sync_id: Option<SyncId>,
-    pub all: bool,
-    pub older_than_days: Option<u32>,
-}
-
-/// Items that are purged, or marked for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Emptied {
-    pub pieces: u64,
-    pub bytes: u64,
-}
-
-impl Emptied {
-    fn add(&mut self, entries: &[TrashEntry]) {
-        self.pieces += entries.len() as u64;
-        self.bytes += entries.iter().filter_map(|entry| entry.totals).map(|totals| totals.bytes).sum::<u64>();
-    }
-}
 
 impl Lake {
     /// Marks trash items for a purge. They leave the list before this returns; their files are removed in the

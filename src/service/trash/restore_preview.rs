@@ -3,58 +3,11 @@
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
 use crate::model::id::TrashId;
-use crate::model::limits::RESTORE_PREVIEW_NAMED_MAX;
 use crate::model::storage_path::StoragePath;
-use crate::model::sync::difference::Difference;
 use crate::model::totals::Totals;
-use crate::model::trash::{TrashEntry, TrashKind};
+use crate::model::trash::{PiecePreview, RestorePreview, RestoreTrash, RestoredTrash, TrashKind};
 use crate::ports::metadata::trash::TrashRecord;
 use crate::service::Lake;
-use crate::service::trash::restoring::{RestoreTrash, RestoredTrash};
-use serde::{Deserialize, Serialize};
-
-/// Effect of restoring one item.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PiecePreview {
-    pub piece: TrashEntry,
-    /// Current content of its path, which would move to the trash.
-    pub replaced: Totals,
-    /// Content that would come back.
-    pub restored: Totals,
-    /// The shrink guard would hold it unless confirmed.
-    pub is_shrinking: bool,
-}
-
-/// Effect of restoring items.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct RestorePreview {
-    pub num_pieces: u64,
-    pub replaced: Totals,
-    pub restored: Totals,
-    pub is_shrinking: bool,
-    /// The first [`RESTORE_PREVIEW_NAMED_MAX`] items; those that the shrink guard would hold come first.
-    pub pieces: Vec<PiecePreview>,
-    /// Changed files, for a single dataset.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub difference: Option<Difference>,
-}
-
-impl RestorePreview {
-    fn add(&mut self, piece: PiecePreview) {
-        self.num_pieces += 1;
-        for (sum, totals) in [(&mut self.replaced, piece.replaced), (&mut self.restored, piece.restored)] {
-            sum.files = sum.files.saturating_add(totals.files);
-            sum.bytes = sum.bytes.saturating_add(totals.bytes);
-        }
-        self.is_shrinking |= piece.is_shrinking;
-        if piece.is_shrinking {
-            self.pieces.insert(0, piece);
-            self.pieces.truncate(RESTORE_PREVIEW_NAMED_MAX);
-        } else if self.pieces.len() < RESTORE_PREVIEW_NAMED_MAX {
-            self.pieces.push(piece);
-        }
-    }
-}
 
 impl Lake {
     /// Effect of a restore. Counts the files of datasets that have not been counted yet.

@@ -6,46 +6,9 @@ use crate::model::id::SyncId;
 use crate::model::id::TrashId;
 use crate::model::limits::{DISPLACED_NAMED_MAX, LIST_SIZE_MAX, NOT_RESTORED_NAMED_MAX, RESTORED_PIECES_MAX};
 use crate::model::page::{ListParameters, Order};
+use crate::model::trash::{NotRestored, RestoreTrash, RestoredTrash};
 use crate::service::Lake;
-use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-
-/// Body of the call, without the key: one item, some, or those of a sync.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RestoreTrash {
-    pub trash_id: Option<TrashId>,
-    pub trash_ids: Vec<TrashId>,
-    /// For each path that the sync has changed, the content before it; 0 selects the items without a sync.
-    pub sync_id: Option<SyncId>,
-}
-
-impl RestoreTrash {
-    /// A single item.
-    pub fn piece(trash_id: TrashId) -> Self {
-        Self { trash_id: Some(trash_id), ..Self::default() }
-    }
-}
-
-/// Result of the call.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct RestoredTrash {
-    pub restored: u64,
-    pub num_failed: u64,
-    /// The first [`DISPLACED_NAMED_MAX`] items that it moved to the trash: restoring them undoes it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub displaced: Vec<TrashId>,
-    /// The first [`NOT_RESTORED_NAMED_MAX`] of them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub failed: Vec<NotRestored>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotRestored {
-    pub trash_id: TrashId,
-    #[serde(flatten)]
-    pub refusal: Refusal,
-}
 
 impl Lake {
     /// Restores items. For a single item a failure is an error; of several, each has its own result.

@@ -4,57 +4,20 @@
 //! sync a file of the dataset counts as missing until it is taken over.
 
 use crate::model::access::key::Caller;
-use crate::model::bounded_list::just_beyond;
 use crate::model::digest::Digest;
 use crate::model::error::Error;
-use crate::model::id::SyncId;
 use crate::model::limits::OFFERED_FILES_MAX;
 use crate::model::path::LakePath;
 use crate::model::storage_path::StoragePath;
 use crate::model::sync::status::SyncType;
+use crate::model::upload::offer::{Missing, Offer};
 use crate::service::Lake;
 use crate::service::uploads::receive::Destination;
 use hex::FromHex;
 
 use crate::ports::storage::FoundFile;
 use crate::service::uploads::reuse_unchanged::Unchanged;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-
-/// Files that a client could send to an open sync.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Offer {
-    pub sync_id: SyncId,
-    /// As the `path` of an upload.
-    #[serde(default)]
-    pub path: Option<String>,
-    /// At most [`OFFERED_FILES_MAX`], each once.
-    #[serde(deserialize_with = "just_beyond::<_, _, OFFERED_FILES_MAX>")]
-    pub files: Vec<OfferedFile>,
-    /// For a full sync: makes unchanged files part of it without sending them.
-    #[serde(default)]
-    pub take_over: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OfferedFile {
-    /// Below the folder, as the file name of an upload.
-    pub path: String,
-    pub size_bytes: u64,
-    /// In hexadecimal.
-    pub sha256: String,
-}
-
-/// Files to send, and counts of the others.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Missing {
-    /// Paths of the files to send, as requested.
-    pub missing: Vec<String>,
-    /// Files that the dataset has, or that this sync has already received.
-    pub unchanged: u64,
-    /// Unchanged files that this call has made part of the sync.
-    pub taken_over: u64,
-}
 
 /// A file that may have to be sent.
 pub(in crate::service) struct Wanted {

@@ -7,29 +7,15 @@ use crate::model::id::VersionNumber;
 use crate::model::limits::VERSION_LOOK_UPS_MAX;
 use crate::model::page::{Order, Page};
 use crate::model::path::LakePath;
-use crate::model::sync::difference::{ChangeKind, Difference};
+use crate::model::sync::difference::Difference;
 use crate::model::version::{VersionFile, WhichVersion};
+use crate::model::version_requests::CompareVersions;
 use crate::ports::metadata::schema::SchemaId;
 use crate::ports::metadata::version::VersionFilesQuery;
 use crate::service::syncs::difference::{ComparedFile, EntryName, Pages};
 use crate::service::syncs::row_tally::KnownRows;
-use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::VecDeque;
-
-/// Versions to compare, and the requested changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CompareVersions {
-    pub path: LakePath,
-    pub old: VersionNumber,
-    pub new: VersionNumber,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<ChangeKind>,
-}
 
 /// Files of a version, read in pages.
 struct Files<'a> {

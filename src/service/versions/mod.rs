@@ -9,12 +9,8 @@ mod reading;
 mod restoring;
 mod unchanged;
 
-pub use comparing::CompareVersions;
 pub(super) use copying::RunningRestores;
 pub(super) use moving::{Lookups, Move, Moves};
-pub use pinning::PinVersion;
-pub use reading::{ListedVersionFile, VersionDetail, VersionParameters, VersionsParameters};
-pub use restoring::{RestoreVersion, RestoredVersion};
 
 use super::Lake;
 use crate::model::access::key::Caller;

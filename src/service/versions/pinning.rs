@@ -3,21 +3,10 @@
 use super::super::Lake;
 use crate::model::access::key::{Caller, may_write};
 use crate::model::error::Error;
-use crate::model::id::VersionNumber;
 use crate::model::limits::PIN_NOTE_BYTES_MAX;
 use crate::model::path::LakePath;
 use crate::model::version::WhichVersion;
-use serde::{Deserialize, Serialize};
-
-/// Body of the calls, without the key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PinVersion {
-    pub path: LakePath,
-    pub version: VersionNumber,
-    /// Reason for the pin.
-    #[serde(default)]
-    pub note: String,
-}
+use crate::model::version_requests::PinVersion;
 
 impl Lake {
     /// Keeps the files of a version in the trash until it is unpinned. Files that are already purged do not come back.

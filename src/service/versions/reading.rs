@@ -6,88 +6,15 @@ use super::unchanged::is_it;
 use super::which;
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
-use crate::model::id::SyncId;
-use crate::model::id::UploadId;
 use crate::model::id::VersionNumber;
 use crate::model::limits::LIST_SIZE_MAX;
 use crate::model::page::{Order, Page};
 use crate::model::path::LakePath;
 use crate::model::time::Timestamp;
-use crate::model::version::{Version, VersionFile, Whereabouts};
+use crate::model::version::{Version, VersionFile};
+use crate::model::version_requests::{ListedVersionFile, VersionDetail, VersionParameters, VersionsParameters};
 use crate::ports::metadata::version::VersionFilesQuery;
 use crate::ports::storage::OpenFile;
-use serde::{Deserialize, Serialize};
-
-/// Parameters of a list of versions, newest first: `from` skipped, `size` returned.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VersionsParameters {
-    /// The dataset, or a path in it.
-    pub path: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<u64>,
-}
-
-/// Requested version, and the requested files of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct VersionParameters {
-    /// The dataset; or a path in it, which limits the files to those there.
-    pub path: String,
-    pub version: Option<VersionNumber>,
-    pub as_of: Option<Timestamp>,
-    /// Files after this path.
-    pub after: Option<LakePath>,
-    pub size: Option<u64>,
-}
-
-/// A version, with a page of its files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VersionDetail {
-    #[serde(flatten)]
-    pub version: Version,
-    /// Ordered by path.
-    #[serde(rename = "list")]
-    pub files: Vec<ListedVersionFile>,
-    /// Set if there are more files: request those `after` it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<LakePath>,
-}
-
-/// A file of a version, as a list shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListedVersionFile {
-    pub path: LakePath,
-    pub size_bytes: u64,
-    /// In hexadecimal.
-    pub sha256: String,
-    /// Absent until known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rows: Option<u64>,
-    pub history_id: UploadId,
-    pub sync_id: SyncId,
-    /// Whether its bytes were purged.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_gone: bool,
-    /// URL of its bytes. Filled in by the layer that knows the address of the server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-}
-
-impl From<VersionFile> for ListedVersionFile {
-    fn from(file: VersionFile) -> Self {
-        Self {
-            size_bytes: file.content.size_bytes,
-            sha256: hex::encode(file.content.sha256),
-            rows: file.rows,
-            history_id: file.upload_id,
-            sync_id: file.sync_id,
-            is_gone: file.whereabouts == Whereabouts::Gone,
-            address: None,
-            path: file.path,
-        }
-    }
-}
 
 impl Lake {
     pub async fn versions(&self, caller: &Caller, wanted: &VersionsParameters) -> Result<Vec<Version>, Error> {

@@ -15,40 +15,9 @@ use crate::model::path::LakePath;
 use crate::model::sync::difference::Difference;
 use crate::model::totals::Totals;
 use crate::model::version::{Version, VersionKind, WhichVersion};
+use crate::model::version_requests::{RestoreVersion, RestoredVersion};
 use crate::service::syncs::difference::EntryName;
 use crate::service::trash::listing::BegunRestore;
-use serde::{Deserialize, Serialize};
-
-/// Body of the call, without the key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestoreVersion {
-    pub path: LakePath,
-    pub version: VersionNumber,
-    /// Only returns the changes.
-    #[serde(default)]
-    pub dry_run: bool,
-    /// Restores even if the shrink guard would hold it.
-    #[serde(default)]
-    pub confirm: bool,
-}
-
-/// Result of a restore, or of a dry run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestoredVersion {
-    /// Requested version.
-    pub version: VersionNumber,
-    /// Version before: restoring it undoes this.
-    pub replaced_version: VersionNumber,
-    /// Version that the restore made; absent for a dry run, and if the dataset was already the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub new_version: Option<VersionNumber>,
-    /// Whether the shrink guard would hold it without confirmation.
-    pub is_shrinking: bool,
-    /// Files that were purged, or were changed or removed by hand: they prevent the restore.
-    pub num_gone: u64,
-    /// Changes from the dataset to the version, with the first files of each kind.
-    pub difference: Difference,
-}
 
 fn totals(version: &Version) -> Totals {
     Totals { files: version.files, bytes: version.size_bytes }

@@ -9,8 +9,8 @@ use crate::components::time::RelativeTime;
 use crate::format;
 use crate::query::percent_encoded;
 use crate::visible::visible;
+use lakeshore::model::dataset::browsing::LakeEntry;
 use lakeshore::model::time::Timestamp;
-use lakeshore::service::LakeEntry;
 use leptos::prelude::*;
 
 #[component]

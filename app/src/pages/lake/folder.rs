@@ -14,9 +14,10 @@ use crate::pages::lake::schema::SchemaPanel;
 use crate::query::percent_encoded;
 use crate::visible::visible;
 use lakeshore::model::access::role::Role;
+use lakeshore::model::dataset::browsing::{Browsed, FolderSort, LakeEntry};
+use lakeshore::model::dataset::schema_policy::DatasetSchema;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::time::Timestamp;
-use lakeshore::service::{Browsed, DatasetSchema, FolderSort, LakeEntry};
 use leptos::prelude::*;
 use leptos_router::components::Form;
 

@@ -5,7 +5,7 @@ use crate::components::icon::{Icon, Picture};
 use crate::format;
 use crate::visible::visible;
 use lakeshore::model::dataset::schema::{Column, SchemaPolicy};
-use lakeshore::service::DatasetSchema;
+use lakeshore::model::dataset::schema_policy::DatasetSchema;
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 

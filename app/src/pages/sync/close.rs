@@ -6,10 +6,10 @@ use crate::components::error_box::ErrorBox;
 use crate::error::ApiError;
 use crate::format;
 use crate::visible::visible;
+use lakeshore::model::sync::end::EndPreview;
 use lakeshore::model::sync::end::EndSync;
 use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::sync::status::SyncType;
-use lakeshore::service::EndPreview;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 

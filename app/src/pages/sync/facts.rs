@@ -11,9 +11,9 @@ use crate::format::failure_reason;
 use crate::query::percent_encoded;
 use crate::visible::visible;
 use lakeshore::model::id::SyncId;
+use lakeshore::model::sync::failure_report::FailureReport;
 use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::time::Timestamp;
-use lakeshore::service::FailureReport;
 use leptos::prelude::*;
 
 fn causes(report: Option<&FailureReport>) -> String {

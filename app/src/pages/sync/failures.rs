@@ -6,10 +6,10 @@ use crate::components::error_box::sentence;
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::visible::visible;
+use lakeshore::model::sync::failure_report::{FailureCause, FailureReport};
 use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::model::time::Timestamp;
-use lakeshore::service::{FailureCause, FailureReport};
 use leptos::prelude::*;
 
 #[component]

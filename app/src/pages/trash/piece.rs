@@ -22,8 +22,8 @@ use crate::visible::visible;
 use lakeshore::model::access::role::Role;
 use lakeshore::model::id::TrashId;
 use lakeshore::model::time::Timestamp;
+use lakeshore::model::trash::{InTrash, LookIntoTrash, TrashContent};
 use lakeshore::model::trash::{TrashEntry, TrashedFile};
-use lakeshore::service::{InTrash, LookIntoTrash, TrashContent};
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 

@@ -24,7 +24,7 @@ use lakeshore::model::id::SyncId;
 use lakeshore::model::id::TrashId;
 use lakeshore::model::time::Timestamp;
 use lakeshore::model::trash::TrashReason;
-use lakeshore::service::{PiecePreview, RestorePreview, RestoreTrash};
+use lakeshore::model::trash::{PiecePreview, RestorePreview, RestoreTrash};
 use leptos::prelude::*;
 
 /// Items that the address names.

@@ -26,7 +26,7 @@ use lakeshore::model::id::VersionNumber;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::time::Timestamp;
 use lakeshore::model::version::{Pin, Version};
-use lakeshore::service::ListedVersionFile;
+use lakeshore::model::version_requests::ListedVersionFile;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 

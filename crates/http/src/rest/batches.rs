@@ -9,7 +9,7 @@ use axum::extract::State;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::comparison::Comparison;
 use lakeshore::model::sync::difference::{Difference, DifferenceQuery};
-use lakeshore::service::ExpectFiles;
+use lakeshore::model::sync::manifest::ExpectFiles;
 use serde::Deserialize;
 use std::sync::Arc;
 

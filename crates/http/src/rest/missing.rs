@@ -5,7 +5,7 @@ use crate::AppState;
 use crate::error::HttpError;
 use axum::Json;
 use axum::extract::State;
-use lakeshore::service::{Missing, Offer};
+use lakeshore::model::upload::offer::{Missing, Offer};
 use std::sync::Arc;
 
 pub async fn missing(

@@ -16,8 +16,9 @@ use axum::response::{IntoResponse, Response};
 use headers::{AcceptRanges, ContentLength, ContentRange, ETag, HeaderMapExt, LastModified};
 use lakeshore::model::preview::FilePreview;
 
+use lakeshore::model::dataset::browsing::{BrowseFolder, LakeEntry};
 use lakeshore::model::id::VersionNumber;
-use lakeshore::service::{BrowseFolder, Download, LakeEntry};
+use lakeshore::service::Download;
 use lakeshore::{Error, Timestamp};
 use lakeshore_body::digest_fields::sha256_field;
 use serde::{Deserialize, Deserializer, de};

@@ -7,7 +7,7 @@ use crate::error::HttpError;
 use axum::Json;
 use axum::extract::State;
 use lakeshore::Error;
-use lakeshore::service::{DatasetSchema, SetSchemaPolicy};
+use lakeshore::model::dataset::schema_policy::{DatasetSchema, SetSchemaPolicy};
 use serde::Deserialize;
 use std::sync::Arc;
 

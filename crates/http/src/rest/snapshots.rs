@@ -8,7 +8,7 @@ use crate::error::HttpError;
 use axum::Json;
 use axum::extract::{Path, State};
 use lakeshore::model::id::VersionNumber;
-use lakeshore::service::{ListedSnapshot, TakeSnapshot};
+use lakeshore::model::snapshot_requests::{ListedSnapshot, TakeSnapshot};
 use lakeshore::{Error, LakePath};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

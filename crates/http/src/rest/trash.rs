@@ -7,8 +7,8 @@ use crate::error::HttpError;
 use axum::Json;
 use axum::extract::State;
 use lakeshore::model::page::ListParameters;
+use lakeshore::model::trash::{Emptied, EmptyTrash, InTrash, LookIntoTrash, RestoreTrash, RestoredTrash};
 use lakeshore::model::trash::{TrashEntry, TrashGroup, TrashSummary};
-use lakeshore::service::{Emptied, EmptyTrash, InTrash, LookIntoTrash, RestoreTrash, RestoredTrash};
 use serde::Serialize;
 use std::sync::Arc;
 

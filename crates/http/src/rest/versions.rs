@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::sync::difference::Difference;
 use lakeshore::model::version::Version;
-use lakeshore::service::{
+use lakeshore::model::version_requests::{
     CompareVersions, PinVersion, RestoreVersion, RestoredVersion, VersionDetail, VersionParameters, VersionsParameters,
 };
 use lakeshore::{Error, LakePath, Timestamp};

@@ -15,10 +15,12 @@ use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::model::trash::TrashKind;
 
 use crate::bench::{Database, block_on};
+use lakeshore::model::trash::EmptyTrash;
+use lakeshore::model::upload::offer::{Missing, Offer, OfferedFile};
 use lakeshore::model::upload::request::UploadRequest;
 use lakeshore::ports::memory::{MemoryFiles, MemoryFormats};
 use lakeshore::ports::{Clock, Randomness};
-use lakeshore::service::{EmptyTrash, Missing, Offer, OfferedFile, Parts};
+use lakeshore::service::Parts;
 use lakeshore::{Caller, Error, ErrorCode, Grant, Lake, Role, Timestamp};
 use lakeshore_metadata::sqlite::SqliteState;
 use proptest::prelude::*;

@@ -3,6 +3,7 @@
 use crate::bench::{self, Database, block_on, caller};
 use async_trait::async_trait;
 use lakeshore::model::dataset::schema::SchemaPolicy;
+use lakeshore::model::dataset::schema_policy::SetSchemaPolicy;
 use lakeshore::model::id::{SyncId, UploadId};
 use lakeshore::model::preview::Inspected;
 use lakeshore::model::preview::Preview;
@@ -15,7 +16,7 @@ use lakeshore::ports::memory::{CountingRandomness, ManualClock, MemoryFiles, Mem
 use lakeshore::ports::metadata::schema::SchemaState;
 use lakeshore::ports::storage::OpenFile;
 use lakeshore::ports::{Clock, Formats};
-use lakeshore::service::{Lake, SetSchemaPolicy};
+use lakeshore::service::Lake;
 use lakeshore::{Error, Timestamp};
 use std::sync::Arc;
 use std::sync::Mutex;
