@@ -49,126 +49,157 @@ struct Wanted {
 /// Limit of the folders that remain to be listed: beyond it, the server's listing is taken as endless.
 const FOLDERS_MAX: usize = 1_000_000;
 
-/// Downloads the files of one version below `path` to `to`, several at a time: all of them, or it fails.
-pub async fn fetch_version(
-    client: &Client,
-    records: Option<&Records>,
-    of: &OfVersion,
-    path: &LakePath,
-    to: &Folder,
-    jobs: usize,
-    progress: &Arc<Progress>,
-) -> Result<Got, ClientError> {
-    progress.begin("fetching", None, None);
-    let mut got = Got::default();
-    add_version(client, records, of, path, to, jobs, progress, &mut got).await?;
-    progress.end();
-    Ok(got)
+/// Downloads to this machine, several files at a time.
+pub struct Fetcher<'a> {
+    pub client: &'a Client,
+    /// Records of interrupted downloads. Without them, the next command starts from the beginning.
+    pub records: Option<&'a Records>,
+    /// Files at a time.
+    pub jobs: usize,
+    pub progress: &'a Arc<Progress>,
 }
 
-#[allow(clippy::too_many_arguments, reason = "it is a part of two that take the same")]
-async fn add_version(
-    client: &Client,
-    records: Option<&Records>,
-    of: &OfVersion,
-    path: &LakePath,
-    to: &Folder,
-    jobs: usize,
-    progress: &Arc<Progress>,
-    got: &mut Got,
-) -> Result<(), ClientError> {
-    let mut listing = VersionListing::of(client, of, path);
-    loop {
-        let page = listing.next_page().await?;
-        if page.is_empty() {
-            return Ok(());
-        }
-        let mut files = Vec::with_capacity(page.len());
-        // Neighbours share their folder.
-        let mut known: Option<(String, Folder)> = None;
-        for file in page {
-            let Some(relative) = path.relative(&file.path).map(str::to_owned) else {
-                let server = client.server();
-                return Err(ClientError::Unexpected(format!(
-                    "{server} lists {}, which is not below {path}",
-                    file.path
-                )));
-            };
-            let (folder, name) = relative.rsplit_once('/').unwrap_or(("", &relative));
-            let below = match &known {
-                Some((same, below)) if same == folder => Ok(below.clone()),
-                _ => to.below(folder.split('/').filter(|name| !name.is_empty())),
-            };
-            match below {
-                Ok(below) => {
-                    let source = Source { of: Some(of.clone()), sha256: Some(file.sha256), path: file.path };
-                    files.push(Wanted { source, target: below.file(name), size_bytes: file.size_bytes });
-                    known = Some((folder.to_owned(), below));
-                }
-                Err(error) => fail(got, progress, file.path.as_str(), error.to_string()),
-            }
-        }
-        fetch_all(client, records, files, jobs, progress, got).await?;
+impl Fetcher<'_> {
+    pub async fn fetch_file(&self, source: &Source, target: &Target) -> Result<Got, ClientError> {
+        self.progress.begin("fetching", Some(1), None);
+        let mut got = Got::default();
+        let of_file = self.progress.of_file(source.path.leaf(), 0);
+        let fetched = fetch(self.client, self.records, source, target, &of_file).await?;
+        self.progress.end();
+        got.add(fetched);
+        Ok(got)
     }
-}
 
-/// Downloads all files below `path` to `to`, several at a time: one version of each dataset there, and the current files
-/// outside of datasets. Holds a page of the listing for each level.
-pub async fn fetch_folder(
-    client: &Client,
-    records: Option<&Records>,
-    path: &LakePath,
-    to: &Folder,
-    jobs: usize,
-    progress: &Arc<Progress>,
-) -> Result<Got, ClientError> {
-    progress.begin("fetching", None, None);
-    let mut got = Got::default();
-    let datasets = datasets_below(client, path).await?;
-    let mut folders = vec![path.clone()];
-    while let Some(folder) = folders.pop() {
-        let below = path.relative(&folder).unwrap_or_default();
-        let to = match to.below(below.split('/').filter(|name| !name.is_empty())) {
-            Ok(to) => to,
-            Err(error) => {
-                fail(&mut got, progress, folder.as_str(), error.to_string());
-                continue;
-            }
-        };
-        if datasets.contains(&folder)
-            && let Some((of, _)) = versions::find(client, &folder, &versions::Wanted::default()).await?
-        {
-            add_version(client, records, &of, &folder, &to, jobs, progress, &mut got).await?;
-            continue;
-        }
-        let mut listing = Listing::of(client, folder.as_str());
+    /// Downloads the files of one version below `path` to `to`, several at a time: all of them, or it fails.
+    pub async fn fetch_version(&self, of: &OfVersion, path: &LakePath, to: &Folder) -> Result<Got, ClientError> {
+        self.progress.begin("fetching", None, None);
+        let mut got = Got::default();
+        self.add_version(of, path, to, &mut got).await?;
+        self.progress.end();
+        Ok(got)
+    }
+
+    async fn add_version(
+        &self,
+        of: &OfVersion,
+        path: &LakePath,
+        to: &Folder,
+        got: &mut Got,
+    ) -> Result<(), ClientError> {
+        let mut listing = VersionListing::of(self.client, of, path);
         loop {
             let page = listing.next_page().await?;
             if page.is_empty() {
-                break;
+                return Ok(());
             }
-            let mut files = Vec::new();
-            for entry in page {
-                match name(&folder, &entry) {
-                    Ok(path) if entry.is_folder => folders.push(path),
-                    Ok(path) => {
-                        let target = to.file(&*entry.name);
-                        files.push(Wanted { source: Source::live(&path), target, size_bytes: entry.size_bytes });
+            let mut files = Vec::with_capacity(page.len());
+            // Neighbours share their folder.
+            let mut known: Option<(String, Folder)> = None;
+            for file in page {
+                let Some(relative) = path.relative(&file.path).map(str::to_owned) else {
+                    let server = self.client.server();
+                    return Err(ClientError::Unexpected(format!(
+                        "{server} lists {}, which is not below {path}",
+                        file.path
+                    )));
+                };
+                let (folder, name) = relative.rsplit_once('/').unwrap_or(("", &relative));
+                let below = match &known {
+                    Some((same, below)) if same == folder => Ok(below.clone()),
+                    _ => to.below(folder.split('/').filter(|name| !name.is_empty())),
+                };
+                match below {
+                    Ok(below) => {
+                        let source = Source { of: Some(of.clone()), sha256: Some(file.sha256), path: file.path };
+                        files.push(Wanted { source, target: below.file(name), size_bytes: file.size_bytes });
+                        known = Some((folder.to_owned(), below));
                     }
-                    Err(why) => fail(&mut got, progress, &format!("{folder}/{}", entry.name), why),
+                    Err(error) => self.fail(got, file.path.as_str(), error.to_string()),
                 }
             }
-            if folders.len() > FOLDERS_MAX {
-                let server = client.server();
-                return Err(ClientError::Unexpected(format!(
-                    "{server} lists more than {FOLDERS_MAX} folders; fetch them one by one"
-                )));
-            }
-            fetch_all(client, records, files, jobs, progress, &mut got).await?;
+            self.fetch_all(files, got).await?;
         }
     }
-    progress.end();
-    Ok(got)
+
+    /// Downloads all files below `path` to `to`, several at a time: one version of each dataset there, and the current files
+    /// outside of datasets. Holds a page of the listing for each level.
+    pub async fn fetch_folder(&self, path: &LakePath, to: &Folder) -> Result<Got, ClientError> {
+        self.progress.begin("fetching", None, None);
+        let mut got = Got::default();
+        let datasets = datasets_below(self.client, path).await?;
+        let mut folders = vec![path.clone()];
+        while let Some(folder) = folders.pop() {
+            let below = path.relative(&folder).unwrap_or_default();
+            let to = match to.below(below.split('/').filter(|name| !name.is_empty())) {
+                Ok(to) => to,
+                Err(error) => {
+                    self.fail(&mut got, folder.as_str(), error.to_string());
+                    continue;
+                }
+            };
+            if datasets.contains(&folder)
+                && let Some((of, _)) = versions::find(self.client, &folder, &versions::Wanted::default()).await?
+            {
+                self.add_version(&of, &folder, &to, &mut got).await?;
+                continue;
+            }
+            let mut listing = Listing::of(self.client, folder.as_str());
+            loop {
+                let page = listing.next_page().await?;
+                if page.is_empty() {
+                    break;
+                }
+                let mut files = Vec::new();
+                for entry in page {
+                    match name(&folder, &entry) {
+                        Ok(path) if entry.is_folder => folders.push(path),
+                        Ok(path) => {
+                            let target = to.file(&*entry.name);
+                            files.push(Wanted { source: Source::live(&path), target, size_bytes: entry.size_bytes });
+                        }
+                        Err(why) => self.fail(&mut got, &format!("{folder}/{}", entry.name), why),
+                    }
+                }
+                if folders.len() > FOLDERS_MAX {
+                    let server = self.client.server();
+                    return Err(ClientError::Unexpected(format!(
+                        "{server} lists more than {FOLDERS_MAX} folders; fetch them one by one"
+                    )));
+                }
+                self.fetch_all(files, &mut got).await?;
+            }
+        }
+        self.progress.end();
+        Ok(got)
+    }
+
+    async fn fetch_all(&self, files: Vec<Wanted>, got: &mut Got) -> Result<(), ClientError> {
+        let fetches = stream::iter(files).map(|wanted| async move {
+            let of_file = self.progress.of_file(wanted.source.path.as_str(), wanted.size_bytes);
+            (fetch(self.client, self.records, &wanted.source, &wanted.target, &of_file).await, wanted.source.path)
+        });
+        let mut fetches = fetches.buffer_unordered(self.jobs);
+        while let Some((result, path)) = fetches.next().await {
+            match result {
+                Ok(fetched) => got.add(fetched),
+                // Only this file failed: it was removed meanwhile, or cannot be written here.
+                Err(ClientError::Local(why)) => self.fail(got, path.as_str(), why),
+                Err(ClientError::Refused { code, msg, .. }) if !matches!(code / 100, 401 | 403) => {
+                    self.fail(got, path.as_str(), msg)
+                }
+                Err(error) => return Err(error),
+            }
+            self.progress.add_files(1);
+        }
+        Ok(())
+    }
+
+    fn fail(&self, got: &mut Got, path: &str, why: String) {
+        if got.failed.count < PROBLEMS_NAMED_MAX as u64 {
+            self.progress.tell(&format!("failed: {path}: {why}"));
+        }
+        got.failed.add(path, why);
+    }
 }
 
 /// The datasets that lie below a folder.
@@ -201,39 +232,4 @@ fn name(folder: &LakePath, entry: &LakeEntry) -> Result<LakePath, String> {
         return Err("its name is not valid on this machine".into());
     }
     folder.file(&entry.name).map_err(|error| error.to_string())
-}
-
-async fn fetch_all(
-    client: &Client,
-    records: Option<&Records>,
-    files: Vec<Wanted>,
-    jobs: usize,
-    progress: &Arc<Progress>,
-    got: &mut Got,
-) -> Result<(), ClientError> {
-    let fetches = stream::iter(files).map(|wanted| async move {
-        let of_file = progress.of_file(wanted.source.path.as_str(), wanted.size_bytes);
-        (fetch(client, records, &wanted.source, &wanted.target, &of_file).await, wanted.source.path)
-    });
-    let mut fetches = fetches.buffer_unordered(jobs);
-    while let Some((result, path)) = fetches.next().await {
-        match result {
-            Ok(fetched) => got.add(fetched),
-            // Only this file failed: it was removed meanwhile, or cannot be written here.
-            Err(ClientError::Local(why)) => fail(got, progress, path.as_str(), why),
-            Err(ClientError::Refused { code, msg, .. }) if !matches!(code / 100, 401 | 403) => {
-                fail(got, progress, path.as_str(), msg)
-            }
-            Err(error) => return Err(error),
-        }
-        progress.add_files(1);
-    }
-    Ok(())
-}
-
-fn fail(got: &mut Got, progress: &Progress, path: &str, why: String) {
-    if got.failed.count < PROBLEMS_NAMED_MAX as u64 {
-        progress.tell(&format!("failed: {path}: {why}"));
-    }
-    got.failed.add(path, why);
 }

@@ -6,9 +6,9 @@ use bytesize::ByteSize;
 use lakeshore::LakePath;
 use lakeshore::model::id::VersionNumber;
 use lakeshore_client::call::Client;
-use lakeshore_client::download::{Fetched, Source, fetch, print};
+use lakeshore_client::download::{Source, print};
 use lakeshore_client::error::{ClientError, DONE, FAILED};
-use lakeshore_client::fetch::{Got, fetch_folder, fetch_version};
+use lakeshore_client::fetch::{Fetcher, Got};
 use lakeshore_client::listing::{Listing, is_not_there};
 use lakeshore_client::progress::Progress;
 use lakeshore_client::target::{Folder, Records, Target};
@@ -48,27 +48,26 @@ async fn get(options: &GetOptions) -> Result<u8, ClientError> {
     }
     // Without a place for records, the next command starts an interrupted download again.
     let records = Records::open().inspect_err(|error| progress.tell(&format!("warning: {error}"))).ok();
-    let records = records.as_ref();
     let folder = || match &options.to {
         Some(to) => Folder::named(to),
         // Nobody has typed this name, so an existing link under it is not followed.
         None => Folder::named(Path::new(""))?.below([path.leaf()]),
     };
-    let jobs = options.jobs.get();
+    let fetcher = Fetcher { client: &client, records: records.as_ref(), jobs: options.jobs.get(), progress: &progress };
     let (to, got) = match &what {
         Download::Version(of) => {
             let to = folder()?;
-            let got = fetch_version(&client, records, of, path, &to, jobs, &progress).await?;
+            let got = fetcher.fetch_version(of, path, &to).await?;
             (to.path().to_owned(), got)
         }
         Download::Folder => {
             let to = folder()?;
-            let got = fetch_folder(&client, records, path, &to, jobs, &progress).await?;
+            let got = fetcher.fetch_folder(path, &to).await?;
             (to.path().to_owned(), got)
         }
         Download::File(source) => {
             let target = target(path, options.to.as_deref())?;
-            (target.path(), fetch_one(&client, records, source, &target, &progress).await?)
+            (target.path(), fetcher.fetch_file(source, &target).await?)
         }
     };
     let version = match &what {
@@ -118,21 +117,6 @@ fn target(path: &LakePath, to: Option<&Path>) -> Result<Target, ClientError> {
         (Some(folder), Some(name)) => Ok(Folder::named(folder)?.file(name)),
         _ => Err(ClientError::Usage(format!("{} is not a file name; choose another", to.display()))),
     }
-}
-
-async fn fetch_one(
-    client: &Client,
-    records: Option<&Records>,
-    source: &Source,
-    target: &Target,
-    progress: &Arc<Progress>,
-) -> Result<Got, ClientError> {
-    progress.begin("fetching", Some(1), None);
-    let mut got = Got::default();
-    let fetched: Fetched = fetch(client, records, source, target, &progress.of_file(source.path.leaf(), 0)).await?;
-    progress.end();
-    got.add(fetched);
-    Ok(got)
 }
 
 /// Checks by listing the path.
