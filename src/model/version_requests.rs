@@ -2,7 +2,7 @@
 
 use crate::model::id::{SyncId, UploadId, VersionNumber};
 use crate::model::path::LakePath;
-use crate::model::sync::difference::{ChangeKind, Difference};
+use crate::model::sync::difference::Difference;
 use crate::model::time::Timestamp;
 use crate::model::version::{Version, VersionFile, Whereabouts};
 use serde::{Deserialize, Serialize};
@@ -78,18 +78,12 @@ impl From<VersionFile> for ListedVersionFile {
     }
 }
 
-/// Versions to compare, and the requested changes.
+/// Versions to compare.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompareVersions {
     pub path: LakePath,
     pub old: VersionNumber,
     pub new: VersionNumber,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<ChangeKind>,
 }
 
 /// Body of the calls, without the key.

@@ -21,7 +21,7 @@ use crate::addresses;
 #[cfg(feature = "ssr")]
 use crate::query::ROWS_PER_PAGE;
 #[cfg(feature = "ssr")]
-use lakeshore::model::sync::difference::ChangeKind;
+use lakeshore::model::sync::difference::{ChangeKind, ChangesPage};
 #[cfg(feature = "ssr")]
 use lakeshore::model::time::Timestamp;
 #[cfg(feature = "ssr")]
@@ -178,18 +178,12 @@ pub(super) async fn version_list(
         }
     };
     let (old, new) = found;
-    let wanted = CompareVersions {
-        path: path.clone(),
-        old: old.version,
-        new: new.version,
-        from: Some(page.saturating_mul(FILES_PER_PAGE)),
-        size: Some(FILES_PER_PAGE + 1),
-        kind,
-    };
-    let mut difference = lake.compare_versions(caller, &wanted).await?;
+    let wanted = CompareVersions { path: path.clone(), old: old.version, new: new.version };
+    let page = ChangesPage { from: Some(page.saturating_mul(FILES_PER_PAGE)), size: Some(FILES_PER_PAGE + 1), kind };
+    let mut difference = lake.compare_versions(caller, &wanted, &page).await?;
     // Unchanged files are counted, and listed only on request.
     if kind.is_none() {
-        difference = changed_first(lake, caller, wanted, difference).await?;
+        difference = changed_first(lake, caller, &wanted, page, difference).await?;
     }
     list.comparison = Some(VersionComparison { old, new, difference });
     Ok(list)
@@ -200,12 +194,13 @@ pub(super) async fn version_list(
 async fn changed_first(
     lake: &Lake,
     caller: &Caller,
-    wanted: CompareVersions,
+    wanted: &CompareVersions,
+    page: ChangesPage,
     all: Difference,
 ) -> Result<Difference, Error> {
     let differing = [ChangeKind::Changed, ChangeKind::Removed, ChangeKind::Added];
     let mut files = Vec::new();
-    let (mut skip, room) = (wanted.from.unwrap_or(0), wanted.size.unwrap_or(0));
+    let (mut skip, room) = (page.from.unwrap_or(0), page.size.unwrap_or(0));
     for kind in differing {
         let count = all.totals(kind).files;
         if skip >= count {
@@ -216,8 +211,8 @@ async fn changed_first(
         if left == 0 {
             break;
         }
-        let of_kind = CompareVersions { kind: Some(kind), from: Some(skip), size: Some(left), ..wanted.clone() };
-        files.extend(lake.compare_versions(caller, &of_kind).await?.files);
+        let of_kind = ChangesPage { kind: Some(kind), from: Some(skip), size: Some(left) };
+        files.extend(lake.compare_versions(caller, wanted, &of_kind).await?.files);
         skip = 0;
     }
     Ok(Difference { files, ..all })
@@ -340,15 +335,9 @@ pub async fn version_made_by(sync_id: SyncId) -> Result<Option<MadeVersion>, Api
     };
     let difference = match version.version.0.checked_sub(1).filter(|old| *old > 0) {
         Some(old) => {
-            let wanted = CompareVersions {
-                path: sync.path.clone(),
-                old: VersionNumber(old),
-                new: version.version,
-                from: None,
-                size: Some(0),
-                kind: None,
-            };
-            Some(lake.compare_versions(&caller, &wanted).await?)
+            let wanted = CompareVersions { path: sync.path.clone(), old: VersionNumber(old), new: version.version };
+            let no_files = ChangesPage { size: Some(0), ..ChangesPage::default() };
+            Some(lake.compare_versions(&caller, &wanted, &no_files).await?)
         }
         None => None,
     };

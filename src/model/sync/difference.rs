@@ -58,10 +58,9 @@ pub struct RowTotals {
     pub num_unknown: u64,
 }
 
-/// Query for the changes of a sync: `from` skipped, `size` returned, of one kind or of all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DifferenceQuery {
-    pub sync_id: SyncId,
+/// Requested page of the changed files of a comparison: `from` skipped, `size` returned, of one kind or of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ChangesPage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,17 +69,11 @@ pub struct DifferenceQuery {
     pub kind: Option<ChangeKind>,
 }
 
-/// Query for the changes between a version in the trash and the current dataset.
+/// A version in the trash, to compare with the current dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VersionQuery {
+pub struct CompareTrashed {
     pub path: LakePath,
     pub trash_id: TrashId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<ChangeKind>,
 }
 
 /// Changes of a sync, or since a version: totals of each kind, and one page of the files. Bytes are those of the new

@@ -15,7 +15,7 @@ use crate::model::page::{Order, Page};
 use crate::model::path::LakePath;
 use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::TrashKey;
-use crate::model::sync::difference::{Change, ChangeKind, Difference, DifferenceQuery, VersionQuery};
+use crate::model::sync::difference::{Change, ChangeKind, ChangesPage, CompareTrashed, Difference};
 use crate::model::sync::job::{SyncJob, may_accept_uploads};
 use crate::model::sync::status::SyncType;
 use crate::model::trash::TrashKind;
@@ -45,6 +45,13 @@ impl Default for Comparisons {
 pub(in crate::service) enum EntryName {
     Page { kind: Option<ChangeKind>, skip: u64, size: u64 },
     FirstOfEachKind(u64),
+}
+
+impl EntryName {
+    pub(in crate::service) fn page(wanted: &ChangesPage) -> Result<Self, Error> {
+        let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Asc)?;
+        Ok(Self::Page { kind: wanted.kind, skip: from, size })
+    }
 }
 
 /// Sizes on the old side and on the new side.
@@ -145,10 +152,9 @@ impl Pages {
 impl Lake {
     /// Changes of a sync: for an open full sync, the effect of its publish; for an incremental one, its changes so far.
     /// Visits each file of the sync and of the dataset.
-    pub async fn difference(&self, caller: &Caller, wanted: &DifferenceQuery) -> Result<Difference, Error> {
+    pub async fn difference(&self, caller: &Caller, id: SyncId, page: &ChangesPage) -> Result<Difference, Error> {
         caller.may_read()?;
-        let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Asc)?;
-        self.compare(caller, wanted.sync_id, EntryName::Page { kind: wanted.kind, skip: from, size }).await
+        self.compare(caller, id, EntryName::page(page)?).await
     }
 
     /// [`Self::difference`] with the first files of each kind.
@@ -157,9 +163,14 @@ impl Lake {
     }
 
     /// Changes of a dataset since one of its versions went to the trash. Visits each file of both.
-    pub async fn version_difference(&self, caller: &Caller, wanted: &VersionQuery) -> Result<Difference, Error> {
+    pub async fn version_difference(
+        &self,
+        caller: &Caller,
+        wanted: &CompareTrashed,
+        page: &ChangesPage,
+    ) -> Result<Difference, Error> {
         caller.may_read()?;
-        let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Asc)?;
+        let named = EntryName::page(page)?;
         let id = wanted.trash_id;
         if !caller.sees(&wanted.path) {
             return Err(Error::NoSuchTrash(id));
@@ -169,7 +180,7 @@ impl Lake {
             record.entry.origin == wanted.path && record.entry.kind == TrashKind::Dataset && record.restoring.is_none()
         };
         let record = record.filter(is_version).ok_or(Error::NoSuchTrash(id))?;
-        let mut pages = Pages::new(None, Some(id), EntryName::Page { kind: wanted.kind, skip: from, size });
+        let mut pages = Pages::new(None, Some(id), named);
         let _own = self.0.comparisons.of_callers.turn(caller).await?;
         let _turn = self.0.comparisons.all.acquire().await;
         let sides = Sides { dataset: wanted.path.clone(), old: Side::Trashed(record.key), new: Side::Live };

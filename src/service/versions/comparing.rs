@@ -5,9 +5,8 @@ use crate::model::access::key::Caller;
 use crate::model::error::Error;
 use crate::model::id::VersionNumber;
 use crate::model::limits::VERSION_LOOK_UPS_MAX;
-use crate::model::page::{Order, Page};
 use crate::model::path::LakePath;
-use crate::model::sync::difference::Difference;
+use crate::model::sync::difference::{ChangesPage, Difference};
 use crate::model::version::{VersionFile, WhichVersion};
 use crate::model::version_requests::CompareVersions;
 use crate::ports::metadata::schema::SchemaId;
@@ -50,14 +49,18 @@ impl<'a> Files<'a> {
 
 impl Lake {
     /// Changes from one version of a dataset to another.
-    pub async fn compare_versions(&self, caller: &Caller, wanted: &CompareVersions) -> Result<Difference, Error> {
+    pub async fn compare_versions(
+        &self,
+        caller: &Caller,
+        wanted: &CompareVersions,
+        page: &ChangesPage,
+    ) -> Result<Difference, Error> {
         caller.may_read()?;
-        let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Asc)?;
+        let named = EntryName::page(page)?;
         let dataset = self.exact_dataset(caller, &wanted.path).await?;
         for number in [wanted.old, wanted.new] {
             self.seen_version(&dataset, WhichVersion::Number(number)).await?;
         }
-        let named = EntryName::Page { kind: wanted.kind, skip: from, size };
         self.compare_lists(caller, &dataset, wanted.old, wanted.new, named).await
     }
 

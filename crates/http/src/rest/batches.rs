@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::comparison::Comparison;
-use lakeshore::model::sync::difference::{Difference, DifferenceQuery};
+use lakeshore::model::sync::difference::{ChangesPage, Difference};
 use lakeshore::model::sync::manifest::ExpectFiles;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -39,8 +39,9 @@ pub async fn compare(
 pub async fn difference(
     State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
-    Parameters(wanted): Parameters<DifferenceQuery>,
+    Parameters(of): Parameters<OfSync>,
+    Parameters(page): Parameters<ChangesPage>,
 ) -> Result<Json<Difference>, HttpError> {
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
-    Ok(Json(app_state.lake.difference(&caller, &wanted).await?))
+    Ok(Json(app_state.lake.difference(&caller, of.sync_id, &page).await?))
 }

@@ -9,7 +9,7 @@ use axum::extract::State;
 use lakeshore::Error;
 use lakeshore::model::dataset::record::{Dataset, DatasetDetail, DatasetParameters, SetRhythm};
 use lakeshore::model::overview::{Overview, OverviewParameters};
-use lakeshore::model::sync::difference::{Difference, VersionQuery};
+use lakeshore::model::sync::difference::{ChangesPage, CompareTrashed, Difference};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -51,10 +51,11 @@ pub async fn one(
 pub async fn difference(
     State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
-    Parameters(wanted): Parameters<VersionQuery>,
+    Parameters(wanted): Parameters<CompareTrashed>,
+    Parameters(page): Parameters<ChangesPage>,
 ) -> Result<Json<Difference>, HttpError> {
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
-    Ok(Json(app_state.lake.version_difference(&caller, &wanted).await?))
+    Ok(Json(app_state.lake.version_difference(&caller, &wanted, &page).await?))
 }
 
 pub async fn set_rhythm(

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use lakeshore::model::id::VersionNumber;
-use lakeshore::model::sync::difference::Difference;
+use lakeshore::model::sync::difference::{ChangesPage, Difference};
 use lakeshore::model::version::Version;
 use lakeshore::model::version_requests::{
     CompareVersions, PinVersion, RestoreVersion, RestoredVersion, VersionDetail, VersionParameters, VersionsParameters,
@@ -131,9 +131,10 @@ pub async fn difference(
     State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(wanted): Parameters<CompareVersions>,
+    Parameters(page): Parameters<ChangesPage>,
 ) -> Result<Json<Difference>, HttpError> {
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
-    Ok(Json(app_state.lake.compare_versions(&caller, &wanted).await?))
+    Ok(Json(app_state.lake.compare_versions(&caller, &wanted, &page).await?))
 }
 
 pub async fn restore(
