@@ -9,6 +9,7 @@ use crate::json;
 use crate::live::Live;
 use crate::pages::NotFound;
 use crate::palette::Palette;
+use crate::routes::with_routes;
 use crate::uploader::Uploader;
 use crate::visible::visible;
 use leptos::prelude::*;
@@ -53,30 +54,15 @@ fn document_title(page: String) -> String {
     title
 }
 
-/// Routes of one type, so that the router's code is in the WASM only once.
-fn routes() -> StaticVec<AnyNestedRoute> {
-    StaticVec::from(vec![
-        route(Arc::new(path!("/")), Page::Overview),
-        route(Arc::new(path!("/syncs")), Page::Syncs),
-        route(Arc::new(path!("/syncs/:id")), Page::Sync),
-        route(Arc::new(path!("/datasets")), Page::Datasets),
-        route(Arc::new(path!("/datasets/*path")), Page::Dataset),
-        route(Arc::new(path!("/upload")), Page::Upload),
-        route(Arc::new(path!("/lake")), Page::Lake),
-        route(Arc::new(path!("/lake/*path")), Page::Lake),
-        route(Arc::new(path!("/history")), Page::History),
-        route(Arc::new(path!("/versions/*path")), Page::Version),
-        route(Arc::new(path!("/restore/*path")), Page::RestoreVersion),
-        route(Arc::new(path!("/trash")), Page::Trash),
-        route(Arc::new(path!("/trash/restore")), Page::RestoreTrash),
-        route(Arc::new(path!("/trash/syncs/:id")), Page::TrashSync),
-        route(Arc::new(path!("/trash/pieces/:id")), Page::TrashPiece),
-        route(Arc::new(path!("/activity")), Page::Activity),
-        route(Arc::new(path!("/keys")), Page::Keys),
-        route(Arc::new(path!("/search")), Page::Search),
-        route(Arc::new(path!("/sign-in")), Page::SignIn),
-    ])
+macro_rules! router_routes {
+    ($($pattern:tt => $page:ident,)*) => {
+        /// Routes of one type, so that the router's code is in the WASM only once.
+        fn routes() -> StaticVec<AnyNestedRoute> {
+            StaticVec::from(vec![$(route(Arc::new(path!($pattern)), Page::$page),)*])
+        }
+    };
 }
+with_routes!(router_routes);
 
 /// Renders the whole page before it is sent, so that title and status are right and it is complete without scripts.
 fn route(path: Arc<dyn PossibleRouteMatch + Send + Sync>, page: Page) -> AnyNestedRoute {

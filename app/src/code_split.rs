@@ -9,6 +9,7 @@ use crate::pages::{
     SignIn, SyncDetail, Syncs, Trash, TrashPiece, TrashSync, Upload, VersionDetailPage,
 };
 use crate::palette::Loaded;
+use crate::routes::{matches, with_routes};
 use lakeshore::model::error::Refusal;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -86,31 +87,17 @@ pub async fn load_palette() -> Option<Loaded> {
     palette().await.ok()
 }
 
+macro_rules! page_routes {
+    ($($pattern:tt => $page:ident,)*) => {
+        const ROUTES: &[(&str, Page)] = &[$(($pattern, Page::$page),)*];
+    };
+}
+with_routes!(page_routes);
+
 impl Page {
     /// Page at this address; `None` if there is none.
     pub fn at(path: &str) -> Option<Self> {
-        let (first, rest) = path.trim_matches('/').split_once('/').unwrap_or((path.trim_matches('/'), ""));
-        Some(match (first, rest) {
-            ("", _) => Self::Overview,
-            ("syncs", "") => Self::Syncs,
-            ("syncs", _) => Self::Sync,
-            ("datasets", "") => Self::Datasets,
-            ("datasets", _) => Self::Dataset,
-            ("upload", "") => Self::Upload,
-            ("lake", _) => Self::Lake,
-            ("history", "") => Self::History,
-            ("versions", rest) if !rest.is_empty() => Self::Version,
-            ("restore", rest) if !rest.is_empty() => Self::RestoreVersion,
-            ("trash", "") => Self::Trash,
-            ("trash", "restore") => Self::RestoreTrash,
-            ("trash", rest) if rest.starts_with("syncs/") => Self::TrashSync,
-            ("trash", rest) if rest.starts_with("pieces/") => Self::TrashPiece,
-            ("activity", "") => Self::Activity,
-            ("keys", "") => Self::Keys,
-            ("search", "") => Self::Search,
-            ("sign-in", "") => Self::SignIn,
-            _ => return None,
-        })
+        ROUTES.iter().find(|(pattern, _)| matches(pattern, path)).map(|(_, page)| *page)
     }
 }
 
@@ -145,4 +132,36 @@ fn NotLoaded() -> impl IntoView {
     let msg = "this page could not be loaded, because the server is restarting or was updated; try again".to_owned();
     let retry = Callback::new(|()| crate::browser::reload());
     view! { <ErrorBox error=ApiError(Refusal { code: 0, msg, data: None }) retry/> }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::navigation::DESTINATIONS;
+    use crate::routes::{self, DatasetTab};
+    use lakeshore::model::id::{SyncId, TrashId, VersionNumber};
+
+    #[test]
+    fn every_link_leads_to_its_page() {
+        let links = [
+            (routes::sync(SyncId(7)), Page::Sync),
+            (routes::dataset_tab("/a/b", DatasetTab::Schedule), Page::Dataset),
+            (routes::lake(""), Page::Lake),
+            (routes::lake("/a"), Page::Lake),
+            (routes::version("/a", VersionNumber(1)), Page::Version),
+            (routes::confirm_restore("/a", VersionNumber(1), false), Page::RestoreVersion),
+            (routes::confirm_trash_restore("trash_id", 1, routes::TRASH), Page::RestoreTrash),
+            (routes::trash_of_sync(0), Page::TrashSync),
+            (routes::trash_piece(TrashId(1)), Page::TrashPiece),
+            (routes::SEARCH.to_owned(), Page::Search),
+            (routes::sign_in("/keys"), Page::SignIn),
+        ];
+        for (link, page) in links {
+            assert_eq!(Page::at(link.split(['?', '#']).next().unwrap()), Some(page), "{link}");
+        }
+        for destination in &DESTINATIONS {
+            assert!(Page::at(destination.href).is_some(), "{}", destination.href);
+        }
+        assert_eq!(Page::at("/elsewhere"), None);
+    }
 }

@@ -3,7 +3,6 @@
 // View types nest as deep as the pages.
 #![recursion_limit = "256"]
 
-mod addresses;
 pub mod api;
 pub mod app;
 #[cfg_attr(feature = "hydrate", path = "browser.rs")]
@@ -23,6 +22,7 @@ mod pages;
 mod palette;
 pub mod query;
 pub mod refusal;
+mod routes;
 #[cfg(feature = "ssr")]
 pub mod shell;
 mod trash_outcome;

@@ -1,6 +1,7 @@
 //! Pages of the navigation: one table for the layout, the palette and the shortcuts.
 
 use crate::components::icon::Icon;
+use crate::routes;
 
 pub struct Destination {
     pub href: &'static str,
@@ -15,13 +16,13 @@ const fn destination(href: &'static str, icon: Icon, label: &'static str, letter
 }
 
 pub static DESTINATIONS: [Destination; 9] = [
-    destination("/", Icon::Overview, "Overview", "o"),
-    destination("/datasets", Icon::Dataset, "Datasets", "d"),
-    destination("/syncs", Icon::Syncs, "Syncs", "s"),
-    destination("/upload", Icon::Upload, "Upload files", "u"),
-    destination("/lake", Icon::Folder, "Lake", "l"),
-    destination("/history", Icon::History, "Uploads", "h"),
-    destination("/trash", Icon::Trash, "Trash", "t"),
-    destination("/activity", Icon::Activity, "Activity", "a"),
-    destination("/keys", Icon::Keys, "Keys", "k"),
+    destination(routes::OVERVIEW, Icon::Overview, "Overview", "o"),
+    destination(routes::DATASETS, Icon::Dataset, "Datasets", "d"),
+    destination(routes::SYNCS, Icon::Syncs, "Syncs", "s"),
+    destination(routes::UPLOAD, Icon::Upload, "Upload files", "u"),
+    destination(routes::LAKE, Icon::Folder, "Lake", "l"),
+    destination(routes::HISTORY, Icon::History, "Uploads", "h"),
+    destination(routes::TRASH, Icon::Trash, "Trash", "t"),
+    destination(routes::ACTIVITY, Icon::Activity, "Activity", "a"),
+    destination(routes::KEYS, Icon::Keys, "Keys", "k"),
 ];

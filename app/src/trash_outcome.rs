@@ -2,6 +2,7 @@
 
 use crate::query::local;
 use crate::refusal;
+use crate::routes::TRASH;
 use leptos_router::params::ParamsMap;
 
 /// Parameters of an address that hold the result.
@@ -50,7 +51,7 @@ impl FlashMessage {
         }
         let back = local(back);
         // Headers are ASCII; the pages escape everything else.
-        let back = if back.starts_with("/trash") && back.is_ascii() { back } else { "/trash" };
+        let back = if back.starts_with(TRASH) && back.is_ascii() { back } else { TRASH };
         let (path, query) = back.split_once('?').unwrap_or((back, ""));
         // Results and refusals of earlier forms are dropped.
         let kept = query.split('&').filter(|pair| {

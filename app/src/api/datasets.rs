@@ -6,6 +6,7 @@ use crate::drawing::RenderedChart;
 use crate::error::ApiError;
 use crate::json::Call;
 use crate::query::Filters;
+use crate::routes::DatasetTab;
 use lakeshore::model::dataset::browsing::LakeEntry;
 use lakeshore::model::dataset::record::Dataset;
 use lakeshore::model::id::SyncId;
@@ -115,7 +116,7 @@ pub enum Tab {
 /// Requested tab, as in the page's address.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TabParameters {
-    pub tab: String,
+    pub tab: DatasetTab,
     pub folder: String,
     pub compared: Option<Compared>,
     pub kind: Option<ChangeKind>,
@@ -141,8 +142,8 @@ pub async fn get_dataset(path: String, wanted: TabParameters) -> Result<AsOf<Dat
     let mut dataset = detail.dataset;
     let path = dataset.path.clone();
     let from = Some(wanted.page.saturating_mul(FILES_PER_PAGE));
-    let tab = match wanted.tab.as_str() {
-        "syncs" => {
+    let tab = match wanted.tab {
+        DatasetTab::Syncs => {
             let newest = Order::Desc;
             let from = Some(wanted.page.saturating_mul(ROWS_PER_PAGE));
             let parameters =
@@ -152,13 +153,13 @@ pub async fn get_dataset(path: String, wanted: TabParameters) -> Result<AsOf<Dat
             syncs.truncate(usize::try_from(ROWS_PER_PAGE).unwrap_or(usize::MAX) + 1);
             Tab::Syncs { timeline, syncs }
         }
-        "calendar" => Tab::Calendar { calendar: charts::calendar(&detail.calendar) },
-        "versions" => {
+        DatasetTab::Calendar => Tab::Calendar { calendar: charts::calendar(&detail.calendar) },
+        DatasetTab::Versions => {
             let TabParameters { compared, kind, page, restored, .. } = wanted;
             Tab::Versions(Box::new(version_list(&lake, &caller, &path, compared, kind, page, restored).await?))
         }
-        "rhythm" => Tab::DeliverySchedule,
-        _ => {
+        DatasetTab::Schedule => Tab::DeliverySchedule,
+        DatasetTab::Files => {
             let folder = path.join(&wanted.folder).map_err(Error::from)?;
             let entries = match lake.list_folder(&caller, Some(folder.as_str()), from, Some(FILES_PER_PAGE + 1)).await {
                 // A person removed the folder by hand; the dataset still has its history.

@@ -12,6 +12,8 @@ use leptos::prelude::*;
 #[cfg(feature = "ssr")]
 use super::{as_of, request_context};
 #[cfg(feature = "ssr")]
+use crate::routes;
+#[cfg(feature = "ssr")]
 use lakeshore::Error;
 #[cfg(feature = "ssr")]
 use lakeshore::model::access::session::EndSessions as Ending;
@@ -76,6 +78,6 @@ pub async fn end_sessions(
         }
     };
     lake.end_sessions(&caller, wanted).await.map_err(|error| ApiError::of_form(&error))?;
-    leptos_axum::redirect("/keys#sessions-title");
+    leptos_axum::redirect(&format!("{}#sessions-title", routes::KEYS));
     Ok(())
 }

@@ -17,9 +17,9 @@ use super::datasets::FILES_PER_PAGE;
 #[cfg(feature = "ssr")]
 use super::{LakeRoot, as_of, request_context};
 #[cfg(feature = "ssr")]
-use crate::addresses;
-#[cfg(feature = "ssr")]
 use crate::query::ROWS_PER_PAGE;
+#[cfg(feature = "ssr")]
+use crate::routes;
 #[cfg(feature = "ssr")]
 use lakeshore::model::sync::difference::{ChangeKind, ChangesPage};
 #[cfg(feature = "ssr")]
@@ -280,11 +280,11 @@ pub async fn restore_version(
         let path = LakePath::parse(&path)?;
         let current = find(&lake, &caller, &path, None, None).await?.version;
         if replaces.is_some_and(|replaces| replaces != current) {
-            return Ok(addresses::confirm_restore(path.as_str(), version, true));
+            return Ok(routes::confirm_restore(path.as_str(), version, true));
         }
         let wanted = version_requests::RestoreVersion { path, version, dry_run: false, confirm: !confirm.is_empty() };
         let restored = lake.restore_version(&caller, &wanted).await?;
-        Ok(addresses::restored(wanted.path.as_str(), restored.new_version))
+        Ok(routes::restored(wanted.path.as_str(), restored.new_version))
     };
     let place = restore.await.map_err(|error: Error| ApiError::of_form(&error))?;
     leptos_axum::redirect(&place);
@@ -308,7 +308,7 @@ pub async fn pin_version(
         } else {
             lake.pin_version(&caller, &wanted).await?;
         }
-        Ok(addresses::version(wanted.path.as_str(), version))
+        Ok(routes::version(wanted.path.as_str(), version))
     };
     let place = pin.await.map_err(|error: Error| ApiError::of_form(&error))?;
     leptos_axum::redirect(&place);

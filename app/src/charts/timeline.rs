@@ -2,6 +2,7 @@
 
 use super::{escaped, short_day};
 use crate::format;
+use crate::routes;
 use crate::visible::visible;
 use lakeshore::model::dataset::day::{DAY_MS, Day};
 use lakeshore::model::dataset::record::RECENT_DAYS;
@@ -51,8 +52,8 @@ pub fn timeline(syncs: &[SyncJob], now: Timestamp) -> String {
         // Writing to a String cannot fail.
         let _ = write!(
             rects,
-            "<a href=\"/syncs/{}\" tabindex=\"-1\"><rect class=\"{class}\" x=\"{left:.2}\" y=\"{}\" width=\"{width:.2}\" height=\"{}\"><title>{}: {}, {}</title></rect></a>",
-            sync.sync_id,
+            "<a href=\"{}\" tabindex=\"-1\"><rect class=\"{class}\" x=\"{left:.2}\" y=\"{}\" width=\"{width:.2}\" height=\"{}\"><title>{}: {}, {}</title></rect></a>",
+            routes::sync(sync.sync_id),
             lane * LANE_HEIGHT + 1,
             LANE_HEIGHT - 2,
             escaped(&visible(sync.name.clone())),

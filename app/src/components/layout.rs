@@ -6,8 +6,8 @@ use super::page::SessionResource;
 use super::sign_in_form::current_address;
 use crate::api::Session;
 use crate::navigation::DESTINATIONS;
-use crate::palette::{PAGE, Palette, PalettePlace};
-use crate::query::percent_encoded;
+use crate::palette::{Palette, PalettePlace};
+use crate::routes;
 use crate::uploader::Uploader;
 use crate::visible::visible;
 use leptos::ev::MouseEvent;
@@ -23,7 +23,7 @@ pub fn Layout(children: Children) -> impl IntoView {
         </a>
         <div class="frame">
             <header class="side">
-                <a class="brand" href="/">
+                <a class="brand" href=routes::OVERVIEW>
                     <Mark/>
                     "Lakeshore"
                 </a>
@@ -58,7 +58,7 @@ fn SearchLink() -> impl IntoView {
         }
     };
     view! {
-        <a class="nav-search" href=PAGE title="Search, or run a command" aria-keyshortcuts="Control+K Meta+K" on:click=open>
+        <a class="nav-search" href=routes::SEARCH title="Search, or run a command" aria-keyshortcuts="Control+K Meta+K" on:click=open>
             <Picture icon=Icon::Search/>
             <span>"Search"</span>
             <kbd aria-hidden="true">"Ctrl K"</kbd>
@@ -73,10 +73,11 @@ fn NavLink(href: &'static str, icon: Icon, label: &'static str) -> impl IntoView
         path.with(|path| match href {
             _ if path == href => Some("page"),
             // Pages of a single item belong to the entry of their list.
-            "/syncs" if path.starts_with("/syncs/") => Some("true"),
-            "/datasets" if path.starts_with("/datasets/") => Some("true"),
-            "/trash" if path.starts_with("/trash/") => Some("true"),
-            "/lake" if path.starts_with("/lake/") => Some("true"),
+            routes::SYNCS | routes::DATASETS | routes::TRASH | routes::LAKE
+                if path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/')) =>
+            {
+                Some("true")
+            }
             _ => None,
         })
     };
@@ -84,7 +85,7 @@ fn NavLink(href: &'static str, icon: Icon, label: &'static str) -> impl IntoView
         <a class="nav-link" href=href aria-current=current>
             <Picture icon/>
             {label}
-            {(href == "/upload").then(|| view! { <UploadProgress/> })}
+            {(href == routes::UPLOAD).then(|| view! { <UploadProgress/> })}
         </a>
     }
 }
@@ -122,22 +123,14 @@ fn Account() -> impl IntoView {
 #[component]
 fn AccountOf(session: Session) -> impl IntoView {
     let address = current_address();
-    let href = move || {
-        // The sign-in page itself is no place to return to.
-        let address = address.get();
-        if address.starts_with("/sign-in") {
-            "/sign-in".to_owned()
-        } else {
-            format!("/sign-in?next={}", percent_encoded(&address))
-        }
-    };
+    let href = move || routes::sign_in(&address.get());
     match session.signed_in {
         Some((name, role)) => view! {
             <p class="account-name" title=visible(name.clone())>
                 {visible(name.clone())}
             </p>
             <p class="quiet account-role">{format!("role {role}")}</p>
-            <form method="post" action="/sign-out">
+            <form method="post" action=routes::SIGN_OUT>
                 <button type="submit" class="button button-small button-quiet">
                     "Sign out"
                 </button>

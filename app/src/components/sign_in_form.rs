@@ -1,6 +1,6 @@
 //! Sign-in by key: a plain form that works without scripts.
 
-use crate::query::percent_encoded;
+use crate::routes;
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
@@ -8,7 +8,7 @@ use leptos_router::hooks::use_location;
 #[component]
 pub fn SignInForm(#[prop(into)] next: Signal<String>) -> impl IntoView {
     view! {
-        <form class="sign-in" method="post" action="/sign-in">
+        <form class="sign-in" method="post" action=routes::SIGN_IN>
             <input type="hidden" name="next" value=move || next.get()/>
             <label class="field">
                 <span>"Key"</span>
@@ -42,7 +42,7 @@ pub fn SignInHint(
     #[prop(default = "write")] role: &'static str,
 ) -> impl IntoView {
     let address = current_address();
-    let href = move || format!("/sign-in?next={}", percent_encoded(&address.get()));
+    let href = move || routes::sign_in(&address.get());
     if is_signed_in {
         view! { <p class="hint">{format!("Your key is {}. Sign in with a key of the role {role} {purpose}.", if role == "admin" { "not an admin key" } else { "read-only" })}</p> }
             .into_any()

@@ -11,6 +11,7 @@ use crate::json;
 use crate::live::ServerEvent;
 use crate::pages::sync::files::FileTable;
 use crate::query::{Filters, use_filters};
+use crate::routes;
 use lakeshore::model::sync::status::Status;
 use lakeshore::model::upload::row::Upload;
 use leptos::prelude::*;
@@ -53,10 +54,10 @@ fn UploadList(filters: Filters, listed: AsOf<Vec<Upload>>) -> impl IntoView {
     let offered = Offered { status: true, sync_id: true, path: true, ..Offered::default() };
     view! {
         <Heading title="Uploads"/>
-        <FilterBar base="/history" filters=filters.clone() offered text_label="File name or path"/>
+        <FilterBar base=routes::HISTORY filters=filters.clone() offered text_label="File name or path"/>
         {move || match (is_empty.get(), is_filtered) {
             (false, _) => view! { <FileTable rows as_of with_sync=true/> }.into_any(),
-            (true, true) => view! { <NothingFound base="/history"/> }.into_any(),
+            (true, true) => view! { <NothingFound base=routes::HISTORY/> }.into_any(),
             (true, false) => {
                 view! {
                     <Empty title="No uploads yet">
@@ -64,7 +65,7 @@ fn UploadList(filters: Filters, listed: AsOf<Vec<Upload>>) -> impl IntoView {
                             "Every file that is sent is listed here with its status, size, SHA-256 and error."
                         </p>
                         <p>
-                            <a class="button button-primary" href="/upload">
+                            <a class="button button-primary" href=routes::UPLOAD>
                                 "Upload files"
                             </a>
                         </p>
@@ -74,7 +75,7 @@ fn UploadList(filters: Filters, listed: AsOf<Vec<Upload>>) -> impl IntoView {
             }
         }}
         {move || {
-            view! { <Pager base="/history".to_owned() filters=asked.get_value() rows=rows.with(Vec::len)/> }
+            view! { <Pager base=routes::HISTORY.to_owned() filters=asked.get_value() rows=rows.with(Vec::len)/> }
         }}
     }
 }

@@ -1,6 +1,7 @@
 //! Page for an unknown address.
 
 use crate::components::page::Heading;
+use crate::routes;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
@@ -15,7 +16,7 @@ pub fn NotFound() -> impl IntoView {
         <Heading title="Page not found"/>
         <p>"The address may be mistyped, or belong to an older version of Lakeshore."</p>
         <p>
-            <a class="button" href="/">
+            <a class="button" href=routes::OVERVIEW>
                 "Go to overview"
             </a>
         </p>

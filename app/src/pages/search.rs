@@ -8,10 +8,10 @@ use crate::components::filters::Field;
 use crate::components::icon::Picture;
 use crate::components::page::{Heading, page};
 use crate::json;
-use crate::palette::PAGE;
 use crate::palette::dialog::{Aside, Marked};
 use crate::palette::entries::{Act, Entry, Group, elsewhere, of_lake, pages, words};
 use crate::query::use_query;
+use crate::routes;
 use lakeshore::Timestamp;
 use lakeshore::model::search::{Found, SearchParameters};
 use leptos::prelude::*;
@@ -48,7 +48,7 @@ fn Results(session: Session, text: String, found: AsOf<Found>) -> impl IntoView 
     view! {
         <Heading title="Search"/>
         <search class="filters">
-            <Form method="get" action=PAGE>
+            <Form method="get" action=routes::SEARCH>
                 <Field name="q" label="Path, sync name or ID" kind="search" value=Some(text)/>
                 <button type="submit" class="button button-primary">
                     "Search"

@@ -1,6 +1,7 @@
 //! First steps by curl, with this server's address, for empty lists.
 
 use crate::components::copy::Command;
+use crate::routes;
 use leptos::prelude::*;
 
 #[component]
@@ -19,7 +20,7 @@ pub fn Tour(origin: String) -> impl IntoView {
                 "A sync uploads files to one path of the lake: start it, send files, end it. A full sync then replaces the dataset all at once; an incremental sync adds file by file. Readers never see half a file."
             </p>
             <p>
-                <a class="button button-primary" href="/upload">
+                <a class="button button-primary" href=routes::UPLOAD>
                     "Upload in the browser"
                 </a>
             </p>
@@ -27,7 +28,7 @@ pub fn Tour(origin: String) -> impl IntoView {
             <ol>
                 <li>
                     <p>
-                        "Create a key, on the server or on the " <a href="/keys">"Keys"</a>
+                        "Create a key, on the server or on the " <a href=routes::KEYS>"Keys"</a>
                         " page, then start a sync. The response has its " <code>"sync_id"</code> "."
                     </p>
                     <Command

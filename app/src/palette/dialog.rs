@@ -13,6 +13,7 @@ use crate::components::page::SessionResource;
 use crate::components::status::SyncPill;
 use crate::components::time::RelativeTime;
 use crate::error::ApiError;
+use crate::routes;
 use crate::visible::visible;
 use lakeshore::Timestamp;
 use lakeshore::model::search::{Found, SearchParameters};
@@ -261,7 +262,7 @@ pub fn PaletteDialog() -> impl IntoView {
                     </p>
                 </div>
             </div>
-            <form id="palette-sign-out" method="post" action="/sign-out" hidden></form>
+            <form id="palette-sign-out" method="post" action=routes::SIGN_OUT hidden></form>
         </dialog>
     }
     .into_any()

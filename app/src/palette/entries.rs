@@ -3,7 +3,7 @@
 use crate::api::Session;
 use crate::components::icon::Icon;
 use crate::navigation::DESTINATIONS;
-use crate::query::percent_encoded;
+use crate::routes;
 use lakeshore::model::access::role::Role;
 use lakeshore::model::search::Found;
 use lakeshore::model::sync::status::Status;
@@ -74,7 +74,7 @@ pub fn actions(words: &[String], session: Option<&Session>) -> Group {
     let act = |icon, title: &str, act| Entry { icon, title: title.to_owned(), beside: Beside::Nothing, act };
     let signing = match session {
         Some(session) if session.signed_in.is_some() => act(Icon::Keys, "Sign out", Act::SignOut),
-        _ => Entry::link(Icon::Keys, "Sign in", "/sign-in"),
+        _ => Entry::link(Icon::Keys, "Sign in", routes::SIGN_IN),
     };
     let shortcuts = Entry { beside: Beside::Key("?"), ..act(Icon::Play, "Show keyboard shortcuts", Act::Shortcuts) };
     let all = [act(Icon::Copy, "Copy link to this page", Act::CopyAddress), shortcuts, signing];
@@ -84,22 +84,17 @@ pub fn actions(words: &[String], session: Option<&Session>) -> Group {
 /// Results from the lake, and uploads to the datasets among them.
 pub fn of_lake(found: Found, session: Option<&Session>) -> [Group; 3] {
     let uploads = if session.is_some_and(|session| session.has_role(Role::Write)) { UPLOADS_OFFERED_MAX } else { 0 };
-    let upload = |path: &str| {
-        Entry::link(Icon::Upload, format!("Upload to {path}"), format!("/upload?path={}", percent_encoded(path)))
-    };
+    let upload = |path: &str| Entry::link(Icon::Upload, format!("Upload to {path}"), routes::upload_to(path));
     let uploads = found.datasets.iter().take(uploads).map(|dataset| upload(dataset.path.as_str())).collect();
     let datasets = found.datasets.into_iter().map(|dataset| {
-        let href = format!("/datasets{}", percent_encoded(dataset.path.as_str()));
+        let href = routes::dataset(dataset.path.as_str());
         Entry { beside: Beside::Landed(dataset.last_landed), ..Entry::link(Icon::Dataset, dataset.path.as_str(), href) }
     });
     let syncs = found.syncs.into_iter().map(|sync| {
         let id = sync.sync_id;
         let title = if sync.name.is_empty() { format!("Sync {id}") } else { format!("{} · {id}", sync.name) };
         let (path, status, is_held) = (sync.path.to_string(), sync.sync_status, sync.held.is_some());
-        Entry {
-            beside: Beside::Sync { path, status, is_held },
-            ..Entry::link(Icon::Syncs, title, format!("/syncs/{id}"))
-        }
+        Entry { beside: Beside::Sync { path, status, is_held }, ..Entry::link(Icon::Syncs, title, routes::sync(id)) }
     });
     [
         Group { name: "Datasets", entries: datasets.collect() },
@@ -116,12 +111,15 @@ pub fn elsewhere(text: &str) -> Group {
         return Group { name: "More results", entries };
     }
     if text.starts_with('/') {
-        entries.push(Entry::link(Icon::Folder, format!("Open {text}"), format!("/lake{}", percent_encoded(text))));
+        entries.push(Entry::link(Icon::Folder, format!("Open {text}"), routes::lake(text)));
     }
-    let q = percent_encoded(text);
-    entries.push(Entry::link(Icon::History, format!("Uploads with “{text}”"), format!("/history?q={q}")));
-    entries.push(Entry::link(Icon::Syncs, format!("All syncs with “{text}”"), format!("/syncs?q={q}")));
-    entries.push(Entry::link(Icon::Dataset, format!("All datasets with “{text}”"), format!("/datasets?q={q}")));
+    entries.push(Entry::link(Icon::History, format!("Uploads with “{text}”"), routes::filtered(routes::HISTORY, text)));
+    entries.push(Entry::link(Icon::Syncs, format!("All syncs with “{text}”"), routes::filtered(routes::SYNCS, text)));
+    entries.push(Entry::link(
+        Icon::Dataset,
+        format!("All datasets with “{text}”"),
+        routes::filtered(routes::DATASETS, text),
+    ));
     Group { name: "More results", entries }
 }
 

@@ -10,14 +10,12 @@ pub mod shortcuts;
 
 use crate::browser::{self, Pressed};
 use crate::code_split::load_palette;
+use crate::routes;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 /// Key in local storage, set while a person has disabled single-key shortcuts.
 pub const OFF: &str = "lakeshore.shortcuts-off";
-/// Page with the same search, without scripts.
-pub const PAGE: &str = "/search";
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
     Palette,
@@ -69,7 +67,7 @@ impl Palette {
     pub fn open(self) {
         self.with_part(move |loaded| match loaded {
             Some(_) => self.shown.set(Some(Shown::Palette)),
-            None => browser::go_to(PAGE),
+            None => browser::go_to(routes::SEARCH),
         });
     }
 

@@ -4,6 +4,7 @@ use crate::components::filters::{Choice, Field};
 use crate::error::ApiError;
 use crate::pages::activity::words::title;
 use crate::query::{ROWS_PER_PAGE, lake_path, query_string, sync_number};
+use crate::routes;
 use lakeshore::ErrorCode;
 use lakeshore::model::audit::{AuditAction, AuditId, AuditParameters};
 use lakeshore::model::dataset::day::Day;
@@ -13,8 +14,6 @@ use leptos_router::components::Form;
 use leptos_router::hooks::use_query_map;
 use leptos_router::params::ParamsMap;
 use serde::{Deserialize, Serialize};
-
-pub const BASE: &str = "/activity";
 
 /// As typed; parsed on use.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -84,7 +83,7 @@ impl ActivityFilters {
     pub fn address(&self, before: Option<u64>) -> String {
         let before = before.map(|before| before.to_string());
         query_string(
-            BASE,
+            routes::ACTIVITY,
             [
                 ("who", self.who.as_deref()),
                 ("what", self.what.map(AuditAction::as_str)),
@@ -113,7 +112,7 @@ pub fn ActivityFilterBar(filters: ActivityFilters) -> impl IntoView {
     let chosen = filters.what.map(AuditAction::as_str);
     view! {
         <search class="filters">
-            <Form method="get" action=BASE>
+            <Form method="get" action=routes::ACTIVITY>
                 <Choice name="what" label="Action" all="All actions" choices=whats chosen/>
                 <Field name="who" label="Key name" kind="search" value=filters.who/>
                 <Field name="path" label="Path" kind="text" value=filters.path/>
@@ -132,7 +131,7 @@ pub fn ActivityFilterBar(filters: ActivityFilters) -> impl IntoView {
                 {(!is_empty)
                     .then(|| {
                         view! {
-                            <a class="button button-quiet" href=BASE>
+                            <a class="button button-quiet" href=routes::ACTIVITY>
                                 "Clear"
                             </a>
                         }

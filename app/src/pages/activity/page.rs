@@ -12,9 +12,10 @@ use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::json;
 use crate::live::ServerEvent;
-use crate::pages::activity::filters::{ActivityFilterBar, ActivityFilters, BASE, use_activity_filters};
+use crate::pages::activity::filters::{ActivityFilterBar, ActivityFilters, use_activity_filters};
 use crate::pages::activity::words::{detail, headline, recognised, without_a_name};
 use crate::query::ROWS_PER_PAGE;
+use crate::routes;
 use crate::visible::visible;
 use lakeshore::Timestamp;
 use lakeshore::model::audit::{Activity as Row, AuditEntry, AuditOutcome};
@@ -62,12 +63,12 @@ fn ActivityList(filters: ActivityFilters, listed: AsOf<Vec<Row>>) -> impl IntoVi
         <Heading title="Activity"/>
         <p class="lead quiet">
             "Who did what, when, from where and with what result. This log is append-only. It sums up uploads when their sync ends; each one is listed under "
-            <a href="/history">"Uploads"</a> "."
+            <a href=routes::HISTORY>"Uploads"</a> "."
         </p>
         <ActivityFilterBar filters/>
         {move || match (is_empty.get(), is_filtered || !is_newest) {
             (false, _) => view! { <ActivityTable rows as_of/> }.into_any(),
-            (true, true) => view! { <NothingFound base=BASE/> }.into_any(),
+            (true, true) => view! { <NothingFound base=routes::ACTIVITY/> }.into_any(),
             (true, false) => {
                 view! {
                     <Empty title="No activity yet">
@@ -75,7 +76,7 @@ fn ActivityList(filters: ActivityFilters, listed: AsOf<Vec<Row>>) -> impl IntoVi
                             "Starting and ending syncs, restoring and emptying the trash, creating keys and signing in are recorded here."
                         </p>
                         <p>
-                            <a class="button button-primary" href="/upload">
+                            <a class="button button-primary" href=routes::UPLOAD>
                                 "Start sync"
                             </a>
                         </p>
@@ -209,7 +210,7 @@ fn Where(deed: AuditEntry) -> impl IntoView {
             .map(|id| {
                 let words = if deed.subject.is_empty() { format!("Sync {id}") } else { format!("Sync {id}: {}", deed.subject) };
                 view! {
-                    <a class="row-detail" href=format!("/syncs/{id}")>
+                    <a class="row-detail" href=routes::sync(id)>
                         {visible(words)}
                     </a>
                 }

@@ -8,6 +8,7 @@ use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::query::percent_encoded;
+use crate::routes;
 use crate::visible::visible;
 use lakeshore::model::dataset::browsing::LakeEntry;
 use lakeshore::model::time::Timestamp;
@@ -55,7 +56,7 @@ pub fn Files(base: String, folder: String, entries: Vec<LakeEntry>, page: u64, a
             let (icon, href) = if entry.is_folder {
                 (Icon::Folder, into(&below))
             } else {
-                (Icon::File, format!("/api/lake/file/download?path={}", percent_encoded(entry.path.as_str())))
+                (Icon::File, routes::download(&entry.path))
             };
             // A file is not a page, so the browser requests it itself.
             let rel = (!entry.is_folder).then_some("external");

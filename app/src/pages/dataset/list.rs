@@ -15,7 +15,8 @@ use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
 use crate::live::ServerEvent;
-use crate::query::{Filters, ROWS_PER_PAGE, percent_encoded, use_filters};
+use crate::query::{Filters, ROWS_PER_PAGE, use_filters};
+use crate::routes;
 use crate::visible::visible;
 use lakeshore::model::dataset::record::{Counted, Dataset};
 use lakeshore::model::event::EventId;
@@ -54,10 +55,10 @@ fn DatasetList(filters: Filters, listed: AsOf<Vec<DatasetRow>>) -> impl IntoView
     let offered = Offered { path: true, ..Offered::default() };
     view! {
         <Heading title="Datasets"/>
-        <FilterBar base="/datasets" filters offered text_label="Path contains"/>
+        <FilterBar base=routes::DATASETS filters offered text_label="Path contains"/>
         {move || match (is_empty.get(), is_filtered) {
             (false, _) => view! { <DatasetTable rows as_of/> }.into_any(),
-            (true, true) => view! { <NothingFound base="/datasets"/> }.into_any(),
+            (true, true) => view! { <NothingFound base=routes::DATASETS/> }.into_any(),
             (true, false) => {
                 view! {
                     <Empty title="No datasets yet">
@@ -65,7 +66,7 @@ fn DatasetList(filters: Filters, listed: AsOf<Vec<DatasetRow>>) -> impl IntoView
                             "A dataset is the set of files at one path of the lake. It appears here with the first file of an incremental sync, or when a full sync is published."
                         </p>
                         <p>
-                            <a class="button button-primary" href="/upload">
+                            <a class="button button-primary" href=routes::UPLOAD>
                                 "Upload files"
                             </a>
                         </p>
@@ -74,7 +75,7 @@ fn DatasetList(filters: Filters, listed: AsOf<Vec<DatasetRow>>) -> impl IntoView
                     .into_any()
             }
         }}
-        {move || view! { <Pager base="/datasets".to_owned() filters=asked.get_value() rows=rows.with(Vec::len)/> }}
+        {move || view! { <Pager base=routes::DATASETS.to_owned() filters=asked.get_value() rows=rows.with(Vec::len)/> }}
     }
     .into_any()
 }
@@ -159,7 +160,7 @@ fn DatasetTable(rows: RwSignal<Vec<DatasetRow>>, as_of: Timestamp) -> impl IntoV
 #[component]
 fn DatasetLine(row: DatasetRow, as_of: Timestamp) -> impl IntoView {
     let DatasetRow { dataset, spark } = row;
-    let href = format!("/datasets{}", percent_encoded(dataset.path.as_str()));
+    let href = routes::dataset(dataset.path.as_str());
     let path = dataset.path.to_string();
     let last = dataset.last_landed;
     view! {

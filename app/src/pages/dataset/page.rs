@@ -1,6 +1,5 @@
 //! Page of one dataset: facts, and tabs with an address each.
 
-use crate::addresses;
 use crate::api::datasets::{DatasetPage, Tab, TabParameters, get_dataset};
 use crate::api::versions::Compared;
 use crate::api::{AsOf, Session};
@@ -15,8 +14,9 @@ use crate::pages::dataset::list::{Freshness, Holds, is_counting, keep_counted};
 use crate::pages::dataset::schedule::{RhythmForm, words};
 use crate::pages::sync::list::SyncTable;
 use crate::pages::versions::list::VersionsTab;
-use crate::query::{percent_encoded, use_query};
+use crate::query::use_query;
 use crate::refusal;
+use crate::routes::{self, DatasetTab};
 use lakeshore::model::access::role::Role;
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::sync::difference::ChangeKind;
@@ -26,19 +26,11 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use leptos_router::params::ParamsMap;
 
-const TABS: [(&str, &str); 5] = [
-    ("files", "Files"),
-    ("syncs", "Syncs"),
-    ("calendar", "Calendar"),
-    ("versions", "Versions"),
-    ("rhythm", "Schedule"),
-];
-
 fn parameters(map: &ParamsMap) -> TabParameters {
     let text = |name| map.get(name).unwrap_or_default();
     let kind = text("kind");
     // Links to the former Diff tab lead to the latest comparison.
-    let (tab, was_diff) = if text("tab") == "diff" { ("versions".to_owned(), true) } else { (text("tab"), false) };
+    let was_diff = text("tab") == "diff";
     let number = |name| text(name).parse().ok().map(VersionNumber);
     let compared = match (number("old"), number("new"), text("since").parse().ok()) {
         (Some(old), Some(new), _) => Some(Compared::Two { old, new }),
@@ -46,7 +38,7 @@ fn parameters(map: &ParamsMap) -> TabParameters {
         _ => was_diff.then_some(Compared::Latest),
     };
     TabParameters {
-        tab: TABS.iter().find(|(known, _)| *known == tab).unwrap_or(&TABS[0]).0.to_owned(),
+        tab: if was_diff { DatasetTab::Versions } else { DatasetTab::of(&text("tab")) },
         folder: text("folder"),
         compared,
         kind: ChangeKind::ALL.into_iter().find(|known| known.as_str() == kind),
@@ -88,7 +80,7 @@ fn DatasetView(
     Clock::here().observe(as_of);
     let shown = RwSignal::new(value);
     // Fields being edited must not be rendered again.
-    if wanted.tab != "rhythm" {
+    if wanted.tab != DatasetTab::Schedule {
         let asked = StoredValue::new((shown.with_untracked(|page| page.dataset.path.to_string()), wanted.clone()));
         keep_counted(
             last_event,
@@ -112,13 +104,13 @@ fn DatasetNow(
     as_of: Timestamp,
 ) -> impl IntoView {
     let DatasetPage { dataset, spark, tab } = page;
-    let base = format!("/datasets{}", percent_encoded(dataset.path.as_str()));
-    let links = TABS.map(|(tab, label)| {
-        let href = if tab == TABS[0].0 { base.clone() } else { format!("{base}?tab={tab}") };
+    let base = routes::dataset(dataset.path.as_str());
+    let links = DatasetTab::ALL.map(|tab| {
+        let href = routes::dataset_tab(dataset.path.as_str(), tab);
         let current = (tab == wanted.tab).then_some("page");
         view! {
             <a href=href aria-current=current>
-                {label}
+                {tab.label()}
             </a>
         }
     });
@@ -135,7 +127,7 @@ fn DatasetNow(
                 || "No schedule is set. Days with new files are marked.".to_owned(),
                 |rhythm| format!("Expected: {}. Days are in UTC.", words(&rhythm)),
             );
-            let href = format!("{base}?tab=rhythm");
+            let href = routes::dataset_tab(dataset.path.as_str(), DatasetTab::Schedule);
             view! {
                 <p class="hint">
                     {expected} " "
@@ -158,13 +150,13 @@ fn DatasetNow(
             view! { <RhythmForm dataset=dataset.clone() fault may_write is_signed_in/> }.into_any()
         }
     };
-    let last_sync = format!("/syncs/{}", dataset.last_sync_id);
+    let last_sync = routes::sync(dataset.last_sync_id);
     let (holds, last, first) = (dataset.holds, dataset.last_landed, dataset.first_landed);
     let path = dataset.path.to_string();
-    let since = addresses::since(&path, 24);
+    let since = routes::since(&path, 24);
     view! {
         <p class="crumb">
-            <a href="/datasets">"Datasets"</a>
+            <a href=routes::DATASETS>"Datasets"</a>
         </p>
         <Heading title=path.clone() copied=Some(("Copy lake path", path.clone()))>
             <a class="button" href=since>
@@ -219,7 +211,7 @@ fn DatasetNow(
 
 #[component]
 fn SyncsOf(timeline: String, syncs: Vec<SyncJob>, as_of: lakeshore::Timestamp, path: String) -> impl IntoView {
-    let all = format!("/syncs?path={}", percent_encoded(&path));
+    let all = routes::syncs_of(&path);
     let rows = RwSignal::new(syncs);
     view! {
         <div class="card" inner_html=timeline></div>

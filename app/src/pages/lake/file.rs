@@ -1,6 +1,5 @@
 //! Page of a file: its facts and a preview.
 
-use crate::addresses;
 use crate::api::Session;
 use crate::components::copy::Digest;
 use crate::components::error_box::sentence;
@@ -9,9 +8,10 @@ use crate::components::icon::{Icon, Picture};
 use crate::components::page::Heading;
 use crate::components::time::RelativeTime;
 use crate::format;
-use crate::pages::lake::page::{Crumbs, Tab, address_of, download_of};
+use crate::pages::lake::page::Crumbs;
 use crate::pages::lake::rows::{BadLines, RowGroups, Rows, SchemaTable};
 use crate::pages::lake::usage::UseIt;
+use crate::routes::{self, FileTab};
 use crate::visible::{visible, visible_lines};
 use lakeshore::model::dataset::schema::Format;
 use lakeshore::model::path::LakePath;
@@ -22,7 +22,7 @@ use leptos::prelude::*;
 #[component]
 pub(in crate::pages) fn FileView(
     session: Session,
-    tab: Tab,
+    tab: FileTab,
     file: FilePreview,
     /// The dataset that the file belongs to.
     dataset: Option<LakePath>,
@@ -31,29 +31,31 @@ pub(in crate::pages) fn FileView(
 ) -> impl IntoView {
     let (path, format) = (file.path.clone(), file.preview.format);
     let title = path.leaf().to_owned();
-    let download = download_of(&path);
+    let download = routes::download(&path);
     let has_columns = file.preview.schema.is_some();
-    let offered = move |tab: Tab| match tab {
-        Tab::Rows => true,
-        Tab::Schema | Tab::Use => has_columns,
-        Tab::RowGroups => format == Format::Parquet && has_columns,
+    let offered = move |tab: FileTab| match tab {
+        FileTab::Rows => true,
+        FileTab::Schema | FileTab::Use => has_columns,
+        FileTab::RowGroups => format == Format::Parquet && has_columns,
     };
-    let tab = if offered(tab) { tab } else { Tab::Rows };
-    let base = address_of(path.as_str());
-    let tabs = Tab::ALL.into_iter().filter(|(one, ..)| offered(*one)).map(move |(one, name, label)| {
-        let href = if one == Tab::Rows { base.clone() } else { format!("{base}?tab={name}") };
+    let tab = if offered(tab) { tab } else { FileTab::Rows };
+    let tabs = FileTab::ALL.into_iter().filter(|one| offered(*one)).map(|one| {
+        let href = routes::file_tab(path.as_str(), one);
         let current = (one == tab).then_some("page");
         view! {
             <a href=href aria-current=current>
-                {label}
+                {one.label()}
             </a>
         }
     });
+    let tabs = tabs.collect_view();
     let content = match tab {
-        Tab::Rows => content(file.preview.clone(), Some((file.path.leaf().to_owned(), download_of(&file.path)))),
-        Tab::Schema => view! { <SchemaTable preview=file.preview.clone()/> }.into_any(),
-        Tab::RowGroups => view! { <RowGroups preview=file.preview.clone()/> }.into_any(),
-        Tab::Use => {
+        FileTab::Rows => {
+            content(file.preview.clone(), Some((file.path.leaf().to_owned(), routes::download(&file.path))))
+        }
+        FileTab::Schema => view! { <SchemaTable preview=file.preview.clone()/> }.into_any(),
+        FileTab::RowGroups => view! { <RowGroups preview=file.preview.clone()/> }.into_any(),
+        FileTab::Use => {
             view! { <UseIt path=path.clone() preview=file.preview.clone() disk_path site=session.site/> }.into_any()
         }
     };
@@ -70,7 +72,7 @@ pub(in crate::pages) fn FileView(
             .then(|| {
                 view! {
                     <nav class="tabs tabs-page" aria-label="File">
-                        {tabs.collect_view()}
+                        {tabs}
                     </nav>
                 }
             })}
@@ -97,7 +99,7 @@ fn Facts(file: FilePreview, dataset: Option<LakePath>, as_of: Timestamp) -> impl
                 <dt>"Source"</dt>
                 <dd>
                     {match sync_id {
-                        Some(id) => view! { <a href=format!("/syncs/{id}")>{format!("Sync {id}")}</a> }.into_any(),
+                        Some(id) => view! { <a href=routes::sync(id)>{format!("Sync {id}")}</a> }.into_any(),
                         None => {
                             view! {
                                 <span class="quiet" title="No sync is known to have written this file: it was added or changed outside Lakeshore.">
@@ -111,7 +113,7 @@ fn Facts(file: FilePreview, dataset: Option<LakePath>, as_of: Timestamp) -> impl
             </div>
             {dataset
                 .map(|dataset| {
-                    let href = addresses::dataset(dataset.as_str());
+                    let href = routes::dataset(dataset.as_str());
                     fact("Dataset", view! { <a href=href>{visible(dataset.to_string())}</a> })
                 })}
             {sha256

@@ -1,6 +1,5 @@
 //! Page of a folder: its sorted contents, and search results below it.
 
-use crate::addresses;
 use crate::api::Session;
 use crate::components::copy::Digest;
 use crate::components::empty::Empty;
@@ -9,9 +8,9 @@ use crate::components::page::Heading;
 use crate::components::pager::PageLinks;
 use crate::components::time::RelativeTime;
 use crate::format;
-use crate::pages::lake::page::{Crumbs, NAMES_PER_PAGE, Wanted, address_of, download_of};
+use crate::pages::lake::page::{Crumbs, NAMES_PER_PAGE, Wanted};
 use crate::pages::lake::schema::SchemaPanel;
-use crate::query::percent_encoded;
+use crate::routes;
 use crate::visible::visible;
 use lakeshore::model::access::role::Role;
 use lakeshore::model::dataset::browsing::{Browsed, FolderSort, LakeEntry};
@@ -36,9 +35,9 @@ pub(in crate::pages) fn FolderView(
     entries.truncate(NAMES_PER_PAGE as usize);
     let is_search = wanted.text.is_some();
     let title = folder.as_ref().map_or("Lake".to_owned(), |folder| folder.leaf().to_owned());
-    let base = address_of(folder.as_ref().map(LakePath::as_str).unwrap_or_default());
-    let dataset = dataset.map(|dataset| addresses::dataset(dataset.as_str()));
-    let syncs = folder.as_ref().map(|folder| format!("/syncs?path={}", percent_encoded(folder.as_str())));
+    let base = routes::lake(folder.as_ref().map(LakePath::as_str).unwrap_or_default());
+    let dataset = dataset.map(|dataset| routes::dataset(dataset.as_str()));
+    let syncs = folder.as_ref().map(|folder| routes::syncs_of(folder.as_str()));
     let copied = folder.as_ref().map(|folder| ("Copy lake path", folder.to_string()));
     let shown = entries.len() as u64;
     let is_empty = entries.is_empty();
@@ -62,7 +61,7 @@ pub(in crate::pages) fn FolderView(
             {can_upload
                 .then(|| {
                     view! {
-                        <a class="button" href="/upload">
+                        <a class="button" href=routes::UPLOAD>
                             <Picture icon=Icon::Upload/>
                             "Upload"
                         </a>
@@ -134,7 +133,7 @@ fn nothing(is_search: bool, is_behind: bool, is_root: bool, base: &str) -> AnyVi
                     "Files of syncs appear here, exactly as DuckDB, Spark and other readers see them."
                 </p>
                 <p>
-                    <a class="button button-primary" href="/upload">
+                    <a class="button button-primary" href=routes::UPLOAD>
                         "Upload files"
                     </a>
                 </p>
@@ -229,7 +228,7 @@ fn Row(entry: LakeEntry, within: Option<String>, as_of: Timestamp) -> impl IntoV
                 <span class="with-icon">
                     <Picture icon/>
                     <span>
-                        <a class="row-name" href=address_of(path.as_str())>
+                        <a class="row-name" href=routes::lake(path.as_str())>
                             {visible(name)}
                         </a>
                         {within.map(|within| view! { <span class="path">{within}</span> })}
@@ -251,7 +250,7 @@ fn Row(entry: LakeEntry, within: Option<String>, as_of: Timestamp) -> impl IntoV
                         view! {
                             <a
                                 class="button button-small button-quiet"
-                                href=download_of(&path)
+                                href=routes::download(&path)
                                 rel="external"
                                 download=""
                                 aria-label=label.clone()

@@ -7,6 +7,7 @@ use crate::json;
 use crate::pages::lake::file::FileView;
 use crate::pages::lake::folder::FolderView;
 use crate::query::{percent_encoded, use_query};
+use crate::routes::{self, FileTab};
 use crate::visible::visible;
 use lakeshore::model::dataset::browsing::{BrowseFolder, FolderSort};
 use lakeshore::model::page::Order;
@@ -28,26 +29,7 @@ pub(in crate::pages) struct Wanted {
     pub(in crate::pages) is_descending: bool,
     pub(in crate::pages) text: Option<String>,
     pub(in crate::pages) page: u64,
-    pub(in crate::pages) tab: Tab,
-}
-
-/// Tab of a file's page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(in crate::pages) enum Tab {
-    #[default]
-    Rows,
-    Schema,
-    RowGroups,
-    Use,
-}
-
-impl Tab {
-    pub(in crate::pages) const ALL: [(Self, &'static str, &'static str); 4] = [
-        (Self::Rows, "rows", "Preview"),
-        (Self::Schema, "schema", "Schema"),
-        (Self::RowGroups, "row-groups", "Row groups"),
-        (Self::Use, "use", "Code"),
-    ];
+    pub(in crate::pages) tab: FileTab,
 }
 
 impl Wanted {
@@ -62,11 +44,7 @@ impl Wanted {
             is_descending: query.get("order").is_some_and(|order| order == "desc"),
             text: text("q"),
             page: text("page").and_then(|page| page.parse().ok()).unwrap_or(0),
-            tab: Tab::ALL
-                .into_iter()
-                .find(|(_, name, _)| Some(*name) == tab.as_deref())
-                .map(|(tab, ..)| tab)
-                .unwrap_or_default(),
+            tab: tab.as_deref().map(FileTab::of).unwrap_or_default(),
         }
     }
 
@@ -95,19 +73,9 @@ impl Wanted {
         let pairs = [("q", self.text.as_deref()), sort, order, ("page", page.as_deref())];
         let pairs = pairs.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", percent_encoded(value?))));
         let query = pairs.collect::<Vec<_>>().join("&");
-        let base = address_of(self.path.as_deref().unwrap_or_default());
+        let base = routes::lake(self.path.as_deref().unwrap_or_default());
         if query.is_empty() { base } else { format!("{base}?{query}") }
     }
-}
-
-/// Address of the page for a lake path.
-pub(in crate::pages) fn address_of(path: &str) -> String {
-    format!("/lake{}", percent_encoded(path))
-}
-
-/// Address of a file's download.
-pub(in crate::pages) fn download_of(path: &LakePath) -> String {
-    format!("/api/lake/file/download?path={}", percent_encoded(path.as_str()))
 }
 
 #[component]
@@ -160,12 +128,12 @@ pub(in crate::pages) fn Crumbs(
     (path.is_some() && !is_top).then(|| {
         view! {
             <nav class="crumbs" aria-label="Parent folders">
-                <a href="/lake">"Lake"</a>
+                <a href=routes::LAKE>"Lake"</a>
                 {components
                     .into_iter()
                     .take(above)
                     .skip(hidden)
-                    .map(|(name, at)| view! { <a href=address_of(&at)>{visible(name)}</a> })
+                    .map(|(name, at)| view! { <a href=routes::lake(&at)>{visible(name)}</a> })
                     .collect_view()}
             </nav>
         }

@@ -3,6 +3,7 @@
 use crate::api::SetSchemaPolicy;
 use crate::components::icon::{Icon, Picture};
 use crate::format;
+use crate::routes;
 use crate::visible::visible;
 use lakeshore::model::dataset::schema::{Column, SchemaPolicy};
 use lakeshore::model::dataset::schema_policy::DatasetSchema;
@@ -23,7 +24,7 @@ pub(in crate::pages) fn SchemaPanel(schema: DatasetSchema, may_write: bool) -> i
                     <Picture icon=Icon::Warning/>
                     <span>
                         {format!("{} of ", format::counted(num_differences, "file"))}
-                        <a href=format!("/syncs/{sync_id}")>{format!("Sync {sync_id}")}</a>
+                        <a href=routes::sync(sync_id)>{format!("Sync {sync_id}")}</a>
                         {if num_differences == 1 { " does" } else { " do" }}
                         " not match the previous schema of the dataset."
                     </span>
@@ -37,7 +38,7 @@ pub(in crate::pages) fn SchemaPanel(schema: DatasetSchema, may_write: bool) -> i
                 <summary>
                     {format!("{count}, {}. On schema mismatch: {}.", schema.format.words(), meaning(policy))}
                 </summary>
-                <p>"Schema from " <a href=format!("/syncs/{sync_id}")>{format!("Sync {sync_id}")}</a> "."</p>
+                <p>"Schema from " <a href=routes::sync(sync_id)>{format!("Sync {sync_id}")}</a> "."</p>
                 <ul class="column-list">
                     {schema
                         .columns

@@ -2,12 +2,11 @@
 
 use crate::api::Site;
 use crate::components::copy::Command;
+use crate::routes;
 use lakeshore::model::dataset::schema::Format;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::preview::{Dialect, Preview};
 use leptos::prelude::*;
-
-use crate::pages::lake::page::download_of;
 
 #[component]
 pub(in crate::pages) fn UseIt(
@@ -18,7 +17,7 @@ pub(in crate::pages) fn UseIt(
 ) -> impl IntoView {
     let Site { origin, is_open } = site;
     let key = if is_open { "" } else { "--header \"Authorization: Bearer $KEY\" " };
-    let url = format!("{origin}{}", download_of(&path));
+    let url = format!("{origin}{}", routes::download(&path));
     let dialect = preview.dialect.as_ref();
     let format = preview.format;
     let on_disk = disk_path.map(|place| {

@@ -4,12 +4,13 @@ use crate::components::icon::{Icon, Picture};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::format::failure_reason;
-use crate::query::percent_encoded;
+use crate::routes::{self, DatasetTab};
 use crate::visible::visible;
 use lakeshore::model::error::Store;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::overview::{Attention, Disk, FullTrash, LateDataset, Room};
 use lakeshore::model::sync::job::SyncJob;
+use lakeshore::model::sync::status::Status;
 use lakeshore::model::time::Timestamp;
 use leptos::prelude::*;
 
@@ -88,8 +89,8 @@ pub fn NeedsAPerson(
                 .then(|| {
                     view! {
                         <p class="quiet">
-                            {format!("And {} more: ", format::count(more))} <a href="/syncs?status=Failed">"failed syncs"</a> ", "
-                            <a href="/datasets">"datasets"</a>
+                            {format!("And {} more: ", format::count(more))} <a href=routes::syncs_with(Status::Failed)>"failed syncs"</a> ", "
+                            <a href=routes::DATASETS>"datasets"</a>
                         </p>
                     }
                 })}
@@ -144,7 +145,7 @@ fn of_held(columns: &str, sync: SyncJob, as_of: Timestamp) -> Need {
         }
         None => "Waiting for confirmation".into_any(),
     };
-    let (what, href) = (name(&sync), format!("/syncs/{}", sync.sync_id));
+    let (what, href) = (name(&sync), routes::sync(sync.sync_id));
     Need { class: "pill pill-held", kind: "Held", what, why, href, act: "Publish or abort" }
 }
 
@@ -156,7 +157,7 @@ fn of_failed(causes: &str, sync: SyncJob, as_of: Timestamp) -> Need {
         <RelativeTime at=sync.end_time as_of/>
     }
     .into_any();
-    let (what, href) = (name(&sync), format!("/syncs/{}", sync.sync_id));
+    let (what, href) = (name(&sync), routes::sync(sync.sync_id));
     Need { class: "pill pill-failed", kind: "Failed", what, why, href, act: "See why" }
 }
 
@@ -168,7 +169,7 @@ fn of_late(late: LateDataset, as_of: Timestamp) -> Need {
         <RelativeTime at=late.last_landed as_of/>
     }
     .into_any();
-    let href = format!("/datasets{}?tab=calendar", percent_encoded(late.path.as_str()));
+    let href = routes::dataset_tab(late.path.as_str(), DatasetTab::Calendar);
     Need { class: "pill pill-held", kind: "Late", what: late.path.to_string(), why, href, act: "View calendar" }
 }
 
@@ -184,7 +185,7 @@ fn full(disk: Disk) -> Need {
         format::bytes(disk.reserve_bytes)
     );
     let what = storage_label(&disk).to_owned();
-    Need { class, kind, what, why: why.into_any(), href: "/trash".into(), act: "Open trash" }
+    Need { class, kind, what, why: why.into_any(), href: routes::TRASH.into(), act: "Open trash" }
 }
 
 fn near_bound(trash: FullTrash) -> Need {
@@ -194,5 +195,12 @@ fn near_bound(trash: FullTrash) -> Need {
         format::bytes(trash.bytes_max)
     );
     let what = "Trash is almost full".to_owned();
-    Need { class: "pill pill-held", kind: "Trash", what, why: why.into_any(), href: "/trash".into(), act: "Open trash" }
+    Need {
+        class: "pill pill-held",
+        kind: "Trash",
+        what,
+        why: why.into_any(),
+        href: routes::TRASH.into(),
+        act: "Open trash",
+    }
 }

@@ -14,6 +14,7 @@ use crate::pages::overview::attention::{NeedsAPerson, storage_label};
 use crate::pages::sync::list::SyncTable;
 use crate::pages::tour::Tour;
 use crate::query::use_query;
+use crate::routes;
 use lakeshore::model::overview::{Breakdown, Disk, Mean};
 use lakeshore::model::sync::job::SyncJob;
 use leptos::prelude::*;
@@ -63,7 +64,7 @@ fn Overview(session: Session, glance: AsOf<OverviewData>) -> impl IntoView {
     let files = Memo::new(move |_| glance.with(|glance| glance.files_chart.clone()));
     view! {
         <Heading title="Overview">
-            <a class="button button-primary" href="/upload">
+            <a class="button button-primary" href=routes::UPLOAD>
                 <Picture icon=Icon::Plus/>
                 "New upload"
             </a>
@@ -80,7 +81,7 @@ fn Overview(session: Session, glance: AsOf<OverviewData>) -> impl IntoView {
                     <section class="section" aria-label="Last 30 days">
                         <nav class="tabs" aria-label="Group by">
                             <span class="quiet">"Group by"</span>
-                            <a href="/" aria-current=(by == Breakdown::Type).then_some("true")>
+                            <a href=routes::OVERVIEW aria-current=(by == Breakdown::Type).then_some("true")>
                                 "sync type"
                             </a>
                             <a href="/?by=dataset" aria-current=(by == Breakdown::Dataset).then_some("true")>
@@ -128,7 +129,7 @@ pub fn Running(running: RwSignal<Vec<SyncJob>>, as_of: lakeshore::Timestamp) -> 
                 if is_empty.get() {
                     view! {
                         <p class="quiet">
-                            "No sync is running. " <a href="/syncs">"All syncs"</a>
+                            "No sync is running. " <a href=routes::SYNCS>"All syncs"</a>
                         </p>
                     }
                         .into_any()

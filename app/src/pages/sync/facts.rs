@@ -1,6 +1,5 @@
 //! Facts of a sync, notices above its files, and links to the pages that concern the same dataset, files and key.
 
-use crate::addresses;
 use crate::components::copy::CopyButton;
 use crate::components::error_box::sentence;
 use crate::components::icon::{Icon, Picture};
@@ -8,7 +7,7 @@ use crate::components::status::{SyncPill, meaning, short};
 use crate::components::time::{Elapsed, RelativeTime};
 use crate::format;
 use crate::format::failure_reason;
-use crate::query::percent_encoded;
+use crate::routes;
 use crate::visible::visible;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::failure_report::FailureReport;
@@ -59,15 +58,14 @@ fn successor(message: &str) -> Option<SyncId> {
 #[component]
 pub(super) fn Links(sync: SyncJob) -> impl IntoView {
     let (id, path) = (sync.sync_id, sync.path.to_string());
-    let encoded = percent_encoded(&path);
     let links = [
-        ("Dataset", format!("/datasets{encoded}")),
-        ("Versions", addresses::list(&path)),
-        ("Folder", format!("/lake{encoded}")),
-        ("Uploads", format!("/history?sync_id={id}")),
-        ("Activity", format!("/activity?sync_id={id}")),
+        ("Dataset", routes::dataset(&path)),
+        ("Versions", routes::versions(&path)),
+        ("Folder", routes::lake(&path)),
+        ("Uploads", routes::history_of(id)),
+        ("Activity", routes::activity_of(id)),
     ];
-    let key = (!sync.started_by.is_empty()).then(|| format!("/activity?who={}", percent_encoded(&sync.started_by)));
+    let key = (!sync.started_by.is_empty()).then(|| routes::activity_by(&sync.started_by));
     view! {
         <nav class="related" aria-label="Related pages">
             {links.into_iter().map(|(label, href)| view! { <a href=href>{label}</a> " " }).collect_view()}
@@ -109,7 +107,7 @@ pub(super) fn Facts(
                     {move || {
                         message
                             .with(|message| successor(message))
-                            .map(|successor| view! { " " <a href=format!("/syncs/{successor}")>"View that sync"</a> })
+                            .map(|successor| view! { " " <a href=routes::sync(successor)>"View that sync"</a> })
                     }}
                 </p>
             </div>

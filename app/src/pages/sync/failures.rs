@@ -1,10 +1,10 @@
 //! Failures of a sync by cause: the first files of each, the last successful run, and a command to retry.
 
-use crate::addresses;
 use crate::components::copy::Command;
 use crate::components::error_box::sentence;
 use crate::components::time::RelativeTime;
 use crate::format;
+use crate::routes;
 use crate::visible::visible;
 use lakeshore::model::sync::failure_report::{FailureCause, FailureReport};
 use lakeshore::model::sync::job::SyncJob;
@@ -28,7 +28,7 @@ pub(super) fn Failures(
     move || {
         shown.get().map(|(report, has_failed)| {
             let sync = sync.get_untracked();
-            let failed_only = format!("/syncs/{}?status=Failed#files-title", sync.sync_id);
+            let failed_only = routes::sync_files(sync.sync_id, true);
             let FailureReport { causes, num_sent_again, num_cancelled, num_not_looked_at, last_good } = report;
             let has_causes = !causes.is_empty();
             let again = (num_sent_again > 0).then(|| {
@@ -55,11 +55,11 @@ pub(super) fn Failures(
                                 let name = format!("sync {}", good.sync_id);
                                 view! {
                                     "Last successful run: "
-                                    <a href=format!("/syncs/{}", good.sync_id)>{name}</a>
+                                    <a href=routes::sync(good.sync_id)>{name}</a>
                                     ", "
                                     <RelativeTime at=good.end_time as_of/>
                                     {format!(", {}, ", format::counted(good.num_landed(), "file"))}
-                                    <a href=addresses::list(sync.path.as_str())>"versions"</a>
+                                    <a href=routes::versions(sync.path.as_str())>"versions"</a>
                                 }
                                     .into_any()
                             }

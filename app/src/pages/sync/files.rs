@@ -7,6 +7,7 @@ use crate::components::status::StatusPill;
 use crate::components::table_head::{column, table_head};
 use crate::components::time::{Elapsed, RelativeTime};
 use crate::format;
+use crate::routes;
 use crate::visible::visible;
 use lakeshore::model::dataset::schema::SchemaDifference;
 use lakeshore::model::time::Timestamp;
@@ -81,7 +82,7 @@ fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl In
                 .then(|| {
                     view! {
                         <td data-label="Sync">
-                            <a href=format!("/syncs/{sync_id}")>{format!("Sync {sync_id}")}</a>
+                            <a href=routes::sync(sync_id)>{format!("Sync {sync_id}")}</a>
                         </td>
                     }
                 })}

@@ -17,6 +17,7 @@ use crate::json;
 use crate::live::ServerEvent;
 use crate::pages::tour::Tour;
 use crate::query::{Filters, use_filters};
+use crate::routes;
 use crate::visible::visible;
 use lakeshore::model::sync::job::SyncJob;
 use leptos::prelude::*;
@@ -60,7 +61,7 @@ fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<SyncJob>>) -> i
     let offered = Offered { status: true, sync_type: true, path: true, ..Offered::default() };
     view! {
         <Heading title="Syncs">
-            <a class="button button-primary" href="/upload">
+            <a class="button button-primary" href=routes::UPLOAD>
                 <Picture icon=Icon::Plus/>
                 "New upload"
             </a>
@@ -70,9 +71,9 @@ fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<SyncJob>>) -> i
                 view! { <Tour origin=origin.get_value()/> }.into_any()
             } else {
                 view! {
-                    <FilterBar base="/syncs" filters=bar.get_value() offered text_label="Name or path"/>
+                    <FilterBar base=routes::SYNCS filters=bar.get_value() offered text_label="Name or path"/>
                     {if is_empty.get() && is_filtered {
-                        view! { <NothingFound base="/syncs"/> }.into_any()
+                        view! { <NothingFound base=routes::SYNCS/> }.into_any()
                     } else {
                         view! { <SyncTable rows as_of/> }.into_any()
                     }}
@@ -80,7 +81,7 @@ fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<SyncJob>>) -> i
                     .into_any()
             }
         }}
-        {move || view! { <Pager base="/syncs".to_owned() filters=bar.get_value() rows=rows.with(Vec::len)/> }}
+        {move || view! { <Pager base=routes::SYNCS.to_owned() filters=bar.get_value() rows=rows.with(Vec::len)/> }}
     }
 }
 
@@ -116,7 +117,7 @@ pub(in crate::pages) fn SyncTable(rows: RwSignal<Vec<SyncJob>>, as_of: lakeshore
 fn SyncRow(sync: Signal<SyncJob>, as_of: lakeshore::Timestamp) -> impl IntoView {
     // These fields never change; the status does.
     let fixed = sync.get_untracked();
-    let href = format!("/syncs/{}", fixed.sync_id);
+    let href = routes::sync(fixed.sync_id);
     let name = if fixed.name.is_empty() { format!("Sync {}", fixed.sync_id) } else { fixed.name };
     let status = Memo::new(move |_| sync.with(|sync| sync.sync_status));
     let is_held = Memo::new(move |_| sync.with(|sync| sync.held.is_some()));

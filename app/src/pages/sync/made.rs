@@ -1,9 +1,9 @@
 //! Changes by a finished full sync: the version that it created, compared with the version before.
 
-use crate::addresses;
 use crate::api::versions::MadeVersion;
 use crate::components::row_changes::{RowChanges, columns_of};
 use crate::format;
+use crate::routes;
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::sync::difference::{ChangeKind, Difference};
 use lakeshore::model::version::Version;
@@ -18,7 +18,7 @@ pub(super) fn Made(made: RwSignal<Option<MadeVersion>>) -> impl IntoView {
                 <section class="section" aria-labelledby="made-title">
                     <h2 id="made-title">"Changes"</h2>
                     <p>
-                        "Created " <a href=addresses::version(&path, number)>{format!("version {number}")}</a> "."
+                        "Created " <a href=routes::version(&path, number)>{format!("version {number}")}</a> "."
                     </p>
                     {match difference {
                         Some(difference) => view! { <Counts version difference/> }.into_any(),
@@ -34,7 +34,7 @@ pub(super) fn Made(made: RwSignal<Option<MadeVersion>>) -> impl IntoView {
 #[component]
 fn Counts(version: Version, difference: Difference) -> impl IntoView {
     let old = VersionNumber(version.version.0.saturating_sub(1));
-    let of = addresses::compare(version.path.as_str(), old, version.version);
+    let of = routes::compare(version.path.as_str(), old, version.version);
     let counts = ChangeKind::ALL.map(|kind| {
         let totals = difference.totals(kind);
         let is_lost = kind == ChangeKind::Removed && totals.files > 0;

@@ -27,6 +27,7 @@ use crate::pages::sync::running::Running;
 use crate::pages::sync::timeline::Waterfall;
 use crate::pages::tour::upload_command;
 use crate::query::{Filters, use_filters};
+use crate::routes;
 use lakeshore::model::access::role::Role;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::comparison::Comparison;
@@ -162,7 +163,7 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
     let command = upload_command(&session.site.origin, &id.to_string(), "sales.parquet", !session.site.is_open);
     let title = if fixed.name.is_empty() { format!("Sync {id}") } else { fixed.name.clone() };
     let is_empty = Memo::new(move |_| uploads.with(Vec::is_empty));
-    let base = format!("/syncs/{id}");
+    let base = routes::sync(id);
     let origin = session.site.origin.clone();
     let is_failed_only = filters.status == Some(Status::Failed);
     // Columns that differ in most files, or in the first differing file of the page.
@@ -176,11 +177,11 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
     });
     view! {
         <p class="crumb">
-            <a href="/syncs">"Syncs"</a>
+            <a href=routes::SYNCS>"Syncs"</a>
         </p>
         <Heading title=title>
             <Show when=move || is_open.get() && may_write>
-                <a class="button" href=format!("/upload?sync={id}")>
+                <a class="button" href=routes::upload_to_sync(id)>
                     <Picture icon=Icon::Plus/>
                     "Add files"
                 </a>
@@ -203,17 +204,17 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
             </details>
         </Show>
         <ExpectedFiles comparison/>
-        <Waterfall drawing sync_id=id.0 may_resend=Signal::derive(move || is_open.get() && may_write)/>
+        <Waterfall drawing sync_id=id may_resend=Signal::derive(move || is_open.get() && may_write)/>
         <Changes sync difference/>
         <Made made/>
         <section class="section" aria-labelledby="files-title">
             <h2 id="files-title">"Files"</h2>
             <Show when=move || { sync.with(|sync| sync.num_failed > 0) }>
                 <nav class="tabs" aria-label="Which files">
-                    <a href=format!("/syncs/{id}#files-title") aria-current=(!is_failed_only).then_some("true")>
+                    <a href=routes::sync_files(id, false) aria-current=(!is_failed_only).then_some("true")>
                         "All"
                     </a>
-                    <a href=format!("/syncs/{id}?status=Failed#files-title") aria-current=is_failed_only.then_some("true")>
+                    <a href=routes::sync_files(id, true) aria-current=is_failed_only.then_some("true")>
                         "Failed only"
                     </a>
                 </nav>

@@ -6,6 +6,7 @@ use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::live::ServerEvent;
+use crate::routes;
 use crate::uploader::rate::{RateMeter, time_left_ms};
 use crate::visible::visible;
 use lakeshore::model::sync::comparison::ExpectedTotals;
@@ -218,7 +219,7 @@ fn InFlightRow(upload: Memo<UploadInFlight>, as_of: Timestamp, may_write: bool) 
                     Activity::Abandoned => view! {
                         <Mark word="Abandoned" title="The client has disconnected. The upload can be resumed until it expires."/>
                         {may_write.then(|| view! {
-                            <a class="resume" href=format!("/upload?sync={}", fixed.sync_id)>"Resume…"</a>
+                            <a class="resume" href=routes::upload_to_sync(fixed.sync_id)>"Resume…"</a>
                         })}
                     }
                         .into_any(),

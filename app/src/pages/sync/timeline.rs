@@ -1,10 +1,12 @@
 //! Waterfall on the page of a sync.
 
 use crate::drawing::Drawing;
+use crate::routes;
+use lakeshore::model::id::SyncId;
 use leptos::prelude::*;
 
 #[component]
-pub fn Waterfall(drawing: RwSignal<Drawing>, sync_id: u64, may_resend: Signal<bool>) -> impl IntoView {
+pub fn Waterfall(drawing: RwSignal<Drawing>, sync_id: SyncId, may_resend: Signal<bool>) -> impl IntoView {
     let has_any = Memo::new(move |_| drawing.with(|drawing| !drawing.picture.is_empty()));
     let has_failed = Memo::new(move |_| drawing.with(|drawing| drawing.has_failed));
     view! {
@@ -13,7 +15,7 @@ pub fn Waterfall(drawing: RwSignal<Drawing>, sync_id: u64, may_resend: Signal<bo
                 <div class="section-heading">
                     <h2 id="timeline-title">"Timeline"</h2>
                     <Show when=move || has_failed.get() && may_resend.get()>
-                        <a class="button button-small" href=format!("/upload?sync={sync_id}")>
+                        <a class="button button-small" href=routes::upload_to_sync(sync_id)>
                             "Retry failed uploads…"
                         </a>
                     </Show>

@@ -1,6 +1,5 @@
 //! Items that one sync put into the trash, to restore all or some of them.
 
-use crate::addresses::confirm_trash_restore;
 use crate::api::trash::{TrashOfSync, get_trash_of_sync};
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
@@ -18,6 +17,7 @@ use crate::pages::trash::page::{Told, concerns};
 use crate::pages::trash::parts::{EmptyForm, Leaves, PurgeSelector, reason, size, title, what_it_is};
 use crate::query::{Filters, use_filters};
 use crate::refusal;
+use crate::routes;
 use crate::visible::visible;
 use lakeshore::model::access::role::Role;
 use lakeshore::model::id::SyncId;
@@ -64,11 +64,11 @@ fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSy
     let may_restore = session.has_role(Role::Write);
     let may_empty = session.has_role(Role::Admin);
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
-    let base = format!("/trash/syncs/{id}");
+    let base = routes::trash_of_sync(id);
     let back = asked.with_value(|filters| filters.address(&base, filters.page));
     view! {
         <nav class="crumbs" aria-label="Parents">
-            <a href="/trash">"Trash"</a>
+            <a href=routes::TRASH>"Trash"</a>
         </nav>
         <Heading title=heading/>
         <Told may_restore/>
@@ -78,7 +78,7 @@ fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSy
                 view! {
                     <Empty title="Nothing left in the trash">
                         <p>
-                            "All items were restored or deleted. See " <a href="/activity?what=trash_restored">"Activity"</a>
+                            "All items were restored or deleted. See " <a href=routes::activity_of_action("trash_restored")>"Activity"</a>
                             " for details."
                         </p>
                     </Empty>
@@ -128,7 +128,7 @@ fn Facts(group: TrashGroup, as_of: Timestamp) -> impl IntoView {
                         <div>
                             <dt>"Removed by"</dt>
                             <dd>
-                                <a href=format!("/syncs/{id}")>{format!("Sync {id}")}</a>
+                                <a href=routes::sync(id)>{format!("Sync {id}")}</a>
                             </dd>
                         </div>
                     }
@@ -161,10 +161,10 @@ fn Pieces(
     as_of: Timestamp,
     may_restore: bool,
 ) -> impl IntoView {
-    let all = confirm_trash_restore("sync_id", id.0, &back);
+    let all = routes::confirm_trash_restore("sync_id", id.0, &back);
     let kept = StoredValue::new(back.clone());
     view! {
-        <form method="get" action="/trash/restore">
+        <form method="get" action=routes::RESTORE_TRASH>
             <input type="hidden" name="back" value=back/>
             <table class="table table-pieces">
                 {table_head([
@@ -203,7 +203,7 @@ fn PieceRow(entry: Signal<TrashEntry>, back: String, as_of: Timestamp, may_resto
     let fixed = entry.get_untracked();
     let id = fixed.trash_id;
     let what = what_it_is(&fixed);
-    let question = confirm_trash_restore("trash_id", id.0, &back);
+    let question = routes::confirm_trash_restore("trash_id", id.0, &back);
     let icon = if fixed.kind == TrashKind::Dataset { Icon::Folder } else { Icon::File };
     let totals = Memo::new(move |_| entry.with(|entry| entry.totals));
     let origin = fixed.origin.to_string();
@@ -221,7 +221,7 @@ fn PieceRow(entry: Signal<TrashEntry>, back: String, as_of: Timestamp, may_resto
             <td class="cell-main">
                 <span class="with-icon">
                     <Picture icon/>
-                    <a class="path path-main" href=format!("/trash/pieces/{id}") title="Open">
+                    <a class="path path-main" href=routes::trash_piece(id) title="Open">
                         {visible(origin)}
                     </a>
                 </span>

@@ -1,6 +1,5 @@
 //! The trash by sync, latest first: restored by writers, purged by admins.
 
-use crate::addresses::confirm_trash_restore;
 use crate::api::trash::{TrashPage, get_trash};
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
@@ -22,6 +21,7 @@ use crate::pages::trash::flash_message::SaidNotice;
 use crate::pages::trash::parts::{EmptyForm, Leaves, PurgeSelector, size, title, what_they_are};
 use crate::query::{Filters, use_filters};
 use crate::refusal;
+use crate::routes;
 use crate::trash_outcome::FlashMessage;
 use crate::visible::visible;
 use lakeshore::model::access::role::Role;
@@ -63,7 +63,7 @@ fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> imp
     let summary = RwSignal::new(listed.value.summary);
     let rows = RwSignal::new(listed.value.groups);
     let replaced = RwSignal::new(listed.value.replaced_versions);
-    let back = filters.address("/trash", filters.page);
+    let back = filters.address(routes::TRASH, filters.page);
     let asked = StoredValue::new(filters.clone());
     LiveRefresh::keep(listed.last_event, ASKING_MS_MIN, concerns, move || async move {
         let listed = get_trash(asked.try_get_value()?).await.ok()?;
@@ -83,10 +83,10 @@ fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> imp
         {(!may_restore)
             .then(|| view! { <SignInHint is_signed_in=session.signed_in.is_some() purpose="to restore items"/> })}
         <p class="lead quiet">{move || summary.with(in_words)}</p>
-        <FilterBar base="/trash" filters offered text_label="Name or path"/>
+        <FilterBar base=routes::TRASH filters offered text_label="Name or path"/>
         {move || match (is_empty.get(), is_filtered) {
             (false, _) => view! { <GroupTable rows replaced back=back.clone() as_of may_restore/> }.into_any(),
-            (true, true) => view! { <NothingFound base="/trash"/> }.into_any(),
+            (true, true) => view! { <NothingFound base=routes::TRASH/> }.into_any(),
             (true, false) => {
                 view! {
                     <Empty title="The trash is empty">
@@ -99,7 +99,7 @@ fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> imp
             }
         }}
         {move || {
-            view! { <Pager base="/trash".to_owned() filters=asked.get_value() rows=rows.with(Vec::len)/> }
+            view! { <Pager base=routes::TRASH.to_owned() filters=asked.get_value() rows=rows.with(Vec::len)/> }
         }}
         {move || {
             (may_empty && summary.with(|summary| summary.pieces > 0))
@@ -193,14 +193,14 @@ fn GroupRow(
         move || replaced.with(|known| known.iter().find(|(sync, _)| *sync == id).map(|(_, version)| *version));
     let name = what_they_are(&fixed, untrack(version));
     let by = (id != SyncId(0)).then(|| format!("By {}", title(&fixed)));
-    let question = confirm_trash_restore("sync_id", id.0, &back);
+    let question = routes::confirm_trash_restore("sync_id", id.0, &back);
     let path = fixed.path.as_ref().map(ToString::to_string);
     let of_what = path.clone().unwrap_or_else(|| name.clone());
     let counted = Memo::new(move |_| group.with(|group| (group.totals, group.num_uncounted)));
     view! {
         <tr>
             <td class="cell-main">
-                <a class="row-name" href=format!("/trash/syncs/{id}")>
+                <a class="row-name" href=routes::trash_of_sync(id)>
                     {visible(name)}
                 </a>
                 {path.map(|path| view! { <span class="path">{visible(path)}</span> })}

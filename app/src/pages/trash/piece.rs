@@ -1,6 +1,5 @@
 //! Item of the trash, browsed before it is restored: folders, files, and previews.
 
-use crate::addresses::confirm_trash_restore;
 use crate::api::trash::look_into_trash;
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
@@ -18,6 +17,7 @@ use crate::pages::trash::page::Told;
 use crate::pages::trash::parts::{EmptyForm, Leaves, PurgeSelector, reason, what_it_is};
 use crate::query::{percent_encoded, use_query};
 use crate::refusal;
+use crate::routes;
 use crate::visible::visible;
 use lakeshore::model::access::role::Role;
 use lakeshore::model::id::TrashId;
@@ -62,7 +62,7 @@ fn address(id: TrashId, relative: &str, page: u64) -> String {
         pairs.push(format!("page={page}"));
     }
     let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
-    format!("/trash/pieces/{id}{query}")
+    routes::trash_piece(id) + &query
 }
 
 #[component]
@@ -75,7 +75,7 @@ fn Piece(session: Session, page: u64, found: AsOf<InTrash>) -> impl IntoView {
     let heading = relative.rsplit('/').next().filter(|leaf| !leaf.is_empty()).unwrap_or(entry.origin.leaf()).to_owned();
     let what = format!("Deletes all of this item, from {}.", entry.origin);
     let question =
-        confirm_trash_restore("trash_id", id.0, &format!("/trash/syncs/{}", entry.sync_id.map_or(0, |id| id.0)));
+        routes::confirm_trash_restore("trash_id", id.0, &routes::trash_of_sync(entry.sync_id.map_or(0, |id| id.0)));
     view! {
         <Crumbs entry=entry.clone() relative=relative.clone()/>
         <Heading title=heading>
@@ -119,8 +119,8 @@ fn Crumbs(entry: TrashEntry, relative: String) -> impl IntoView {
     let top = entry.origin.leaf().to_owned();
     view! {
         <nav class="crumbs" aria-label="Parents">
-            <a href="/trash">"Trash"</a>
-            <a href=format!("/trash/syncs/{sync}")>{group}</a>
+            <a href=routes::TRASH>"Trash"</a>
+            <a href=routes::trash_of_sync(sync)>{group}</a>
             {(!is_top).then(|| view! { <a href=address(entry.trash_id, "", 0)>{top}</a> })}
             {above
                 .into_iter()

@@ -16,6 +16,7 @@ use crate::pages::trash::parts::what_it_is;
 use crate::pages::versions::restore_parts::{ComesAndGoes, GuardCheck};
 use crate::query::{local, use_query};
 use crate::refusal;
+use crate::routes;
 use crate::visible::visible;
 use lakeshore::ErrorCode;
 use lakeshore::model::access::role::Role;
@@ -48,8 +49,8 @@ pub fn RestoreTrashPage() -> impl IntoView {
     let wanted = Memo::new(move |_| query.with(wanted_of));
     let fault = Memo::new(move |_| query.with(refusal::of_address));
     let back = Memo::new(move |_| match query.with(|query| query.get("back")) {
-        Some(back) if local(&back).starts_with("/trash") => back,
-        _ => "/trash".to_owned(),
+        Some(back) if local(&back).starts_with(routes::TRASH) => back,
+        _ => routes::TRASH.to_owned(),
     });
     let data = json::ask(
         move || wanted.get(),
@@ -136,7 +137,7 @@ fn Confirmation(
     });
     view! {
         <nav class="crumbs" aria-label="Parents">
-            <a href="/trash">"Trash"</a>
+            <a href=routes::TRASH>"Trash"</a>
         </nav>
         <Heading title=heading/>
         {fault.map(|error| view! { <ErrorBox error/> })}

@@ -12,6 +12,7 @@ use crate::pages::upload::target::{Draft, DraftForm};
 use crate::pages::upload::unfinished::{LeftUnfinished, TakenUp};
 use crate::pages::upload::upload_status::UploadStatus;
 use crate::query::use_query;
+use crate::routes;
 use crate::uploader::{Phase, Target, Uploader, dropped, picked};
 use crate::visible::visible;
 use lakeshore::model::access::role::Role;
@@ -69,7 +70,7 @@ fn UploadPage(session: Session, sync: Option<SyncJob>) -> impl IntoView {
                     " It accepts no more files. Start a new upload."
                 </p>
                 <p>
-                    <a class="button button-primary" href="/upload">
+                    <a class="button button-primary" href=routes::UPLOAD>
                         "New upload"
                     </a>
                 </p>
@@ -122,7 +123,7 @@ fn OpenSync(sync: SyncJob) -> impl IntoView {
     view! {
         <p>
             "Files are added to "
-            <a href=format!("/syncs/{}", sync.sync_id)>{visible(name)}</a>
+            <a href=routes::sync(sync.sync_id)>{visible(name)}</a>
             ", which is still open."
         </p>
         <dl class="facts">
@@ -184,7 +185,7 @@ fn StartButton(draft: Draft, open: StoredValue<Option<SyncJob>>) -> impl IntoVie
                     view! {
                         <p class="hint">
                             "Conflict with "
-                            <a href=format!("/syncs/{}", sync.sync_id)>
+                            <a href=routes::sync(sync.sync_id)>
                                 {visible(format!("Sync {} on {}", sync.sync_id, sync.path))}
                             </a>
                             ". End or abort it first, or add your files to it."

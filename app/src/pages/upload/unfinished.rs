@@ -3,6 +3,7 @@
 
 use crate::components::icon::{Icon, Picture};
 use crate::format;
+use crate::routes;
 use crate::uploader::{Unfinished, Uploader};
 use crate::visible::visible;
 use leptos::prelude::*;
@@ -31,7 +32,7 @@ pub fn LeftUnfinished() -> impl IntoView {
                             <span class="path">{visible(record.path)}</span>
                             {format!(", sync {sync_id}.")}
                         </p>
-                        <a class="button button-small" href=format!("/upload?sync={sync_id}")>
+                        <a class="button button-small" href=routes::upload_to_sync(sync_id)>
                             "Resume"
                         </a>
                         <button type="button" class="button button-small button-quiet" on:click=forget>

@@ -3,6 +3,7 @@
 use crate::components::error_box::{MaybeError, sentence};
 use crate::components::icon::{Icon, Picture};
 use crate::format;
+use crate::routes;
 use crate::uploader::totals::Totals;
 use crate::uploader::{Phase, Uploader};
 use crate::visible::visible;
@@ -42,7 +43,7 @@ pub fn UploadStatus() -> impl IntoView {
                                 "To "
                                 <span class="path">{visible(target.path.clone())}</span>
                                 ", "
-                                <a href=format!("/syncs/{}", target.sync_id)>{format!("sync {}", target.sync_id)}</a>
+                                <a href=routes::sync(target.sync_id)>{format!("sync {}", target.sync_id)}</a>
                             }
                         })
                 }}
@@ -154,7 +155,7 @@ fn PhaseButtons(phase: Phase) -> impl IntoView {
             <Show when=move || uploader.error.with(|error| error.as_ref().is_some_and(|error| error.is(ErrorCode::Held) || error.is(ErrorCode::SchemaHeld)))>
                 <a
                     class="button button-primary"
-                    href=move || uploader.target.with(|target| target.as_ref().map(|target| format!("/syncs/{}", target.sync_id)))
+                    href=move || uploader.target.with(|target| target.as_ref().map(|target| routes::sync(target.sync_id)))
                 >
                     "Review changes"
                 </a>
@@ -177,11 +178,11 @@ fn PhaseButtons(phase: Phase) -> impl IntoView {
         Phase::Ended | Phase::Aborted => view! {
             <a
                 class="button button-primary"
-                href=move || uploader.target.with(|target| target.as_ref().map(|target| format!("/syncs/{}", target.sync_id)))
+                href=move || uploader.target.with(|target| target.as_ref().map(|target| routes::sync(target.sync_id)))
             >
                 "View sync"
             </a>
-            <a class="button" href="/upload" on:click=move |_| uploader.reset()>
+            <a class="button" href=routes::UPLOAD on:click=move |_| uploader.reset()>
                 "New upload"
             </a>
         }

@@ -1,7 +1,6 @@
 //! Comparison of two versions: counts of each kind, then the files that differ. Unchanged files are folded away.
 
 use super::marks::option;
-use crate::addresses;
 use crate::api::datasets::FILES_PER_PAGE;
 use crate::api::versions::VersionComparison;
 use crate::components::icon::{Icon, Picture};
@@ -10,7 +9,7 @@ use crate::components::row_changes::{RowChanges, columns_of};
 use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::format;
-use crate::query::percent_encoded;
+use crate::routes::{self, DatasetTab};
 use crate::visible::visible;
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::sync::difference::{Change, ChangeKind};
@@ -30,7 +29,7 @@ pub(super) fn CompareForm(
     pair: (VersionNumber, VersionNumber),
     is_comparing: bool,
 ) -> impl IntoView {
-    let action = format!("/datasets{}", percent_encoded(&path));
+    let action = routes::dataset(&path);
     let options = |chosen: VersionNumber| {
         offered
             .iter()
@@ -47,7 +46,7 @@ pub(super) fn CompareForm(
     view! {
         <search class="filters">
             <Form method="get" action=action>
-                <input type="hidden" name="tab" value="versions"/>
+                <input type="hidden" name="tab" value=DatasetTab::Versions.name()/>
                 <select class="input" name="old" aria-label="Old version">
                     {old}
                 </select>
@@ -57,13 +56,13 @@ pub(super) fn CompareForm(
                 <button type="submit" class="button">
                     "Compare"
                 </button>
-                <a class="button button-quiet" href=addresses::since(&path, DAY_HOURS)>
+                <a class="button button-quiet" href=routes::since(&path, DAY_HOURS)>
                     "Since yesterday"
                 </a>
                 {is_comparing
                     .then(|| {
                         view! {
-                            <a class="button button-quiet" href=addresses::list(&path)>
+                            <a class="button button-quiet" href=routes::versions(&path)>
                                 "All versions"
                             </a>
                         }
@@ -85,8 +84,8 @@ pub(super) fn Comparison(
     as_of: Timestamp,
 ) -> impl IntoView {
     let VersionComparison { old, new, difference } = comparison;
-    let of = addresses::compare(&path, old.version, new.version);
-    let restore = (may_write && old.version != current).then(|| addresses::confirm_restore(&path, old.version, false));
+    let of = routes::compare(&path, old.version, new.version);
+    let restore = (may_write && old.version != current).then(|| routes::confirm_restore(&path, old.version, false));
     let is_same = old.version == new.version;
     let counts = ChangeKind::ALL.map(|counted| {
         let totals = difference.totals(counted);
@@ -145,11 +144,11 @@ pub(super) fn Comparison(
                 })}
         </div>
         <p class="quiet">
-            <a href=addresses::version(&path, old.version)>{format!("Version {}", old.version)}</a>
+            <a href=routes::version(&path, old.version)>{format!("Version {}", old.version)}</a>
             ", "
             <RelativeTime at=old.at as_of/>
             "; "
-            <a href=addresses::version(&path, new.version)>{format!("version {}", new.version)}</a>
+            <a href=routes::version(&path, new.version)>{format!("version {}", new.version)}</a>
             ", "
             <RelativeTime at=new.at as_of/>
         </p>

@@ -2,7 +2,6 @@
 
 use super::marks::{Badges, Origin, before, rows};
 use super::usage::Reading;
-use crate::addresses;
 use crate::api::datasets::FILES_PER_PAGE;
 use crate::api::versions::{VersionPage, get_version};
 use crate::api::{AsOf, Session};
@@ -20,6 +19,7 @@ use crate::format;
 use crate::json;
 use crate::query::{percent_encoded, use_query};
 use crate::refusal;
+use crate::routes;
 use crate::visible::visible;
 use lakeshore::model::access::role::Role;
 use lakeshore::model::id::VersionNumber;
@@ -70,10 +70,10 @@ fn Detail(session: Session, found: AsOf<VersionPage>, is_first: bool, fault: Opt
     let (path, number) = (version.path.clone(), version.version);
     let dataset = path.to_string();
     let pin = version.pin.clone();
-    let compare = (!version.is_current).then(|| addresses::compare(&dataset, number, current));
-    let changes = before(number).map(|before| addresses::compare(&dataset, before, number));
-    let restore = (may_write && !version.is_current).then(|| addresses::confirm_restore(&dataset, number, false));
-    let page_of = addresses::version(&dataset, number);
+    let compare = (!version.is_current).then(|| routes::compare(&dataset, number, current));
+    let changes = before(number).map(|before| routes::compare(&dataset, before, number));
+    let restore = (may_write && !version.is_current).then(|| routes::confirm_restore(&dataset, number, false));
+    let page_of = routes::version(&dataset, number);
     let next = next.map(|after| format!("{page_of}&after={}", percent_encoded(after.as_str())));
     let start = (!is_first).then_some(page_of);
     let is_incomplete = !version.is_complete;
@@ -83,8 +83,8 @@ fn Detail(session: Session, found: AsOf<VersionPage>, is_first: bool, fault: Opt
     };
     view! {
         <nav class="crumbs" aria-label="Parents">
-            <a href=format!("/datasets{}", percent_encoded(&dataset))>{visible(dataset.clone())}</a>
-            <a href=addresses::list(&dataset)>"Versions"</a>
+            <a href=routes::dataset(&dataset)>{visible(dataset.clone())}</a>
+            <a href=routes::versions(&dataset)>"Versions"</a>
         </nav>
         <Heading title=format!("Version {number}")>
             {changes.map(|href| view! { <a class="button" href=href>"Changes"</a> })}
@@ -251,7 +251,7 @@ fn Files(dataset: LakePath, number: VersionNumber, files: Vec<ListedVersionFile>
                 }
                 .into_any()
             } else {
-                let href = addresses::download(&dataset, number, &file.path);
+                let href = routes::download_of_version(&dataset, number, &file.path);
                 // A file is not a page: the browser asks for it itself.
                 view! {
                     <a class="path-main path" href=href rel="external">
@@ -270,7 +270,7 @@ fn Files(dataset: LakePath, number: VersionNumber, files: Vec<ListedVersionFile>
                         {file.rows.map_or_else(|| "—".to_owned(), format::count)}
                     </td>
                     <td data-label="Sync">
-                        <a href=format!("/syncs/{}", file.sync_id)>{format!("Sync {}", file.sync_id)}</a>
+                        <a href=routes::sync(file.sync_id)>{format!("Sync {}", file.sync_id)}</a>
                     </td>
                     <td data-label="SHA-256" class="secondary">
                         <Digest sha256=file.sha256/>

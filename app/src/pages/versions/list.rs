@@ -2,7 +2,6 @@
 
 use super::compare::{CompareForm, Comparison};
 use super::marks::{Badges, Figure, Origin, before, rows};
-use crate::addresses;
 use crate::api::versions::VersionList;
 use crate::components::copy::Command;
 use crate::components::empty::Empty;
@@ -14,6 +13,7 @@ use crate::components::time::RelativeTime;
 use crate::error::ApiError;
 use crate::format;
 use crate::query::ROWS_PER_PAGE;
+use crate::routes;
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::sync::difference::ChangeKind;
 use lakeshore::model::time::Timestamp;
@@ -118,8 +118,8 @@ fn nothing(path: String) -> impl IntoView {
 fn Table(path: String, versions: Vec<Version>, page: u64, may_write: bool, as_of: Timestamp) -> impl IntoView {
     let number = versions.len() as u64;
     let address = |page: u64| match page {
-        0 => addresses::list(&path),
-        page => format!("{}&page={page}", addresses::list(&path)),
+        0 => routes::versions(&path),
+        page => format!("{}&page={page}", routes::versions(&path)),
     };
     let previous = page.checked_sub(1).map(address);
     let next = (number > ROWS_PER_PAGE).then(|| address(page + 1));
@@ -143,8 +143,8 @@ fn Table(path: String, versions: Vec<Version>, page: u64, may_write: bool, as_of
 fn row(version: Version, older: Option<Version>, may_write: bool, as_of: Timestamp) -> impl IntoView {
     let path = version.path.to_string();
     let number = version.version;
-    let href = addresses::version(&path, number);
-    let compare = before(number).map(|before| addresses::compare(&path, before, number));
+    let href = routes::version(&path, number);
+    let compare = before(number).map(|before| routes::compare(&path, before, number));
     let columns = match older.as_ref().map(|older| (older.schema_id, version.schema_id)) {
         Some((Some(old), Some(new))) if old != new => view! { <span class="warned">"Changed"</span> }.into_any(),
         Some((Some(_), Some(_))) => "Same".into_any(),
@@ -155,7 +155,7 @@ fn row(version: Version, older: Option<Version>, may_write: bool, as_of: Timesta
         .as_ref()
         .filter(|older| older.num_rows_unknown == 0 && version.num_rows_unknown == 0)
         .and_then(|older| super::marks::change(version.rows, older.rows, format::count));
-    let restore = (may_write && !version.is_current).then(|| addresses::confirm_restore(&path, number, false));
+    let restore = (may_write && !version.is_current).then(|| routes::confirm_restore(&path, number, false));
     let pin = version.pin.as_ref().map(|pin| pin.note.clone());
     view! {
         <tr>

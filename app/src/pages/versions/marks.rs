@@ -1,8 +1,8 @@
 //! Parts that the pages of versions share: badges, origin, figures with their change.
 
-use crate::addresses;
 use crate::components::icon::{Icon, Picture};
 use crate::format;
+use crate::routes;
 use crate::visible::visible;
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::version::{Version, VersionKind};
@@ -41,11 +41,11 @@ pub(super) fn Origin(version: Version) -> impl IntoView {
     let name = sync_name.filter(|name| !name.is_empty());
     let sync = sync_id.map(|id| {
         let name = name.unwrap_or_else(|| format!("Sync {id}"));
-        view! { <a href=format!("/syncs/{id}")>{visible(name)}</a> }
+        view! { <a href=routes::sync(id)>{visible(name)}</a> }
     });
     let what = match (kind, restored_version) {
         (VersionKind::Restore, Some(restored)) => {
-            let href = addresses::version(path.as_str(), restored);
+            let href = routes::version(path.as_str(), restored);
             view! { "Restore of " <a href=href>{format!("version {restored}")}</a> }.into_any()
         }
         (VersionKind::Restore, None) => "Restore from trash".into_any(),

@@ -3,7 +3,6 @@
 use super::detail::use_version;
 use super::marks::Origin;
 use super::restore_parts::{ComesAndGoes, GuardCheck};
-use crate::addresses;
 use crate::api::versions::{VersionRestorePreview, preview_version_restore};
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
@@ -15,8 +14,9 @@ use crate::components::time::RelativeTime;
 use crate::error::ApiError;
 use crate::format;
 use crate::json;
-use crate::query::{percent_encoded, use_query};
+use crate::query::use_query;
 use crate::refusal;
+use crate::routes;
 use crate::visible::visible;
 use lakeshore::model::access::role::Role;
 use lakeshore::model::totals::Totals;
@@ -54,7 +54,7 @@ fn Confirmation(
     let is_signed_in = session.signed_in.is_some();
     let path = version.path.to_string();
     let (number, replaces) = (version.version, current.version);
-    let back = addresses::list(&path);
+    let back = routes::versions(&path);
     let (replaced, restored) = (totals(&current), totals(&version));
     let is_current = number == replaces;
     let gone = answer.num_gone;
@@ -85,9 +85,9 @@ fn Confirmation(
     });
     view! {
         <nav class="crumbs" aria-label="Parents">
-            <a href=format!("/datasets{}", percent_encoded(&path))>{visible(path.clone())}</a>
+            <a href=routes::dataset(&path)>{visible(path.clone())}</a>
             <a href=back>"Versions"</a>
-            <a href=addresses::version(&path, number)>{format!("Version {number}")}</a>
+            <a href=routes::version(&path, number)>{format!("Version {number}")}</a>
         </nav>
         <Heading title=format!("Restore version {number} of {path}?")/>
         {fault.map(|error| view! { <ErrorBox error/> })}
