@@ -2,6 +2,7 @@
 //! table. Rendered on the server, so the browser has none of this code.
 
 use crate::components::status::StatusPill;
+use crate::components::table_head::{column, table_head};
 use crate::drawing::Drawing;
 use crate::format;
 use crate::visible::visible;
@@ -127,15 +128,10 @@ fn table(timeline: &Timeline, now: Timestamp) -> AnyView {
     });
     view! {
         <table class="table table-timeline">
-            <thead>
-                <tr>
-                    <th scope="col">"File"</th>
-                    <th scope="col">"Status"</th>
-                    <th scope="col" class="number">"Started after"</th>
-                    <th scope="col" class="number">"Duration"</th>
-                    <th scope="col" class="number">"Size"</th>
-                </tr>
-            </thead>
+            {table_head([
+                column("File"), column("Status"), column("Started after").number(), column("Duration").number(),
+                column("Size").number(),
+            ])}
             <tbody>{rows.collect_view()}</tbody>
         </table>
     }

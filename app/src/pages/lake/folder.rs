@@ -6,6 +6,7 @@ use crate::components::empty::Empty;
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::Heading;
 use crate::components::pager::PageLinks;
+use crate::components::table_head::{SortLink, column, table_head};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::pages::lake::page::{Crumbs, NAMES_PER_PAGE, Wanted};
@@ -152,19 +153,15 @@ fn nothing(is_search: bool, is_behind: bool, is_root: bool, base: &str) -> AnyVi
 #[component]
 fn Entries(entries: Vec<LakeEntry>, wanted: Wanted, folder: Option<LakePath>, as_of: Timestamp) -> impl IntoView {
     let is_search = wanted.text.is_some();
-    let head = |sort, label, class| view! { <SortHead wanted=wanted.clone() sort label class/> };
+    let sort = |by| sort_link(&wanted, by);
     view! {
         <table class="table table-lake">
-            <thead>
-                <tr>
-                    {head(FolderSort::Name, "Name", "")} {head(FolderSort::Size, "Size", "number")}
-                    {head(FolderSort::Modified, "Modified", "")} <th scope="col" class="secondary">
-                        "SHA-256"
-                    </th> <th scope="col">
-                        <span class="visually-hidden">"Actions"</span>
-                    </th>
-                </tr>
-            </thead>
+            {table_head([
+                column("Name").sort(sort(FolderSort::Name)),
+                column("Size").number().sort(sort(FolderSort::Size)),
+                column("Modified").sort(sort(FolderSort::Modified)), column("SHA-256").secondary(),
+                column("Actions").unseen(),
+            ])}
             <tbody>
                 {entries
                     .into_iter()
@@ -188,32 +185,17 @@ fn within(folder: Option<&LakePath>, path: &LakePath) -> Option<String> {
     relative.rsplit_once('/').map(|(above, _)| above.to_owned())
 }
 
-/// Name of a column as a link that sorts by it, or reverses the order.
-#[component]
-fn SortHead(wanted: Wanted, sort: FolderSort, label: &'static str, class: &'static str) -> impl IntoView {
+/// Link that sorts by a column, or reverses the order.
+fn sort_link(wanted: &Wanted, sort: FolderSort) -> SortLink {
     let is_chosen = wanted.sort == sort;
     // Largest and latest first by default.
     let is_descending = if is_chosen { !wanted.is_descending } else { sort != FolderSort::Name };
-    let state = match (is_chosen, wanted.is_descending) {
-        (true, true) => "descending",
-        (true, false) => "ascending",
-        (false, _) => "none",
+    let (state, arrow) = match (is_chosen, wanted.is_descending) {
+        (true, true) => ("descending", " ↓"),
+        (true, false) => ("ascending", " ↑"),
+        (false, _) => ("none", ""),
     };
-    let mark = match (is_chosen, wanted.is_descending) {
-        (true, true) => " ↓",
-        (true, false) => " ↑",
-        (false, _) => "",
-    };
-    let href = Wanted { sort, is_descending, page: 0, ..wanted }.address();
-    view! {
-        <th scope="col" class=class aria-sort=state>
-            <a class="sort" href=href>
-                {label}
-                <span aria-hidden="true">{mark}</span>
-            </a>
-        </th>
-    }
-    .into_any()
+    SortLink { href: Wanted { sort, is_descending, page: 0, ..wanted.clone() }.address(), state, arrow }
 }
 
 #[component]

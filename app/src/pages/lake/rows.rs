@@ -7,6 +7,7 @@ use crate::visible::visible;
 use lakeshore::model::dataset::schema::{Column, Format};
 use lakeshore::model::preview::Preview;
 use leptos::prelude::*;
+use std::iter;
 
 #[component]
 pub(in crate::pages) fn Rows(preview: Preview) -> impl IntoView {
@@ -14,15 +15,10 @@ pub(in crate::pages) fn Rows(preview: Preview) -> impl IntoView {
     let columns: Vec<Column> = schema.map(|schema| schema.columns).unwrap_or_default();
     let numbers: Vec<bool> = columns.iter().map(Column::is_number).collect();
     let note = note(rows.len() as u64, row_count, columns.len() as u64, num_columns);
-    let heads = columns.into_iter().map(|column| {
-        let class = if column.is_number() { "number" } else { "" };
-        view! {
-            <th scope="col" class=class>
-                {visible(column.name)}
-                <span class="column-type">{visible(column.kind)}</span>
-            </th>
-        }
-    });
+    let heads = columns
+        .into_iter()
+        .map(|of| column(visible(of.name.clone())).number_if(of.is_number()).value_type(visible(of.kind)));
+    let head = table_head(iter::once(column("Row").unseen()).chain(heads));
     let lines = rows.into_iter().zip(1_u64..).map(|(row, number)| {
         let cells = row.into_iter().zip(&numbers).map(|(value, is_number)| match value {
             Some(value) => {
@@ -42,14 +38,7 @@ pub(in crate::pages) fn Rows(preview: Preview) -> impl IntoView {
         <p class="hint">{note}</p>
         <div class="data" role="region" aria-label="First rows" tabindex="0">
             <table>
-                <thead>
-                    <tr>
-                        <th scope="col">
-                            <span class="visually-hidden">"Row"</span>
-                        </th>
-                        {heads.collect_view()}
-                    </tr>
-                </thead>
+                {head}
                 <tbody>{lines.collect_view()}</tbody>
             </table>
         </div>
@@ -149,30 +138,13 @@ pub(in crate::pages) fn SchemaTable(preview: Preview) -> impl IntoView {
             })}
         <div class="data" role="region" aria-label="Columns" tabindex="0">
             <table class="data-schema">
-                <thead>
-                    <tr>
-                        <th scope="col">"Column"</th>
-                        <th scope="col">"Type"</th>
-                        <th scope="col">"Nullable"</th>
-                        {has_statistics
-                            .then(|| {
-                                view! {
-                                    <th scope="col" class="number">
-                                        "Nulls"
-                                    </th>
-                                    <th scope="col">"Min"</th>
-                                    <th scope="col">"Max"</th>
-                                    <th scope="col" class="number">
-                                        "Compressed"
-                                    </th>
-                                    <th scope="col" class="number">
-                                        "Uncompressed"
-                                    </th>
-                                    <th scope="col">"Compression"</th>
-                                }
-                            })}
-                    </tr>
-                </thead>
+                {table_head([
+                    column("Column"), column("Type"), column("Nullable"),
+                    column("Nulls").number().when(has_statistics), column("Min").when(has_statistics),
+                    column("Max").when(has_statistics), column("Compressed").number().when(has_statistics),
+                    column("Uncompressed").number().when(has_statistics),
+                    column("Compression").when(has_statistics),
+                ])}
                 <tbody>{lines}</tbody>
             </table>
         </div>
