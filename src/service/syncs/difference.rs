@@ -110,10 +110,14 @@ impl Pages {
     pub(in crate::service) fn add_file(
         &mut self,
         path: String,
-        old: Option<ComparedFile>,
-        new: Option<ComparedFile>,
+        mut old: Option<ComparedFile>,
+        mut new: Option<ComparedFile>,
         are_equal: bool,
     ) {
+        // A file may have been replaced by the same content before it was read.
+        if are_equal && let (Some(old), Some(new)) = (&mut old, &mut new) {
+            old.rows.share(&mut new.rows);
+        }
         let kind = match (&old, &new) {
             (None, _) => ChangeKind::Added,
             (_, None) => ChangeKind::Removed,

@@ -14,6 +14,16 @@ pub(in crate::service) struct KnownRows {
     pub(in crate::service) schema: Option<SchemaId>,
 }
 
+impl KnownRows {
+    /// Completes each of two files with the same content by the other.
+    pub(in crate::service) fn share(&mut self, other: &mut Self) {
+        self.count = self.count.or(other.count);
+        other.count = self.count;
+        self.schema = self.schema.or(other.schema);
+        other.schema = self.schema;
+    }
+}
+
 impl From<LandedRows> for KnownRows {
     fn from(landed: LandedRows) -> Self {
         Self { count: landed.row_count, schema: landed.schema }
@@ -56,5 +66,20 @@ impl RowTally {
     pub(in crate::service) fn totals(&self) -> RowTotals {
         let Self { old, new } = self;
         RowTotals { old: old.rows, new: new.rows, num_unknown: old.num_unknown + new.num_unknown }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_content_has_the_same_rows_even_if_one_file_was_never_read() {
+        let read = || KnownRows { count: Some(7), schema: Some(SchemaId(1)) };
+        for (mut old, mut new) in [(read(), KnownRows::default()), (KnownRows::default(), read())] {
+            old.share(&mut new);
+            assert_eq!((old.count, new.count), (Some(7), Some(7)));
+            assert_eq!((old.schema, new.schema), (Some(SchemaId(1)), Some(SchemaId(1))));
+        }
     }
 }
