@@ -25,7 +25,7 @@ pub fn RowChanges(
             "Rows",
             view! {
                 <span class:bad=fell>{if only_new { format::count(rows.new) } else { in_words(rows) }}</span>
-                {unknown.map(|unknown| view! { <span class="path">{unknown}</span> })}
+                {unknown.map(|unknown| view! { <span class="row-note">{unknown}</span> })}
             },
         )
     });
