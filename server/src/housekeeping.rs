@@ -163,15 +163,16 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
                 return;
             }
         }
-        let mut doomed = log(lake.doom_old_trash().await, "purge expired trash").unwrap_or_default();
+        let mut marked = log(lake.mark_old_trash_for_purge().await, "purge expired trash").unwrap_or_default();
         // Only counts change the size of the trash.
         if has_grown {
-            let excess = log(lake.doom_excess_trash().await, "purge trash above its limit").unwrap_or_default();
-            doomed.pieces += excess.pieces;
-            doomed.bytes += excess.bytes;
+            let excess =
+                log(lake.mark_excess_trash_for_purge().await, "purge trash above its limit").unwrap_or_default();
+            marked.pieces += excess.pieces;
+            marked.bytes += excess.bytes;
         }
-        if doomed.pieces > 0 {
-            tracing::info!(pieces = doomed.pieces, bytes = doomed.bytes, "purging expired trash");
+        if marked.pieces > 0 {
+            tracing::info!(pieces = marked.pieces, bytes = marked.bytes, "purging expired trash");
         }
         if ticks.is_multiple_of(RESUMING_INTERVALS) {
             log(lake.resume_closings().await, "resume the end of a sync");

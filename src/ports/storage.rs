@@ -251,7 +251,7 @@ pub trait Files: FilesInspection {
 
     /// Removes a landed upload that could not be recorded, and puts the replaced file back. After an error it may still
     /// be there.
-    async fn take_back(&self, landing: &Landing) -> Result<(), Error>;
+    async fn rollback_landing(&self, landing: &Landing) -> Result<(), Error>;
 
     /// After a restart or a fault: whether an upload has landed. If so, it is durable on return. `None` means that it
     /// has not; then preparations of [`Files::land`] are undone. Idempotent.

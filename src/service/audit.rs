@@ -72,7 +72,7 @@ impl Lake {
         let Some(unlisted) = self.0.refusals.list(now) else { return };
         let deed = AuditEntry::sign_in_refused(&Actor::nobody(origin.clone()), refusal, unlisted, now);
         if self.0.state.record(&deed).await.is_ok() {
-            self.0.events.marks().activity();
+            self.0.events.pending_changes().activity();
         }
     }
 }

@@ -190,7 +190,7 @@ impl Lake {
                     let size_bytes = record.checkpoint.offset;
                     self.0.state.fail_upload(upload_id, &message, size_bytes, self.now()).await?;
                 }
-                None => self.0.state.forget_resumable(&record.token).await?,
+                None => self.0.state.delete_resumable(&record.token).await?,
             }
             recovered.uploads_failed += 1;
         }

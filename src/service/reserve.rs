@@ -71,7 +71,7 @@ impl Lake {
     }
 
     /// Invalidates the last reading after a new announcement.
-    pub(super) fn forget_space(&self) {
+    pub(super) fn invalidate_free_space(&self) {
         let mut seen = self.0.reserve.seen();
         seen.look = None;
         seen.forgotten += 1;
@@ -92,7 +92,7 @@ impl Lake {
     pub(super) fn is_relieved<T>(&self, attempt: &Result<T, Error>) -> bool {
         let is_relieved = matches!(attempt, Err(Error::DiskFull)) && self.0.state.release_reserve();
         if is_relieved {
-            self.forget_space();
+            self.invalidate_free_space();
         }
         is_relieved
     }

@@ -278,7 +278,7 @@ impl Lake {
             return Err(fault);
         }
         if !has_more {
-            self.0.state.forget_snapshot(token).await?;
+            self.0.state.delete_snapshot(token).await?;
         }
         Ok(!has_more)
     }

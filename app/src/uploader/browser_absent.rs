@@ -46,7 +46,7 @@ pub fn cancel_hashing(_id: ItemId) {}
 
 pub fn remember(_record: &Unfinished) {}
 
-pub fn forget(_sync_id: SyncId) {}
+pub fn discard_record(_sync_id: SyncId) {}
 
 pub fn recall() -> Vec<Unfinished> {
     Vec::new()

@@ -76,7 +76,7 @@ impl Uploader {
     }
 
     fn close(self, sync_id: SyncId, phase: Phase) {
-        browser::forget(sync_id);
+        browser::discard_record(sync_id);
         self.phase.set(phase);
     }
 
@@ -90,8 +90,8 @@ impl Uploader {
         browser::recall().into_iter().filter(|record| record.missing() > 0).collect()
     }
 
-    pub fn forget(self, sync_id: SyncId) {
-        browser::forget(sync_id);
+    pub fn discard(self, sync_id: SyncId) {
+        browser::discard_record(sync_id);
     }
 
     /// Resumes the upload of an earlier page to this sync.

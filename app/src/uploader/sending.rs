@@ -130,7 +130,7 @@ impl Uploader {
         let is_whole =
             totals.done() > 0 && totals.failed == 0 && totals.cancelled == 0 && untrack(|| self.missing_files()) == 0;
         if is_whole {
-            browser::forget(target.sync_id);
+            browser::discard_record(target.sync_id);
             if self.end_when_done.get_untracked() {
                 self.end(false);
             }

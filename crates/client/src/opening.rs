@@ -54,7 +54,7 @@ pub async fn find_open(
             Err(error) if error.is_refusal(ErrorCode::SyncEnded) || error.is_refusal(ErrorCode::NoSuchSync) => {}
             Err(error) => return Err(error),
         }
-        remembered.forget()?;
+        remembered.remove()?;
         return Ok(None);
     }
     let Some(sync_id) = left else {
@@ -70,11 +70,11 @@ pub async fn find_open(
         Ok(sync) => {
             let why = if sync.message.is_empty() { sync.sync_status.as_str() } else { &sync.message };
             progress.tell(&format!("sync {sync_id}, which was left open, has ended ({why}); starting a new one"));
-            remembered.forget()?;
+            remembered.remove()?;
             Ok(None)
         }
         Err(error) if error.is_refusal(ErrorCode::NoSuchSync) => {
-            remembered.forget()?;
+            remembered.remove()?;
             Ok(None)
         }
         Err(error) => Err(error),
@@ -116,7 +116,7 @@ pub async fn start(client: &Client, remembered: &PushState, wanted: &Push) -> Re
         Ok(started) => started.sync_id,
         Err(error) => {
             if matches!(error, ClientError::Refused { .. }) {
-                remembered.forget()?;
+                remembered.remove()?;
             }
             return Err(error);
         }

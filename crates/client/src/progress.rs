@@ -105,7 +105,7 @@ impl Progress {
     }
 
     /// Subtracts bytes that have to be sent again.
-    fn take_back(&self, count: u64) {
+    fn subtract(&self, count: u64) {
         self.bytes.fetch_sub(count, Ordering::Relaxed);
         self.add_bytes(0);
     }
@@ -175,7 +175,7 @@ impl FileProgress {
         let before = self.position.swap(position, Ordering::Relaxed);
         match position.checked_sub(before) {
             Some(more) => self.all.add_bytes(more),
-            None => self.all.take_back(before - position),
+            None => self.all.subtract(before - position),
         }
         if let Some(bar) = &self.bar {
             bar.set_position(position);

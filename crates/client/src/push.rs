@@ -205,7 +205,7 @@ async fn run(
         // The sync has ended by another hand, so this push cannot continue it.
         Err(error) if error.is_refusal(ErrorCode::SyncEnded) || error.is_refusal(ErrorCode::NoSuchSync) => {
             report.sync_is_open = false;
-            remembered.forget()?;
+            remembered.remove()?;
             Err(error)
         }
         Ok(outcome) => {
@@ -272,7 +272,7 @@ async fn fill_and_end(
             return Ok(PushOutcome::Incomplete);
         }
         abort(client, sync_id).await?;
-        remembered.forget()?;
+        remembered.remove()?;
         return Ok(PushOutcome::Aborted);
     }
     if push.keep_open {
@@ -281,7 +281,7 @@ async fn fill_and_end(
     progress.begin("ending the sync", None, None);
     let ending = Ending { confirm: push.confirm, is_own: push.resume.is_none(), is_empty: plan.files == 0 };
     ending.end(client, sync_id).await?;
-    remembered.forget()?;
+    remembered.remove()?;
     Ok(if is_full { PushOutcome::Published } else { PushOutcome::Finished })
 }
 

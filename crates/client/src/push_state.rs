@@ -98,7 +98,7 @@ impl PushState {
     }
 
     /// Forgets the sync, which has ended. The plan stays, for its digests.
-    pub fn forget(&self) -> Result<(), ClientError> {
+    pub fn remove(&self) -> Result<(), ClientError> {
         self.begun.lock().clear();
         for name in [UPLOADS, PUSH] {
             self.folder.remove(name).map_err(|error| {
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(remembered.open_push(), Some(push));
         assert_eq!(remembered.begun(SyncId(7), "a"), Some(("2".into(), "/2".into())));
         assert_eq!(remembered.begun(SyncId(8), "a"), None);
-        remembered.forget().unwrap();
+        remembered.remove().unwrap();
         drop(remembered);
         let remembered = open(SyncType::FullSync).unwrap();
         assert_eq!((remembered.open_push(), remembered.begun(SyncId(7), "a")), (None, None));

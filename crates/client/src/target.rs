@@ -191,7 +191,7 @@ impl Growing {
             return;
         }
         self.etag = etag.map(str::to_owned);
-        self.forget(records);
+        self.remove_record(records);
         let (Some(records), Some(etag)) = (records, etag) else { return };
         let write = || {
             let record = Record {
@@ -207,7 +207,7 @@ impl Growing {
         self.is_recorded = write().is_ok();
     }
 
-    fn forget(&mut self, records: Option<&Records>) {
+    fn remove_record(&mut self, records: Option<&Records>) {
         if let Some(records) = records.filter(|_| self.is_recorded) {
             // A record that stays refers to no file.
             let _ = records.0.remove(&self.key);
@@ -224,13 +224,13 @@ impl Growing {
         }
         renameat(folder, &*self.name, folder, &self.target.name)?;
         fsync(folder)?;
-        self.forget(records);
+        self.remove_record(records);
         Ok(())
     }
 
     /// Removes the partial file and its record.
     pub fn discard(mut self, records: Option<&Records>) {
-        self.forget(records);
+        self.remove_record(records);
         let _ = unlinkat(&*self.target.folder.handle, &*self.name, AtFlags::empty());
     }
 

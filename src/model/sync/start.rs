@@ -33,7 +33,7 @@ pub struct OnceOnly {
     pub key: IdempotencyKey,
     pub fingerprint: Fingerprint,
     /// Time before which stored keys are deleted first.
-    pub forget_before: Timestamp,
+    pub expired_before: Timestamp,
 }
 
 /// Body of the documented start call, without the key. The path is text until [`Lake::start_sync`] parses it.

@@ -75,7 +75,7 @@ pub async fn a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten(
             owner: Principal::Key(KeyId(owner)),
             key: IdempotencyKey::parse(key).unwrap(),
             fingerprint: Fingerprint([fingerprint; 32]),
-            forget_before: Timestamp(at - 100),
+            expired_before: Timestamp(at - 100),
         }),
         at: Timestamp(at),
         ..new_sync("/a", SyncType::FullSync)

@@ -129,9 +129,9 @@ pub async fn a_group_lands_in_order_and_a_landing_can_be_rolled_back(files: &dyn
         assert_eq!(files.recover_landing(landing).await.unwrap(), Some(outcome));
     }
 
-    files.take_back(&landings[2]).await.unwrap();
+    files.rollback_landing(&landings[2]).await.unwrap();
     assert_eq!(live_bytes(files, "/data").await, 3);
-    files.take_back(&landings[0]).await.unwrap();
+    files.rollback_landing(&landings[0]).await.unwrap();
     assert_eq!(files.measure(&StoragePath::Live(path("/data"))).await.unwrap(), Totals { files: 1, bytes: 0 });
     for landing in [&landings[0], &landings[2]] {
         assert_eq!(files.recover_landing(landing).await.unwrap(), None);
@@ -227,20 +227,20 @@ pub async fn trash_is_removed_in_steps_and_other_items_stay(files: &dyn Files) {
         }
         assert!(files.drop_staging(SyncId(sync), &dataset, &TrashKey::of_sync(SyncId(sync))).await.unwrap());
     }
-    let [doomed, kept, absent] = [1, 2, 9].map(|sync| TrashKey::of_sync(SyncId(sync)));
+    let [purged, kept, absent] = [1, 2, 9].map(|sync| TrashKey::of_sync(SyncId(sync)));
     let bytes = async |key: &TrashKey| bytes_at(files, &StoragePath::TrashSlot(key.clone())).await;
-    let first = files.remove_trash(std::slice::from_ref(&doomed), 1).await;
+    let first = files.remove_trash(std::slice::from_ref(&purged), 1).await;
     assert!(first.gone.is_empty() && first.has_more && first.faults.is_empty(), "{first:?}");
     let mut steps = 1;
-    while files.remove_trash(std::slice::from_ref(&doomed), 1).await.has_more {
+    while files.remove_trash(std::slice::from_ref(&purged), 1).await.has_more {
         steps += 1;
     }
     // Three files and their folder, the folder of the dataset, and that of the trash item.
     assert!((4..=6).contains(&steps), "{steps} steps of one removal each");
-    assert_eq!((bytes(&doomed).await, bytes(&kept).await), (0, 12));
-    assert_eq!(files.identify_trash(&doomed, &dataset).await.unwrap(), None);
-    let rest = files.remove_trash(&[doomed.clone(), absent.clone(), kept.clone()], 100).await;
-    assert_eq!((rest.gone, rest.has_more), (vec![doomed, absent, kept.clone()], false));
+    assert_eq!((bytes(&purged).await, bytes(&kept).await), (0, 12));
+    assert_eq!(files.identify_trash(&purged, &dataset).await.unwrap(), None);
+    let rest = files.remove_trash(&[purged.clone(), absent.clone(), kept.clone()], 100).await;
+    assert_eq!((rest.gone, rest.has_more), (vec![purged, absent, kept.clone()], false));
     assert_eq!(bytes(&kept).await, 0);
 }
 

@@ -87,7 +87,7 @@ pub async fn a_resumable_upload_has_a_row_and_is_kept_until_it_is_deleted(state:
     let failed = state.resumable(&token(1)).await.unwrap().unwrap();
     assert_eq!((failed.status, failed.message.as_str()), (Status::Failed, "broke off"));
     assert_eq!((unfinished(state).await, announced(state).await), (vec![], 0));
-    state.forget_resumable(&token(1)).await.unwrap();
+    state.delete_resumable(&token(1)).await.unwrap();
     assert_eq!(state.resumable(&token(1)).await.unwrap(), None);
     assert!(state.upload(upload_id).await.unwrap().is_some(), "the history stays");
     state.advance_resumable(&token(1), &at(5), None, Timestamp(300)).await.unwrap();
@@ -162,7 +162,7 @@ pub async fn announced_bytes_and_unfinished_uploads_are_counted_by_owner(state: 
     }
     assert_eq!(record(state, sync).await.sync.total_files, 2, "a refused one has no row");
     assert!(state.begin_resumable(&new(7, Principal::FirstSignIn, None, None), 1).await.is_ok());
-    state.forget_resumable(&token(2)).await.unwrap();
+    state.delete_resumable(&token(2)).await.unwrap();
     assert!(state.begin_resumable(&new(8, key, None, None), 2).await.is_ok());
 }
 

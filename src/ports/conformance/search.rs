@@ -52,7 +52,7 @@ pub async fn datasets_and_syncs_are_found_by_parts_of_their_words(state: &dyn St
     assert_eq!(syncs(state, "x", None).await, [3]);
     assert_eq!(syncs(state, "orders", Some("/data")).await, [2, 1]);
 
-    state.forget_dataset(&path("/data/db/orders")).await.unwrap();
+    state.delete_dataset(&path("/data/db/orders")).await.unwrap();
     assert_eq!(datasets(state, "orders", None).await, ["/data/web/orders"]);
     let again = state.start_sync(&new_sync("/data/db/orders", SyncType::IncrementalSync)).await.unwrap();
     finish(state, again, "/data/db/orders/b.csv").await;

@@ -69,7 +69,7 @@ pub async fn a_full_sync_is_refused_above_other_datasets(state: &dyn State) {
     start(state, "/data/db/t", SyncType::FullSync).await;
     assert_eq!(state.datasets("/data/d", None, 10).await.unwrap(), [path("/data/db/t")]);
     assert_eq!(state.datasets("/data/x", None, 10).await.unwrap(), []);
-    state.forget_dataset(&path("/data/db/t")).await.unwrap();
+    state.delete_dataset(&path("/data/db/t")).await.unwrap();
     assert_eq!(state.datasets("", None, 10).await.unwrap(), []);
 }
 

@@ -83,8 +83,8 @@ async fn three_pieces(state: &dyn State) -> [TrashId; 3] {
     ids.try_into().unwrap()
 }
 
-async fn doom(state: &dyn State, doomed: PurgeSelector, size: u64) -> Vec<TrashId> {
-    let entries = state.begin_emptying(&doomed, size, &"me".into(), Timestamp(90)).await.unwrap();
+async fn mark_for_purge(state: &dyn State, selector: PurgeSelector, size: u64) -> Vec<TrashId> {
+    let entries = state.begin_emptying(&selector, size, &"me".into(), Timestamp(90)).await.unwrap();
     entries.iter().map(|entry| entry.trash_id).collect()
 }
 
@@ -94,7 +94,7 @@ async fn restore_begun(state: &dyn State, id: TrashId) -> Result<(), Error> {
 
 pub async fn an_item_marked_for_a_purge_is_not_listed_and_cannot_be_restored(state: &dyn State) {
     let [first, second, third] = three_pieces(state).await;
-    assert_eq!(doom(state, PurgeSelector::Piece(second), 1).await, [second]);
+    assert_eq!(mark_for_purge(state, PurgeSelector::Piece(second), 1).await, [second]);
     let listed = state.trash(&all_trash()).await.unwrap();
     assert_eq!(listed.iter().map(|piece| piece.trash_id).collect::<Vec<_>>(), [first, third]);
     assert!(state.trash_record(second).await.unwrap().is_none());
@@ -108,21 +108,25 @@ pub async fn an_item_marked_for_a_purge_is_not_listed_and_cannot_be_restored(sta
         state.finish_emptying(&[second, third], Timestamp(91)).await.unwrap();
     }
     assert_eq!(state.emptying_trash(TrashId(0), 10).await.unwrap(), []);
-    assert!(state.trash_record(third).await.unwrap().is_some(), "it was never doomed");
+    assert!(state.trash_record(third).await.unwrap().is_some(), "it was never marked");
 }
 
 pub async fn the_oldest_items_are_purged_first_and_never_those_being_restored(state: &dyn State) {
     let [first, second, third] = three_pieces(state).await;
-    assert_eq!(doom(state, PurgeSelector::Beyond { bytes_max: 60 }, 9).await, []);
+    assert_eq!(mark_for_purge(state, PurgeSelector::Beyond { bytes_max: 60 }, 9).await, []);
     restore_begun(state, first).await.unwrap();
     let refused = state.begin_emptying(&PurgeSelector::Piece(first), 1, &"me".into(), Timestamp(90)).await;
     assert!(matches!(refused, Err(Error::PathRestoring { trash_id, .. }) if trash_id == first));
-    assert_eq!(doom(state, PurgeSelector::Before(Timestamp(2)), 9).await, []);
+    assert_eq!(mark_for_purge(state, PurgeSelector::Before(Timestamp(2)), 9).await, []);
     state.cancel_restore(first).await.unwrap();
-    assert_eq!(doom(state, PurgeSelector::Before(Timestamp(4)), 1).await, [first], "one at a time, the oldest");
-    assert_eq!(doom(state, PurgeSelector::Beyond { bytes_max: 49 }, 9).await, [second], "50 bytes were left");
-    assert_eq!(doom(state, PurgeSelector::Beyond { bytes_max: 0 }, 0).await, []);
-    assert_eq!(doom(state, PurgeSelector::Beyond { bytes_max: 0 }, 9).await, [third]);
+    assert_eq!(
+        mark_for_purge(state, PurgeSelector::Before(Timestamp(4)), 1).await,
+        [first],
+        "one at a time, the oldest"
+    );
+    assert_eq!(mark_for_purge(state, PurgeSelector::Beyond { bytes_max: 49 }, 9).await, [second], "50 bytes were left");
+    assert_eq!(mark_for_purge(state, PurgeSelector::Beyond { bytes_max: 0 }, 0).await, []);
+    assert_eq!(mark_for_purge(state, PurgeSelector::Beyond { bytes_max: 0 }, 9).await, [third]);
     let emptying = state.emptying_trash(TrashId(0), 2).await.unwrap();
     assert_eq!(emptying.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [first, second]);
 }
@@ -155,7 +159,7 @@ pub async fn landed_uploads_are_listed_by_path_and_found_by_content(state: &dyn 
 
 pub async fn trash_that_has_a_folder_is_listed_adopted_and_restored(state: &dyn State) {
     let [first, second, third] = three_pieces(state).await;
-    doom(state, PurgeSelector::Piece(first), 1).await;
+    mark_for_purge(state, PurgeSelector::Piece(first), 1).await;
     restore_begun(state, second).await.unwrap();
     state.finish_restore(second, None, Timestamp(80)).await.unwrap();
     assert_eq!(state.restored().await.unwrap(), [(path("/a"), Timestamp(80))]);
@@ -206,6 +210,6 @@ pub async fn trash_is_grouped_by_its_sync(state: &dyn State) {
     assert_eq!((sum.pieces, sum.totals.bytes, sum.num_uncounted), (2, 5, 1));
     let of_none = TrashQuery { sync_id: Some(SyncId(0)), ..all_trash() };
     assert_eq!(state.trash(&of_none).await.unwrap().len(), 1);
-    assert_eq!(doom(state, PurgeSelector::OfSync(first), 9).await, [TrashId(1), TrashId(3)]);
-    assert_eq!(doom(state, PurgeSelector::OfSync(SyncId(0)), 9).await.len(), 1);
+    assert_eq!(mark_for_purge(state, PurgeSelector::OfSync(first), 9).await, [TrashId(1), TrashId(3)]);
+    assert_eq!(mark_for_purge(state, PurgeSelector::OfSync(SyncId(0)), 9).await.len(), 1);
 }

@@ -91,8 +91,8 @@ pub async fn a_replaced_dataset_is_a_version_in_the_trash_until_it_is_purged(sta
 
     let (dataset, pinned) = (path("/a"), VersionNumber(2));
     assert!(state.pin_version(&dataset, pinned, Some("why"), &"me".into(), Timestamp(70)).await.unwrap());
-    let doomed = PurgeSelector::Before(Timestamp(i64::MAX));
-    let empty = async || state.begin_emptying(&doomed, 9, &"me".into(), Timestamp(80)).await.unwrap().len();
+    let selector = PurgeSelector::Before(Timestamp(i64::MAX));
+    let empty = async || state.begin_emptying(&selector, 9, &"me".into(), Timestamp(80)).await.unwrap().len();
     assert_eq!(empty().await, 0, "it is kept");
     assert!(state.pin_version(&dataset, pinned, None, &"me".into(), Timestamp(90)).await.unwrap());
     assert!(!state.pin_version(&dataset, VersionNumber(9), Some(""), &"me".into(), Timestamp(90)).await.unwrap());
@@ -148,6 +148,6 @@ pub async fn a_snapshot_is_stored_until_its_files_are_removed(state: &dyn State)
     state.set_snapshot(&token, SnapshotState::Dropped, Timestamp(30)).await.unwrap();
     state.set_snapshot(&token, SnapshotState::Ready, Timestamp(40)).await.unwrap();
     assert_eq!(state_of().await, Some(SnapshotState::Dropped), "it does not come back");
-    state.forget_snapshot(&token).await.unwrap();
+    state.delete_snapshot(&token).await.unwrap();
     assert_eq!(state_of().await, None);
 }

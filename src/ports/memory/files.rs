@@ -298,7 +298,7 @@ impl Files for MemoryFiles {
         landings.iter().map(&mut land).collect()
     }
 
-    async fn take_back(&self, landing: &Landing) -> Result<(), Error> {
+    async fn rollback_landing(&self, landing: &Landing) -> Result<(), Error> {
         let mut tree = self.tree();
         let live = at(&landing.place);
         let slot = at(&StoragePath::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() });

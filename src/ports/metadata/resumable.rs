@@ -115,7 +115,7 @@ pub trait ResumableState: Send + Sync {
     async fn expired_resumables(&self, before: Timestamp, size: u64) -> Result<Vec<Token>, Error>;
 
     /// Deletes one. Its row in the history stays.
-    async fn forget_resumable(&self, token: &Token) -> Result<(), Error>;
+    async fn delete_resumable(&self, token: &Token) -> Result<(), Error>;
 
     /// Announced bytes of unfinished uploads that have not arrived yet, by owner. Called often, so it must not block.
     async fn announced_bytes(&self) -> Result<Vec<AnnouncedBytes>, Error>;

@@ -67,5 +67,5 @@ pub trait SyncState: Send + std::marker::Sync {
     async fn datasets(&self, beginning: &str, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error>;
 
     /// Deletes the record of a dataset that no longer exists.
-    async fn forget_dataset(&self, path: &LakePath) -> Result<(), Error>;
+    async fn delete_dataset(&self, path: &LakePath) -> Result<(), Error>;
 }

@@ -65,7 +65,7 @@ pub trait TrashState: Send + std::marker::Sync {
     /// items.
     async fn begin_emptying(
         &self,
-        doomed: &PurgeSelector,
+        selector: &PurgeSelector,
         size: u64,
         by: &Actor,
         at: Timestamp,

@@ -89,5 +89,5 @@ pub trait VersionStore: Send + Sync {
     ) -> Result<(), Error>;
 
     /// Deletes the row of a removed snapshot.
-    async fn forget_snapshot(&self, token: &SnapshotToken) -> Result<(), Error>;
+    async fn delete_snapshot(&self, token: &SnapshotToken) -> Result<(), Error>;
 }

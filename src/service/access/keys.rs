@@ -42,7 +42,7 @@ impl Lake {
     pub async fn create_key(&self, caller: &Caller, new: &NewKey) -> Result<(CreatedKey, Option<BegunSession>), Error> {
         may_administer(caller)?;
         let created = self.key_ring().create(new, &caller.actor()).await?;
-        self.0.events.marks().activity();
+        self.0.events.pending_changes().activity();
         let session = match caller {
             // The key exists and is shown only now. If the sign-in fails, its owner signs in by hand.
             Caller::Known(grant) if grant.is_first_sign_in() => {
@@ -61,7 +61,7 @@ impl Lake {
     pub async fn revoke_key(&self, caller: &Caller, id: KeyId) -> Result<(), Error> {
         may_administer(caller)?;
         self.key_ring().revoke(id, &caller.actor()).await?;
-        self.0.events.marks().activity();
+        self.0.events.pending_changes().activity();
         Ok(())
     }
 

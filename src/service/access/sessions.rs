@@ -55,7 +55,7 @@ impl Lake {
             if !self.0.state.take_sign_in(&link.hash(), &new, &by, self.now()).await? {
                 return Err(Error::BadSignInLink);
             }
-            self.0.events.marks().activity();
+            self.0.events.pending_changes().activity();
             Ok(begun)
         })
         .await
@@ -82,7 +82,7 @@ impl Lake {
         let (begun, new) = self.new_session(Some(key))?;
         let by = Caller::Known(key.grant(AuthMethod::Session)).coming_from(origin.clone()).actor();
         self.0.state.begin_session(&new, &by, self.now()).await?;
-        self.0.events.marks().activity();
+        self.0.events.pending_changes().activity();
         Ok(begun)
     }
 
@@ -126,7 +126,7 @@ impl Lake {
         let own = grant.trace.session_id;
         let ended = self.0.state.end_sessions(wanted, of_key, own, &caller.actor(), self.now()).await?;
         if ended > 0 {
-            self.0.events.marks().activity();
+            self.0.events.pending_changes().activity();
         }
         Ok(ended)
     }

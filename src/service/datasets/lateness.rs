@@ -31,7 +31,7 @@ impl Lake {
         let paths = late.iter().map(|dataset| dataset.path.clone()).collect();
         if let Some(before) = looked.replace(Looked { slot, late: paths }) {
             let is_new = |path: &LakePath| !before.late.contains(path);
-            self.0.events.marks().late(late.into_iter().filter(|dataset| is_new(&dataset.path)));
+            self.0.events.pending_changes().late(late.into_iter().filter(|dataset| is_new(&dataset.path)));
         }
         Ok(())
     }

@@ -192,7 +192,7 @@ impl Lake {
         let (replaced, published) = self.totals_of_end(sync).await?;
         let hold = Hold { since: self.now(), replaced, published, differing_files };
         let hold = self.0.state.hold_sync(sync.sync_id, hold, &caller.actor()).await?;
-        self.0.events.marks().sync(sync.sync_id).is_held = true;
+        self.0.events.pending_changes().sync(sync.sync_id).is_held = true;
         let first = self.0.state.differing_uploads(sync.sync_id, DIFFERING_NAMED_MAX).await?;
         let named = first.into_iter().filter_map(|upload| {
             let differences = upload.schema_difference?.in_words();
@@ -242,7 +242,7 @@ impl Lake {
         let path = LakePath::parse(&set.path)?;
         may_write(caller, &path)?;
         self.0.state.set_schema_policy(&path, set.policy, &caller.actor(), self.now()).await?;
-        self.0.events.marks().activity();
+        self.0.events.pending_changes().activity();
         Ok(())
     }
 }

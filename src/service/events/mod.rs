@@ -24,7 +24,7 @@ use crate::model::time::Timestamp;
 use crate::ports::Randomness;
 use crate::service::uploads::in_flight::SampledUploads;
 use parking_lot::{Mutex, MutexGuard};
-use pending_changes::{Marked, PendingChanges};
+use pending_changes::{PendingChanges, PendingSyncChanges};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,7 +46,7 @@ pub(super) struct Events {
     arrived: event_listener::Event,
     subscribers: Arc<AtomicUsize>,
     shares: Shares<Holder>,
-    marks: Mutex<PendingChanges>,
+    pending_changes: Mutex<PendingChanges>,
     /// Held by the publisher.
     telling: async_lock::Mutex<SampledUploads>,
 }
@@ -93,14 +93,14 @@ impl Events {
             arrived: event_listener::Event::new(),
             subscribers: Arc::default(),
             shares: Shares::new(SUBSCRIBERS_SHARE_MAX),
-            marks: Mutex::default(),
+            pending_changes: Mutex::default(),
             telling: async_lock::Mutex::default(),
         }
     }
 
     /// Pending changes, to record one that was just committed.
-    pub(super) fn marks(&self) -> MutexGuard<'_, PendingChanges> {
-        self.marks.lock()
+    pub(super) fn pending_changes(&self) -> MutexGuard<'_, PendingChanges> {
+        self.pending_changes.lock()
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -194,13 +194,13 @@ impl Lake {
         let mut uploads = events.telling.lock().await;
         let before = events.ring().number;
         let (syncs, rest) = {
-            let mut marks = events.marks();
-            (marks.take_syncs(), marks.take_rest())
+            let mut pending_changes = events.pending_changes();
+            (pending_changes.take_syncs(), pending_changes.take_rest())
         };
         let now = self.now();
-        for (sync_id, marked) in syncs {
+        for (sync_id, changes) in syncs {
             match self.0.state.sync(sync_id).await {
-                Ok(Some(record)) => self.publish_sync_events(now, record.sync, marked),
+                Ok(Some(record)) => self.publish_sync_events(now, record.sync, changes),
                 Ok(None) => {}
                 // The changes cannot be described, so all clients must reload.
                 Err(_) => events.publish(now, Happened::Reset),
@@ -226,31 +226,31 @@ impl Lake {
         }
     }
 
-    fn publish_sync_events(&self, now: Timestamp, sync: SyncJob, marked: Marked) {
+    fn publish_sync_events(&self, now: Timestamp, sync: SyncJob, changes: PendingSyncChanges) {
         let tell = |happened| self.0.events.publish(now, happened);
-        let has_started = marked.started_at == Some(sync.start_time);
+        let has_started = changes.started_at == Some(sync.start_time);
         if has_started {
             tell(Happened::SyncStarted { sync: sync.clone() });
         }
-        for failed in marked.failed {
+        for failed in changes.failed {
             let (sync_id, path) = (sync.sync_id, sync.path.clone());
             tell(Happened::UploadFailed { sync_id, path, file_name: failed.file_name, message: failed.message });
         }
-        if marked.num_landed > 0 {
+        if changes.num_landed > 0 {
             tell(Happened::UploadsLanded {
                 sync: sync.clone(),
-                num_files: marked.num_landed,
-                size_bytes: marked.landed_bytes,
-                num_replaced: marked.num_replaced,
-                files: marked.landed,
+                num_files: changes.num_landed,
+                size_bytes: changes.landed_bytes,
+                num_replaced: changes.num_replaced,
+                files: changes.landed,
             });
         }
-        let is_told = has_started || marked.num_landed > 0;
+        let is_told = has_started || changes.num_landed > 0;
         match (sync.sync_status, sync.sync_type) {
-            (Status::Finished, SyncType::FullSync) if marked.has_ended => tell(Happened::SyncPublished { sync }),
-            (Status::Finished, SyncType::IncrementalSync) if marked.has_ended => tell(Happened::SyncFinished { sync }),
-            (Status::Failed, _) if marked.has_ended => tell(Happened::SyncFailed { sync }),
-            (Status::Syncing, _) if marked.is_held && sync.held.is_some() => tell(Happened::SyncHeld { sync }),
+            (Status::Finished, SyncType::FullSync) if changes.has_ended => tell(Happened::SyncPublished { sync }),
+            (Status::Finished, SyncType::IncrementalSync) if changes.has_ended => tell(Happened::SyncFinished { sync }),
+            (Status::Failed, _) if changes.has_ended => tell(Happened::SyncFailed { sync }),
+            (Status::Syncing, _) if changes.is_held && sync.held.is_some() => tell(Happened::SyncHeld { sync }),
             _ if !is_told => tell(Happened::SyncChanged { sync }),
             _ => {}
         }

@@ -12,7 +12,7 @@ use std::collections::{HashMap, VecDeque};
 
 #[derive(Default)]
 pub(in super::super) struct PendingChanges {
-    syncs: HashMap<SyncId, Marked>,
+    syncs: HashMap<SyncId, PendingSyncChanges>,
     /// Keys of `syncs` in the order of their first change, so that each has its turn.
     order: VecDeque<SyncId>,
     rest: Rest,
@@ -20,7 +20,7 @@ pub(in super::super) struct PendingChanges {
 
 /// Changes of one sync.
 #[derive(Default)]
-pub(in super::super) struct Marked {
+pub(in super::super) struct PendingSyncChanges {
     /// Set for a requested start, which may have returned an earlier sync.
     pub(in super::super) started_at: Option<Timestamp>,
     pub(in super::super) landed: Vec<FileLanded>,
@@ -48,30 +48,30 @@ pub(in super::super) struct Rest {
 
 impl PendingChanges {
     /// Records a change of the sync; the caller may add details.
-    pub(in super::super) fn sync(&mut self, sync_id: SyncId) -> &mut Marked {
+    pub(in super::super) fn sync(&mut self, sync_id: SyncId) -> &mut PendingSyncChanges {
         self.syncs.entry(sync_id).or_insert_with(|| {
             self.order.push_back(sync_id);
-            Marked::default()
+            PendingSyncChanges::default()
         })
     }
 
     pub(in super::super) fn landed(&mut self, landed: &[LandedUpload]) {
         for LandedUpload { upload, trash } in landed {
-            let marked = self.sync(upload.sync_id);
-            marked.num_landed += 1;
-            marked.landed_bytes += upload.digest.size_bytes;
-            marked.num_replaced += u64::from(trash.is_some());
-            if marked.landed.len() < LANDED_NAMED_MAX {
+            let changes = self.sync(upload.sync_id);
+            changes.num_landed += 1;
+            changes.landed_bytes += upload.digest.size_bytes;
+            changes.num_replaced += u64::from(trash.is_some());
+            if changes.landed.len() < LANDED_NAMED_MAX {
                 let (path, size_bytes) = (upload.target.clone(), upload.digest.size_bytes);
-                marked.landed.push(FileLanded { path, size_bytes });
+                changes.landed.push(FileLanded { path, size_bytes });
             }
         }
     }
 
     pub(in super::super) fn failed(&mut self, sync_id: SyncId, file_name: &str, message: &str) {
-        let marked = self.sync(sync_id);
-        if marked.failed.len() < LANDED_NAMED_MAX {
-            marked.failed.push(FailedUpload { file_name: file_name.to_owned(), message: message.to_owned() });
+        let changes = self.sync(sync_id);
+        if changes.failed.len() < LANDED_NAMED_MAX {
+            changes.failed.push(FailedUpload { file_name: file_name.to_owned(), message: message.to_owned() });
         }
     }
 
@@ -92,7 +92,7 @@ impl PendingChanges {
         self.rest.has_activity = true;
     }
 
-    pub(in super::super) fn take_syncs(&mut self) -> Vec<(SyncId, Marked)> {
+    pub(in super::super) fn take_syncs(&mut self) -> Vec<(SyncId, PendingSyncChanges)> {
         let count = self.order.len().min(SYNCS_TOLD_MAX);
         self.order.drain(..count).filter_map(|id| Some((id, self.syncs.remove(&id)?))).collect()
     }

@@ -79,9 +79,9 @@ impl Lake {
     async fn close(&self, gate: &SyncLock, closing: &Closing, discard_in_flight: bool) -> Result<(), Error> {
         let id = gate.sync_id();
         self.0.state.close_sync(id, closing, discard_in_flight, self.now()).await?;
-        self.0.gates.forget_open(id);
+        self.0.gates.remove_open(id);
         self.0.measures.ended(id);
-        self.0.events.marks().sync(id).has_ended = true;
+        self.0.events.pending_changes().sync(id).has_ended = true;
         if discard_in_flight || matches!(closing, Closing::Abort { .. }) {
             gate.discard_in_flight();
             self.0.in_flight.remove_all_of(id);
@@ -100,13 +100,13 @@ impl Lake {
     ) {
         let id = gate.sync_id();
         gate.supersede(successor);
-        self.0.gates.forget_open(id);
+        self.0.gates.remove_open(id);
         self.0.measures.ended(id);
         self.0.in_flight.remove_all_of(id);
         // Partial files left by a fault are swept by the next start.
         let _ = self.drop_failed_resumables(id).await;
         let _ = self.complete(record).await;
-        self.0.events.marks().sync(id).has_ended = true;
+        self.0.events.pending_changes().sync(id).has_ended = true;
     }
 
     /// Fails a sync whose staged files are missing, for example after a restore of older metadata: publishing an empty
@@ -197,7 +197,7 @@ impl Lake {
                         let reopened = self.0.state.reopen_sync(sync.sync_id, &error.to_string(), self.now()).await;
                         // On failure it stays closed, and is published later.
                         reopened.map_err(Error::amid_steps)?;
-                        self.0.events.marks().sync(sync.sync_id);
+                        self.0.events.pending_changes().sync(sync.sync_id);
                         Err(error)
                     }
                 }
@@ -239,7 +239,7 @@ impl Lake {
     ) -> Result<(), Error> {
         let settlement = Settlement { sync_id, status, message, trash, at: self.now() };
         self.0.state.settle_sync(&settlement).await.map_err(Error::amid_steps)?;
-        self.0.events.marks().sync(sync_id).has_ended = true;
+        self.0.events.pending_changes().sync(sync_id).has_ended = true;
         Ok(())
     }
 

@@ -36,7 +36,7 @@ impl Lake {
         }
         let hold = Hold { since: self.now(), replaced, published, differing_files: 0 };
         let hold = self.0.state.hold_sync(sync.sync_id, hold, &caller.actor()).await?;
-        self.0.events.marks().sync(sync.sync_id).is_held = true;
+        self.0.events.pending_changes().sync(sync.sync_id).is_held = true;
         Err(Error::Held { sync_id: sync.sync_id, path: sync.path.clone(), hold })
     }
 
@@ -52,7 +52,7 @@ impl Lake {
         let replaced = self.measure_dataset(&sync.path).await?;
         let hold = Hold { since: self.now(), replaced, published: Totals::default(), differing_files: 0 };
         self.0.state.hold_sync(sync.sync_id, hold, &caller.actor()).await?;
-        self.0.events.marks().sync(sync.sync_id).is_held = true;
+        self.0.events.pending_changes().sync(sync.sync_id).is_held = true;
         Ok(())
     }
 }

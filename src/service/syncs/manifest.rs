@@ -24,7 +24,7 @@ impl Lake {
         may_accept_uploads(&record)?;
         let declaration = wanted.expected.parse(&record.sync.path)?;
         self.0.state.expect(id, &declaration, self.now()).await?;
-        self.0.events.marks().sync(id);
+        self.0.events.pending_changes().sync(id);
         Ok(())
     }
 

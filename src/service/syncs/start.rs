@@ -53,7 +53,7 @@ impl Lake {
         let started = started.map_err(|refusal| refusal.for_caller(caller));
         if let Ok(id) = &started {
             // A sync that an earlier call started is recognised by its time.
-            self.0.events.marks().sync(*id).started_at = Some(new.at);
+            self.0.events.pending_changes().sync(*id).started_at = Some(new.at);
             // A sync with a key may have begun long ago.
             if new.sync_type == SyncType::FullSync
                 && (new.once.is_none() || self.record(*id).await.is_ok_and(|record| record.sync.start_time == new.at))
@@ -83,7 +83,7 @@ impl Lake {
             at: self.now(),
         };
         let id = self.remember_start(&new, None).await.map_err(|refusal| refusal.for_caller(caller))?;
-        self.0.events.marks().sync(id).started_at = Some(new.at);
+        self.0.events.pending_changes().sync(id).started_at = Some(new.at);
         self.0.measures.began(id);
         Ok(id)
     }
@@ -92,7 +92,7 @@ impl Lake {
     pub(in crate::service) async fn check_start_full(&self, caller: &Caller, path: &LakePath) -> Result<(), Error> {
         let check = async || self.0.state.check_start(path, SyncType::FullSync).await;
         let checked = match check().await {
-            Err(Error::DatasetsBelow { below, .. }) if self.forget_missing(&below).await? => check().await,
+            Err(Error::DatasetsBelow { below, .. }) if self.delete_missing_datasets(&below).await? => check().await,
             checked => checked,
         };
         checked.map_err(|refusal| refusal.for_caller(caller))
@@ -105,7 +105,7 @@ impl Lake {
         };
         match attempt().await {
             // Datasets removed from the lake by hand must not block the path forever.
-            Err(Error::DatasetsBelow { below, .. }) if self.forget_missing(&below).await? => attempt().await,
+            Err(Error::DatasetsBelow { below, .. }) if self.delete_missing_datasets(&below).await? => attempt().await,
             result => result,
         }
     }
@@ -141,16 +141,16 @@ impl Lake {
 
     fn once_only(&self, caller: &Caller, key: &IdempotencyKey, start: &StartSync) -> Result<OnceOnly, Error> {
         let fingerprint = Fingerprint::of(start)?;
-        let (owner, forget_before) = (caller.principal(), self.older_than(IDEMPOTENCY_LIFETIME));
-        Ok(OnceOnly { owner, key: key.clone(), fingerprint, forget_before })
+        let (owner, expired_before) = (caller.principal(), self.older_than(IDEMPOTENCY_LIFETIME));
+        Ok(OnceOnly { owner, key: key.clone(), fingerprint, expired_before })
     }
 
     /// True when at least one of `datasets` no longer existed.
-    pub(in crate::service) async fn forget_missing(&self, datasets: &[LakePath]) -> Result<bool, Error> {
+    pub(in crate::service) async fn delete_missing_datasets(&self, datasets: &[LakePath]) -> Result<bool, Error> {
         let mut any_missing = false;
         for dataset in datasets {
             if !self.0.files.exists(&StoragePath::Live(dataset.clone())).await? {
-                self.0.state.forget_dataset(dataset).await?;
+                self.0.state.delete_dataset(dataset).await?;
                 any_missing = true;
             }
         }

@@ -65,7 +65,7 @@ impl SyncLocks {
     }
 
     /// Must be called with the exclusive lock, after the ending is committed.
-    pub(in crate::service) fn forget_open(&self, sync_id: SyncId) {
+    pub(in crate::service) fn remove_open(&self, sync_id: SyncId) {
         self.open.lock().remove(&sync_id);
         self.calls.lock().remove(&sync_id);
     }

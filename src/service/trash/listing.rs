@@ -107,7 +107,7 @@ impl Lake {
         let by = caller.actor();
         match self.0.state.begin_restore(id, &identity, &by).await {
             // Datasets removed from the lake by hand must not prevent the restore.
-            Err(Error::DatasetsBelow { below, .. }) if self.forget_missing(&below).await? => {
+            Err(Error::DatasetsBelow { below, .. }) if self.delete_missing_datasets(&below).await? => {
                 let begun = self.0.state.begin_restore(id, &identity, &by).await;
                 begun.map_err(|refused| refused.for_caller(caller))?;
             }
@@ -187,7 +187,7 @@ impl Lake {
                 // later.
                 let finished = self.0.state.finish_restore(entry.trash_id, replaced.as_ref(), self.now()).await;
                 finished.map_err(Error::amid_steps)?;
-                self.0.events.marks().restored(entry.trash_id, &entry.origin, &by.name);
+                self.0.events.pending_changes().restored(entry.trash_id, &entry.origin, &by.name);
                 Ok(())
             }
             // The progress is unknown, or the rest will be done later: the restore is tried again, also in the
@@ -209,7 +209,7 @@ impl Lake {
             let place = StoragePath::trashed(&record.key, &record.entry.origin);
             let totals = self.0.files.measure(&place).await?;
             self.0.state.count_trash(record.entry.trash_id, totals).await?;
-            self.0.events.marks().trash_changed();
+            self.0.events.pending_changes().trash_changed();
         }
         Ok(uncounted.len())
     }

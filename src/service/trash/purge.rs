@@ -43,7 +43,7 @@ impl Lake {
             SyncId(0) => may_administer(caller)?,
             _ => drop(self.sync(caller, sync_id).await?),
         }
-        self.doom(PurgeSelector::OfSync(sync_id), &caller.actor()).await
+        self.mark_for_purge(PurgeSelector::OfSync(sync_id), &caller.actor()).await
     }
 
     async fn empty_piece(&self, caller: &Caller, id: TrashId) -> Result<Emptied, Error> {
@@ -63,7 +63,7 @@ impl Lake {
             }
             refused => refused,
         })?);
-        self.0.events.marks().trash_changed();
+        self.0.events.pending_changes().trash_changed();
         Ok(emptied)
     }
 
@@ -77,26 +77,26 @@ impl Lake {
             // Includes items that arrived in this millisecond.
             days => self.older_than(Duration::from_secs(u64::from(days) * 24 * 3600)).plus(Duration::from_millis(1)),
         };
-        self.doom(PurgeSelector::Before(before), &caller.actor()).await
+        self.mark_for_purge(PurgeSelector::Before(before), &caller.actor()).await
     }
 
     /// Marks items that have been in the trash for too long.
-    pub async fn doom_old_trash(&self) -> Result<Emptied, Error> {
-        self.doom(PurgeSelector::Before(self.older_than(self.0.limits.trash_age_max)), &Actor::lake()).await
+    pub async fn mark_old_trash_for_purge(&self) -> Result<Emptied, Error> {
+        self.mark_for_purge(PurgeSelector::Before(self.older_than(self.0.limits.trash_age_max)), &Actor::lake()).await
     }
 
     /// Marks the oldest items while the trash exceeds its size limit. Items without a count are ignored.
-    pub async fn doom_excess_trash(&self) -> Result<Emptied, Error> {
+    pub async fn mark_excess_trash_for_purge(&self) -> Result<Emptied, Error> {
         match self.0.limits.trash_bytes_max {
-            Some(bytes_max) => self.doom(PurgeSelector::Beyond { bytes_max }, &Actor::lake()).await,
+            Some(bytes_max) => self.mark_for_purge(PurgeSelector::Beyond { bytes_max }, &Actor::lake()).await,
             None => Ok(Emptied::default()),
         }
     }
 
     /// Releases parts of the reserve if the disk of the metadata is full.
-    async fn begin_emptying(&self, doomed: &PurgeSelector, size: u64, by: &Actor) -> Result<Vec<TrashEntry>, Error> {
+    async fn begin_emptying(&self, selector: &PurgeSelector, size: u64, by: &Actor) -> Result<Vec<TrashEntry>, Error> {
         loop {
-            let begun = self.0.state.begin_emptying(doomed, size, by, self.now()).await;
+            let begun = self.0.state.begin_emptying(selector, size, by, self.now()).await;
             if !self.is_relieved(&begun) {
                 return begun;
             }
@@ -113,13 +113,13 @@ impl Lake {
     }
 
     /// Marks in transactions of a bounded size, between which other writes run.
-    async fn doom(&self, doomed: PurgeSelector, by: &Actor) -> Result<Emptied, Error> {
+    async fn mark_for_purge(&self, selector: PurgeSelector, by: &Actor) -> Result<Emptied, Error> {
         let mut emptied = Emptied::default();
         loop {
-            let entries = self.begin_emptying(&doomed, EMPTYING_PIECES_MAX, by).await?;
+            let entries = self.begin_emptying(&selector, EMPTYING_PIECES_MAX, by).await?;
             emptied.add(&entries);
             if !entries.is_empty() {
-                self.0.events.marks().trash_changed();
+                self.0.events.pending_changes().trash_changed();
             }
             if (entries.len() as u64) < EMPTYING_PIECES_MAX {
                 return Ok(emptied);

@@ -295,7 +295,7 @@ impl Lake {
         let finished = group.finished(self.now());
         match self.patiently(|| self.0.state.finish_landings(&finished)).await {
             Ok(()) => self.remembered(group),
-            Err(Error::DiskFull) => self.take_back(group).await,
+            Err(Error::DiskFull) => self.rollback_group(group).await,
             // Renamed files keep their names, as the rows may have been written all the same.
             Err(cause) => {
                 let NamedGroup { id, steps, unnamed, unsettled, .. } = group;
@@ -307,10 +307,10 @@ impl Lake {
 
     /// The disk has no space for the rows, so they are not written: the renames are undone in reverse order, so that
     /// the lake has no file without a row. The intent stays; a restart will find nothing to do for it.
-    async fn take_back(&self, group: NamedGroup) {
+    async fn rollback_group(&self, group: NamedGroup) {
         let NamedGroup { id, steps, unnamed, mut unsettled, .. } = group;
         for step in steps.into_iter().rev() {
-            match self.0.files.take_back(&step.landing).await {
+            match self.0.files.rollback_landing(&step.landing).await {
                 Ok(()) => _ = step.refuse(Error::DiskFull),
                 Err(error) => unsettled.push((step, error)),
             }
@@ -324,7 +324,7 @@ impl Lake {
     fn remembered(&self, group: NamedGroup) {
         let NamedGroup { id, steps, unnamed, unsettled, landed, moving } = group;
         drop(moving);
-        self.0.events.marks().landed(&landed);
+        self.0.events.pending_changes().landed(&landed);
         steps.into_iter().for_each(Step::landed);
         for (step, error) in unnamed {
             step.fail(error);

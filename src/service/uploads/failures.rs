@@ -63,12 +63,12 @@ impl Lake {
             Failure::Registered(failed) => {
                 let RegisteredFailure { upload_id, sync_id, file_name, message, size_bytes, at } = failed;
                 self.0.state.fail_upload(*upload_id, message, *size_bytes, *at).await?;
-                self.0.events.marks().failed(*sync_id, file_name, message);
+                self.0.events.pending_changes().failed(*sync_id, file_name, message);
                 Ok(())
             }
             Failure::Unregistered(refused) => match self.0.state.refuse_upload(refused).await {
                 Ok(_) => {
-                    self.0.events.marks().failed(refused.sync_id, &refused.file_name, &refused.message);
+                    self.0.events.pending_changes().failed(refused.sync_id, &refused.file_name, &refused.message);
                     Ok(())
                 }
                 // Too late to count.

@@ -250,7 +250,7 @@ impl Destination {
         match lake.state.refuse_upload(&refused).await {
             Ok(row) => {
                 self.refused_rows.fetch_add(u64::from(row.is_some()), Ordering::Relaxed);
-                lake.events.marks().failed(refused.sync_id, &refused.file_name, &refused.message);
+                lake.events.pending_changes().failed(refused.sync_id, &refused.file_name, &refused.message);
                 error
             }
             Err(fault) => fault,
@@ -308,7 +308,7 @@ impl IncomingUpload {
         let tracked = self.lake.track(new, &self.by, self.received_bytes);
         tracked.expects(self.length);
         tracked.sent_by(&self.sender);
-        self.lake.0.events.marks().sync(self.sync.sync_id);
+        self.lake.0.events.pending_changes().sync(self.sync.sync_id);
         tracked
     }
 

@@ -161,7 +161,7 @@ impl Lake {
         }
         let finished = FinishedLandings { id: group.id, landed, left, at: self.now() };
         self.0.state.finish_landings(&finished).await?;
-        self.0.events.marks().landed(&finished.landed);
+        self.0.events.pending_changes().landed(&finished.landed);
         let steps = std::mem::take(&mut group.steps);
         let mut unlanded = Vec::new();
         for ((step, cause), found) in steps.into_iter().zip(found) {

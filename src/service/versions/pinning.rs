@@ -28,8 +28,8 @@ impl Lake {
         may_write(caller, &dataset)?;
         self.seen_version(&dataset, WhichVersion::Number(wanted.version)).await?;
         self.0.state.pin_version(&dataset, wanted.version, note, &caller.actor(), self.now()).await?;
-        self.0.events.marks().activity();
-        self.0.events.marks().trash_changed();
+        self.0.events.pending_changes().activity();
+        self.0.events.pending_changes().trash_changed();
         Ok(())
     }
 

@@ -95,7 +95,7 @@ fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSy
                 .filter(|_| may_empty)
                 .map(|group| {
                     let what = format!("Deletes {} of {}.", format::counted(group.pieces, "item"), title(&group));
-                    view! { <EmptyForm doomed=PurgeSelector::OfSync(id) what/> }
+                    view! { <EmptyForm selector=PurgeSelector::OfSync(id) what/> }
                 })
         }}
     }

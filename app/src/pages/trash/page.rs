@@ -105,7 +105,7 @@ fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> imp
             (may_empty && summary.with(|summary| summary.pieces > 0))
                 .then(|| {
                     let what = "Deletes items from the trash of the whole lake, regardless of the filter.".to_owned();
-                    view! { <EmptyForm doomed=PurgeSelector::All what/> }
+                    view! { <EmptyForm selector=PurgeSelector::All what/> }
                 })
         }}
     }

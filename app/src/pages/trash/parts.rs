@@ -102,12 +102,12 @@ pub enum PurgeSelector {
 
 /// Purge form: folded, and confirmed by a typed word.
 #[component]
-pub fn EmptyForm(doomed: PurgeSelector, what: String) -> impl IntoView {
-    let (word, label) = match doomed {
+pub fn EmptyForm(selector: PurgeSelector, what: String) -> impl IntoView {
+    let (word, label) = match selector {
         PurgeSelector::Piece(_) | PurgeSelector::OfSync(_) => ("delete", "Delete permanently"),
         PurgeSelector::All => ("empty", "Empty trash"),
     };
-    let hidden = match doomed {
+    let hidden = match selector {
         PurgeSelector::Piece(TrashId(id)) => Some(("trash_id", id)),
         PurgeSelector::OfSync(SyncId(id)) => Some(("sync_id", id)),
         PurgeSelector::All => None,
@@ -119,7 +119,7 @@ pub fn EmptyForm(doomed: PurgeSelector, what: String) -> impl IntoView {
                 <p>{visible(what)} " This cannot be undone."</p>
                 {hidden.map(|(name, id)| view! { <input type="hidden" name=name value=id.to_string()/> })}
                 <div class="form-row">
-                    {(doomed == PurgeSelector::All)
+                    {(selector == PurgeSelector::All)
                         .then(|| {
                             view! {
                                 <label class="field">

@@ -96,7 +96,7 @@ fn Piece(session: Session, page: u64, found: AsOf<InTrash>) -> impl IntoView {
             // Files in the trash have no download, so images are not shown.
             TrashContent::Preview(preview) => content(*preview, None),
         }}
-        {may_empty.then(|| view! { <EmptyForm doomed=PurgeSelector::Piece(id) what/> })}
+        {may_empty.then(|| view! { <EmptyForm selector=PurgeSelector::Piece(id) what/> })}
     }
     .into_any()
 }

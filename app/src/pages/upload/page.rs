@@ -60,7 +60,7 @@ fn UploadPage(session: Session, sync: Option<SyncJob>) -> impl IntoView {
     let draft = Draft::new(untrack(|| query.with(|query| query.get("path"))).unwrap_or_default());
     if let Some(closed) = closed {
         // The sync has ended, so its record is of no use.
-        Effect::new(move |_| uploader.forget(closed.sync_id));
+        Effect::new(move |_| uploader.discard(closed.sync_id));
         return view! {
             <Heading title="Upload files"/>
             <section class="empty">

@@ -20,8 +20,8 @@ pub fn LeftUnfinished() -> impl IntoView {
         (!rows.is_empty()).then(|| {
             let rows = rows.into_iter().map(|record| {
                 let sync_id = record.sync_id;
-                let forget = move |_| {
-                    uploader.forget(sync_id);
+                let discard = move |_| {
+                    uploader.discard(sync_id);
                     left.update(|left| left.retain(|record| record.sync_id != sync_id));
                 };
                 view! {
@@ -35,7 +35,7 @@ pub fn LeftUnfinished() -> impl IntoView {
                         <a class="button button-small" href=routes::upload_to_sync(sync_id)>
                             "Resume"
                         </a>
-                        <button type="button" class="button button-small button-quiet" on:click=forget>
+                        <button type="button" class="button button-small button-quiet" on:click=discard>
                             "Discard"
                         </button>
                     </div>

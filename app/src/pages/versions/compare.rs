@@ -1,6 +1,6 @@
 //! Comparison of two versions: counts of each kind, then the files that differ. Unchanged files are folded away.
 
-use super::marks::option;
+use super::summary::option;
 use crate::api::datasets::FILES_PER_PAGE;
 use crate::api::versions::VersionComparison;
 use crate::components::icon::{Icon, Picture};

@@ -1,6 +1,6 @@
 //! Page of one version of a dataset: facts, files, code to read it, pinning and restoring.
 
-use super::marks::{Badges, Origin, before, rows};
+use super::summary::{Badges, Origin, before, rows};
 use super::usage::Reading;
 use crate::api::datasets::FILES_PER_PAGE;
 use crate::api::versions::{VersionPage, get_version};

@@ -1,7 +1,7 @@
 //! Versions tab of a dataset: the list, newest first, or a comparison of two.
 
 use super::compare::{CompareForm, Comparison};
-use super::marks::{Badges, Figure, Origin, before, rows};
+use super::summary::{Badges, Figure, Origin, before, rows};
 use crate::api::versions::VersionList;
 use crate::components::copy::Command;
 use crate::components::empty::Empty;
@@ -154,7 +154,7 @@ fn row(version: Version, older: Option<Version>, may_write: bool, as_of: Timesta
     let row_change = older
         .as_ref()
         .filter(|older| older.num_rows_unknown == 0 && version.num_rows_unknown == 0)
-        .and_then(|older| super::marks::change(version.rows, older.rows, format::count));
+        .and_then(|older| super::summary::change(version.rows, older.rows, format::count));
     let restore = (may_write && !version.is_current).then(|| routes::confirm_restore(&path, number, false));
     let pin = version.pin.as_ref().map(|pin| pin.note.clone());
     view! {

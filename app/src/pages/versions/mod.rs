@@ -3,7 +3,7 @@
 mod compare;
 pub(super) mod detail;
 pub(super) mod list;
-mod marks;
 pub(super) mod restore;
 pub(super) mod restore_parts;
+mod summary;
 mod usage;

@@ -1,8 +1,8 @@
 //! Confirmation page of restoring a version: what comes back, what goes, and the check by the shrink guard.
 
 use super::detail::use_version;
-use super::marks::Origin;
 use super::restore_parts::{ComesAndGoes, GuardCheck};
+use super::summary::Origin;
 use crate::api::versions::{VersionRestorePreview, preview_version_restore};
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;

@@ -9,7 +9,7 @@ mod tus;
 
 pub use folder::{Chosen, dropped, picked};
 pub use hashing::{cancel_hashing, hash, is_hashing_possible, use_hasher};
-pub use storage::{forget, recall, remember};
+pub use storage::{discard_record, recall, remember};
 
 use super::answer::Refused;
 use super::item::ItemId;

@@ -20,11 +20,11 @@ pub fn remember(record: &Unfinished) {
     // If the storage is full, this upload is not recorded.
     drop(storage.set_item(&format!("{KEY}{}", record.sync_id), &text));
     for record in recall().into_iter().skip(RECORDS_MAX) {
-        forget(record.sync_id);
+        discard_record(record.sync_id);
     }
 }
 
-pub fn forget(sync_id: SyncId) {
+pub fn discard_record(sync_id: SyncId) {
     if let Some(storage) = storage() {
         // Fails only for a missing record.
         drop(storage.remove_item(&format!("{KEY}{sync_id}")));

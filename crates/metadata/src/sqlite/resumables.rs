@@ -142,7 +142,7 @@ impl ResumableState for SqliteState {
         expired(before, size).rows(&mut *self.readers.list().await?, token).await
     }
 
-    async fn forget_resumable(&self, token: &Token) -> Result<(), Error> {
+    async fn delete_resumable(&self, token: &Token) -> Result<(), Error> {
         let sql = "DELETE FROM resumables WHERE token = ?";
         let values = values![token.as_str()];
         self.writer

@@ -142,7 +142,7 @@ impl SyncState for SqliteState {
         select.rows(&mut *self.readers.list().await?, |row| path(row, "path")).await
     }
 
-    async fn forget_dataset(&self, path: &LakePath) -> Result<(), Error> {
+    async fn delete_dataset(&self, path: &LakePath) -> Result<(), Error> {
         let path = path.clone();
         let sql = "DELETE FROM datasets WHERE path = ?";
         self.writer

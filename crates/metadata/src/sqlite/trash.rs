@@ -112,20 +112,22 @@ impl TrashState for SqliteState {
 
     async fn begin_emptying(
         &self,
-        doomed: &PurgeSelector,
+        selector: &PurgeSelector,
         size: u64,
         by: &Actor,
         at: Timestamp,
     ) -> Result<Vec<TrashEntry>, Error> {
-        let (doomed, by) = (*doomed, by.clone());
+        let (selector, by) = (*selector, by.clone());
         // Read by a reader first: summing up a large trash would block the writer for nothing.
-        if let PurgeSelector::Beyond { bytes_max } = doomed
+        if let PurgeSelector::Beyond { bytes_max } = selector
             && held_bytes(&mut *self.readers.list().await?).await? <= bytes_max
         {
             return Ok(Vec::new());
         }
         self.writer
-            .write(Synced, move |writing| Box::pin(async move { begin_emptying(writing, doomed, size, &by, at).await }))
+            .write(Synced, move |writing| {
+                Box::pin(async move { begin_emptying(writing, selector, size, &by, at).await })
+            })
             .await
     }
 
@@ -212,12 +214,12 @@ fn groups(wanted: &TrashQuery) -> Select {
 
 async fn begin_emptying(
     writing: &mut Writing,
-    doomed: PurgeSelector,
+    selector: PurgeSelector,
     size: u64,
     by: &Actor,
     at: Timestamp,
 ) -> Result<Vec<TrashEntry>, Error> {
-    let entries = match doomed {
+    let entries = match selector {
         PurgeSelector::Piece(trash_id) => {
             let record = kept(writing, trash_id).await?.ok_or(Error::NoSuchTrash(trash_id))?;
             if record.restoring.is_some() {

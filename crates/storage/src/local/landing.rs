@@ -92,7 +92,7 @@ fn name(tree: &Tree, landing: &Landing, index: usize, folders: &mut Folders) -> 
 
 /// Undoes [`land`]: the replaced file is live again, and the upload has its partial name. A live file that is not this
 /// upload is left alone.
-pub(super) fn take_back(tree: &Tree, landing: &Landing) -> Result<(), Error> {
+pub(super) fn rollback_landing(tree: &Tree, landing: &Landing) -> Result<(), Error> {
     const DOING: &str = "taking a landed upload back";
     let is_it = |found: Option<Found>| found.is_some_and(|found| found.identity == landing.identity);
     let Some((folder, leaf)) = tree.parent(&landing.place)? else { return Ok(()) };

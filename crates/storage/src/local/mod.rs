@@ -125,8 +125,8 @@ impl Files for LocalFiles {
         landing::land(&self.0, landings)
     }
 
-    async fn take_back(&self, landing: &Landing) -> Result<(), Error> {
-        landing::take_back(&self.0, landing)
+    async fn rollback_landing(&self, landing: &Landing) -> Result<(), Error> {
+        landing::rollback_landing(&self.0, landing)
     }
 
     async fn recover_landing(&self, landing: &Landing) -> Result<Option<LandingOutcome>, Error> {

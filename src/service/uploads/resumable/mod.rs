@@ -124,10 +124,10 @@ impl Lake {
             self.discard(&name).await;
             return Err(error);
         }
-        self.forget_space();
+        self.invalidate_free_space();
         let record = self.known_resumable(&token).await?;
         if let Some(sync_id) = record.sync_id {
-            self.0.events.marks().sync(sync_id);
+            self.0.events.pending_changes().sync(sync_id);
         }
         let session = ResumableSession::new(self.clone(), held, record, sync, Some(partial));
         session.sent_by(&request.upload.sender);
@@ -190,7 +190,7 @@ impl Lake {
         if resumption.record.status == Status::Syncing {
             resumption.fail(&Error::Invalid(cancelled_message(caller.name()))).await?;
         }
-        self.0.state.forget_resumable(&record.token).await
+        self.0.state.delete_resumable(&record.token).await
     }
 
     /// Discards uploads without a byte for [`crate::model::settings::Limits::resumable_idle_max`], and deletes the
@@ -218,7 +218,7 @@ impl Lake {
                     resumption.fail(&Error::IncompleteUpload(message)).await?;
                     expired += 1;
                 }
-                self.0.state.forget_resumable(&token).await?;
+                self.0.state.delete_resumable(&token).await?;
                 progress = true;
             }
             if !progress {

@@ -404,7 +404,7 @@ impl ResumableSession {
                 let failed = RegisteredFailure { upload_id, sync_id, file_name, message, size_bytes, at };
                 lake.remember_failure(Failure::Registered(failed)).await?;
             }
-            None => lake.0.state.forget_resumable(&self.record.token).await?,
+            None => lake.0.state.delete_resumable(&self.record.token).await?,
         }
         lake.discard(&self.record.partial).await;
         Ok(())

@@ -146,8 +146,8 @@ impl VersionStore for SqliteState {
         snapshots::set(self, token, state, expires_at).await
     }
 
-    async fn forget_snapshot(&self, token: &SnapshotToken) -> Result<(), Error> {
-        snapshots::forget(self, token).await
+    async fn delete_snapshot(&self, token: &SnapshotToken) -> Result<(), Error> {
+        snapshots::delete(self, token).await
     }
 }
 

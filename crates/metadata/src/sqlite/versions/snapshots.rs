@@ -83,7 +83,7 @@ pub(super) async fn set(
         .await
 }
 
-pub(super) async fn forget(state: &SqliteState, token: &SnapshotToken) -> Result<(), Error> {
+pub(super) async fn delete(state: &SqliteState, token: &SnapshotToken) -> Result<(), Error> {
     let sql = "DELETE FROM snapshots WHERE token = ?";
     let values = values![token.as_str()];
     state
