@@ -144,7 +144,7 @@ const CALLS: &[Call] = {
             Read,
             "POST",
             "/fn/dataset",
-            "{\"path\":\"@\",\"wanted\":{\"tab\":\"\",\"folder\":\"\",\"page\":0}}",
+            "{\"path\":\"@\",\"wanted\":{\"tab\":\"Files\",\"folder\":\"\",\"page\":0}}",
         ),
         call(Place, Read, "POST", "/fn/version", "{\"path\":\"@\",\"version\":1}"),
         call(Place, Write, "POST", "/fn/restore-preview", "{\"path\":\"@\",\"version\":1}"),
