@@ -62,8 +62,8 @@ pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<LandingO
 }
 
 /// Syncs both folders after an earlier attempt, whose syncs may not have happened.
-fn sync_both(tree: &Tree, live: &StoragePath, replaced: &StoragePath) -> Result<(), Error> {
-    for place in [live, replaced] {
+fn sync_both(tree: &Tree, from: &StoragePath, to: &StoragePath) -> Result<(), Error> {
+    for place in [from, to] {
         if let Some((parent, _)) = tree.parent(place)? {
             sync_folder(&parent)?;
         }
@@ -75,7 +75,11 @@ pub(super) fn drop_staging(tree: &Tree, sync: SyncId, trashed: &StoragePath) -> 
     let StoragePath::Trashed { key, leaf } = trashed else { return Ok(false) };
     let staging = StoragePath::Staging(sync);
     if tree.look(&staging)?.is_none() {
-        return Ok(tree.look(trashed)?.is_some());
+        let is_dropped = tree.look(trashed)?.is_some();
+        if is_dropped {
+            sync_both(tree, &staging, trashed)?;
+        }
+        return Ok(is_dropped);
     }
     if measure(tree, &staging)?.files == 0 {
         super::sweep::remove_tree(tree, &staging)?;
