@@ -162,8 +162,10 @@ test('keys open pages, focus the filter and move through rows', async ({ page, l
       await expect(page.getByRole('heading', { level: 1 })).toHaveText(title, { timeout: 3000 });
     }).toPass();
   }
-  await page.keyboard.press('/');
   const filter = page.getByRole('searchbox', { name: 'Name or path' });
+  // Without a filter, the key opens the palette.
+  await expect(filter).toBeVisible();
+  await page.keyboard.press('/');
   await expect(filter).toBeFocused();
   // Shortcuts do not apply while typing.
   await page.keyboard.type('g?/jk');
