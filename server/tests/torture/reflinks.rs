@@ -1,9 +1,10 @@
-//! Taking over files where the file system can share their bytes.
+//! Taking over files, and snapshots, where the file system can share their bytes.
 
 use crate::clients::digest;
 use crate::mounts::Mount;
 use crate::server::{Stopped, answer};
 use serde_json::json;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -46,6 +47,41 @@ async fn a_taken_over_file_shares_its_bytes_until_one_copy_is_written() {
     assert!(server.files("data/t")["large.bin"] == bytes);
     std::fs::write(server.lake().join("data/t/large.bin"), b"written through").unwrap();
     assert!(server.files(".lakeshore/trash").values().all(|trashed| trashed.is_empty() || *trashed == bytes));
+    server.stop();
+    // Before its mount point is removed.
+    drop(mount);
+}
+
+#[tokio::test]
+async fn a_snapshot_shares_bytes_and_keeps_them_when_the_dataset_is_written_by_hand() {
+    const FILE_BYTES: usize = 60_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    let Some(mount) = Mount::new_xfs(&folder.path().join("image"), &disk) else { return };
+    let data_dir = disk.join("data");
+    std::fs::create_dir(&data_dir).unwrap();
+    let mut server = Stopped::new(folder, data_dir, &[]).with_key().start().await;
+    let bytes: Vec<u8> = (0..FILE_BYTES).map(|n| (n / 1000 % 251) as u8).collect();
+    let id = server.start_sync("/data/t", "FullSync").await;
+    server.upload(id, "large.bin", &bytes).await;
+    server.end_sync(id).await;
+
+    let before = free_bytes(&disk);
+    let body = json!({ "path": "/data/t", "api_key": server.key });
+    let mut taken = Vec::new();
+    // Copies of all would not fit on the disk.
+    for _ in 0..5 {
+        let (status, snapshot) = answer(server.post("/api/lake/dataset/snapshot", &body)).await;
+        assert_eq!(status, 200, "{snapshot}");
+        taken.push(snapshot["absolute"].as_str().unwrap().to_owned());
+    }
+    let used = before.saturating_sub(free_bytes(&disk));
+    assert!(used < FILE_BYTES as u64 / 2, "{used} bytes more are used");
+    let mut live = std::fs::OpenOptions::new().write(true).open(server.lake().join("data/t/large.bin")).unwrap();
+    live.write_all(b"written in place").unwrap();
+    for snapshot in taken {
+        assert!(std::fs::read(Path::new(&snapshot).join("large.bin")).unwrap() == bytes, "{snapshot}");
+    }
     server.stop();
     // Before its mount point is removed.
     drop(mount);
