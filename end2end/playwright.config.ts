@@ -16,8 +16,9 @@ function chromium(): string {
 
 export default defineConfig({
   testDir: '.',
-  // Each test runs a server on two cores; parallel tests would only slow each other down.
-  workers: 1,
+  // Each test has a server of its own, and waits more than it computes.
+  fullyParallel: true,
+  workers: 2,
   // A test that passes only in the second run is listed as flaky: a fault of the test, which does not block a change.
   retries: 1,
   timeout: 240_000,
