@@ -102,7 +102,7 @@ mod sequences {
             identity: Identity(number.to_string()),
             digest: Digest { size_bytes: number.into(), sha256: [number; 32] },
             begun_at: Timestamp(20),
-            by: if number % 3 == 0 { "another" } else { "me" }.into(),
+            by: if number.is_multiple_of(3) { "another" } else { "me" }.into(),
             taken_over: false,
         }
     }

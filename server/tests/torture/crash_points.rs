@@ -124,12 +124,10 @@ async fn crash_at_passings(point: &str) -> u64 {
     // Other passings for each point.
     let offset = point.bytes().map(u64::from).sum::<u64>() % stride;
     let others = (FIRST_PASSINGS + 1..PASSINGS_MAX).filter(|passing| passing % stride == offset);
-    let mut crashes = 0;
-    for passing in (1..=FIRST_PASSINGS).chain(others) {
+    for (crashes, passing) in (0..).zip((1..=FIRST_PASSINGS).chain(others)) {
         if !crash_at(point, passing).await {
             return crashes;
         }
-        crashes += 1;
     }
     panic!("{point} is passed too often");
 }

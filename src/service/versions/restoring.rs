@@ -67,7 +67,7 @@ impl Plan {
 
 /// A restore that holds its path.
 enum PathHold<'a> {
-    Exchange(BegunRestore<'a>),
+    Exchange(Box<BegunRestore<'a>>),
     Copies(SyncId),
 }
 
@@ -137,7 +137,7 @@ impl Lake {
         match plan.method {
             Method::Exchange(trash_id) => {
                 let alone = self.0.restoring.lock().await;
-                Ok(PathHold::Exchange(self.begin_restore(caller, trash_id, alone).await?))
+                Ok(PathHold::Exchange(Box::new(self.begin_restore(caller, trash_id, alone).await?)))
             }
             Method::Copies => self.begin_copies(caller, dataset, plan.version.version).await.map(PathHold::Copies),
         }

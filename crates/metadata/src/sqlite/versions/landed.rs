@@ -179,9 +179,7 @@ impl Known {
     fn is_settled(&self, landed: &Landed) -> bool {
         let folder = || self.folders.get(folder_of(&landed.target));
         landed.is_full
-            || folder().is_some_and(|folder| {
-                folder.tree.is_some() && folder.datasets.iter().any(|path| *path == landed.dataset)
-            })
+            || folder().is_some_and(|folder| folder.tree.is_some() && folder.datasets.contains(&landed.dataset))
     }
 }
 
