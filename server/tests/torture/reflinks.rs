@@ -2,11 +2,23 @@
 
 use crate::clients::digest;
 use crate::mounts::Mount;
-use crate::server::{Stopped, answer};
+use crate::server::{Stopped, TestServer, answer};
 use serde_json::json;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+const FILE_BYTES: usize = 60_000_000;
+
+/// A server on a file system that shares bytes, its mount, and where that is. `None` without the right to mount.
+async fn on_xfs() -> Option<(TestServer, Mount, PathBuf)> {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    let mount = Mount::new_xfs(&folder.path().join("image"), &disk)?;
+    let data_dir = disk.join("data");
+    std::fs::create_dir(&data_dir).unwrap();
+    Some((Stopped::new(folder, data_dir, &[]).with_key().start().await, mount, disk))
+}
 
 fn free_bytes(at: &Path) -> u64 {
     let output = Command::new("stat").args(["-f", "-c", "%f %S"]).arg(at).output().unwrap();
@@ -17,13 +29,7 @@ fn free_bytes(at: &Path) -> u64 {
 
 #[tokio::test]
 async fn a_taken_over_file_shares_its_bytes_until_one_copy_is_written() {
-    const FILE_BYTES: usize = 60_000_000;
-    let folder = tempfile::tempdir().unwrap();
-    let disk = folder.path().join("disk");
-    let Some(mount) = Mount::new_xfs(&folder.path().join("image"), &disk) else { return };
-    let data_dir = disk.join("data");
-    std::fs::create_dir(&data_dir).unwrap();
-    let mut server = Stopped::new(folder, data_dir, &[]).with_key().start().await;
+    let Some((mut server, mount, disk)) = on_xfs().await else { return };
     let bytes: Vec<u8> = (0..FILE_BYTES).map(|n| (n / 1000 % 251) as u8).collect();
     let id = server.start_sync("/data/t", "FullSync").await;
     server.upload(id, "large.bin", &bytes).await;
@@ -54,13 +60,7 @@ async fn a_taken_over_file_shares_its_bytes_until_one_copy_is_written() {
 
 #[tokio::test]
 async fn a_snapshot_shares_bytes_and_keeps_them_when_the_dataset_is_written_by_hand() {
-    const FILE_BYTES: usize = 60_000_000;
-    let folder = tempfile::tempdir().unwrap();
-    let disk = folder.path().join("disk");
-    let Some(mount) = Mount::new_xfs(&folder.path().join("image"), &disk) else { return };
-    let data_dir = disk.join("data");
-    std::fs::create_dir(&data_dir).unwrap();
-    let mut server = Stopped::new(folder, data_dir, &[]).with_key().start().await;
+    let Some((mut server, mount, disk)) = on_xfs().await else { return };
     let bytes: Vec<u8> = (0..FILE_BYTES).map(|n| (n / 1000 % 251) as u8).collect();
     let id = server.start_sync("/data/t", "FullSync").await;
     server.upload(id, "large.bin", &bytes).await;

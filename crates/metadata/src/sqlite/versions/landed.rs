@@ -330,25 +330,25 @@ async fn look_around(writing: &mut Writing, known: &mut Known, landed: &[Landed]
 async fn settle_in(writing: &mut Writing, known: &mut Known, landed: &Landed, seq: i64) -> Result<(), Error> {
     let folder = folder_of(&landed.target);
     let Some(Folder { tree, datasets }) = known.folders.get(folder).cloned() else { return Ok(()) };
-    let is_of_its_dataset = datasets.iter().any(|path| path == landed.dataset.as_str());
+    let is_of_its_dataset = datasets.contains(&landed.dataset);
     if tree.is_some() && is_of_its_dataset {
         return Ok(());
     }
     // A dataset that the lake hears of for the first time, or again: what it holds already is counted.
     if !is_of_its_dataset {
-        let held = held_at(writing.settled().await?, landed.dataset.as_str()).await?;
+        let held = held_at(writing.settled().await?, &landed.dataset).await?;
         let folder_id = landed.folder_id;
-        let before = known.heads.get(landed.dataset.as_str());
+        let before = known.heads.get(&landed.dataset);
         let (number, at) = before.map_or((0, 0), |head| (head.number, head.at));
         let head = Head { folder_id, number, at, totals: held.totals, is_complete: true };
         add_rows(writing, &[(folder_id, number + 1, held.rows)]).await?;
-        known.heads.insert(landed.dataset.as_str().to_owned(), head);
+        known.heads.insert(landed.dataset.clone(), head);
     }
     let tree_id = match tree {
         Some(tree_id) => tree_id,
         None => begin_tree(writing, known, landed, seq).await?,
     };
-    let (prefix, dataset) = (format!("{}/", landed.dataset.as_str()), landed.dataset.as_str());
+    let (prefix, dataset) = (format!("{}/", landed.dataset), landed.dataset.as_str());
     for (place, folder) in &mut known.folders {
         if place != dataset && !place.starts_with(&prefix) {
             continue;
@@ -377,7 +377,7 @@ async fn begin_tree(writing: &mut Writing, known: &mut Known, landed: &Landed, s
     }
     let sql = "INSERT INTO tree_spans (path, from_seq, tree_id) VALUES (?, ?, ?)";
     changed(writing, sql, values![landed.dataset.as_str(), seq, tree_id]).await?;
-    let tree = KnownTree { path: landed.dataset.as_str().to_owned(), totals: ListTotals::default() };
+    let tree = KnownTree { path: landed.dataset.clone(), totals: ListTotals::default() };
     known.trees.insert(tree_id, tree);
     Ok(tree_id)
 }

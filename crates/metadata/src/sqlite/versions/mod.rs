@@ -16,6 +16,7 @@ pub(super) use pins::{PINNED, pinned_path};
 
 use super::SqliteState;
 use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
+use super::readers::Readers;
 use super::row::{bytes, id, number, number_if_any, parsed, path, time};
 use super::writing::Durability::Written;
 use async_trait::async_trait;
@@ -34,18 +35,24 @@ use lakeshore::ports::storage::Touched;
 use lakeshore::{Error, Timestamp};
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
+impl SqliteState {
+    /// Readers that see the versions of all landings whose uploads were answered.
+    async fn versioned(&self) -> Result<&Readers, Error> {
+        self.writer.write_versions().await?;
+        Ok(&self.readers)
+    }
+}
+
 #[async_trait]
 impl VersionStore for SqliteState {
     async fn dataset_of(&self, place: &LakePath) -> Result<Option<LakePath>, Error> {
-        self.writer.write_versions().await?;
         let places = all_above([place.as_str()]);
         let asked = vec![Value::rows(&places.iter().collect::<Vec<_>>())?];
-        found(&mut *self.readers.look().await?, DATASET_OF, asked, |row| path(row, "path")).await
+        found(&mut *self.versioned().await?.look().await?, DATASET_OF, asked, |row| path(row, "path")).await
     }
 
     async fn list_versions(&self, dataset: &LakePath, from: u64, size: u64) -> Result<Vec<Version>, Error> {
-        self.writer.write_versions().await?;
-        let mut connection = self.readers.look().await?;
+        let mut connection = self.versioned().await?.look().await?;
         let Some((folder_id, last)) = last_of(&mut connection, dataset).await? else { return Ok(Vec::new()) };
         let newest = last.saturating_sub(clamp(from));
         let oldest = newest.saturating_sub(clamp(size)).max(0);
@@ -53,8 +60,7 @@ impl VersionStore for SqliteState {
     }
 
     async fn find_version(&self, dataset: &LakePath, which: WhichVersion) -> Result<Option<Version>, Error> {
-        self.writer.write_versions().await?;
-        let mut connection = self.readers.look().await?;
+        let mut connection = self.versioned().await?.look().await?;
         let Some((folder_id, last)) = last_of(&mut connection, dataset).await? else { return Ok(None) };
         let number = match which {
             WhichVersion::Current => last,
@@ -70,14 +76,12 @@ impl VersionStore for SqliteState {
     }
 
     async fn current_version(&self, dataset: &LakePath) -> Result<Option<VersionNumber>, Error> {
-        self.writer.write_versions().await?;
-        let last = last_of(&mut *self.readers.look().await?, dataset).await?;
+        let last = last_of(&mut *self.versioned().await?.look().await?, dataset).await?;
         Ok(last.map(|(_, last)| VersionNumber(last.cast_unsigned())))
     }
 
     async fn version_files(&self, wanted: &VersionFilesQuery) -> Result<Vec<VersionFile>, Error> {
-        self.writer.write_versions().await?;
-        files::list(&mut *self.readers.list().await?, wanted).await
+        files::list(&mut *self.versioned().await?.list().await?, wanted).await
     }
 
     async fn version_file(
@@ -86,13 +90,11 @@ impl VersionStore for SqliteState {
         version: VersionNumber,
         file: &LakePath,
     ) -> Result<Option<VersionFile>, Error> {
-        self.writer.write_versions().await?;
-        files::one(&mut *self.readers.look().await?, dataset, version, file).await
+        files::one(&mut *self.versioned().await?.look().await?, dataset, version, file).await
     }
 
     async fn trash_of_version(&self, dataset: &LakePath, version: VersionNumber) -> Result<Option<TrashId>, Error> {
-        self.writer.write_versions().await?;
-        files::whole_piece(&mut *self.readers.look().await?, dataset, version).await
+        files::whole_piece(&mut *self.versioned().await?.look().await?, dataset, version).await
     }
 
     async fn restoring_syncs(&self) -> Result<Vec<SyncId>, Error> {
