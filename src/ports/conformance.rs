@@ -77,6 +77,8 @@ macro_rules! state_promises {
             an_upload_ends_once,
             landings_are_stored_from_the_intent_to_the_end,
             unsettled_uploads_stay_in_their_group_and_none_is_stored_twice,
+            deferred_landings_are_seen_by_every_call_and_stored_once,
+            withdrawn_landings_keep_their_intent,
             the_last_declaration_is_compared_with_the_last_landed_files,
             a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten,
             landed_content_is_found_by_path_and_identity,

@@ -11,7 +11,7 @@ use crate::model::storage_path::TrashKey;
 use crate::model::trash::NewTrash;
 use crate::model::trash::{TrashKind, TrashReason};
 use crate::ports::metadata::upload::{CompletedUpload, FinishedLandings};
-use crate::service::uploads::commit_queue::{Step, landing_of};
+use crate::service::uploads::landing_step::{Step, landing_of};
 use crate::service::uploads::unsettled::UnsettledGroup;
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! Data before name, name before row, row before response: the order of the system calls.
+//! Data and intent before name, name before response, row before the response where a file is replaced: the order of the
+//! system calls.
 //!
 //! A power cut keeps synced data and may lose the rest. So each step must be durable before the next one begins,
 //! whether by a sync of one file or of the whole file system.
@@ -69,6 +70,13 @@ impl Record {
         assert!(is_synced, "the answer comes before {folder} is synced: {:#?}", self.calls);
     }
 
+    /// Asserts that the intent is stored before the file gets its name. With it, a restart writes the row.
+    fn assert_intent_before_name(&self, named: &Call) {
+        let is_intent = |call: &&Call| call.is_a_write() && call.file().ends_with("-wal") && call.ended < named.began;
+        let intent = self.calls.iter().rfind(is_intent).expect("the intent is written before the file has its name");
+        assert!(self.is_synced_between(intent.file(), intent.ended, named.began), "{:#?}", self.calls);
+    }
+
     /// Asserts that a row is written after the move, and synced before the response. The first write is the row; the
     /// columns of the file are written later in another transaction, for which nobody waits.
     fn assert_row_before_answer(&self, moved: &Call) {
@@ -99,7 +107,7 @@ async fn record(server: &TestServer, request: impl Future<Output = ()>) -> Optio
 }
 
 #[tokio::test]
-async fn an_upload_is_synced_then_renamed_then_recorded_then_acknowledged() {
+async fn an_upload_is_synced_and_intended_then_renamed_then_acknowledged() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     for (name, size_bytes) in [("small.csv", 1_000), ("large.parquet", 3_000_000)] {
@@ -108,21 +116,7 @@ async fn an_upload_is_synced_then_renamed_then_recorded_then_acknowledged() {
         let live = record.at(&format!("lake/data/t/{name}"));
         record.assert_data_before_name(&live);
         record.assert_name_before_answer(&live, record.naming(&live));
-        record.assert_row_before_answer(record.naming(&live));
-    }
-}
-
-#[tokio::test]
-async fn the_intent_of_an_upload_is_stored_before_its_rename() {
-    let server = TestServer::start().await;
-    let id = server.start_sync("/data/t", "IncrementalSync").await;
-    for content in [b"old", b"new"] {
-        let Some(record) = record(&server, server.upload(id, "a.csv", content)).await else { return };
-        let named = record.naming(&record.at("lake/data/t/a.csv"));
-        let wal = record.at("lakeshore.db-wal");
-        let is_intent = |call: &&Call| call.is_a_write() && call.file() == wal && call.ended < named.began;
-        let intent = record.calls.iter().rfind(is_intent).expect("the upload has its row before it has its name");
-        assert!(record.is_synced_between(&wal, intent.ended, named.began), "{:#?}", record.calls);
+        record.assert_intent_before_name(record.naming(&live));
     }
 }
 
@@ -135,6 +129,7 @@ async fn a_replaced_file_is_durable_in_the_trash_before_the_response() {
     let live = record.at("lake/data/t/a.csv");
     record.assert_data_before_name(&live);
     let named = record.naming(&live);
+    record.assert_intent_before_name(named);
     record.assert_name_before_answer(&live, named);
     record.assert_row_before_answer(named);
     // The same move: an exchange, whose other side is in the trash.
@@ -152,7 +147,7 @@ async fn a_publish_is_recorded_before_its_move_and_synced_before_its_response() 
         let file = staged.at(&format!("lake/.lakeshore/staging/sync-{id}/a.csv"));
         staged.assert_data_before_name(&file);
         staged.assert_name_before_answer(&file, staged.naming(&file));
-        staged.assert_row_before_answer(staged.naming(&file));
+        staged.assert_intent_before_name(staged.naming(&file));
 
         let Some(published) = record(&server, server.end_sync(id)).await else { return };
         let live = published.at("lake/data/t");

@@ -4,13 +4,15 @@ use super::{
     all_trash, begin, finish, finished, finishing, land_upload, partial, path, record, start, trash_of, uploads_of,
     whole,
 };
+use crate::model::id::SyncId;
 use crate::model::storage_path::TrashKey;
 use crate::model::sync::status::{Status, SyncType};
 use crate::model::time::Timestamp;
 use crate::model::trash::NewTrash;
 use crate::model::trash::TrashKind;
 use crate::ports::metadata::State;
-use crate::ports::metadata::upload::LandedUpload;
+use crate::ports::metadata::upload::{FinishedLandings, LandedUpload};
+use std::sync::Arc;
 
 pub async fn an_upload_ends_once(state: &dyn State) {
     let id = start(state, "/a", SyncType::IncrementalSync).await;
@@ -94,6 +96,53 @@ pub async fn unsettled_uploads_stay_in_their_group_and_none_is_stored_twice(stat
     assert_eq!(rows.len(), 3, "{ended:?}");
     let sync = record(state, open).await.sync;
     assert_eq!((sync.total_files, sync.num_in_flight, sync.size_bytes), (3, 0, 15));
+}
+
+/// Writes the intent of uploads of a sync, and defers their landing. `None` where the store defers nothing.
+async fn defer(state: &dyn State, sync: SyncId, names: &[&str]) -> Option<Arc<FinishedLandings>> {
+    let uploads: Vec<_> = names.iter().map(|name| whole(None, sync, name)).collect();
+    let (id, _) = state.write_intents(None, &uploads).await.unwrap();
+    let landed = uploads.into_iter().map(|upload| LandedUpload { upload, trash: None }).collect();
+    let group = Arc::new(finished(id, landed, Vec::new(), 30));
+    if state.defer_landings(&group) {
+        return Some(group);
+    }
+    state.finish_landings(&group).await.unwrap();
+    None
+}
+
+pub async fn deferred_landings_are_seen_by_every_call_and_stored_once(state: &dyn State) {
+    let open = start(state, "/a", SyncType::IncrementalSync).await;
+    let Some(_) = defer(state, open, &["/a/1.csv"]).await else { return };
+    assert_eq!(record(state, open).await.sync.total_files, 1);
+    let two = defer(state, open, &["/a/2.csv"]).await.unwrap();
+    assert_eq!(state.uploads(&uploads_of(open)).await.unwrap().len(), 2);
+    assert!(state.unfinished_landings().await.unwrap().is_empty());
+    // The caller stores it all the same.
+    state.finish_landings(&two).await.unwrap();
+    let three = defer(state, open, &["/a/3.csv"]).await.unwrap();
+    let (next, _) = state.write_intents(Some(&three), &[whole(None, open, "/a/4.csv")]).await.unwrap();
+    assert_eq!(state.unfinished_landings().await.unwrap().len(), 1);
+    state.finish_landings(&finished(next, Vec::new(), Vec::new(), 30)).await.unwrap();
+    defer(state, open, &["/a/5.csv"]).await.unwrap();
+    assert_eq!(state.list_versions(&path("/a"), 0, 10).await.unwrap()[0].files, 4);
+    defer(state, open, &["/a/6.csv"]).await.unwrap();
+    state.finish_deferred_landings().await.unwrap();
+    defer(state, open, &["/a/7.csv"]).await.unwrap();
+    state.close_sync(open, &finishing(), false, Timestamp(40)).await.unwrap();
+    let sync = record(state, open).await.sync;
+    assert_eq!((sync.total_files, sync.size_bytes), (6, 30));
+    assert_eq!(state.uploads(&uploads_of(open)).await.unwrap().len(), 6);
+}
+
+pub async fn withdrawn_landings_keep_their_intent(state: &dyn State) {
+    let open = start(state, "/a", SyncType::IncrementalSync).await;
+    let Some(group) = defer(state, open, &["/a/1.csv"]).await else { return };
+    state.withdraw_landings(group.id);
+    assert_eq!(record(state, open).await.sync.total_files, 0);
+    assert_eq!(state.unfinished_landings().await.unwrap().len(), 1);
+    state.finish_landings(&group).await.unwrap();
+    assert_eq!(record(state, open).await.sync.total_files, 1);
 }
 
 pub async fn unfinished_work_is_listed_for_a_restart(state: &dyn State) {

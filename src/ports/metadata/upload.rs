@@ -11,6 +11,7 @@ use crate::model::trash::NewTrash;
 use crate::model::upload::row::Upload;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// An upload before its bytes arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +120,21 @@ pub trait UploadState: Send + std::marker::Sync {
 
     /// Stores the result of a group durably. Idempotent.
     async fn finish_landings(&self, finished: &FinishedLandings) -> Result<(), Error>;
+
+    /// Takes the result of a group that has an intent, to be stored a little later. If it returns true, every later call
+    /// sees the result as if it were stored. The caller still has to store it soon, by [`Self::finish_landings`] or
+    /// [`Self::write_intents`]; until then a crash leaves the intent. A store that returns false takes nothing.
+    fn defer_landings(&self, _finished: &Arc<FinishedLandings>) -> bool {
+        false
+    }
+
+    /// Stores all deferred results now, or says why not.
+    async fn finish_deferred_landings(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Takes back a deferred result that cannot be stored: calls go on without it.
+    fn withdraw_landings(&self, _id: LandingsId) {}
 
     /// Unfinished groups at a restart, in ascending order.
     async fn unfinished_landings(&self) -> Result<Vec<(LandingsId, Vec<CompletedUpload>)>, Error>;

@@ -8,42 +8,37 @@
 //! An upload whose step failed for a temporary reason, without a change, leaves its group and joins a later one; the
 //! others continue. An upload whose progress is unknown is settled by [`crate::service::uploads::unsettled`].
 //!
-//! The guarantees depend on the order: the bytes and the intent are durable before the rename, the rename before the
-//! row, the row before the response. When a group is renamed and another one waits, the rows of the first and the
-//! intent of the second are committed in one transaction, so a replaced file always has its row.
+//! The guarantees depend on the order: the bytes and the intent are durable before the rename, and the rename before the
+//! row and the response. When a group is renamed and another one waits, the rows of the first and the intent of the
+//! second are committed in one transaction, so a replaced file always has its row.
+//!
+//! A response need not wait for the row where the metadata store defers it ([`defer_landings`](crate::ports::metadata::upload::UploadState::defer_landings)): a durable
+//! intent and a durable name are enough for the next start to write the row, and nobody else can tell the difference.
 
 use crate::model::digest::{Digest, ExpectedDigests};
 use crate::model::error::Error;
-use crate::model::id::UploadId;
-use crate::model::limits::ATTEMPT_PAUSES;
-use crate::model::limits::SETTLING_PAUSES;
-use crate::model::path::LakePath;
-use crate::model::storage_path::StoragePath;
-use crate::model::storage_path::TrashKey;
-use crate::model::storage_path::{Identity, PartialName};
-use crate::model::sync::job::SyncJob;
-use crate::model::sync::status::SyncType;
-use crate::model::time::Timestamp;
-use crate::model::trash::NewTrash;
-use crate::model::trash::{TrashKind, TrashReason};
+use crate::model::limits::{ATTEMPT_PAUSES, SETTLING_PAUSES};
+use crate::model::storage_path::{StoragePath, TrashKey};
+use crate::model::trash::{NewTrash, TrashKind, TrashReason};
 use crate::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUpload, LandingsId};
-use crate::ports::storage::{Landing, LandingOutcome, WholeFile, WrittenGroup};
+use crate::ports::storage::{LandingOutcome, WholeFile, WrittenGroup};
 use crate::service::Lake;
 use crate::service::uploads::batch_queue::BatchQueue;
-use crate::service::uploads::unsettled::{StillUnsettled, Unsettled, UnsettledGroup};
+use crate::service::uploads::landing_step::{Answer, Attempt, Content, Ready, Step};
+use crate::service::uploads::unsettled::{StillUnsettled, Unsettled, UnsettledGroup, UnsettledTarget};
+use crate::service::uploads::whole_bytes::{Reserved, WholeBytes};
 use crate::service::versions::Move;
-use bytes::Bytes;
-use futures_channel::oneshot;
 use futures_util::future::{Either, join, select};
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Maximum uploads in one group.
 const GROUP_UPLOADS_MAX: usize = 128;
-/// Maximum bytes of small uploads that all requests together hold in memory before they land.
-const WHOLE_BYTES_IN_FLIGHT_MAX: usize = 4 * 1024 * 1024;
+/// Longest wait for uploads whose intent takes the rows of an answered group along.
+const ROWS_WAIT_MAX: Duration = Duration::from_millis(5);
 
 #[derive(Default)]
 pub(in crate::service) struct CommitQueue {
@@ -52,104 +47,14 @@ pub(in crate::service) struct CommitQueue {
     /// Held by the caller that takes the next group, if there is no consumer.
     turn: async_lock::Mutex<()>,
     pub(in crate::service) unsettled: Unsettled,
-    whole_bytes: Arc<AtomicUsize>,
+    whole_bytes: WholeBytes,
     /// Number of uploads so far.
     come: AtomicU64,
-}
-
-/// An upload that is ready to land.
-pub(in crate::service) struct Ready {
-    pub(in crate::service) sync: Arc<SyncJob>,
-    pub(in crate::service) upload_id: Option<UploadId>,
-    pub(in crate::service) file_name: String,
-    pub(in crate::service) target: LakePath,
-    pub(in crate::service) partial: PartialName,
-    pub(in crate::service) content: Content,
-    pub(in crate::service) begun_at: Timestamp,
-    pub(in crate::service) by: String,
-    /// Whether it is a copy of a file of the dataset.
-    pub(in crate::service) taken_over: bool,
-}
-
-pub(in crate::service) enum Content {
-    /// All bytes, in memory.
-    Whole(Bytes, Digest),
-    /// On stable storage, under the partial name.
-    Sealed(Identity, Digest),
-}
-
-impl Content {
-    fn digest(&self) -> Digest {
-        let (Self::Whole(_, digest) | Self::Sealed(_, digest)) = self;
-        *digest
-    }
 }
 
 struct Waiting {
     ready: Ready,
     answer: Answer,
-}
-
-/// Result of an attempt to land.
-enum Attempt {
-    Ended(Result<Digest, Error>),
-    /// Failed for a temporary reason, without a change; has the upload in its current state.
-    Failed(Box<Ready>, Error),
-    /// Unknown result; the receiver will get it.
-    Unsettled(oneshot::Receiver<Attempt>),
-}
-
-/// Channel to the caller. Results for a dropped caller are ignored.
-struct Answer(oneshot::Sender<Attempt>);
-
-impl Answer {
-    fn landed(self, digest: Digest) {
-        let _ = self.0.send(Attempt::Ended(Ok(digest)));
-    }
-
-    /// False when the caller was dropped.
-    fn refuse(self, error: Error) -> bool {
-        self.0.send(Attempt::Ended(Err(error))).is_ok()
-    }
-
-    /// Tells the caller to wait for a second result, whose channel is returned.
-    fn unsettled(self) -> Self {
-        let (answer, answered) = oneshot::channel();
-        let _ = self.0.send(Attempt::Unsettled(answered));
-        Self(answer)
-    }
-
-    /// Fails the attempt; it may be repeated if the error allows it.
-    fn fail(self, error: Error, ready: impl FnOnce() -> Ready) {
-        let attempt =
-            if error.may_pass() { Attempt::Failed(Box::new(ready()), error) } else { Attempt::Ended(Err(error)) };
-        let _ = self.0.send(attempt);
-    }
-}
-
-/// Memory reserved by small uploads, released on drop.
-pub(in crate::service) struct Reserved {
-    bytes: usize,
-    pool: Arc<AtomicUsize>,
-}
-
-impl Reserved {
-    /// Reserves `bytes` in total. False if that exceeds the limit of all uploads.
-    pub(in crate::service) fn grow_to(&mut self, bytes: usize) -> bool {
-        let more = bytes.saturating_sub(self.bytes);
-        if self.pool.fetch_add(more, Ordering::Relaxed) + more > WHOLE_BYTES_IN_FLIGHT_MAX {
-            self.pool.fetch_sub(more, Ordering::Relaxed);
-            return false;
-        }
-        self.bytes += more;
-        true
-    }
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        self.pool.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
 }
 
 impl CommitQueue {
@@ -163,7 +68,7 @@ impl CommitQueue {
     }
 
     pub(in crate::service) fn reserve(&self) -> Reserved {
-        Reserved { bytes: 0, pool: self.whole_bytes.clone() }
+        self.whole_bytes.reserve()
     }
 
     /// Lands the upload together with others that are ready, if its bytes have the expected digests. The caller holds
@@ -208,8 +113,8 @@ impl CommitQueue {
     }
 
     async fn attempt(&self, lake: &Lake, ready: Ready) -> Attempt {
-        let (answer, mut answered) = oneshot::channel();
-        self.waiting.push(Waiting { ready, answer: Answer(answer) });
+        let (answer, mut answered) = Answer::channel();
+        self.waiting.push(Waiting { ready, answer });
         let dropped = |dropped| Attempt::Ended(Err(Error::internal(dropped)));
         if self.waiting.is_led() {
             return answered.await.unwrap_or_else(dropped);
@@ -228,33 +133,19 @@ impl CommitQueue {
     }
 }
 
-/// An upload of a group in progress: its row, its target, and its caller.
-pub(in crate::service) struct Step {
-    sync: Arc<SyncJob>,
-    pub(in crate::service) upload: CompletedUpload,
-    pub(in crate::service) landing: Landing,
-    answer: Answer,
-}
-
 /// A group whose files are renamed.
 struct NamedGroup {
-    id: LandingsId,
     steps: Vec<Step>,
     /// Uploads that were not renamed, by a temporary fault. They are queued again after the intent of this group is
     /// deleted, as an upload has one intent at a time.
     unnamed: Vec<(Step, Error)>,
     /// Uploads for which it is unknown whether they were renamed.
     unsettled: Vec<(Step, Error)>,
-    landed: Vec<LandedUpload>,
+    finished: Arc<FinishedLandings>,
+    /// Whether the callers were answered before the rows are committed.
+    is_answered: bool,
     /// Until the rows are committed.
     moving: Move,
-}
-
-impl NamedGroup {
-    fn finished(&self, at: Timestamp) -> FinishedLandings {
-        let left = self.unsettled.iter().map(|(step, _)| step.upload.clone()).collect();
-        FinishedLandings { id: self.id, landed: self.landed.clone(), left, at }
-    }
 }
 
 impl Lake {
@@ -269,22 +160,64 @@ impl Lake {
     pub async fn run_commit_queue(&self) -> Infallible {
         let waiting = &self.0.landings.waiting;
         waiting.lead();
-        let mut named = None;
+        let mut named: Option<NamedGroup> = None;
         loop {
-            let group = match named {
-                Some(_) => waiting.take(GROUP_UPLOADS_MAX),
+            let group = match &named {
                 None => self.settle_until(waiting.next(GROUP_UPLOADS_MAX)).await,
+                Some(before) if before.is_answered => self.next_soon().await,
+                Some(_) => waiting.take(GROUP_UPLOADS_MAX),
             };
             named = self.land_group(named, group).await;
+            if let Some(group) = &mut named {
+                self.answer_before_rows(group);
+            }
+        }
+    }
+
+    /// The next group, or an empty one after [`ROWS_WAIT_MAX`].
+    async fn next_soon(&self) -> Vec<Waiting> {
+        let next = pin!(self.0.landings.waiting.next(GROUP_UPLOADS_MAX));
+        match select(next, pin!(self.pause(ROWS_WAIT_MAX))).await {
+            Either::Left((group, _)) => group,
+            Either::Right(_) => Vec::new(),
+        }
+    }
+
+    /// Answers the callers of a group now if the metadata store can defer its rows: its intent and its names are durable,
+    /// so the next start would write them. Not a group that has replaced files: a version that has one finds it only by the
+    /// rows, which a full disk may refuse.
+    fn answer_before_rows(&self, group: &mut NamedGroup) {
+        let is_whole = group.unnamed.is_empty() && group.unsettled.is_empty();
+        let is_new = group.finished.landed.iter().all(|landed| landed.trash.is_none());
+        if is_whole && is_new && self.0.state.defer_landings(&group.finished) {
+            group.is_answered = true;
+            // Before the answers: the end of a sync is told behind the landings before it.
+            self.0.events.pending_changes().landed(&group.finished.landed);
+            group.steps.iter_mut().for_each(Step::answer_landed);
         }
     }
 
     /// Renames the files of a group, and commits the rows of the group before. Uploads that fail on the way get their
     /// error.
     async fn land_group(&self, before: Option<NamedGroup>, group: Vec<Waiting>) -> Option<NamedGroup> {
+        let group = self.settle_before(group).await;
         let (steps, written) = self.write(group).await;
         let (steps, id) = self.seal_and_intend(before, steps, written).await?;
         Some(self.name(id, steps).await)
+    }
+
+    /// Fails the uploads to a path whose last landing stays unsettled: rows are written in the order of the files.
+    async fn settle_before(&self, group: Vec<Waiting>) -> Vec<Waiting> {
+        let is_unsettled = |waiting: &Waiting| self.0.landings.unsettled.has_target(&waiting.ready.target);
+        if !group.iter().any(is_unsettled) {
+            return group;
+        }
+        let fault = self.settle_landings().await.err();
+        let (failed, group): (Vec<_>, _) = group.into_iter().partition(is_unsettled);
+        for Waiting { ready, answer } in failed {
+            answer.fail(UnsettledTarget::error(fault.as_ref()), || ready);
+        }
+        group
     }
 
     /// Commits rows for renamed files, then replies.
@@ -292,15 +225,16 @@ impl Lake {
         let Some(group) = group else { return };
         // Repeated here although others wait: they need the same metadata store, and a file without a row should not
         // last.
-        let finished = group.finished(self.now());
-        match self.patiently(|| self.0.state.finish_landings(&finished)).await {
+        match self.patiently(|| self.0.state.finish_landings(&group.finished)).await {
             Ok(()) => self.remembered(group),
-            Err(Error::DiskFull) => self.rollback_group(group).await,
+            Err(Error::DiskFull) if !group.is_answered => self.rollback_group(group).await,
             // Renamed files keep their names, as the rows may have been written all the same.
             Err(cause) => {
-                let NamedGroup { id, steps, unnamed, unsettled, .. } = group;
+                let NamedGroup { finished, steps, unnamed, unsettled, .. } = group;
                 let steps = steps.into_iter().map(|step| (step, cause.repeated()));
-                self.leave_unsettled(id, steps.chain(unnamed).chain(unsettled).collect());
+                self.leave_unsettled(finished.id, steps.chain(unnamed).chain(unsettled).collect());
+                // After it is in the list: an end of its sync finds it in one of the two.
+                self.0.state.withdraw_landings(finished.id);
             }
         }
     }
@@ -308,7 +242,7 @@ impl Lake {
     /// The disk has no space for the rows, so they are not written: the renames are undone in reverse order, so that
     /// the lake has no file without a row. The intent stays; a restart will find nothing to do for it.
     async fn rollback_group(&self, group: NamedGroup) {
-        let NamedGroup { id, steps, unnamed, mut unsettled, .. } = group;
+        let NamedGroup { finished, steps, unnamed, mut unsettled, .. } = group;
         for step in steps.into_iter().rev() {
             match self.0.files.rollback_landing(&step.landing).await {
                 Ok(()) => _ = step.refuse(Error::DiskFull),
@@ -318,18 +252,20 @@ impl Lake {
         for (step, error) in unnamed {
             step.refuse(error);
         }
-        self.leave_unsettled(id, unsettled);
+        self.leave_unsettled(finished.id, unsettled);
     }
 
     fn remembered(&self, group: NamedGroup) {
-        let NamedGroup { id, steps, unnamed, unsettled, landed, moving } = group;
+        let NamedGroup { finished, steps, unnamed, unsettled, moving, is_answered } = group;
         drop(moving);
-        self.0.events.pending_changes().landed(&landed);
-        steps.into_iter().for_each(Step::landed);
+        if !is_answered {
+            self.0.events.pending_changes().landed(&finished.landed);
+            steps.into_iter().for_each(Step::landed);
+        }
         for (step, error) in unnamed {
             step.fail(error);
         }
-        self.leave_unsettled(id, unsettled);
+        self.leave_unsettled(finished.id, unsettled);
     }
 
     fn leave_unsettled(&self, id: LandingsId, steps: Vec<(Step, Error)>) {
@@ -391,8 +327,8 @@ impl Lake {
         };
         let intend = async {
             let uploads: Vec<_> = steps.iter().map(|step| step.upload.clone()).collect();
-            let finished = before.as_ref().map(|named| named.finished(self.now()));
-            let intended = self.0.state.write_intents(finished.as_ref(), &uploads).await;
+            let finished = before.as_ref().map(|named| &*named.finished);
+            let intended = self.0.state.write_intents(finished, &uploads).await;
             match (before, &intended) {
                 (Some(named), Ok(_)) => self.remembered(named),
                 // The rows of the group before may have caused the error.
@@ -458,7 +394,9 @@ impl Lake {
                 Err(error) => _ = step.answer.refuse(error),
             }
         }
-        NamedGroup { id, steps: named, unnamed, unsettled, landed, moving }
+        let left = unsettled.iter().map(|(step, _)| step.upload.clone()).collect();
+        let finished = Arc::new(FinishedLandings { id, landed, left, at: self.now() });
+        NamedGroup { steps: named, unnamed, unsettled, finished, is_answered: false, moving }
     }
 
     /// Record of an upload whose file is renamed.
@@ -473,88 +411,5 @@ impl Lake {
             at: self.now(),
         });
         LandedUpload { upload, trash }
-    }
-}
-
-impl Step {
-    fn new(ready: Ready, identity: Identity, digest: Digest, answer: Answer) -> Self {
-        let Ready { sync, upload_id, file_name, target, partial, begun_at, by, taken_over, .. } = ready;
-        let sync_id = sync.sync_id;
-        let upload = CompletedUpload {
-            upload_id,
-            sync_id,
-            file_name,
-            target,
-            partial,
-            identity,
-            digest,
-            begun_at,
-            by,
-            taken_over,
-        };
-        Self { landing: landing_of(&sync, &upload), sync, upload, answer }
-    }
-
-    /// A step of an earlier server, without a caller.
-    pub(in crate::service) fn unheard(sync: SyncJob, upload: CompletedUpload) -> Self {
-        let (answer, _) = oneshot::channel();
-        Self { landing: landing_of(&sync, &upload), sync: Arc::new(sync), upload, answer: Answer(answer) }
-    }
-
-    fn unsettled(self) -> Self {
-        Self { answer: self.answer.unsettled(), ..self }
-    }
-
-    pub(in crate::service) fn landed(self) {
-        self.answer.landed(self.upload.digest);
-    }
-
-    /// Refuses an upload that has not landed and is not tried again. Returns it if its caller was dropped.
-    pub(in crate::service) fn refuse(self, cause: Error) -> Option<(CompletedUpload, Error)> {
-        let Self { upload, answer, .. } = self;
-        let repeated = cause.repeated();
-        if answer.refuse(cause.lasting()) { None } else { Some((upload, repeated)) }
-    }
-
-    /// The bytes are durable under the partial name.
-    fn fail(self, error: Error) {
-        let Self { sync, upload, answer, .. } = self;
-        answer.fail(error, || {
-            let CompletedUpload {
-                upload_id,
-                file_name,
-                target,
-                partial,
-                identity,
-                digest,
-                begun_at,
-                by,
-                taken_over,
-                ..
-            } = upload;
-            Ready {
-                sync,
-                upload_id,
-                file_name,
-                target,
-                partial,
-                content: Content::Sealed(identity, digest),
-                begun_at,
-                by,
-                taken_over,
-            }
-        });
-    }
-}
-
-/// Landing of an upload; equal at its time and after a restart.
-pub(in crate::service) fn landing_of(sync: &SyncJob, upload: &CompletedUpload) -> Landing {
-    let staging = (sync.sync_type == SyncType::FullSync).then_some(sync.sync_id);
-    Landing {
-        partial: upload.partial.clone(),
-        identity: upload.identity.clone(),
-        place: StoragePath::of_upload(staging, &sync.path, &upload.target),
-        trash: TrashKey::of_upload(&upload.partial),
-        leaf: upload.target.leaf().to_owned(),
     }
 }

@@ -12,7 +12,7 @@ use crate::model::time::Timestamp;
 use crate::ports::storage::{FoundFile, TakeOver, TakenOver};
 use crate::service::Lake;
 use crate::service::syncs::sync_lock::UploadLease;
-use crate::service::uploads::commit_queue::{Content, Ready};
+use crate::service::uploads::landing_step::{Content, Ready};
 use crate::service::uploads::missing::Wanted;
 use crate::service::uploads::receive::{Destination, bounded};
 use async_lock::Semaphore;

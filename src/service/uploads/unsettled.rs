@@ -9,12 +9,14 @@
 //! does the same. No sync ends while one of its landings is unsettled.
 
 use crate::model::error::Error;
+use crate::model::fault::FaultKind;
 use crate::model::id::SyncId;
 use crate::model::limits::SETTLING_PAUSES;
+use crate::model::path::LakePath;
 use crate::model::storage_path::PartialName;
 use crate::ports::metadata::upload::{FinishedLandings, LandedUpload, LandingsId};
 use crate::service::Lake;
-use crate::service::uploads::commit_queue::Step;
+use crate::service::uploads::landing_step::Step;
 use futures_util::future::{Either, select};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
@@ -38,6 +40,11 @@ pub(in crate::service) struct Unsettled {
 impl Unsettled {
     pub(in crate::service) fn push(&self, group: UnsettledGroup) {
         self.groups().push_back(group);
+    }
+
+    /// Whether one of the landings is at this path. For the consumer of the commit queue, which settles none meanwhile.
+    pub(in crate::service) fn has_target(&self, target: &LakePath) -> bool {
+        self.groups().iter().flat_map(|group| &group.steps).any(|(step, _)| step.upload.target == *target)
     }
 
     fn groups(&self) -> MutexGuard<'_, VecDeque<UnsettledGroup>> {
@@ -93,6 +100,7 @@ impl Lake {
     }
 
     async fn settle_those(&self, is_one: impl Fn(&Step) -> bool) -> Result<(), Error> {
+        self.0.state.finish_deferred_landings().await?;
         let is_led = self.0.landings.is_led();
         for pause in SETTLING_PAUSES.into_iter().filter(|_| is_led) {
             if !self.is_any_unsettled(&is_one).await {
@@ -182,6 +190,21 @@ impl Lake {
 #[derive(Debug, thiserror::Error)]
 #[error("a disk failed during a landing, and its outcome cannot be read yet")]
 pub(in crate::service) struct StillUnsettled;
+
+/// The upload was not tried.
+#[derive(Debug, thiserror::Error)]
+#[error("a disk failed during an earlier landing at this path, whose outcome cannot be read yet")]
+pub(in crate::service) struct UnsettledTarget;
+
+impl UnsettledTarget {
+    /// `fault` is why the earlier landing stays unsettled.
+    pub(in crate::service) fn error(fault: Option<&Error>) -> Error {
+        match fault {
+            Some(Error::DiskFull) => Error::DiskFull,
+            _ => Error::passing(Self).of_kind(FaultKind::FailingDisk),
+        }
+    }
+}
 
 impl StillUnsettled {
     pub(in crate::service) fn error() -> Error {

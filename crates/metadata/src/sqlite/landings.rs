@@ -117,7 +117,10 @@ const FINISH_ROWS: &str = "\
 
 pub(super) async fn finish_landings(writing: &mut Writing, finished: &FinishedLandings) -> Result<(), Error> {
     let FinishedLandings { id: landings, landed, left, at } = finished;
-    let Some(mut facts) = Facts::find(writing, *landings, landed).await? else { return Ok(()) };
+    let Some(mut facts) = Facts::find(writing, *landings, landed).await? else {
+        writing.finished.push(*landings);
+        return Ok(());
+    };
     let mut group = Group::default();
     for LandedUpload { upload, trash } in landed {
         // An upload without an intent was finished before.
@@ -128,6 +131,7 @@ pub(super) async fn finish_landings(writing: &mut Writing, finished: &FinishedLa
     let left: Vec<_> = left.iter().filter(|upload| facts.is_intended(upload)).collect();
     let intended = if left.is_empty() { None } else { Some(intent(id(landings.0), &left)?) };
     group.write(writing, *landings, *at, facts).await?;
+    writing.finished.push(*landings);
     match intended {
         Some(intended) => writing.write_at_end(intended).await,
         None => Ok(()),

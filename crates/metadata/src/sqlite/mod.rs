@@ -16,6 +16,7 @@ mod counts;
 mod datasets;
 mod days;
 mod deed_log;
+mod deferred;
 mod history;
 mod idempotency;
 mod identity;
@@ -88,9 +89,9 @@ impl SqliteState {
         let mut connection = open::open(file, opening, &turn).await?;
         let prepared = landings::prepare(&mut connection).await;
         prepared.map_err(|source| OpenError::of(source, file.display().to_string()))?;
-        let readers = Readers::new(file).map_err(|source| OpenError::Readers(source.to_string()))?;
         let lookups = Arc::<CallerLookups>::default();
         let writer = Arc::new(Writer::new(file, connection, lookups.clone(), turn));
+        let readers = Readers::new(file, writer.clone()).map_err(|source| OpenError::Readers(source.to_string()))?;
         if opening == Opening::Migrate {
             let made =
                 writer.write(Durability::Synced, |writing| Box::pin(versions::backfill::run_once(writing))).await;
@@ -115,6 +116,7 @@ impl SqliteState {
     /// Consistent copy of the database, in a file in `folder` whose name is removed. Reads and writes continue
     /// meanwhile.
     pub async fn copy_unnamed(&self, folder: &Path) -> Result<std::fs::File, BackupError> {
+        self.readers.catch_up().await;
         backup::copy_unnamed(self.readers.file(), folder).await
     }
 

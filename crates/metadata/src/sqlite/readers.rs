@@ -1,12 +1,15 @@
-//! Connections that only read. In WAL mode they never wait for the writer.
+//! Connections that only read. In WAL mode they never wait for the writer, except for the rows of uploads that were
+//! answered ([`super::deferred`]).
 
 use super::bounded::Bounded;
 use super::connection::{fault, open_reading};
+use super::writer::Writer;
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleResult};
 use lakeshore::Error;
 use sqlx::{Connection, SqliteConnection};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Index look-ups that run concurrently. More wait, for microseconds.
@@ -18,8 +21,12 @@ const SEARCHES_MAX: usize = 2;
 /// Time limit of a text search.
 pub(super) const SEARCH_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// Longest wait for the rows of answered uploads. A writer that takes longer has a failing disk, and reads go on.
+const DEFERRED_WAIT_MAX: Duration = Duration::from_secs(2);
+
 pub(super) struct Readers {
     file: PathBuf,
+    writer: Arc<Writer>,
     looks: Pool<Looks>,
     lists: Pool<Lists>,
     searches: Pool<Lists>,
@@ -101,21 +108,32 @@ impl Drop for List {
 }
 
 impl Readers {
-    pub(super) fn new(file: &Path) -> Result<Self, Error> {
+    pub(super) fn new(file: &Path, writer: Arc<Writer>) -> Result<Self, Error> {
         let pool = |size_max| Pool::builder(Lists(file.to_owned())).max_size(size_max).build();
         Ok(Self {
             file: file.to_owned(),
+            writer,
             looks: Pool::builder(Looks(file.to_owned())).max_size(LOOKS_MAX).build().map_err(Error::internal)?,
             lists: pool(LISTS_MAX).map_err(Error::internal)?,
             searches: pool(SEARCHES_MAX).map_err(Error::internal)?,
         })
     }
 
+    /// Waits until the rows of all answered uploads are written, or cannot be.
+    pub(super) async fn catch_up(&self) {
+        if self.writer.has_deferred() {
+            // The group stays deferred, and its writer gets the error too.
+            let _ = tokio::time::timeout(DEFERRED_WAIT_MAX, self.writer.write_deferred()).await;
+        }
+    }
+
     pub(super) async fn look(&self) -> Result<Look, Error> {
+        self.catch_up().await;
         self.looks.get().await.map(Look).map_err(not_given)
     }
 
     pub(super) async fn list(&self) -> Result<List, Error> {
+        self.catch_up().await;
         let bounded = self.lists.get().await.map_err(not_given)?;
         bounded.begin(None);
         Ok(List(bounded))
@@ -123,6 +141,7 @@ impl Readers {
 
     /// Connection for a text search, from a pool of its own. The query ends when it takes too long.
     pub(super) async fn search(&self) -> Result<List, Error> {
+        self.catch_up().await;
         let bounded = self.searches.get().await.map_err(not_given)?;
         bounded.begin(Some(SEARCH_TIME_MAX));
         Ok(List(bounded))
@@ -162,7 +181,6 @@ mod tests {
     use crate::sqlite::SqliteState;
     use crate::sqlite::query::{found, values};
     use sqlx::Row;
-    use std::sync::Arc;
 
     async fn count(connection: &mut SqliteConnection, rows: i64) -> Result<i64, Error> {
         let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT count(*) FROM n";

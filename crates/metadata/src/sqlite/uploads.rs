@@ -26,6 +26,7 @@ use lakeshore::ports::metadata::upload::{
 use lakeshore::{Error, Timestamp};
 use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 #[async_trait]
 impl UploadState for SqliteState {
@@ -68,6 +69,19 @@ impl UploadState for SqliteState {
         self.writer
             .write_in_place(Synced, move |writing| Box::pin(async move { finish_landings(writing, &finished).await }))
             .await
+    }
+
+    fn defer_landings(&self, finished: &Arc<FinishedLandings>) -> bool {
+        self.writer.deferred.add(finished.clone());
+        true
+    }
+
+    async fn finish_deferred_landings(&self) -> Result<(), Error> {
+        self.writer.write_deferred().await
+    }
+
+    fn withdraw_landings(&self, id: LandingsId) {
+        self.writer.deferred.remove(&[id]);
     }
 
     async fn unfinished_landings(&self) -> Result<Vec<(LandingsId, Vec<CompletedUpload>)>, Error> {

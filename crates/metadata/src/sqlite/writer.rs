@@ -1,6 +1,7 @@
 //! The one writer. Requests queue up; the first caller runs all that wait in one transaction ([`Writing`]), commits
 //! once, and then answers them. So concurrent requests share the cost of a durable commit.
 
+use super::deferred::Deferred;
 use super::lookups::CallerLookups;
 use super::open::Turn;
 use super::versions::unversioned::HasUnversioned;
@@ -23,6 +24,7 @@ pub(super) struct Writer {
     /// Runs jobs whose callers do not drive them.
     runtime: Handle,
     has_unversioned: HasUnversioned,
+    pub(super) deferred: Deferred,
 }
 
 impl Writer {
@@ -30,20 +32,35 @@ impl Writer {
     pub(super) fn new(file: &Path, connection: SqliteConnection, lookups: Arc<CallerLookups>, turn: Turn) -> Self {
         let writing = Writing::new(file.to_owned(), connection, lookups, turn);
         let has_unversioned = writing.has_unversioned();
+        let deferred = writing.deferred.clone();
         let open = tokio::sync::Mutex::new(Some(writing));
-        Self { waiting: Mutex::new(Vec::new()), open, runtime: Handle::current(), has_unversioned }
+        Self { waiting: Mutex::new(Vec::new()), open, runtime: Handle::current(), has_unversioned, deferred }
     }
 
     /// Writes the versions of all landings whose uploads were answered. Call it before versions are read. On a full disk,
     /// they stay unwritten, as reads have to succeed there.
     pub(super) async fn write_versions(self: &Arc<Self>) -> Result<(), Error> {
-        if !self.has_unversioned.get() {
+        if !self.has_unversioned.get() && !self.has_deferred() {
             return Ok(());
         }
-        match self.write_aside(Durability::Written, |_| Box::pin(async { Ok(()) })).await {
+        match self.write_pending().await {
             Err(Error::DiskFull) => Ok(()),
             written => written,
         }
+    }
+
+    pub(super) fn has_deferred(&self) -> bool {
+        self.deferred.exists()
+    }
+
+    /// Writes the rows of all deferred groups.
+    pub(super) async fn write_deferred(self: &Arc<Self>) -> Result<(), Error> {
+        if self.has_deferred() { self.write_pending().await } else { Ok(()) }
+    }
+
+    /// Any job writes deferred rows and versions before it runs; this one does nothing else.
+    async fn write_pending(self: &Arc<Self>) -> Result<(), Error> {
+        self.write_aside(Durability::Written, |_| Box::pin(async { Ok(()) })).await
     }
 
     /// Runs `work` in a transaction, and answers after the commit. A refused job leaves nothing behind. The job is
@@ -148,8 +165,12 @@ impl Writer {
         }
     }
 
-    /// Waits for the running transaction; later jobs are refused.
+    /// Waits for the running transaction, and writes what is deferred; later jobs are refused.
     pub(super) async fn close(&self) {
+        if self.has_deferred() {
+            // Without it, the next start writes the rows.
+            let _written = self.queue(Durability::Synced, Effect::Aside, |_| Box::pin(async { Ok(()) }));
+        }
         self.run_all().await;
         if let Some(writing) = self.open.lock().await.take()
             && let Err(error) = writing.close().await

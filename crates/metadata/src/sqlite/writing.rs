@@ -9,6 +9,7 @@
 
 use super::connection::{SQLITE_ERROR, fault, open_writing, result_code};
 use super::deed_log;
+use super::deferred::Deferred;
 use super::landing_facts::Known;
 use super::landings;
 use super::lookups::CallerLookups;
@@ -18,6 +19,7 @@ use super::versions::unversioned::{self, HasUnversioned, Unversioned};
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
 use lakeshore::model::fault::FaultKind;
+use lakeshore::ports::metadata::upload::LandingsId;
 use lakeshore_system::failpoints::crash_point;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row as _, SqliteConnection};
 use std::ops::{Deref, DerefMut};
@@ -180,6 +182,9 @@ pub(super) struct Writing {
     /// Facts that the next group of landings need not read. Other writes invalidate them.
     pub(super) known: Known,
     pub(super) unversioned: Unversioned,
+    pub(super) deferred: Deferred,
+    /// Groups that this transaction finishes.
+    pub(super) finished: Vec<LandingsId>,
     savepoint: Savepoint,
 }
 
@@ -211,6 +216,8 @@ impl Writing {
     pub(super) fn new(file: PathBuf, connection: SqliteConnection, lookups: Arc<CallerLookups>, turn: Turn) -> Self {
         Self {
             unversioned: Unversioned::default(),
+            deferred: Deferred::default(),
+            finished: Vec::new(),
             file,
             connection,
             lookups,
@@ -362,7 +369,7 @@ impl Writing {
         for job in jobs {
             if ended.is_ok() && job.effect != Effect::InPlace {
                 self.savepoint = Savepoint::Needless;
-                match unversioned::write(self).await {
+                match self.write_pending().await {
                     Ok(has_written) => {
                         is_kept |= has_written;
                         is_alone &= !has_written;
@@ -413,14 +420,25 @@ impl Writing {
             }
             self.is_committing = false;
             self.unversioned.committed();
+            self.deferred.remove(&std::mem::take(&mut self.finished));
             crash_point!("state.committed");
         } else if self.is_begun {
             // The rollback also undoes the writes of a single job that refused.
+            self.finished.clear();
             self.run("ROLLBACK").await?;
         }
         self.is_begun = false;
         self.is_running = false;
         Ok(())
+    }
+
+    /// Writes the rows of deferred groups, and the versions of all landings. Returns whether there were any.
+    async fn write_pending(&mut self) -> Result<bool, Error> {
+        let groups = self.deferred.groups_without(&self.finished);
+        for group in &groups {
+            landings::finish_landings(self, group).await?;
+        }
+        Ok(unversioned::write(self).await? || !groups.is_empty())
     }
 
     async fn begin(&mut self, durability: Durability) -> Result<(), Fault> {
@@ -469,6 +487,7 @@ impl Writing {
         self.at_end.clear();
         self.known = Known::default();
         self.unversioned.forget();
+        self.finished.clear();
         self.is_begun = false;
         self.is_running = false;
         // SQLite may have rolled back by itself; this error is then harmless.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
+mod deferred;
 mod end;
 mod events;
 mod model;
