@@ -4,12 +4,11 @@ use super::super::Lake;
 use super::copying::all_files;
 use super::moving::Lookups;
 use super::reading::{CHANGED, PURGED};
-use super::unchanged::is_it;
+use super::unchanged::{Verified, is_it};
 use crate::model::error::Error;
 use crate::model::id::VersionNumber;
 use crate::model::limits::DAMAGED_FILES_NAMED_MAX;
 use crate::model::path::LakePath;
-use crate::model::storage_path::StoragePath;
 use crate::model::trash::TrashKind;
 use crate::model::version::{VersionFile, Whereabouts};
 use crate::ports::storage::FoundFile;
@@ -79,11 +78,11 @@ impl Lake {
         let found = self.0.files.find(&places).await?;
         let mut there = Vec::with_capacity(stored.len());
         let mut asked = Vec::with_capacity(stored.len());
-        for ((file, place), found) in stored.into_iter().zip(found) {
+        for ((file, _), found) in stored.into_iter().zip(found) {
             match found.filter(|found| is_it(file, found)) {
                 Some(found) => {
                     asked.push((file.path.clone(), as_written(file, found)));
-                    there.push((file, place));
+                    there.push(file);
                 }
                 None => {
                     damage.changed += 1;
@@ -92,17 +91,13 @@ impl Lake {
             }
         }
         let known = self.known_digests(&asked).await?;
-        for ((file, place), known) in there.into_iter().zip(known) {
-            if known != Some(file.content) && !self.has_its_bytes(file, &place).await? {
+        for (file, known) in there.into_iter().zip(known) {
+            if known != Some(file.content) && !matches!(self.verified(file).await?, Verified::Unchanged(_)) {
                 damage.changed += 1;
                 damage.add(&file.path, CHANGED);
             }
         }
         Ok(())
-    }
-
-    async fn has_its_bytes(&self, file: &VersionFile, place: &StoragePath) -> Result<bool, Error> {
-        Ok(self.0.files.digest(place).await? == Some(file.content))
     }
 }
 
