@@ -1,9 +1,9 @@
 //! Audit log: the append-only table `activity`, and `activity_places`.
 
 use super::SqliteState;
+use super::job::Durability::Written;
 use super::query::{Select, Value, changed, clamp, values};
 use super::row::{activity, id};
-use super::writing::Durability::Written;
 use super::writing::Writing;
 use async_trait::async_trait;
 use lakeshore::Error;

@@ -1,9 +1,9 @@
 //! Declared batches: the table `expected_files`, compared with the landed files of a sync.
 
+use super::job::Durability::Synced;
 use super::query::{Row, Select, Value, changed, clamp, rows, values};
 use super::row::{bytes, bytes_if_any, id, number, number_if_any, path};
 use super::syncs::record;
-use super::writing::Durability::Synced;
 use super::writing::Writing;
 use super::{SqliteState, fault};
 use async_trait::async_trait;

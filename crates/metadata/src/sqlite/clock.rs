@@ -1,9 +1,9 @@
 //! Record of the clock: the table `clock`.
 
 use super::SqliteState;
+use super::job::Durability::{Synced, Written};
 use super::query::{changed, found, values};
 use super::row::time;
-use super::writing::Durability::{Synced, Written};
 use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::model::clock_watch::ClockRecord;

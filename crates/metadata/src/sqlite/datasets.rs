@@ -3,10 +3,10 @@
 use super::SqliteState;
 use super::activity;
 use super::days::{arrival, arrivals, busiest, busiest_path, day_of_type, of_days};
+use super::job::Durability::{Synced, Written};
 use super::query::{Row, Select, Value, changed, clamp, found, values};
 use super::row::{SYNC_COLUMNS, id, number, path, sync, time, trash_entry, unexpected};
 use super::trash::held_bytes;
-use super::writing::Durability::{Synced, Written};
 use super::writing::Writing;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;

@@ -48,8 +48,8 @@ impl Deferred {
 #[cfg(test)]
 mod tests {
     use super::super::SqliteState;
+    use super::super::job::Durability::Synced;
     use super::super::query::{changed, values};
-    use super::super::writing::Durability::Synced;
     use super::*;
     use lakeshore::model::access::actor::Actor;
     use lakeshore::model::digest::Digest;

@@ -1,8 +1,8 @@
 //! Identity of the database's lake (the table `lake_identity`), and a probe for writes.
 
 use super::SqliteState;
+use super::job::Durability::Synced;
 use super::query::{changed, found, rows, values};
-use super::writing::Durability::Synced;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::TrashKey;
 use lakeshore::{Error, Timestamp};

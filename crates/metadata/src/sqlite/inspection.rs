@@ -1,11 +1,11 @@
 //! Reads every row and recounts, for `lakeshore check`, while no server runs.
 
 use super::SqliteState;
+use super::job::Durability::Synced;
 use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
 use super::row::{UPLOAD_COLUMNS, id, is_null, number, path, time, upload};
 use super::trash::insert_trash;
 use super::versions::moved;
-use super::writing::Durability::Synced;
 use async_trait::async_trait;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::TrashId;

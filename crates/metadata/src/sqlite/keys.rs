@@ -5,10 +5,10 @@
 
 use super::SqliteState;
 use super::activity::record;
+use super::job::Durability::{self, Synced, Written};
 use super::query::{Row, Value, changed, found, returned, rows, values};
 use super::row::{bytes, id, key};
 use super::sessions::end_first_sign_in;
-use super::writing::Durability::{self, Synced, Written};
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::access::key::{Key, NewKey, SecretHash};

@@ -22,6 +22,7 @@ mod idempotency;
 mod identity;
 mod inspected;
 mod inspection;
+mod job;
 mod keys;
 mod landing_facts;
 mod landings;
@@ -37,6 +38,7 @@ mod schemas;
 mod search;
 mod sessions;
 mod syncs;
+mod transaction_fault;
 mod trash;
 mod uploads;
 mod versions;
@@ -49,6 +51,7 @@ pub use open::{OpenError, Opening, Turn, refuse_missing};
 
 use crate::disk_reserve::DiskReserve;
 use connection::fault;
+use job::Durability;
 use lakeshore::Error;
 use lakeshore::ports::{Space, State};
 use lakeshore_system::space::space_of;
@@ -58,7 +61,6 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use writer::Writer;
-use writing::Durability;
 
 #[derive(Clone)]
 pub struct SqliteState {

@@ -1,10 +1,10 @@
 //! Resumable uploads: the table `resumables`. An unfinished upload is found by its row in the history, so that a change
 //! that ends the upload ends it here too.
 
+use super::job::Durability::{Synced, Written};
 use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
 use super::row::{bytes_if_any, id, is_null, number, number_if_any, parsed, path, time};
 use super::uploads::begin_upload;
-use super::writing::Durability::{Synced, Written};
 use super::writing::Writing;
 use super::{SqliteState, fault};
 use async_trait::async_trait;

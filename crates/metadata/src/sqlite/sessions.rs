@@ -3,11 +3,11 @@
 
 use super::SqliteState;
 use super::activity::record;
+use super::job::Durability::{Synced, Written};
 use super::keys::{change, kept};
 use super::lookups::Session;
 use super::query::{Row, Select, Value, changed, clamp, found, values};
 use super::row::{id, key, number, number_if_any, time};
-use super::writing::Durability::{Synced, Written};
 use super::writing::Writing;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;

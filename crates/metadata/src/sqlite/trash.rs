@@ -1,11 +1,11 @@
 //! Trash: the table `trash`. An item that was restored or purged keeps its row, with the time.
 
 use super::activity::record;
+use super::job::Durability::{Synced, Written};
 use super::query::{Row, Select, Value, changed, clamp, found, is_small, returned, values};
 use super::row::{actor, id, number, path, trash_entry, trash_group};
 use super::syncs::{refuse_above_datasets, refuse_if_held};
 use super::versions::{PINNED, moved, pinned_path};
-use super::writing::Durability::{Synced, Written};
 use super::writing::Writing;
 use super::{SqliteState, datasets};
 use async_trait::async_trait;

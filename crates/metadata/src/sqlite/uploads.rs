@@ -3,11 +3,11 @@
 
 use super::counts::{Position, Tally};
 use super::days::DayTally;
+use super::job::Durability::{Synced, Written};
 use super::landings::{finish_landings, write_intents};
 use super::query::{Row, Select, Value, changed, clamp, found, inserted, rows, values};
 use super::row::{UPLOAD_COLUMNS, id, upload};
 use super::syncs::record;
-use super::writing::Durability::{Synced, Written};
 use super::writing::Writing;
 use super::{SqliteState, content, fault, history};
 use async_trait::async_trait;

@@ -2,10 +2,11 @@
 //! once, and then answers them. So concurrent requests share the cost of a durable commit.
 
 use super::deferred::Deferred;
+use super::job::{Answer, BoxFuture, Done, Durability, Effect, Job, JobOutcome, Work};
 use super::lookups::CallerLookups;
 use super::open::Turn;
 use super::versions::unversioned::HasUnversioned;
-use super::writing::{Answer, BoxFuture, Done, Durability, Effect, Job, JobOutcome, Work, Writing};
+use super::writing::Writing;
 use lakeshore::Error;
 use parking_lot::Mutex;
 use sqlx::SqliteConnection;
@@ -184,8 +185,8 @@ impl Writer {
 mod tests {
     use super::*;
     use crate::sqlite::SqliteState;
+    use crate::sqlite::job::Durability::Synced;
     use crate::sqlite::query::{changed, rows, values};
-    use crate::sqlite::writing::Durability::Synced;
     use lakeshore::model::id::SyncId;
     use sqlx::Row;
     use std::time::Duration;

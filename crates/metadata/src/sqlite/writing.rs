@@ -10,144 +10,25 @@
 use super::connection::{SQLITE_ERROR, fault, open_writing, result_code};
 use super::deed_log;
 use super::deferred::Deferred;
+use super::job::{Answer, Done, Durability, Effect, Job, JobOutcome};
 use super::landing_facts::Known;
 use super::landings;
 use super::lookups::CallerLookups;
 use super::open::Turn;
 use super::query::{Value, query, run};
+use super::transaction_fault::Fault;
 use super::versions::unversioned::{self, HasUnversioned, Unversioned};
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
-use lakeshore::model::fault::FaultKind;
 use lakeshore::ports::metadata::upload::LandingsId;
 use lakeshore_system::failpoints::crash_point;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row as _, SqliteConnection};
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 
 /// Commits between two checkpoints: some thousand pages of the log.
 const CHECKPOINT_COMMITS: u32 = 64;
-
-/// Durability of a commit, set by the pragma `synchronous` (see the SQLite documentation).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Durability {
-    /// Survives the end of the process, and is durable with the next `Synced` commit.
-    Written,
-    /// Durable before the answer.
-    Synced,
-}
-
-/// Reason why a transaction failed; every job of it gets the error.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum Fault {
-    #[error("the disk is full")]
-    DiskFull,
-    #[error("{0}")]
-    Busy(Cause),
-    /// A read, a write or a sync failed.
-    #[error("{0}")]
-    Disk(Cause),
-    /// The commit may or may not have happened.
-    #[error("{0}")]
-    Unsettled(Cause),
-    #[error("{0}")]
-    Other(Cause),
-}
-
-/// Text of a fault for the operator, and its kind for the caller.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{text}")]
-pub(super) struct Cause {
-    text: String,
-    kind: FaultKind,
-}
-
-impl Fault {
-    fn of(error: &Error) -> Self {
-        let text = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
-        let kind = if let Error::Internal(fault) = error { fault.kind() } else { FaultKind::Unknown };
-        let cause = Cause { text, kind };
-        match error {
-            Error::DiskFull => Self::DiskFull,
-            busy if busy.may_pass() => Self::Busy(cause),
-            _ if kind == FaultKind::FailingDisk => Self::Disk(cause),
-            _ => Self::Other(cause),
-        }
-    }
-
-    fn busy(text: &str) -> Self {
-        Self::Busy(Cause { text: text.into(), kind: FaultKind::Unknown })
-    }
-}
-
-impl From<sqlx::Error> for Fault {
-    fn from(error: sqlx::Error) -> Self {
-        Self::of(&fault(error))
-    }
-}
-
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::DiskFull => Self::DiskFull,
-            Fault::Busy(cause) => Self::passing(cause.clone()).of_kind(cause.kind),
-            Fault::Unsettled(cause) => Self::unsettled(cause),
-            Fault::Disk(cause) | Fault::Other(cause) => Self::internal(cause.clone()).of_kind(cause.kind),
-        }
-    }
-}
-
-pub(super) type BoxFuture<'w, T> = Pin<Box<dyn Future<Output = T> + Send + 'w>>;
-
-/// Work of a job. It runs in the transaction, and returns what to do after its end.
-pub(super) type Work = Box<dyn for<'w> FnOnce(&'w mut Writing) -> BoxFuture<'w, Done> + Send>;
-pub(super) type Answer = Box<dyn FnOnce(Result<(), Fault>) + Send>;
-
-/// Effect of a job on the others, and on what groups of landings keep in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// May change anything.
-    Any,
-    /// Changes nothing that groups of landings keep in memory.
-    Aside,
-    /// The caller drives the job, which reads only tables that no other process writes to, so its reads hold without a
-    /// transaction too. It refuses before it writes. The steps of landings, which keep their facts up to date.
-    InPlace,
-}
-
-pub(super) struct Job {
-    pub(super) durability: Durability,
-    pub(super) effect: Effect,
-    pub(super) work: Work,
-    /// Answers a job that never ran.
-    pub(super) refuse: Answer,
-}
-
-pub(super) struct Done {
-    pub(super) outcome: JobOutcome,
-    pub(super) answer: Answer,
-}
-
-/// Result of a job.
-pub(super) enum JobOutcome {
-    Done,
-    /// Refused by a rule: nothing of the job is kept, and the others continue.
-    Refused,
-    /// A fault of the database, which may have rolled the whole transaction back.
-    Failed(Fault),
-}
-
-impl JobOutcome {
-    pub(super) fn of<T>(result: &Result<T, Error>) -> Self {
-        match result {
-            Ok(_) => Self::Done,
-            Err(fault @ (Error::DiskFull | Error::Internal(_))) => Self::Failed(Fault::of(fault)),
-            Err(_) => Self::Refused,
-        }
-    }
-}
 
 /// The connection that writes, within a transaction. A job reads by it, and writes by [`super::query::changed`] and
 /// similar functions.

@@ -15,10 +15,10 @@ pub(super) mod unversioned;
 pub(super) use pins::{PINNED, pinned_path};
 
 use super::SqliteState;
+use super::job::Durability::Written;
 use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
 use super::readers::Readers;
 use super::row::{bytes, id, number, number_if_any, parsed, path, time};
-use super::writing::Durability::Written;
 use async_trait::async_trait;
 use heads::all_above;
 use lakeshore::model::access::actor::Actor;

@@ -2,9 +2,9 @@
 
 use super::super::SqliteState;
 use super::super::activity::record;
+use super::super::job::Durability::Synced;
 use super::super::query::{changed, values};
 use super::super::row::id;
-use super::super::writing::Durability::Synced;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
 use lakeshore::model::id::VersionNumber;

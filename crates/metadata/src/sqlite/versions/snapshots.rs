@@ -1,9 +1,9 @@
 //! Snapshots: the table `snapshots`.
 
 use super::super::SqliteState;
+use super::super::job::Durability::Synced;
 use super::super::query::{Row, changed, found, rows, values};
 use super::super::row::{id, number, parsed, path, time};
-use super::super::writing::Durability::Synced;
 use super::super::writing::Writing;
 use lakeshore::model::access::principal::Principal;
 use lakeshore::model::id::VersionNumber;
