@@ -57,6 +57,32 @@ use crate::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUp
 use crate::ports::storage::{Files, Landing, LandingOutcome};
 use bytes::Bytes;
 
+/// New backend and guard, or none where this machine lacks what the backend needs.
+pub trait Fresh {
+    type Backend;
+    type Guard;
+
+    fn pair(self) -> Option<(Self::Backend, Self::Guard)>;
+}
+
+impl<B, G> Fresh for (B, G) {
+    type Backend = B;
+    type Guard = G;
+
+    fn pair(self) -> Option<(B, G)> {
+        Some(self)
+    }
+}
+
+impl<B, G> Fresh for Option<(B, G)> {
+    type Backend = B;
+    type Guard = G;
+
+    fn pair(self) -> Option<(B, G)> {
+        self
+    }
+}
+
 /// One test for each promise of the metadata port. `$run` runs a future; `$fresh` is a future of a new backend and of a
 /// guard that keeps its resources alive.
 #[macro_export]
@@ -172,8 +198,10 @@ macro_rules! promises {
         $(#[test]
         fn $promise() {
             $run(async {
-                // The guard keeps the backend's resources alive until the test ends.
-                let (backend, _guard) = $fresh.await;
+                // The guard keeps the backend's resources alive until the test ends. Without a backend, the reason has
+                // been printed.
+                let fresh = $crate::ports::conformance::Fresh::pair($fresh.await);
+                let Some((backend, _guard)) = fresh else { return };
                 $crate::ports::conformance::$promise(&backend).await;
             });
         })+

@@ -3,6 +3,9 @@
 
 #![deny(clippy::print_stderr)]
 
+mod deed_log;
 pub mod disk_reserve;
 pub mod lock;
+pub mod postgres;
+mod row;
 pub mod sqlite;

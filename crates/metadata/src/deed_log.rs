@@ -4,7 +4,7 @@ use lakeshore::model::audit::AuditEntry;
 use lakeshore::model::path::LakePath;
 
 /// Texts are logged by `Debug`, which escapes control characters, so that a name cannot forge a line.
-pub(super) fn log(deed: &AuditEntry) {
+pub(crate) fn log(deed: &AuditEntry) {
     let (trace, origin) = (&deed.by.trace, &deed.by.trace.origin);
     tracing::info!(
         who = ?deed.by.name,

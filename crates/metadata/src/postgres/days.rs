@@ -1,0 +1,195 @@
+//! Totals of each day, and arrivals of each quarter of an hour, counted in the transactions of their rows.
+
+use super::query::{Row, Select, Value, changed, found, values};
+use super::writing::Writing;
+use crate::row::{id, parsed, path};
+use lakeshore::model::dataset::day::Day;
+use lakeshore::model::dataset::record::{DayCounts, DayOfType};
+use lakeshore::model::dataset::schedule::{Arrival, SLOT_MS};
+use lakeshore::model::id::SyncId;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::sync::status::SyncType;
+use lakeshore::model::totals::Totals;
+use lakeshore::ports::metadata::dataset::DaysOf;
+use lakeshore::{Error, Timestamp};
+use sqlx::{PgConnection, Row as _};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+/// Folder id that stands for the whole lake.
+const LAKE: i64 = 0;
+
+/// Details of a sync that counting needs.
+#[derive(Clone, Copy)]
+pub(super) struct Counted {
+    /// Folder of the sync's path.
+    pub(super) folder_id: i64,
+    pub(super) is_full: bool,
+}
+
+pub(super) async fn counted(connection: &mut PgConnection, sync_id: SyncId) -> Result<Counted, Error> {
+    let sql = "SELECT folder_id, sync_type FROM syncs JOIN folders USING (path) WHERE sync_id = ?";
+    let counted = found(connection, sql, values![id(sync_id.0)], counted_of).await?;
+    counted.ok_or(Error::NoSuchSync(sync_id))
+}
+
+/// Decodes `folder_id, sync_type`.
+pub(super) fn counted_of(row: &Row) -> sqlx::Result<Counted> {
+    let is_full = parsed(row, "sync_type", SyncType::parse)? == SyncType::FullSync;
+    Ok(Counted { folder_id: row.try_get("folder_id")?, is_full })
+}
+
+/// Changes of counts, summed over a transaction.
+#[derive(Default)]
+pub(super) struct DayTally {
+    days: BTreeMap<(i64, Day, bool), DayCounts>,
+    arrivals: BTreeMap<(i64, i64), Totals>,
+}
+
+impl DayTally {
+    pub(super) fn add(&mut self, of: Counted, at: Timestamp, counts: DayCounts) {
+        for folder_id in [of.folder_id, LAKE] {
+            *self.days.entry((folder_id, Day::of(at), of.is_full)).or_default() += counts;
+        }
+    }
+
+    /// Counts files that readers of the dataset can see now.
+    pub(super) fn arrived(&mut self, of: Counted, at: Timestamp, totals: Totals) {
+        let arrival = self.arrivals.entry((of.folder_id, at.0.div_euclid(SLOT_MS))).or_default();
+        arrival.files += totals.files;
+        arrival.bytes += totals.bytes;
+    }
+
+    /// Counts failed uploads of a sync.
+    pub(super) async fn failed(
+        writing: &mut Writing,
+        sync_id: SyncId,
+        at: Timestamp,
+        failed: u64,
+    ) -> Result<(), Error> {
+        if failed == 0 {
+            return Ok(());
+        }
+        Self::one(writing, sync_id, at, DayCounts { failed, ..DayCounts::default() }).await
+    }
+
+    pub(super) async fn one(
+        writing: &mut Writing,
+        sync_id: SyncId,
+        at: Timestamp,
+        counts: DayCounts,
+    ) -> Result<(), Error> {
+        let mut tally = Self::default();
+        tally.add(counted(writing, sync_id).await?, at, counts);
+        tally.write(writing).await
+    }
+
+    /// Rows for [`add_days`].
+    pub(super) fn days(&self) -> Result<Value, Error> {
+        let row = |((folder_id, day, is_full), counts): (&(i64, Day, bool), &DayCounts)| {
+            let sync_type = if *is_full { SyncType::FullSync } else { SyncType::IncrementalSync }.as_str();
+            let DayCounts { files, bytes, failed, syncs, failed_syncs } = *counts;
+            (*folder_id, day.0, sync_type, files, bytes, failed, syncs, failed_syncs)
+        };
+        Value::rows(&self.days.iter().map(row).collect::<Vec<_>>())
+    }
+
+    /// Rows for [`add_arrivals`].
+    pub(super) fn arrivals(&self) -> Result<Value, Error> {
+        let row = |((folder_id, slot), totals): (&(i64, i64), &Totals)| (*folder_id, *slot, totals.files, totals.bytes);
+        Value::rows(&self.arrivals.iter().map(row).collect::<Vec<_>>())
+    }
+
+    pub(super) async fn write(self, writing: &mut Writing) -> Result<(), Error> {
+        static ADD: LazyLock<String> = LazyLock::new(|| format!("{}; {}", add_days("$1"), add_arrivals("$2")));
+        changed(writing, ADD.as_str(), vec![self.days()?, self.arrivals()?]).await.map(drop)
+    }
+}
+
+/// Statement that adds the days of a [`DayTally`], bound at `place`.
+pub(super) fn add_days(place: &str) -> String {
+    format!(
+        "INSERT INTO day_counts AS d SELECT (value ->> 0)::bigint, (value ->> 1)::bigint, value ->> 2, \
+             (value ->> 3)::bigint, (value ->> 4)::bigint, (value ->> 5)::bigint, (value ->> 6)::bigint, \
+             (value ->> 7)::bigint FROM json_rows({place}) \
+         ON CONFLICT (folder_id, day, sync_type) DO UPDATE SET files = d.files + excluded.files, \
+             bytes = d.bytes + excluded.bytes, failed = d.failed + excluded.failed, syncs = d.syncs + excluded.syncs, \
+             failed_syncs = d.failed_syncs + excluded.failed_syncs"
+    )
+}
+
+/// Statement that adds the arrivals of a [`DayTally`], bound at `place`.
+pub(super) fn add_arrivals(place: &str) -> String {
+    format!(
+        "INSERT INTO arrivals AS a SELECT (value ->> 0)::bigint, (value ->> 1)::bigint, (value ->> 2)::bigint, \
+             (value ->> 3)::bigint FROM json_rows({place}) \
+         ON CONFLICT (folder_id, slot) DO UPDATE SET files = a.files + excluded.files, bytes = a.bytes + excluded.bytes"
+    )
+}
+
+/// Query of a range of days, by type of sync.
+pub(super) fn of_days(of: &DaysOf, first: Day, last: Day) -> Select {
+    let mut select = Select::new(
+        "SELECT day, sync_type, sum(files)::bigint, sum(bytes)::bigint, sum(failed)::bigint, sum(syncs)::bigint, \
+         sum(failed_syncs)::bigint \
+         FROM day_counts WHERE ",
+    );
+    match of {
+        DaysOf::Lake => select.push("folder_id = ").bind(LAKE),
+        DaysOf::Within(path) => {
+            select.push("folder_id IN (SELECT folder_id FROM folders WHERE true").within("path", Some(path)).push(")")
+        }
+        DaysOf::Dataset(path) => {
+            select.push("folder_id = (SELECT folder_id FROM folders WHERE path = ");
+            select.bind(path.as_str()).push(")")
+        }
+    };
+    select.push(" AND day >= ").bind(first.0).push(" AND day <= ").bind(last.0);
+    select.push(" GROUP BY day, sync_type ORDER BY day, sync_type");
+    select
+}
+
+pub(super) fn day_of_type(row: &Row) -> sqlx::Result<DayOfType> {
+    let count = |column: usize| row.try_get::<i64, _>(column).map(i64::cast_unsigned);
+    Ok(DayOfType {
+        day: Day(row.try_get(0)?),
+        sync_type: parsed(row, "sync_type", SyncType::parse)?,
+        counts: DayCounts {
+            files: count(2)?,
+            bytes: count(3)?,
+            failed: count(4)?,
+            syncs: count(5)?,
+            failed_syncs: count(6)?,
+        },
+    })
+}
+
+/// Query of the datasets with the most bytes since a day.
+pub(super) fn busiest(first: Day, scope: Option<&LakePath>, size: i64) -> Select {
+    let mut select =
+        Select::new("SELECT path FROM (SELECT folder_id, sum(bytes)::bigint AS bytes FROM day_counts WHERE day >= ");
+    select.bind(first.0).push(" AND folder_id > ").bind(LAKE);
+    select.push(" GROUP BY folder_id) AS d JOIN folders USING (folder_id) WHERE bytes > 0").within("path", scope);
+    select.push(" ORDER BY bytes DESC, path LIMIT ").bind(size);
+    select
+}
+
+pub(super) fn busiest_path(row: &Row) -> sqlx::Result<LakePath> {
+    path(row, "path")
+}
+
+/// Query of the arrivals of a dataset since a time.
+pub(super) fn arrivals(of: &LakePath, since: Timestamp) -> Select {
+    let mut select = Select::new("SELECT slot, files, bytes FROM arrivals WHERE folder_id = ");
+    select.push("(SELECT folder_id FROM folders WHERE path = ").bind(of.as_str());
+    select.push(") AND slot >= ").bind(since.0.div_euclid(SLOT_MS)).push(" ORDER BY slot");
+    select
+}
+
+pub(super) fn arrival(row: &Row) -> sqlx::Result<Arrival> {
+    Ok(Arrival {
+        slot: Timestamp(row.try_get::<i64, _>(0)? * SLOT_MS),
+        files: row.try_get::<i64, _>(1)?.cast_unsigned(),
+        bytes: row.try_get::<i64, _>(2)?.cast_unsigned(),
+    })
+}

@@ -1,0 +1,155 @@
+//! Pages of the history: the choice of the index for every filter.
+
+use super::counts::{dense_page, page_of_slice, slice};
+use super::query::{Select, clamp, found, values};
+use crate::row::{UPLOAD_COLUMNS, id, number};
+use lakeshore::Error;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::page::{Page, UploadQuery};
+use lakeshore::model::path::LakePath;
+use lakeshore::model::sync::status::Status;
+use sqlx::{PgConnection, Row};
+
+/// Limit up to which the folders below a path are counted; more count as many.
+const FOLDERS_MAX: u64 = 1024;
+/// Cost of looking up a slice in one more folder, in rows that could be read instead.
+const ROWS_OF_A_LOOK_UP: u64 = 4;
+/// Cost of a look-up for each counted folder, in rows, where the limit was reached and more folders exist.
+const ROWS_OF_MANY_LOOK_UPS: u64 = 128;
+
+/// Query of a page; `None` if no row can match.
+pub(super) async fn select(connection: &mut PgConnection, wanted: &UploadQuery) -> Result<Option<Select>, Error> {
+    let place = match (&wanted.path, &wanted.scope) {
+        (Some(path), Some(scope)) if path.contains(scope) => Some(scope),
+        (Some(path), Some(scope)) if !scope.contains(path) => return Ok(None),
+        (path, scope) => path.as_ref().or(scope.as_ref()),
+    };
+    let place = match (wanted.sync_id, place) {
+        // Every file of a sync lies within the path of the sync.
+        (Some(sync_id), Some(place)) => {
+            let path = path_of(connection, sync_id).await?;
+            if path.is_some_and(|path| place.contains(&path)) { None } else { Some(place) }
+        }
+        (_, place) => place,
+    };
+    if wanted.text.is_some() || wanted.status == Some(Status::Syncing) {
+        return Ok(Some(stepping(wanted, place)));
+    }
+    match (wanted.sync_id, place, wanted.status) {
+        (None, None, None) => {
+            let mut select = matching(wanted, None);
+            dense_page(&mut select, "u.history_id", "(SELECT max(history_id) FROM uploads)", &wanted.page);
+            Ok(Some(select))
+        }
+        (Some(sync_id), None, None) => {
+            let mut select = matching(wanted, None);
+            let last = format!("(SELECT total_files - num_unlisted FROM syncs s WHERE s.sync_id = {sync_id})");
+            dense_page(&mut select, "u.ordinal", &last, &wanted.page);
+            Ok(Some(select))
+        }
+        (None, None, Some(_)) => counted(connection, wanted, "u.history_id", (0, 0)).await,
+        (Some(sync_id), None, Some(_)) => counted(connection, wanted, "u.ordinal", (1, id(sync_id.0))).await,
+        (None, Some(place), _) => of_folder(connection, wanted, place).await,
+        (Some(_), Some(_), _) => Ok(Some(stepping(wanted, place))),
+    }
+}
+
+/// Rows that match the filter, without order and page.
+fn matching(wanted: &UploadQuery, place: Option<&LakePath>) -> Select {
+    let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE true"));
+    if let Some(sync_id) = wanted.sync_id {
+        select.push(" AND u.sync_id = ").bind(id(sync_id.0));
+    }
+    if let Some(status) = wanted.status {
+        // Written into the text, so that the partial indexes of one status are used.
+        select.push(" AND u.status = '").push(status.as_str()).push("'");
+    }
+    select.within("u.target", place);
+    select.holding(["u.file_name", "u.target"], wanted.text.as_deref());
+    select
+}
+
+/// Query for few rows, or rows that are not counted: it steps over the rows before the page.
+fn stepping(wanted: &UploadQuery, place: Option<&LakePath>) -> Select {
+    let mut select = matching(wanted, place);
+    let Page { from, size, order } = wanted.page;
+    select.page("u.history_id", order, size, from);
+    select
+}
+
+fn push_sum(counts: &mut Select, status: Option<Status>, (scope, scope_id): (i64, i64)) {
+    counts.push(match status {
+        Some(Status::Finished) => "SELECT block, sum(finished)::bigint FROM upload_counts WHERE scope = ",
+        Some(Status::Failed) => "SELECT block, sum(failed)::bigint FROM upload_counts WHERE scope = ",
+        Some(Status::Syncing) | None => "SELECT block, sum(total)::bigint FROM upload_counts WHERE scope = ",
+    });
+    counts.bind(scope).push(" AND scope_id = ").bind(scope_id);
+}
+
+async fn counted(
+    connection: &mut PgConnection,
+    wanted: &UploadQuery,
+    position: &str,
+    scope: (i64, i64),
+) -> Result<Option<Select>, Error> {
+    let slice = slice(connection, &wanted.page, |counts| push_sum(counts, wanted.status, scope)).await?;
+    Ok(slice.map(|slice| {
+        let mut select = matching(wanted, None);
+        page_of_slice(&mut select, position, &wanted.page, &slice);
+        select
+    }))
+}
+
+async fn of_folder(
+    connection: &mut PgConnection,
+    wanted: &UploadQuery,
+    place: &LakePath,
+) -> Result<Option<Select>, Error> {
+    let Page { from, size, order } = wanted.page;
+    let sql = "SELECT folder_id FROM folders WHERE path = ?";
+    let folder_id = found(connection, sql, values![place.as_str()], |row| row.try_get::<i64, _>(0)).await?;
+    let Some(folder_id) = folder_id else {
+        // The path is a file: its rows are found by the target.
+        let mut select = matching(wanted, None);
+        select.push(" AND u.target = ").bind(place.as_str());
+        select.page("u.history_id", order, size, from);
+        return Ok(Some(select));
+    };
+    let folders = |select: &mut Select, column: &str| {
+        select.push(column).push(" IN (SELECT folder_id FROM folders WHERE true").within("path", Some(place)).push(")");
+    };
+    let mut file_too = Select::new("SELECT 1 FROM uploads u WHERE u.target = ");
+    file_too.bind(place.as_str()).push(" AND NOT ");
+    folders(&mut file_too, "u.folder_id");
+    file_too.push(" LIMIT 1");
+    // A name that was a file once and a folder later means both.
+    if !file_too.rows(connection, |_| Ok(())).await?.is_empty() {
+        return Ok(Some(stepping(wanted, Some(place))));
+    }
+    let of_folder = (2, folder_id);
+    let slice = slice(connection, &wanted.page, |counts| push_sum(counts, wanted.status, of_folder)).await?;
+    let Some(slice) = slice else { return Ok(None) };
+    let mut count = Select::new("SELECT count(*) AS folders FROM (SELECT 1 FROM folders WHERE true");
+    count.within("path", Some(place)).push(" LIMIT ").bind(clamp(FOLDERS_MAX)).push(") AS few");
+    let folders_below: u64 = count.rows(connection, |row| number(row, "folders")).await?.into_iter().sum();
+    // Compares the cost of reading the rows of the slice with that of looking up the slice in each folder.
+    let rows_of_a_look_up = if folders_below < FOLDERS_MAX { ROWS_OF_A_LOOK_UP } else { ROWS_OF_MANY_LOOK_UPS };
+    let rows_in_slice = slice.positions.end.abs_diff(slice.positions.start);
+    let mut select = if rows_in_slice <= folders_below * rows_of_a_look_up {
+        let mut select = matching(wanted, None);
+        select.within("u.target", Some(place));
+        select
+    } else {
+        let mut select = matching(wanted, None);
+        select.push(" AND ");
+        folders(&mut select, "u.folder_id");
+        select
+    };
+    page_of_slice(&mut select, "u.history_id", &wanted.page, &slice);
+    Ok(Some(select))
+}
+
+async fn path_of(connection: &mut PgConnection, sync_id: SyncId) -> Result<Option<LakePath>, Error> {
+    let sql = "SELECT path FROM syncs WHERE sync_id = ?";
+    found(connection, sql, values![id(sync_id.0)], |row| crate::row::path(row, "path")).await
+}

@@ -1,0 +1,224 @@
+//! Reads every row and recounts, for `lakeshore check`, while no server runs.
+
+use super::PostgresState;
+use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
+use super::trash::insert_trash;
+use super::versions::moved;
+use super::writing::Durability::Synced;
+use super::writing::transaction;
+use crate::row::{UPLOAD_COLUMNS, id, is_null, number, path, time, upload};
+use async_trait::async_trait;
+use lakeshore::model::digest::Digest;
+use lakeshore::model::id::TrashId;
+use lakeshore::model::id::UploadId;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::storage_path::TrashKey;
+use lakeshore::model::trash::NewTrash;
+use lakeshore::model::upload::row::Upload;
+use lakeshore::ports::StateInspection;
+use lakeshore::ports::inspection::{Miscount, TrashSlot};
+use lakeshore::{Error, Timestamp};
+use sqlx::{PgConnection, Row as _};
+
+#[async_trait]
+impl StateInspection for PostgresState {
+    async fn damage(&self) -> Result<Vec<String>, Error> {
+        damage(&mut *self.list().await?).await
+    }
+
+    async fn miscounts(&self) -> Result<Vec<Miscount>, Error> {
+        miscounts(&mut *self.list().await?).await
+    }
+
+    async fn recount(&self) -> Result<(), Error> {
+        transaction!(self, Synced, |writing| {
+            changed(writing, "LOCK TABLE syncs IN SHARE ROW EXCLUSIVE MODE", vec![]).await?;
+            writing.lock_history().await?;
+            changed(writing, RECOUNT, values![]).await.map(drop)
+        })
+    }
+
+    async fn landed(&self, after: Option<&(LakePath, UploadId)>, size: u64) -> Result<Vec<Upload>, Error> {
+        let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE status = 'Finished'"));
+        if let Some((target, upload_id)) = after {
+            select.push(" AND (target, history_id) > (").bind(target.as_str());
+            select.push(", ").bind(id(upload_id.0)).push(")");
+        }
+        select.push(" ORDER BY target, history_id LIMIT ").bind(clamp(size));
+        select.rows(&mut *self.list().await?, upload).await
+    }
+
+    async fn never_landed(&self, files: &[LakePath]) -> Result<Vec<LakePath>, Error> {
+        let sql = "SELECT number - 1 AS number FROM unnest($1) WITH ORDINALITY AS asked (path, number) WHERE NOT EXISTS \
+                   (SELECT 1 FROM uploads WHERE target = asked.path AND status = 'Finished') ORDER BY number";
+        let asked = Value::texts(files.iter().map(LakePath::as_str));
+        let mut connection = self.list().await?;
+        let never = rows(&mut connection, sql, vec![asked], |row| number(row, "number")).await?;
+        let file = |number| usize::try_from(number).ok().and_then(|number| files.get(number)).cloned();
+        Ok(never.into_iter().filter_map(file).collect())
+    }
+
+    async fn landed_as(&self, content: &Digest, leaf: &str, size: u64) -> Result<Vec<LakePath>, Error> {
+        let mut select = Select::new("SELECT DISTINCT target FROM uploads WHERE status = 'Finished' AND size_bytes = ");
+        select.bind(id(content.size_bytes)).push(" AND sha256 = ").bind(content.sha256);
+        let leaf = format!("/{leaf}");
+        select.push(" AND right(target, length(").bind(&leaf).push(")) = ").bind(&leaf);
+        select.push(" ORDER BY target LIMIT ").bind(clamp(size));
+        select.rows(&mut *self.list().await?, |row| path(row, "target")).await
+    }
+
+    async fn restored(&self) -> Result<Vec<(LakePath, Timestamp)>, Error> {
+        let select = Select::new(
+            "SELECT origin, max(restored_at) AS at FROM trash WHERE restored_at IS NOT NULL GROUP BY origin",
+        );
+        let one = |row: &Row| Ok((path(row, "origin")?, time(row, "at")?));
+        select.rows(&mut *self.list().await?, one).await
+    }
+
+    async fn trash_slots(&self, after: TrashId, size: u64) -> Result<Vec<TrashSlot>, Error> {
+        let mut select = Select::new("SELECT trash_id, trash_key, origin, emptying_at FROM trash");
+        select.push(" WHERE restored_at IS NULL AND emptied_at IS NULL AND trash_id > ").bind(id(after.0));
+        select.push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
+        let slot = |row: &Row| {
+            Ok(TrashSlot {
+                trash_id: TrashId(number(row, "trash_id")?),
+                key: TrashKey::remembered(row.try_get("trash_key")?),
+                origin: path(row, "origin")?,
+                is_emptying: !is_null(row, "emptying_at")?,
+            })
+        };
+        select.rows(&mut *self.list().await?, slot).await
+    }
+
+    async fn adopt_trash(&self, adopted: &NewTrash) -> Result<(), Error> {
+        transaction!(self, Synced, |writing| {
+            writing.lock_history().await?;
+            insert_trash(writing, std::slice::from_ref(adopted)).await?;
+            match adopted.sync_id {
+                Some(sync_id) => moved::dropped(writing, sync_id, adopted.key.as_str()).await,
+                None => Ok(()),
+            }
+        })
+    }
+}
+
+async fn damage(connection: &mut PgConnection) -> Result<Vec<String>, Error> {
+    let mut damage = Vec::new();
+    // "Skip N rows" is "id > N", and the counter allocates the next one.
+    for (table, key) in [("syncs", "sync_id"), ("uploads", "history_id")] {
+        let sql = format!(
+            "SELECT count(*), coalesce(max({key}), 0), (SELECT last FROM counters WHERE name = '{table}') FROM {table}"
+        );
+        let counts = |row: &Row| Ok((row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?, row.try_get::<i64, _>(2)?));
+        let Some((count, last, counter)) = found(connection, &sql, values![], counts).await? else { continue };
+        if count != last {
+            damage.push(format!("{table} has {count} rows, but the last {key} is {last}: some rows are missing"));
+        }
+        if counter != last {
+            damage.push(format!("the last {key} is {last}, but its counter is {counter}"));
+        }
+    }
+    Ok(damage)
+}
+
+/// Correct values of each sync, computed from its uploads.
+const OF_SYNCS: &str = "SELECT s.sync_id, s.total_files, s.num_failed, s.num_in_flight, s.size_bytes, \
+     coalesce(u.total, 0) + s.num_unlisted, coalesce(u.failed, 0) + s.num_unlisted, coalesce(u.in_flight, 0), coalesce(u.bytes, 0) \
+     FROM syncs s LEFT JOIN (SELECT sync_id, count(*) AS total, count(*) FILTER (WHERE status = 'Failed') AS failed, \
+     count(*) FILTER (WHERE status = 'Syncing') AS in_flight, sum(CASE status WHEN 'Finished' THEN size_bytes ELSE 0 END)::bigint AS bytes \
+     FROM uploads GROUP BY sync_id) u USING (sync_id) \
+     WHERE s.total_files - s.num_unlisted <> coalesce(u.total, 0) \
+     OR s.num_failed - s.num_unlisted <> coalesce(u.failed, 0) \
+     OR s.num_in_flight <> coalesce(u.in_flight, 0) OR s.size_bytes <> coalesce(u.bytes, 0) ORDER BY s.sync_id";
+
+macro_rules! upload_counts {
+    () => {
+        "SELECT scope, scope_id, span, position >> span::int, count(*), count(*) FILTER (WHERE status = 'Finished'), \
+         count(*) FILTER (WHERE status = 'Failed') \
+         FROM upload_positions CROSS JOIN (VALUES (10::bigint), (20)) AS spans (span) GROUP BY 1, 2, 3, 4"
+    };
+}
+
+macro_rules! sync_counts {
+    () => {
+        "SELECT sync_type, status, span, sync_id >> span::int, count(*) \
+         FROM syncs CROSS JOIN (VALUES (10::bigint), (20)) AS spans (span) GROUP BY 1, 2, 3, 4"
+    };
+}
+
+macro_rules! day_counts {
+    () => {
+        "SELECT folder_id, at / 86400000, sync_type, sum(files)::bigint, sum(bytes)::bigint, sum(failed)::bigint, \
+         sum(syncs)::bigint, sum(failed_syncs)::bigint FROM day_facts JOIN folders USING (path) GROUP BY 1, 2, 3 \
+         UNION ALL \
+         SELECT 0, at / 86400000, sync_type, sum(files)::bigint, sum(bytes)::bigint, sum(failed)::bigint, \
+         sum(syncs)::bigint, sum(failed_syncs)::bigint FROM day_facts GROUP BY 2, 3"
+    };
+}
+
+macro_rules! arrivals {
+    () => {
+        "SELECT folder_id, at / 900000, sum(files)::bigint, sum(bytes)::bigint \
+         FROM arrival_facts JOIN folders USING (path) GROUP BY 1, 2"
+    };
+}
+
+/// For each kind of count: its name, the correct values, the stored values, and the effect of a difference.
+const COUNTS: [(&str, &str, &str, &str); 4] = [
+    ("upload_counts", upload_counts!(), "SELECT * FROM upload_counts", WRONG_PAGES),
+    // A block without rows may stay with zero counts.
+    ("sync_counts", sync_counts!(), "SELECT * FROM sync_counts WHERE total <> 0", WRONG_PAGES),
+    ("day_counts", day_counts!(), "SELECT * FROM day_counts", "days disagree with the rows, so charts are wrong"),
+    (
+        "arrivals",
+        arrivals!(),
+        "SELECT * FROM arrivals",
+        "quarter hours disagree with the rows, so datasets may look late",
+    ),
+];
+
+const WRONG_PAGES: &str = "blocks disagree with the rows, so pages of lists start at the wrong row";
+
+const RECOUNT: &str = concat!(
+    "UPDATE syncs SET (total_files, num_failed, num_in_flight, size_bytes) = ( \
+         SELECT count(*) + num_unlisted, count(*) FILTER (WHERE status = 'Failed') + num_unlisted, \
+                count(*) FILTER (WHERE status = 'Syncing'), \
+                coalesce(sum(CASE status WHEN 'Finished' THEN size_bytes END), 0)::bigint \
+         FROM uploads WHERE uploads.sync_id = syncs.sync_id); \
+     DELETE FROM upload_counts; \
+     INSERT INTO upload_counts ",
+    upload_counts!(),
+    "; DELETE FROM sync_counts; INSERT INTO sync_counts ",
+    sync_counts!(),
+    "; DELETE FROM day_counts; INSERT INTO day_counts ",
+    day_counts!(),
+    "; DELETE FROM arrivals; INSERT INTO arrivals ",
+    arrivals!()
+);
+
+async fn miscounts(connection: &mut PgConnection) -> Result<Vec<Miscount>, Error> {
+    let of_sync = |row: &Row| {
+        let mut differences = Vec::new();
+        for (column, name) in ["total_files", "num_failed", "num_in_flight", "size_bytes"].into_iter().enumerate() {
+            let (says, is): (i64, i64) = (row.try_get(column + 1)?, row.try_get(column + 5)?);
+            if says != is {
+                differences.push(format!("{name} is {says}, but the history has {is}"));
+            }
+        }
+        let sync_id: i64 = row.try_get(0)?;
+        Ok(Miscount { of: format!("sync {sync_id}"), difference: differences.join("; ") })
+    };
+    let mut miscounts = rows(connection, OF_SYNCS, values![], of_sync).await?;
+    for (table, should_be, is, consequence) in COUNTS {
+        let sql = format!(
+            "SELECT (SELECT count(*) FROM (SELECT * FROM ({should_be}) AS a EXCEPT {is}) AS more) + \
+             (SELECT count(*) FROM (SELECT * FROM ({is}) AS a EXCEPT SELECT * FROM ({should_be}) AS b) AS less)"
+        );
+        let wrong = found(connection, &sql, values![], |row| row.try_get::<i64, _>(0)).await?;
+        if let Some(wrong) = wrong.filter(|wrong| *wrong > 0) {
+            let difference = format!("{wrong} {consequence}");
+            miscounts.push(Miscount { of: table.to_owned(), difference });
+        }
+    }
+    Ok(miscounts)
+}

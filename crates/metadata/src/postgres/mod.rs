@@ -1,0 +1,180 @@
+//! Metadata store in PostgreSQL, for lakes of one node or many.
+//!
+//! No gate and no cache of this process decides anything: what a transaction relies on is locked in the database
+//! ([`writing`]). Each module has the queries of its types, as in [`crate::sqlite`].
+
+mod activity;
+mod batches;
+mod clock;
+mod connection;
+mod content;
+mod counts;
+mod datasets;
+mod days;
+mod history;
+mod idempotency;
+mod identity;
+mod inspected;
+mod inspection;
+mod keys;
+mod landings;
+mod lease;
+mod migrations;
+mod open;
+mod options;
+mod query;
+mod resumables;
+mod schemas;
+mod search;
+mod sessions;
+mod syncs;
+mod trash;
+mod uploads;
+mod versions;
+mod writing;
+
+pub use open::OpenError;
+pub use options::{CONNECTIONS_MAX, CONNECTIONS_MIN, OptionsError, PostgresOptions, STATEMENT_TIME_MAX};
+
+use crate::sqlite::Opening;
+use connection::{SEARCH_TIME_MAX, fault};
+use lakeshore::Error;
+use lakeshore::ports::{Space, State};
+use lease::Lease;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Of all connections, the part that lists may use, each of which may visit many rows: one in so many.
+const LISTS_SHARE: u32 = 3;
+/// Text searches that run concurrently.
+const SEARCHES_MAX: usize = 2;
+#[derive(Clone)]
+pub struct PostgresState {
+    pool: PgPool,
+    options: PostgresOptions,
+    lists: Arc<Semaphore>,
+    searches: Arc<Semaphore>,
+    /// Only of the node that serves a folder.
+    lease: Option<Arc<Lease>>,
+    #[cfg(feature = "testing")]
+    faults: Arc<parking_lot::Mutex<lakeshore::ports::memory::faults::Faults>>,
+}
+
+impl PostgresState {
+    /// Connects to the database, makes its tables where they are missing, and migrates it.
+    pub async fn open(options: &PostgresOptions) -> Result<Self, OpenError> {
+        Self::open_for(options, Opening::Migrate).await
+    }
+
+    /// Connects to the database, and prepares it as far as `opening` allows.
+    pub async fn open_for(options: &PostgresOptions, opening: Opening) -> Result<Self, OpenError> {
+        open::prepare(options, opening).await?;
+        let lists = usize::try_from(options.connections_max / LISTS_SHARE).unwrap_or(1).max(1);
+        Ok(Self {
+            pool: options.pool(),
+            options: options.clone(),
+            lists: Arc::new(Semaphore::new(lists)),
+            searches: Arc::new(Semaphore::new(SEARCHES_MAX.min(lists))),
+            lease: None,
+            #[cfg(feature = "testing")]
+            faults: Arc::default(),
+        })
+    }
+
+    /// Takes the lake for this node alone, before it is served. `holder` says for people which node that is.
+    pub async fn serve_alone(self, holder: &str) -> Result<Self, OpenError> {
+        let lease = open::take(&self.options, holder).await?;
+        Ok(Self { lease: Some(Arc::new(lease)), ..self })
+    }
+
+    /// Whether another node has taken over the lake that this one served.
+    pub fn is_taken_over(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.is_lost())
+    }
+
+    fn epoch(&self) -> Option<i64> {
+        self.lease.as_ref().map(|lease| lease.epoch)
+    }
+
+    /// Host, port and database, for people.
+    pub fn shown(&self) -> String {
+        self.options.shown()
+    }
+
+    /// The next calls of this name end with these errors, before they do anything.
+    #[cfg(feature = "testing")]
+    pub fn fail_next(&self, call: &'static str, errors: Vec<Error>) {
+        self.faults().add(call, errors);
+    }
+
+    #[cfg(feature = "testing")]
+    fn faults(&self) -> parking_lot::MutexGuard<'_, lakeshore::ports::memory::faults::Faults> {
+        self.faults.lock()
+    }
+
+    /// Closes the connections. Later calls are refused.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Connection for a query that finds a few rows by an index.
+    async fn look(&self) -> Result<PoolConnection<Postgres>, Error> {
+        self.pool.acquire().await.map_err(fault)
+    }
+
+    /// One snapshot for a query that may visit many rows.
+    async fn list(&self) -> Result<List<'_>, Error> {
+        let permit = self.lists.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        Ok(List { transaction: self.pool.begin_with(begin).await.map_err(fault)?, _permit: permit })
+    }
+
+    /// Like [`Self::list`], for a text search, which ends when it takes too long: see [`connection::search_fault`].
+    async fn search(&self) -> Result<List<'_>, Error> {
+        let permit = self.searches.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let mut transaction = self.pool.begin_with(begin).await.map_err(fault)?;
+        let limit = SEARCH_TIME_MAX.as_millis();
+        let sql = sqlx::AssertSqlSafe(format!("SET LOCAL statement_timeout = {limit}"));
+        sqlx::query(sql).execute(&mut *transaction).await.map_err(fault)?;
+        Ok(List { transaction, _permit: permit })
+    }
+
+    /// Snapshot for a list with or without a text.
+    async fn list_by(&self, text: Option<&str>) -> Result<List<'_>, Error> {
+        match text {
+            Some(_) => self.search().await,
+            None => self.list().await,
+        }
+    }
+}
+
+/// A transaction that only reads. It ends when it is dropped.
+struct List<'a> {
+    transaction: Transaction<'static, Postgres>,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Deref for List<'_> {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for List<'_> {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+}
+
+impl State for PostgresState {
+    fn space(&self) -> Result<Space, Error> {
+        // The disk of the database server is not seen from here: where it is full, a write says so.
+        Ok(Space::UNBOUNDED)
+    }
+}

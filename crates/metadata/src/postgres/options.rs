@@ -1,0 +1,101 @@
+//! How the database is reached.
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, PgPool};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Connections of a node, unless it is told otherwise.
+pub const CONNECTIONS_MAX: u32 = 16;
+/// Fewest connections with which a node works: one for the lists, one for a write, and one for a look-up beside them.
+pub const CONNECTIONS_MIN: u32 = 3;
+/// Time limit of a statement, unless it is told otherwise.
+pub const STATEMENT_TIME_MAX: Duration = Duration::from_secs(60);
+/// Time that a request waits for a connection.
+const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Prepared statements kept by a connection.
+const STATEMENTS_KEPT: usize = 256;
+/// Name by which `pg_stat_activity` shows a connection.
+const APPLICATION: &str = "lakeshore";
+
+#[derive(Debug, thiserror::Error)]
+pub enum OptionsError {
+    #[error(
+        "--metadata is not an address of PostgreSQL: {0}; write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with ?sslmode=verify-full for TLS"
+    )]
+    Address(sqlx::Error),
+    #[error("{0} connections are too few; allow at least {CONNECTIONS_MIN}")]
+    Connections(u32),
+}
+
+/// The address of a database, and limits. TLS is part of the address: `sslmode`, `sslrootcert`, `sslcert` and `sslkey`, as
+/// `psql` knows them. What the address leaves out comes from the environment (`PGPASSWORD`, …) and from `~/.pgpass`.
+#[derive(Clone)]
+pub struct PostgresOptions {
+    connect: PgConnectOptions,
+    pub connections_max: u32,
+    /// None where it is 0.
+    pub statement_time_max: Option<Duration>,
+}
+
+impl std::fmt::Debug for PostgresOptions {
+    /// Without the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+impl FromStr for PostgresOptions {
+    type Err = OptionsError;
+
+    fn from_str(address: &str) -> Result<Self, OptionsError> {
+        let is_known = address.starts_with("postgres://") || address.starts_with("postgresql://");
+        if !is_known {
+            let cause = "it does not begin with postgres://";
+            return Err(OptionsError::Address(sqlx::Error::Configuration(cause.into())));
+        }
+        let connect = PgConnectOptions::from_str(address).map_err(OptionsError::Address)?;
+        Ok(Self { connect, connections_max: CONNECTIONS_MAX, statement_time_max: Some(STATEMENT_TIME_MAX) })
+    }
+}
+
+impl PostgresOptions {
+    pub fn with_limits(self, connections_max: u32, statement_time_max: Option<Duration>) -> Result<Self, OptionsError> {
+        if connections_max < CONNECTIONS_MIN {
+            return Err(OptionsError::Connections(connections_max));
+        }
+        Ok(Self { connections_max, statement_time_max, ..self })
+    }
+
+    /// Host, port and database, for people.
+    pub fn shown(&self) -> String {
+        let database = self.connect.get_database().unwrap_or_else(|| self.connect.get_username());
+        let socket = self.connect.get_socket().map(|socket| socket.display().to_string());
+        let host = socket.unwrap_or_else(|| self.connect.get_host().to_owned());
+        format!("postgres://{host}:{}/{database}", self.connect.get_port())
+    }
+
+    fn connect(&self) -> PgConnectOptions {
+        let options = self.connect.clone().application_name(APPLICATION).statement_cache_capacity(STATEMENTS_KEPT);
+        let limit = self.statement_time_max.map_or(0, |limit| limit.as_millis());
+        // A node that vanishes amid a transaction leaves no lock behind for long.
+        options
+            .options([
+                ("statement_timeout", limit.to_string()),
+                ("idle_in_transaction_session_timeout", "30s".to_owned()),
+                ("default_transaction_isolation", "read committed".to_owned()),
+            ])
+            .disable_statement_logging()
+    }
+
+    pub(super) async fn connection(&self) -> sqlx::Result<sqlx::PgConnection> {
+        self.connect().connect().await
+    }
+
+    pub(super) fn pool(&self) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(self.connections_max)
+            .acquire_timeout(CONNECTION_WAIT_MAX)
+            .connect_lazy_with(self.connect())
+    }
+}

@@ -1,0 +1,237 @@
+//! Resumable uploads: the table `resumables`. An unfinished upload is found by its row in the history, so that a change
+//! that ends the upload ends it here too.
+
+use super::PostgresState;
+use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
+use super::uploads::begin_upload;
+use super::writing::Durability::Synced;
+use super::writing::{Counter, Writing, transaction};
+use crate::row::{DbRow as _, bytes_if_any, id, is_null, number, number_if_any, parsed, path, time};
+use async_trait::async_trait;
+use lakeshore::model::access::principal::Principal;
+use lakeshore::model::digest::ExpectedDigests;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::id::UploadId;
+use lakeshore::model::storage_path::{Identity, PartialName};
+use lakeshore::model::sync::status::Status;
+use lakeshore::model::upload::resumable::{Checkpoint, Token};
+use lakeshore::ports::ResumableState;
+use lakeshore::ports::metadata::resumable::{AnnouncedBytes, NewResumable, ResumableId, ResumableRecord};
+use lakeshore::{Error, Timestamp};
+use sqlx::Row as _;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+const COLUMNS: &str = "r.resumable_id, r.token, r.upload_id, r.sync_id, r.file_name, r.target, r.partial, r.identity, \
+     r.length, r.durable_bytes, r.hash_state, r.metadata, r.sha256, r.sha512, r.is_told, r.parts, r.joined_into, r.owner, r.started_by, \
+     r.begun_at, r.expires_at";
+
+/// State of a part, by the upload into which it was joined.
+const OF_PARTS: &str = "FROM resumables r LEFT JOIN resumables j ON j.token = r.joined_into \
+     LEFT JOIN uploads u ON u.history_id = j.upload_id AND u.status = 'Finished'";
+const STATUS_OF_PARTS: &str = "coalesce(u.status, 'Syncing') AS status, '' AS message";
+
+/// Queries of the unfinished uploads, and of the unfinished parts.
+fn unfinished(select: &str, select_of_parts: &str) -> [String; 2] {
+    let of_uploads = format!(
+        "{select} FROM uploads u JOIN resumables r ON r.upload_id = u.history_id \
+         WHERE u.status = 'Syncing'"
+    );
+    let of_parts = format!("{select_of_parts} {OF_PARTS} WHERE r.upload_id IS NULL AND u.status IS NULL");
+    [of_uploads, of_parts]
+}
+
+fn unfinished_page(after: ResumableId, size: u64) -> [Select; 2] {
+    let select = format!("SELECT {COLUMNS}, u.status, u.message");
+    let select_of_parts = format!("SELECT {COLUMNS}, {STATUS_OF_PARTS}");
+    unfinished(&select, &select_of_parts).map(|sql| {
+        let mut select = Select::new(sql);
+        select.push(" AND r.resumable_id > ").bind(id(after.0));
+        select.push(" ORDER BY r.resumable_id LIMIT ").bind(clamp(size));
+        select
+    })
+}
+
+fn announced() -> [String; 2] {
+    let select = "SELECT r.owner, coalesce(sum(r.length - r.durable_bytes), 0)::bigint AS bytes, \
+                  coalesce(sum(CASE WHEN r.durable_bytes > 0 THEN r.length - r.durable_bytes END), 0)::bigint AS begun_bytes";
+    unfinished(select, select).map(|sql| format!("{sql} GROUP BY r.owner"))
+}
+
+/// Queries of an owner's unfinished uploads and parts, each with a limit.
+fn unfinished_of() -> [String; 2] {
+    unfinished("SELECT 1", "SELECT 1").map(|sql| format!("{sql} AND r.owner = $1 LIMIT $2"))
+}
+
+/// Queries of the upload, and of the part, with a token.
+fn of_token() -> [String; 2] {
+    let of_upload = format!(
+        "SELECT {COLUMNS}, u.status, u.message FROM resumables r JOIN uploads u ON u.history_id = r.upload_id \
+         WHERE r.token = $1"
+    );
+    let of_part = format!("SELECT {COLUMNS}, {STATUS_OF_PARTS} {OF_PARTS} WHERE r.token = $1 AND r.upload_id IS NULL");
+    [of_upload, of_part]
+}
+
+fn failed_of(sync_id: SyncId) -> Select {
+    let mut select = Select::new(
+        "SELECT r.partial FROM resumables r JOIN uploads u ON u.history_id = r.upload_id \
+         WHERE u.status = 'Failed' AND r.sync_id = ",
+    );
+    select.bind(id(sync_id.0));
+    select
+}
+
+fn expired(before: Timestamp, size: u64) -> Select {
+    let mut select = Select::new("SELECT token FROM resumables WHERE expires_at < ");
+    select.bind(before.0).push(" ORDER BY expires_at LIMIT ").bind(clamp(size));
+    select
+}
+
+#[async_trait]
+impl ResumableState for PostgresState {
+    async fn begin_resumable(&self, new: &NewResumable, unfinished_max: u64) -> Result<Option<UploadId>, Error> {
+        transaction!(self, Synced, |writing| begin_resumable(writing, new, unfinished_max).await)
+    }
+
+    async fn resumable(&self, token: &Token) -> Result<Option<ResumableRecord>, Error> {
+        static OF_TOKEN: LazyLock<String> = LazyLock::new(|| of_token().join("; "));
+        let mut connection = self.look().await?;
+        found(&mut connection, OF_TOKEN.as_str(), values![token.as_str()], record).await
+    }
+
+    async fn advance_resumable(
+        &self,
+        token: &Token,
+        checkpoint: &Checkpoint,
+        length: Option<u64>,
+        expires_at: Timestamp,
+    ) -> Result<(), Error> {
+        let sql = "UPDATE resumables SET durable_bytes = ?, hash_state = ?, length = ?, is_told = TRUE, expires_at = ? \
+                   WHERE token = ?";
+        let (offset, length) = (id(checkpoint.offset), length.map(id));
+        let values = values![offset, checkpoint.hash_state, length, expires_at.0, token.as_str()];
+        transaction!(self, Synced, |writing| changed(writing, sql, values.clone()).await.map(drop))
+    }
+
+    async fn unfinished_resumables(&self, after: ResumableId, size: u64) -> Result<Vec<ResumableRecord>, Error> {
+        let mut connection = self.list().await?;
+        let mut records = Vec::new();
+        for select in unfinished_page(after, size) {
+            records.extend(select.rows(&mut connection, record).await?);
+        }
+        records.sort_by_key(|record| record.resumable_id);
+        records.truncate(usize::try_from(size).unwrap_or(usize::MAX));
+        Ok(records)
+    }
+
+    async fn failed_resumables_of(&self, sync_id: SyncId) -> Result<Vec<PartialName>, Error> {
+        let partial = |row: &Row| row.try_get("partial").map(PartialName::remembered);
+        failed_of(sync_id).rows(&mut *self.list().await?, partial).await
+    }
+
+    async fn expired_resumables(&self, before: Timestamp, size: u64) -> Result<Vec<Token>, Error> {
+        let token = |row: &Row| row.try_get("token").map(Token::remembered);
+        expired(before, size).rows(&mut *self.list().await?, token).await
+    }
+
+    async fn delete_resumable(&self, token: &Token) -> Result<(), Error> {
+        let sql = "DELETE FROM resumables WHERE token = ?";
+        transaction!(self, Synced, |writing| changed(writing, sql, values![token.as_str()]).await.map(drop))
+    }
+
+    async fn announced_bytes(&self) -> Result<Vec<AnnouncedBytes>, Error> {
+        static ANNOUNCED: LazyLock<String> = LazyLock::new(|| announced().join("; "));
+        let mut connection = self.look().await?;
+        let mut by_owner: BTreeMap<Principal, AnnouncedBytes> = BTreeMap::new();
+        for one in rows(&mut connection, ANNOUNCED.as_str(), values![], announced_bytes).await? {
+            let AnnouncedBytes { owner, bytes, begun_bytes } = one;
+            let sum = by_owner.entry(owner).or_insert(AnnouncedBytes { owner, bytes: 0, begun_bytes: 0 });
+            sum.bytes += bytes;
+            sum.begun_bytes += begun_bytes;
+        }
+        Ok(by_owner.into_values().collect())
+    }
+}
+
+fn announced_bytes(row: &Row) -> sqlx::Result<AnnouncedBytes> {
+    let owner = Principal::parse(row.try_get("owner")?);
+    Ok(AnnouncedBytes { owner, bytes: number(row, "bytes")?, begun_bytes: number(row, "begun_bytes")? })
+}
+
+async fn begin_resumable(
+    writing: &mut Writing,
+    new: &NewResumable,
+    unfinished_max: u64,
+) -> Result<Option<UploadId>, Error> {
+    static UNFINISHED_OF: LazyLock<String> = LazyLock::new(|| unfinished_of().join("; "));
+    // Counted while nobody else begins one.
+    let resumable_id = writing.next_id(Counter::Resumables).await?;
+    let asked = values![new.owner.to_string(), clamp(unfinished_max)];
+    let unfinished = rows(writing, UNFINISHED_OF.as_str(), asked, |_| Ok(())).await?;
+    if unfinished.len() as u64 >= unfinished_max {
+        return Err(Error::TooManyUnfinished { unfinished_max });
+    }
+    let upload_id = match &new.upload {
+        Some(upload) => Some(begin_upload(writing, upload).await?),
+        None => None,
+    };
+    let parts: Vec<_> = new.parts.iter().map(Token::as_str).collect();
+    let sql = "INSERT INTO resumables (resumable_id, token, upload_id, sync_id, file_name, target, partial, identity, length, \
+               durable_bytes, hash_state, metadata, sha256, sha512, is_told, parts, owner, started_by, begun_at, expires_at) \
+               VALUES ($21, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19); \
+               UPDATE resumables SET joined_into = $1 WHERE token = ANY($20)";
+    let values = values![
+        new.token.as_str(),
+        upload_id.map(|upload_id| id(upload_id.0)),
+        new.upload.as_ref().map(|upload| id(upload.sync_id.0)),
+        new.upload.as_ref().map_or("", |upload| &upload.file_name),
+        new.upload.as_ref().map(|upload| upload.target.as_str()),
+        new.partial.as_str(),
+        new.identity.0,
+        new.length.map(id),
+        id(new.checkpoint.offset),
+        new.checkpoint.hash_state,
+        new.metadata,
+        new.digests.sha256,
+        new.digests.sha512,
+        new.is_told,
+        parts.join(" "),
+        new.owner.to_string(),
+        new.by,
+        new.at.0,
+        new.expires_at.0,
+        Value::texts(parts.iter().copied()),
+        resumable_id,
+    ];
+    changed(writing, sql, values).await?;
+    Ok(upload_id)
+}
+
+fn record(row: &Row) -> sqlx::Result<ResumableRecord> {
+    let is_to_land = !is_null(row, "target")?;
+    let parts = row.text("parts")?;
+    Ok(ResumableRecord {
+        resumable_id: ResumableId(number(row, "resumable_id")?),
+        token: Token::remembered(row.try_get("token")?),
+        partial: PartialName::remembered(row.try_get("partial")?),
+        identity: Identity(row.try_get("identity")?),
+        upload_id: number_if_any(row, "upload_id")?.map(UploadId),
+        sync_id: number_if_any(row, "sync_id")?.map(SyncId),
+        file_name: row.try_get("file_name")?,
+        target: if is_to_land { Some(path(row, "target")?) } else { None },
+        parts: parts.split_whitespace().map(|part| Token::remembered(part.to_owned())).collect(),
+        joined_into: row.try_get::<Option<String>, _>("joined_into")?.map(Token::remembered),
+        checkpoint: Checkpoint { offset: number(row, "durable_bytes")?, hash_state: row.try_get("hash_state")? },
+        length: number_if_any(row, "length")?,
+        metadata: row.try_get("metadata")?,
+        digests: ExpectedDigests { sha256: bytes_if_any(row, "sha256")?, sha512: bytes_if_any(row, "sha512")? },
+        is_told: row.try_get("is_told")?,
+        owner: Principal::parse(row.try_get("owner")?),
+        by: row.try_get("started_by")?,
+        begun_at: time(row, "begun_at")?,
+        expires_at: time(row, "expires_at")?,
+        status: parsed(row, "status", Status::parse)?,
+        message: row.try_get("message")?,
+    })
+}

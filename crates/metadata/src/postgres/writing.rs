@@ -1,0 +1,279 @@
+//! Transactions that write.
+//!
+//! They run at READ COMMITTED, each on its own connection, on any number of nodes. What one decides by is locked first: see
+//! the order of locks in the migration. So a statement behind a lock sees all that was committed before.
+//!
+//! One that has failed before its commit has done nothing, and is tried again where its reason may pass. Where the answer
+//! to a COMMIT was lost, the row that the transaction added to `commits` tells whether it took place; until that is known,
+//! nothing is tried again.
+
+use super::PostgresState;
+use super::activity;
+use super::connection::{fault, is_unknown};
+use super::query::{Row, changed, found, rows, values};
+use crate::deed_log;
+use lakeshore::Error;
+use lakeshore::model::audit::AuditEntry;
+use lakeshore::ports::Randomness;
+use lakeshore_system::clock::SystemRandomness;
+use lakeshore_system::failpoints::crash_point;
+use sqlx::{Connection, PgConnection, Postgres, Row as _, Transaction};
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Time within which a transaction that failed for a passing reason is tried again.
+const RETRIES_MAX: Duration = Duration::from_secs(8);
+/// Pause before the first repetition; each later one is twice as long, up to the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// Time within which the outcome of a commit is looked for.
+const SETTLING_MAX: Duration = Duration::from_secs(20);
+const SETTLING_PAUSE: Duration = Duration::from_millis(100);
+
+/// Durability of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// Visible at once, and durable with the next `Synced` commit. PostgreSQL may lose it when it crashes, also where this
+    /// process lives on: only for what nobody relies on.
+    Written,
+    /// Durable before the answer.
+    Synced,
+}
+
+/// Ids that are allocated from the table `counters`, in the order in which their rows are locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counter {
+    /// Also held while the unfinished uploads of an owner are counted.
+    Resumables,
+    /// Held by whoever changes the history, the trash, the versions, or counts of them.
+    Uploads,
+    Syncs,
+    Landings,
+    Trash,
+    Folders,
+    Schemas,
+    Keys,
+    /// Also held by whoever begins or ends sessions.
+    Sessions,
+    Snapshots,
+    /// Taken by the commit.
+    Activity,
+}
+
+impl Counter {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Resumables => "resumables",
+            Self::Uploads => "uploads",
+            Self::Syncs => "syncs",
+            Self::Landings => "landings",
+            Self::Trash => "trash",
+            Self::Folders => "folders",
+            Self::Schemas => "schemas",
+            Self::Keys => "api_keys",
+            Self::Sessions => "sessions",
+            Self::Snapshots => "snapshots",
+            Self::Activity => "activity",
+        }
+    }
+}
+
+/// Advisory lock of starts and restores, so that none begins beside another on an overlapping path.
+const STARTS: i64 = 7002;
+
+/// How the row of a sync is locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SyncLock {
+    /// It stays open: an end waits.
+    Share,
+    /// It is changed: an end, and landings of other nodes, wait.
+    Change,
+}
+
+/// A transaction. A job reads and writes by it.
+pub(super) struct Writing {
+    transaction: Transaction<'static, Postgres>,
+    token: i64,
+    deeds: Vec<AuditEntry>,
+}
+
+impl Deref for Writing {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Writing {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+}
+
+/// Runs a block in a transaction, and again where that failed for a passing reason before the commit. It evaluates to the
+/// block's result.
+macro_rules! transaction {
+    ($state:expr, $durability:expr, |$writing:ident| $work:expr) => {{
+        let mut tries = $crate::postgres::writing::Tries::begin();
+        loop {
+            let ended = match $crate::postgres::writing::Writing::begin($state, $durability).await {
+                Err(error) => Err(error),
+                Ok(mut begun) => {
+                    let worked: Result<_, lakeshore::Error> = async {
+                        let $writing = &mut begun;
+                        $work
+                    }
+                    .await;
+                    begun.end($state, worked).await
+                }
+            };
+            match ended {
+                Err(error) if tries.may_go_on(&error).await => {}
+                ended => break ended,
+            }
+        }
+    }};
+}
+pub(super) use transaction;
+
+/// Repetitions of a transaction.
+pub(super) struct Tries {
+    end: Instant,
+    pause: Duration,
+}
+
+impl Tries {
+    pub(super) fn begin() -> Self {
+        Self { end: Instant::now() + RETRIES_MAX, pause: PAUSE_MIN }
+    }
+
+    /// Pauses, where the error may pass and there is time left.
+    pub(super) async fn may_go_on(&mut self, error: &Error) -> bool {
+        if !error.may_pass() || Instant::now() + self.pause >= self.end {
+            return false;
+        }
+        tracing::debug!(%error, "a transaction is tried again");
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        true
+    }
+}
+
+fn new_token() -> Result<i64, Error> {
+    let mut random = [0; 8];
+    SystemRandomness.fill(&mut random)?;
+    Ok(i64::from_le_bytes(random))
+}
+
+impl Writing {
+    pub(super) async fn begin(state: &PostgresState, durability: Durability) -> Result<Self, Error> {
+        let token = new_token()?;
+        let transaction = state.pool.begin().await.map_err(fault)?;
+        let mut writing = Self { transaction, token, deeds: Vec::new() };
+        if durability == Durability::Written {
+            changed(&mut writing, "SET LOCAL synchronous_commit = off", vec![]).await?;
+        }
+        changed(&mut writing, "SELECT begin_write(?, ?)", values![token, state.epoch()]).await?;
+        Ok(writing)
+    }
+
+    /// Commits what a job has done, or rolls it back where the job was refused or failed.
+    pub(super) async fn end<T>(mut self, state: &PostgresState, worked: Result<T, Error>) -> Result<T, Error> {
+        let worked = match worked {
+            Ok(worked) => worked,
+            Err(error) => {
+                // Dropped, a transaction is rolled back too, by the next user of its connection: its locks stay until then.
+                let _ = self.transaction.rollback().await;
+                return Err(error);
+            }
+        };
+        let deeds = std::mem::take(&mut self.deeds);
+        activity::insert(&mut self, &deeds).await?;
+        crash_point!("state.before_commit");
+        match self.transaction.commit().await {
+            Ok(()) => {}
+            Err(error) if !is_unknown(&error) => return Err(fault(error)),
+            Err(error) => {
+                tracing::warn!(%error, "the answer to a commit was lost; looking for its outcome");
+                if !took_place(state, self.token).await? {
+                    return Err(Error::passing(error));
+                }
+            }
+        }
+        crash_point!("state.committed");
+        deeds.iter().for_each(deed_log::log);
+        Ok(worked)
+    }
+
+    /// Records an action in this transaction, and logs it after the commit.
+    pub(super) fn record(&mut self, deed: &AuditEntry) {
+        self.deeds.push(deed.clone());
+    }
+
+    /// Waits until no other start or restore is under way.
+    pub(super) async fn lock_starts(&mut self) -> Result<(), Error> {
+        changed(self, "SELECT pg_advisory_xact_lock(?)", values![STARTS]).await.map(drop)
+    }
+
+    /// Locks the rows of syncs, those that there are.
+    pub(super) async fn lock_syncs(&mut self, mut ids: Vec<i64>, lock: SyncLock) -> Result<(), Error> {
+        ids.sort_unstable();
+        ids.dedup();
+        let sql = match lock {
+            SyncLock::Share => "SELECT 1 FROM syncs WHERE sync_id = ANY(?) ORDER BY sync_id FOR SHARE",
+            SyncLock::Change => "SELECT 1 FROM syncs WHERE sync_id = ANY(?) ORDER BY sync_id FOR NO KEY UPDATE",
+        };
+        rows(self, sql, values![ids], |_| Ok(())).await.map(drop)
+    }
+
+    /// Locks the history, the trash, the versions, and what is counted of them.
+    pub(super) async fn lock_history(&mut self) -> Result<(), Error> {
+        self.next_ids(Counter::Uploads, 0).await.map(drop)
+    }
+
+    /// Allocates ids, which nobody else gets unless this transaction is rolled back; the one before the first of them.
+    pub(super) async fn next_ids(&mut self, counter: Counter, count: i64) -> Result<i64, Error> {
+        let sql = match count {
+            0 => "SELECT last FROM counters WHERE name = $1 FOR NO KEY UPDATE",
+            _ => "UPDATE counters SET last = last + $2 WHERE name = $1 RETURNING last - $2 AS last",
+        };
+        let mut values = values![counter.name()];
+        if count > 0 {
+            values.push(super::query::Value::Integer(count));
+        }
+        let last = |row: &Row| row.try_get::<i64, _>("last");
+        found(self, sql, values, last).await?.ok_or_else(|| Error::internal(sqlx::Error::RowNotFound))
+    }
+
+    pub(super) async fn next_id(&mut self, counter: Counter) -> Result<i64, Error> {
+        Ok(self.next_ids(counter, 1).await? + 1)
+    }
+}
+
+/// Whether a transaction was committed. If it was not, it never will be.
+async fn took_place(state: &PostgresState, token: i64) -> Result<bool, Error> {
+    let end = Instant::now() + SETTLING_MAX;
+    loop {
+        match fence(state, token).await {
+            Ok(is_fence) => return Ok(!is_fence),
+            Err(error) if Instant::now() >= end => return Err(Error::unsettled(error)),
+            Err(error) => tracing::debug!(%error, "the outcome of a commit is not known yet"),
+        }
+        tokio::time::sleep(SETTLING_PAUSE).await;
+    }
+}
+
+/// Adds the row of a transaction in its place, if it is not there. Waits while the transaction is still at work, since both
+/// add the same key.
+async fn fence(state: &PostgresState, token: i64) -> sqlx::Result<bool> {
+    let mut connection = state.options.connection().await?;
+    let sql = "INSERT INTO commits (token, is_fence) VALUES ($1, TRUE) ON CONFLICT DO NOTHING";
+    sqlx::query(sql).bind(token).execute(&mut connection).await?;
+    // Read, since the answer to an earlier attempt may have been lost too.
+    let is_fence = "SELECT is_fence FROM commits WHERE token = $1";
+    let is_fence = sqlx::query_scalar(is_fence).bind(token).fetch_one(&mut connection).await?;
+    let _ = connection.close().await;
+    Ok(is_fence)
+}

@@ -1,0 +1,212 @@
+//! PostgreSQL for tests: a cluster below `target/`, shared by all processes of a run, and a database for each test.
+//!
+//! The first process that needs the cluster starts it, and a shell beside it stops it again once no process uses it.
+
+use lakeshore_metadata::postgres::{PostgresOptions, PostgresState};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// Where Debian has the programs of each version.
+const DEBIAN: &str = "/usr/lib/postgresql";
+/// Who runs the server where tests run as root, which PostgreSQL refuses.
+const ACCOUNT: &str = "postgres";
+/// Durability is not tested here: a test that ends the server by force ends no machine.
+const SETTINGS: &str = "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = off\nfull_page_writes = off\n\
+     max_connections = 300\nshared_buffers = 64MB\nautovacuum_naptime = 10\nlog_min_messages = warning\n\
+     deadlock_timeout = 100ms\n";
+
+/// The cluster, in use by this process.
+struct Cluster {
+    port: u16,
+    /// Held for as long as the process lives.
+    _in_use: File,
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("postgres")
+}
+
+fn programs() -> Option<PathBuf> {
+    let of_debian = std::fs::read_dir(DEBIAN).into_iter().flatten().flatten().map(|version| version.path().join("bin"));
+    let on_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+    let mut all: Vec<_> = of_debian.chain(on_path.unwrap_or_default()).collect();
+    all.retain(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file());
+    all.sort();
+    all.pop()
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"))
+}
+
+/// A command that runs as an account which PostgreSQL accepts.
+fn command(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", ACCOUNT, "--regid", ACCOUNT, "--clear-groups"]).arg(program);
+    command
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn locked(file: &Path) -> File {
+    OpenOptions::new().create(true).truncate(false).write(true).open(file).unwrap()
+}
+
+fn address(port: u16, database: &str) -> String {
+    format!("postgres://{ACCOUNT}@127.0.0.1:{port}/{database}")
+}
+
+async fn connect(port: u16) -> sqlx::Result<PgConnection> {
+    PgConnection::connect(&address(port, "postgres")).await
+}
+
+impl Cluster {
+    async fn start(programs: &Path) -> Self {
+        let folder = folder();
+        std::fs::create_dir_all(&folder).unwrap();
+        // One process starts it, while the others wait.
+        let starting = locked(&folder.join("start.lock"));
+        starting.lock().unwrap();
+        let in_use = locked(&folder.join("use.lock"));
+        in_use.lock_shared().unwrap();
+        let port_file = folder.join("port");
+        let known = std::fs::read_to_string(&port_file).ok().and_then(|port| port.trim().parse().ok());
+        if let Some(port) = known
+            && connect(port).await.is_ok()
+        {
+            return Self { port, _in_use: in_use };
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self::launch(programs, &folder, port);
+        for _ in 0..300 {
+            if connect(port).await.is_ok() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        let mut connection = connect(port).await.unwrap();
+        connection.execute("CREATE DATABASE lakeshore_template").await.unwrap();
+        let options: PostgresOptions = address(port, "lakeshore_template").parse().unwrap();
+        PostgresState::open(&options).await.unwrap().close().await;
+        std::fs::write(port_file, port.to_string()).unwrap();
+        Self { port, _in_use: in_use }
+    }
+
+    fn launch(programs: &Path, folder: &Path, port: u16) {
+        let data = folder.join(format!("data-{port}"));
+        let _ = std::fs::remove_dir_all(&data);
+        std::fs::create_dir(&data).unwrap();
+        if is_root() {
+            run(Command::new("chown").arg(ACCOUNT).arg(&data));
+        }
+        let mut initdb = command(&programs.join("initdb"));
+        initdb.args(["--auth", "trust", "--username", ACCOUNT, "--encoding", "UTF8", "--no-sync", "--pgdata"]);
+        run(initdb.arg(&data));
+        let mut settings = OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
+        settings.write_all(SETTINGS.as_bytes()).unwrap();
+        let log = File::create(folder.join("log")).unwrap();
+        let mut postgres = command(&programs.join("postgres"));
+        postgres.arg("-D").arg(&data).args(["-p", &port.to_string()]);
+        postgres.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        use std::os::unix::process::CommandExt as _;
+        let server = postgres.process_group(0).spawn().unwrap().id();
+        // Stops it by its process id, once nobody holds the lock.
+        let script = format!(
+            "while sleep 3; do flock --nonblock --exclusive '{lock}' sh -c 'kill -INT {server}; \
+             while kill -0 {server} 2> /dev/null; do sleep 0.1; done; rm -rf \"{data}\" \"{port}\"' && exit; \
+             kill -0 {server} 2> /dev/null || exit; done",
+            lock = folder.join("use.lock").display(),
+            data = data.display(),
+            port = folder.join("port").display(),
+        );
+        let mut reaper = Command::new("sh");
+        reaper.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        reaper.process_group(0).spawn().unwrap();
+    }
+}
+
+async fn cluster() -> Option<&'static Cluster> {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    static STARTING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _starting = STARTING.lock().await;
+    if CLUSTER.get().is_none() {
+        let Some(programs) = programs() else {
+            eprintln!(
+                "== SKIPPED: PostgreSQL is not installed; \"make postgres\" installs it, or apt-get install postgresql"
+            );
+            return None;
+        };
+        let _ = CLUSTER.set(Cluster::start(&programs).await);
+    }
+    CLUSTER.get()
+}
+
+/// A database of a test's own. It is dropped with this.
+pub struct Database {
+    pub address: String,
+    name: String,
+    port: u16,
+}
+
+impl Database {
+    /// One with the tables of a new lake; `None`, told loudly, where PostgreSQL is not installed.
+    pub async fn new() -> Option<Self> {
+        Self::of("TEMPLATE lakeshore_template").await
+    }
+
+    /// One without tables.
+    #[allow(dead_code)]
+    pub async fn empty() -> Option<Self> {
+        Self::of("").await
+    }
+
+    async fn of(template: &str) -> Option<Self> {
+        let port = cluster().await?.port;
+        let name = format!("test_{}_{}", std::process::id(), number());
+        let mut connection = connect(port).await.unwrap();
+        let sql = format!("CREATE DATABASE {name} {template}");
+        connection.execute(AssertSqlSafe(sql)).await.unwrap();
+        Some(Self { address: address(port, &name), name, port })
+    }
+
+    pub fn options(&self) -> PostgresOptions {
+        self.address.parse().unwrap()
+    }
+
+    pub async fn open(&self) -> PostgresState {
+        PostgresState::open(&self.options()).await.unwrap()
+    }
+}
+
+fn number() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    NUMBER.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let (port, sql) = (self.port, format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        // In a thread of its own: this one may be driving a runtime.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                if let Ok(mut connection) = connect(port).await {
+                    let _ = connection.execute(AssertSqlSafe(sql)).await;
+                }
+            });
+        });
+        let _ = dropped.join();
+    }
+}
