@@ -9,3 +9,4 @@ pub mod lock;
 pub mod postgres;
 mod row;
 pub mod sqlite;
+pub mod store;

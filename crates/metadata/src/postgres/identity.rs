@@ -4,7 +4,7 @@ use super::PostgresState;
 use super::query::{changed, found, rows, values};
 use super::writing::Durability::Synced;
 use super::writing::transaction;
-use crate::sqlite::{Evidence, KnownLake};
+use crate::store::{Evidence, KnownLake};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::TrashKey;
 use lakeshore::{Error, Timestamp};

@@ -11,11 +11,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// Advisory lock of the node that serves the lake.
 const NODE: i64 = 7000;
 /// Pause between two checks of the connection that holds the lock.
 const CHECK_PAUSE: Duration = Duration::from_secs(2);
+
+/// Time in which a node that is ending gives the lock back.
+const ENDING_MAX: Duration = Duration::from_secs(2);
+const ENDING_PAUSE: Duration = Duration::from_millis(50);
 
 /// The lake is served by this process.
 pub(super) struct Lease {
@@ -33,7 +38,13 @@ impl Drop for Lease {
 /// Takes the lease. `Err` has the holder, where another node has it.
 pub(super) async fn take(options: &PostgresOptions, holder: &str) -> Result<Result<Lease, String>, Error> {
     let mut connection = options.connection().await.map_err(fault)?;
-    if !lock(&mut connection).await.map_err(fault)? {
+    let end = Instant::now() + ENDING_MAX;
+    let mut is_taken = lock(&mut connection).await.map_err(fault)?;
+    while !is_taken && Instant::now() < end {
+        tokio::time::sleep(ENDING_PAUSE).await;
+        is_taken = lock(&mut connection).await.map_err(fault)?;
+    }
+    if !is_taken {
         let sql = "SELECT holder FROM lake_node";
         let holder = found(&mut connection, sql, values![], |row| row.try_get::<String, _>(0)).await?;
         return Ok(Err(holder.unwrap_or_default()));

@@ -24,8 +24,6 @@ pub enum OptionsError {
         "--metadata is not an address of PostgreSQL: {0}; write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with ?sslmode=verify-full for TLS"
     )]
     Address(sqlx::Error),
-    #[error("{0} connections are too few; allow at least {CONNECTIONS_MIN}")]
-    Connections(u32),
 }
 
 /// The address of a database, and limits. TLS is part of the address: `sslmode`, `sslrootcert`, `sslcert` and `sslkey`, as
@@ -33,9 +31,8 @@ pub enum OptionsError {
 #[derive(Clone)]
 pub struct PostgresOptions {
     connect: PgConnectOptions,
-    pub connections_max: u32,
-    /// None where it is 0.
-    pub statement_time_max: Option<Duration>,
+    pub(super) connections_max: u32,
+    statement_time_max: Option<Duration>,
 }
 
 impl std::fmt::Debug for PostgresOptions {
@@ -60,11 +57,10 @@ impl FromStr for PostgresOptions {
 }
 
 impl PostgresOptions {
-    pub fn with_limits(self, connections_max: u32, statement_time_max: Option<Duration>) -> Result<Self, OptionsError> {
-        if connections_max < CONNECTIONS_MIN {
-            return Err(OptionsError::Connections(connections_max));
-        }
-        Ok(Self { connections_max, statement_time_max, ..self })
+    /// The same with these limits; fewer connections than [`CONNECTIONS_MIN`] count as that.
+    #[must_use]
+    pub fn with_limits(self, connections_max: u32, statement_time_max: Option<Duration>) -> Self {
+        Self { connections_max: connections_max.max(CONNECTIONS_MIN), statement_time_max, ..self }
     }
 
     /// Host, port and database, for people.
@@ -83,6 +79,10 @@ impl PostgresOptions {
             .options([
                 ("statement_timeout", limit.to_string()),
                 ("idle_in_transaction_session_timeout", "30s".to_owned()),
+                // A session whose machine is gone ends within a minute, and its locks with it.
+                ("tcp_keepalives_idle", "30".to_owned()),
+                ("tcp_keepalives_interval", "10".to_owned()),
+                ("tcp_keepalives_count", "3".to_owned()),
                 ("default_transaction_isolation", "read committed".to_owned()),
             ])
             .disable_statement_logging()

@@ -28,7 +28,7 @@ const RETRIES_MAX: Duration = Duration::from_secs(8);
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Time within which the outcome of a commit is looked for.
-const SETTLING_MAX: Duration = Duration::from_secs(20);
+const SETTLING_MAX: Duration = Duration::from_secs(10);
 const SETTLING_PAUSE: Duration = Duration::from_millis(100);
 
 /// Durability of a commit.

@@ -3,6 +3,7 @@
 use super::SqliteState;
 use super::job::Durability::Synced;
 use super::query::{changed, found, rows, values};
+use crate::store::{Evidence, KnownLake};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::TrashKey;
 use lakeshore::{Error, Timestamp};
@@ -10,24 +11,6 @@ use sqlx::Row;
 
 /// Rows that are compared to recognise the lake that they describe.
 const EVIDENCE_MAX: i64 = 64;
-
-/// The lake recorded in the database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownLake {
-    pub identity: String,
-    /// Whether the lake root is known to hold the same identity.
-    pub is_paired: bool,
-    /// Lake root at the last start.
-    pub root: String,
-}
-
-/// Files and folders that the database expects in its lake.
-#[derive(Debug, Default)]
-pub struct Evidence {
-    pub datasets: Vec<LakePath>,
-    /// Folders in the trash.
-    pub trash: Vec<TrashKey>,
-}
 
 impl SqliteState {
     pub async fn known_lake(&self) -> Result<Option<KnownLake>, Error> {

@@ -44,7 +44,6 @@ mod writer;
 mod writing;
 
 pub use backup::{BackupError, NewFile, backup, remove_unfinished_copies};
-pub use identity::{Evidence, KnownLake};
 pub use open::{OpenError, Opening, Turn, refuse_missing};
 
 use crate::disk_reserve::DiskReserve;
