@@ -22,6 +22,8 @@ SECONDS ?= 60
 ARGS ?=
 # `make install` copies the program to PREFIX/bin.
 PREFIX ?= $(HOME)/.local
+# Tests of the API that are about the database in a file.
+ONLY_SQLITE := test(/^(backup|check|commands|lake_identity|reserve)::/)
 # Python with pyarrow, duckdb and polars, for `make corpus`.
 CORPUS_PYTHON ?= python3
 CORPUS ?=
@@ -29,7 +31,7 @@ CORPUS ?=
 READERS := target/readers
 READER_LIBRARIES := benches/readers/requirements.txt
 
-.PHONY: help run build install test dev lint fmt unit clients docs corpus torture e2e audit bench bench-peers bench-push bench-scale bench-listeners bench-pieces bench-readers readers reader-libraries fuzz screenshots clean site rust-target rust-components
+.PHONY: help run build install test dev lint fmt unit clients docs corpus torture e2e audit postgres api-postgres bench bench-peers bench-push bench-scale bench-listeners bench-pieces bench-readers readers reader-libraries fuzz screenshots clean site rust-target rust-components
 
 # Falls back to the default toolchain if that of rust-toolchain.toml is missing and cannot be installed.
 ifneq ($(shell rustc --version > /dev/null 2>&1 && echo usable),usable)
@@ -94,13 +96,30 @@ fmt: rust-components ## Format the code
 	@cargo fmt --all
 	@cargo fmt --manifest-path fuzz/Cargo.toml
 
-unit: clients ## Test the engine and the server
+unit: clients postgres ## Test the engine and the server
 	@echo "== tests of the engine and the server"
 	@if cargo nextest --version > /dev/null 2>&1; then \
 		cargo nextest run --workspace --features server/failpoints --no-fail-fast; \
 	else \
 		cargo test --workspace --features server/failpoints --no-fail-fast; \
 	fi
+
+# Without it, its tests are skipped with a message. The cluster of Debian is not created.
+postgres: ## Install PostgreSQL's server for the tests, where it is missing (apt)
+	@ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || command -v initdb > /dev/null || { \
+		echo "== installing PostgreSQL"; \
+		as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+		command -v apt-get > /dev/null && $$as_root apt-get update -qq \
+			&& $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql-common > /dev/null \
+			&& $$as_root sed -i 's/^#*create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf \
+			&& $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql > /dev/null; \
+	} || echo "skipped: PostgreSQL could not be installed, so its tests are skipped"
+
+# Without the tests that open the SQLite file, or fill and break its disk.
+api-postgres: postgres ## Test the API of a server that keeps its metadata in PostgreSQL
+	@echo "== tests of the API on PostgreSQL"
+	@LAKESHORE_TEST_METADATA=postgres cargo nextest run --workspace --features server/failpoints --test api --no-fail-fast \
+		-E 'not ($(ONLY_SQLITE))'
 
 # Tests of missing clients are skipped, so nothing fails here.
 clients: ## Install HTTP clients for the tests, below target/

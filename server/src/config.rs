@@ -13,8 +13,10 @@ use lakeshore_http::connections::ConnectionLimits;
 use lakeshore_http::hosts::AllowedHost;
 use lakeshore_http::networks::{NetworkPolicy, everywhere, loopback, parse_network};
 use lakeshore_http::outside::PublicUrl;
+use lakeshore_metadata::postgres::{CONNECTIONS_MAX, CONNECTIONS_MIN, PostgresOptions};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 pub use client::{ConnectOptions, GetOptions, Kind, ListOptions, PushOptions, SnapshotOptions, StatusOptions};
@@ -68,6 +70,14 @@ pub struct ServeOptions {
 
     #[command(flatten)]
     pub data: DataDir,
+
+    /// Maximum number of connections to PostgreSQL
+    #[arg(long, env = "LAKESHORE_METADATA_CONNECTIONS", default_value_t = CONNECTIONS_MAX, value_parser = clap::value_parser!(u32).range(i64::from(CONNECTIONS_MIN)..), value_name = "COUNT")]
+    pub metadata_connections: u32,
+
+    /// End a statement in PostgreSQL that takes longer than this, such as 60s, or 0s for no limit
+    #[arg(long, env = "LAKESHORE_METADATA_STATEMENT_TIMEOUT", default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub metadata_statement_timeout: Duration,
 
     /// The folder that readers of the lake read [default: DATA_DIR/lake]
     #[arg(long, env = "LAKESHORE_LAKE_ROOT", value_name = "FOLDER")]
@@ -167,9 +177,14 @@ pub struct ServeOptions {
 
 #[derive(Debug, Args)]
 pub struct DataDir {
-    /// The folder of the database
+    /// The folder of the database, unless that is in PostgreSQL, and of requests on their way
     #[arg(long = "data-dir", env = "LAKESHORE_DATA_DIR", default_value = "./data", value_name = "FOLDER")]
     pub path: PathBuf,
+
+    /// Keep the metadata in this PostgreSQL database instead of SQLite, such as postgres://USER:PASSWORD@HOST/DATABASE, with
+    /// ?sslmode=verify-full&sslrootcert=FILE for TLS; a password may also come from PGPASSWORD or ~/.pgpass
+    #[arg(long, env = "LAKESHORE_METADATA", hide_env_values = true, value_parser = PostgresOptions::from_str, value_name = "URL")]
+    pub metadata: Option<PostgresOptions>,
 }
 
 impl DataDir {
@@ -192,6 +207,12 @@ pub enum Auth {
 impl ServeOptions {
     pub fn lake_root(&self) -> PathBuf {
         self.lake_root.clone().unwrap_or_else(|| self.data.lake())
+    }
+
+    /// The database in PostgreSQL, where it is there.
+    pub fn postgres(&self) -> Option<PostgresOptions> {
+        let limit = Some(self.metadata_statement_timeout).filter(|limit| !limit.is_zero());
+        self.data.metadata.clone().map(|postgres| postgres.with_limits(self.metadata_connections, limit))
     }
 
     /// Refuses contradictory options, with the reason.

@@ -9,7 +9,9 @@ use lakeshore::model::storage_path::StoragePath;
 use lakeshore::ports::Randomness;
 use lakeshore_metadata::disk_reserve::DiskReserve;
 use lakeshore_metadata::lock::{LOOKS_AT_SERVERS, LockError, lock, look_again};
-use lakeshore_metadata::sqlite::{KnownLake, OpenError, Opening, SqliteState};
+use lakeshore_metadata::postgres::{PostgresOptions, PostgresState};
+use lakeshore_metadata::sqlite::{OpenError, Opening, SqliteState};
+use lakeshore_metadata::store::{KnownLake, Store};
 use lakeshore_storage::local::{self, LakeSight, LocalFiles, look};
 use lakeshore_system::clock::SystemRandomness;
 use std::fs::DirBuilder;
@@ -24,25 +26,25 @@ const PASSABLE: u32 = 0o711;
 
 /// A database and its lake, held by this process exclusively.
 pub struct Opened {
-    pub state: SqliteState,
+    pub store: Store,
     pub files: LocalFiles,
     _lock: OwnedFd,
 }
 
 /// Opens both for a server: creates them if missing, and migrates an older database.
-pub async fn open(data: &DataDir, root: &Path) -> anyhow::Result<Opened> {
-    open_pair(data, root, Purpose::Serve).await
+pub async fn open(data: &DataDir, postgres: Option<PostgresOptions>, root: &Path) -> anyhow::Result<Opened> {
+    open_pair(data, postgres, root, Purpose::Serve).await
 }
 
 /// Opens both unchanged for a check: the current location of the lake is not recorded.
 pub async fn open_to_check(data: &DataDir, root: &Path) -> anyhow::Result<Opened> {
-    open_pair(data, root, Purpose::Check).await
+    open_pair(data, data.metadata.clone(), root, Purpose::Check).await
 }
 
 /// Pairs the lake with the database, and replaces the identities that either had. The former partner of each refuses it
 /// from then on.
 pub async fn adopt(data: &DataDir, root: &Path) -> anyhow::Result<Opened> {
-    open_pair(data, root, Purpose::Adopt).await
+    open_pair(data, data.metadata.clone(), root, Purpose::Adopt).await
 }
 
 /// Purpose of opening the two.
@@ -63,7 +65,12 @@ impl Purpose {
     }
 }
 
-async fn open_pair(data: &DataDir, root: &Path, purpose: Purpose) -> anyhow::Result<Opened> {
+async fn open_pair(
+    data: &DataDir,
+    postgres: Option<PostgresOptions>,
+    root: &Path,
+    purpose: Purpose,
+) -> anyhow::Result<Opened> {
     let adopts = purpose == Purpose::Adopt;
     let (data_dir, database) = (&data.path, data.database());
     placement::check(data_dir, &database, root)?;
@@ -77,7 +84,11 @@ async fn open_pair(data: &DataDir, root: &Path, purpose: Purpose) -> anyhow::Res
     if sight.is_served {
         return Err(local::OpenError::InUse).with_context(lake);
     }
-    if sight.identity.is_some() && database.metadata().map_or(true, |found| found.is_file() && found.len() == 0) {
+    let is_in_file = postgres.is_none();
+    if is_in_file
+        && sight.identity.is_some()
+        && database.metadata().map_or(true, |found| found.is_file() && found.len() == 0)
+    {
         // An empty database would be misleading at a mistyped path.
         bail!(Mismatch::NoDatabase { data_dir: data_dir.clone(), root: root.to_owned() });
     }
@@ -87,12 +98,24 @@ async fn open_pair(data: &DataDir, root: &Path, purpose: Purpose) -> anyhow::Res
     let lock = lock.with_context(|| data_dir.display().to_string())?;
     // Another process may have held both meanwhile, and paired them.
     let sight = if adopts { sight } else { look(root).with_context(lake)? };
-    let state = open_on_any_disk(&database, data_dir, purpose).await?;
-    let identity = if adopts { new_identity()? } else { agree(&state, &sight, data_dir, root).await? };
+    let store = match postgres {
+        Some(postgres) => Store::Postgres(open_postgres(&postgres, root, purpose).await?),
+        None => Store::Sqlite(open_on_any_disk(&database, data_dir, purpose).await?),
+    };
+    let identity = if adopts { new_identity()? } else { agree(&store, &sight, data_dir, root).await? };
     // The lake root is written only now, since it may be the empty folder of an unmounted disk.
     let files = LocalFiles::open(root).with_context(lake)?;
-    pair(&state, &files, identity, root, purpose).await.with_context(lake)?;
-    Ok(Opened { state, files, _lock: lock })
+    pair(&store, &files, identity, root, purpose).await.with_context(lake)?;
+    Ok(Opened { store, files, _lock: lock })
+}
+
+/// A folder as lake has one node: this one, until it ends.
+async fn open_postgres(postgres: &PostgresOptions, root: &Path, purpose: Purpose) -> anyhow::Result<PostgresState> {
+    let state = PostgresState::open_for(postgres, purpose.opening()).await?;
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+    let holder = format!("process {} on {} (lake root {})", std::process::id(), host.trim(), root.display());
+    Ok(state.serve_alone(&holder).await?)
 }
 
 /// Releases a part of the reserve when the disk is too full to open a database.
@@ -163,8 +186,9 @@ fn was_at(root: &str) -> String {
 }
 
 /// Identity that the two have or get, or the reason why they do not belong together.
-async fn agree(state: &SqliteState, sight: &LakeSight, data_dir: &Path, root: &Path) -> anyhow::Result<String> {
-    let (data_dir, root) = (data_dir.to_owned(), root.to_owned());
+async fn agree(state: &Store, sight: &LakeSight, data_dir: &Path, root: &Path) -> anyhow::Result<String> {
+    // For people: where the database is.
+    let (data_dir, root) = (PathBuf::from(state.shown(data_dir)), root.to_owned());
     match (state.known_lake().await?, &sight.identity) {
         (Some(known), Some(found)) if known.identity == *found => Ok(known.identity),
         // An interrupted first start.
@@ -189,7 +213,7 @@ async fn agree(state: &SqliteState, sight: &LakeSight, data_dir: &Path, root: &P
 }
 
 /// Whether at least one path of an older database exists; otherwise its lake is elsewhere.
-async fn holds_what_it_should(state: &SqliteState, root: &Path) -> anyhow::Result<bool> {
+async fn holds_what_it_should(state: &Store, root: &Path) -> anyhow::Result<bool> {
     let evidence = state.evidence().await?;
     let is_there = |place: StoragePath| root.join(place.shown()).symlink_metadata().is_ok();
     let datasets = evidence.datasets.into_iter().map(StoragePath::Live);
@@ -200,7 +224,7 @@ async fn holds_what_it_should(state: &SqliteState, root: &Path) -> anyhow::Resul
 
 /// Stores the identity on both sides, so that the next start completes an interrupted one.
 async fn pair(
-    state: &SqliteState,
+    state: &Store,
     files: &LocalFiles,
     identity: String,
     root: &Path,

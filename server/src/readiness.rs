@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use lakeshore::Lake;
 use lakeshore::ports::Clock;
 use lakeshore_http::readiness::ReadinessProbe;
-use lakeshore_metadata::sqlite::SqliteState;
+use lakeshore_metadata::store::Store;
 use lakeshore_storage::local::LocalFiles;
 use lakeshore_system::clock::SystemClock;
 use std::os::unix::fs::MetadataExt;
@@ -26,7 +26,7 @@ type Reasons = Vec<String>;
 #[derive(Clone)]
 struct Probe {
     lake: Lake,
-    state: SqliteState,
+    store: Store,
     files: LocalFiles,
     database: PathBuf,
     /// Device and inode of the open database.
@@ -47,9 +47,9 @@ struct Looked {
 }
 
 impl Readiness {
-    pub fn new(lake: Lake, state: SqliteState, files: LocalFiles, database: PathBuf) -> Self {
+    pub fn new(lake: Lake, store: Store, files: LocalFiles, database: PathBuf) -> Self {
         let opened = place(&database);
-        Self { probe: Probe { lake, state, files, database, opened }, looked: Mutex::default() }
+        Self { probe: Probe { lake, store, files, database, opened }, looked: Mutex::default() }
     }
 }
 
@@ -96,19 +96,26 @@ impl Probe {
             Ok(Err(fault)) => reasons.push(fault.to_string()),
             Err(error) => reasons.push(error.to_string()),
         }
-        if self.opened.is_none() || place(&self.database) != self.opened {
-            reasons.push("the database file is missing; move it back, then restart the server".into());
-        }
-        if self.state.is_damaged() {
-            reasons.push("the database is damaged; stop the server and restore a backup".into());
-        }
-        match self.state.probe(SystemClock.now()).await {
+        let cannot_write = match &self.store {
+            Store::Sqlite(state) => {
+                if self.opened.is_none() || place(&self.database) != self.opened {
+                    reasons.push("the database file is missing; move it back, then restart the server".into());
+                }
+                if state.is_damaged() {
+                    reasons.push("the database is damaged; stop the server and restore a backup".into());
+                }
+                "cannot write to the database; check the log, the permissions of the data folder, and whether its disk is read-only"
+            }
+            Store::Postgres(state) if state.is_taken_over() => "another server has taken over this lake; stop this one",
+            Store::Postgres(_) => {
+                "cannot write to the database; check the log, whether PostgreSQL runs, and the network to it"
+            }
+        };
+        match self.store.probe(SystemClock.now()).await {
             Ok(()) => {}
             Err(lakeshore::Error::DiskFull) => reasons.push("the disk of the database is full; free up space".into()),
             // The error is for the operator, and is in the log.
-            Err(_) => reasons.push(
-                "cannot write to the database; check the log, the permissions of the data folder, and whether its disk is read-only".into(),
-            ),
+            Err(_) => reasons.push(cannot_write.into()),
         }
         match self.lake.has_room().await {
             Ok(()) => {}

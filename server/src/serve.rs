@@ -50,13 +50,13 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let root = options.lake_root();
     // Kept until the end, since it holds the locks.
-    let opened = opening::open(&options.data, &root).await?;
-    let Opened { state, files, .. } = &opened;
-    let commands = control::Listener::start(&options.data.path, state);
+    let opened = opening::open(&options.data, options.postgres(), &root).await?;
+    let Opened { store, files, .. } = &opened;
+    let commands = control::Listener::start_if_needed(&options.data.path, store);
     let formats = FileFormats::start(reopen, options.preview_timeout).context("starting the file readers")?;
     let formats = Arc::new(formats);
     let lake = Lake::new(Parts {
-        state: Arc::new(state.clone()),
+        state: store.state(),
         files: Arc::new(files.clone()),
         formats: formats.clone(),
         clock: Arc::new(SystemClock),
@@ -89,7 +89,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
 
     let app_state = Arc::new(AppState {
         lake: lake.clone(),
-        readiness: Arc::new(Readiness::new(lake.clone(), state.clone(), files.clone(), options.data.database())),
+        readiness: Arc::new(Readiness::new(lake.clone(), store.clone(), files.clone(), options.data.database())),
         assets: Arc::new(assets()),
         lake_root: std::path::absolute(&root).unwrap_or(root),
         spool: Spool::new(options.data.path.clone()),
@@ -159,8 +159,10 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     if let Err(error) = lake.record_clock().await {
         tracing::debug!(%error, "cannot record the clock");
     }
-    commands.close().await;
-    state.close().await;
+    if let Some(commands) = commands {
+        commands.close().await;
+    }
+    store.close().await;
     Ok(())
 }
 
@@ -239,6 +241,10 @@ fn report(recovered: &Recovered) {
 async fn greet(lake: &Lake, address: SocketAddr, options: &ServeOptions) -> anyhow::Result<()> {
     let Some(link) = lake.offer_first_sign_in().await? else { return Ok(()) };
     say(&format!("sign in once, within an hour, at http://{address}/sign-in/link?token={}", link.expose()));
-    say(&format!("create a key with: lakeshore key create --name NAME --data-dir {}", options.data.path.display()));
+    let place = match &options.data.metadata {
+        Some(postgres) => format!("--metadata {}", postgres.shown()),
+        None => format!("--data-dir {}", options.data.path.display()),
+    };
+    say(&format!("create a key with: lakeshore key create --name NAME {place}"));
     Ok(())
 }

@@ -38,6 +38,7 @@ mod postgres {
 /// Whatever order uploads come in, together or one by one, with restarts or without, the store counts and numbers them and
 /// their versions alike.
 mod sequences {
+    use crate::postgres_support::Database;
     use futures_util::join;
     use lakeshore::Timestamp;
     use lakeshore::model::access::actor::Actor;
@@ -55,15 +56,16 @@ mod sequences {
     use lakeshore::model::trash::{TrashKind, TrashReason};
     use lakeshore::model::upload::row::Upload;
     use lakeshore::model::version::{Version, VersionFile};
-    use lakeshore::ports::StateInspection;
     use lakeshore::ports::metadata::State;
     use lakeshore::ports::metadata::upload::{
         CompletedUpload, FinishedLandings, LandedUpload, LandingsId, NewUpload, RefusedUpload,
     };
     use lakeshore::ports::metadata::version::VersionFilesQuery;
+    use lakeshore_metadata::postgres::PostgresState;
     use lakeshore_metadata::sqlite::SqliteState;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+    use std::path::PathBuf;
     use std::sync::Arc;
 
     const SYNCS: u64 = 3;
@@ -311,42 +313,117 @@ mod sequences {
         all
     }
 
+    /// Runs the steps one by one on SQLite, and by `step` on another store, which has to count and number them and their versions alike.
+    async fn compare(steps: &[Step], other: &mut dyn Other) {
+        // In memory, where the machine has a file system there.
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let plain = SqliteState::open(&folder.path().join("plain.db")).await.unwrap();
+        start(&plain).await;
+        start(&*other.state()).await;
+        let mut of_plain = Run { state: &plain, seen: Seen::default(), one_by_one: true };
+        let mut of_other = Seen::default();
+        for step in steps {
+            of_plain.step(step).await;
+            if matches!(step, Step::Restart) {
+                other.restart().await;
+            }
+            let state = other.state();
+            let mut run = Run { state: &*state, seen: of_other, one_by_one: other.is_one_by_one() };
+            run.step(step).await;
+            of_other = run.seen;
+            // Unread, what is deferred meets the next step.
+            if other.is_one_by_one() || !matches!(step, Step::Land(_)) {
+                assert_eq!(seen(&*other.state()).await, seen(&plain).await, "after {step:?}");
+            }
+            // On SQLite, each reading writes the versions of what has landed before.
+            versions(&plain).await;
+        }
+        assert_eq!(seen(&*other.state()).await, seen(&plain).await);
+        assert_eq!(versions(&*other.state()).await, versions(&plain).await);
+        assert_eq!(other.state().miscounts().await.unwrap(), []);
+        assert_eq!(other.state().damage().await.unwrap(), Vec::<String>::new());
+        plain.close().await;
+    }
+
+    /// A store that is compared with SQLite.
+    #[async_trait::async_trait(?Send)]
+    trait Other {
+        fn state(&mut self) -> Arc<dyn State>;
+
+        async fn restart(&mut self);
+
+        /// Whether requests that arrive together run one after the other: else their order is not known.
+        fn is_one_by_one(&self) -> bool;
+    }
+
+    struct Sqlite {
+        state: SqliteState,
+        file: PathBuf,
+    }
+
+    #[async_trait::async_trait(?Send)]
+    impl Other for Sqlite {
+        fn state(&mut self) -> Arc<dyn State> {
+            Arc::new(self.state.clone())
+        }
+
+        async fn restart(&mut self) {
+            self.state.close().await;
+            self.state = SqliteState::open(&self.file).await.unwrap();
+        }
+
+        fn is_one_by_one(&self) -> bool {
+            false
+        }
+    }
+
+    /// Nodes of PostgreSQL, which take turns.
+    struct Nodes {
+        nodes: Vec<PostgresState>,
+        turn: usize,
+    }
+
+    #[async_trait::async_trait(?Send)]
+    impl Other for Nodes {
+        fn state(&mut self) -> Arc<dyn State> {
+            self.turn += 1;
+            Arc::new(self.nodes[self.turn % self.nodes.len()].clone())
+        }
+
+        async fn restart(&mut self) {}
+
+        fn is_one_by_one(&self) -> bool {
+            true
+        }
+    }
+
+    fn block_on(future: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
         #[test]
         fn uploads_together_and_across_restarts_have_the_counts_and_versions_of_those_one_by_one(steps in steps()) {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                // Two databases, opened again and again: in memory, where the machine has a file system there.
+            block_on(async {
                 let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
                 let file = folder.path().join("lakeshore.db");
-                let plain = SqliteState::open(&folder.path().join("plain.db")).await.unwrap();
-                let mut sqlite = SqliteState::open(&file).await.unwrap();
-                start(&plain).await;
-                start(&sqlite).await;
-                let mut of_plain = Run { state: &plain, seen: Seen::default(), one_by_one: true };
-                let mut of_sqlite = Seen::default();
-                for step in &steps {
-                    of_plain.step(step).await;
-                    if matches!(step, Step::Restart) {
-                        sqlite.close().await;
-                        sqlite = SqliteState::open(&file).await.unwrap();
-                    }
-                    let mut run = Run { state: &sqlite, seen: of_sqlite, one_by_one: false };
-                    run.step(step).await;
-                    of_sqlite = run.seen;
-                    // Unread, what is deferred meets the next step.
-                    if !matches!(step, Step::Land(_)) {
-                        assert_eq!(seen(&sqlite).await, seen(&plain).await, "after {step:?}");
-                    }
-                    // Each reading writes the versions of what has landed before.
-                    versions(&plain).await;
-                }
-                assert_eq!(seen(&sqlite).await, seen(&plain).await);
-                assert_eq!(versions(&sqlite).await, versions(&plain).await);
-                assert_eq!(sqlite.miscounts().await.unwrap(), []);
-                plain.close().await;
-                sqlite.close().await;
+                let state = SqliteState::open(&file).await.unwrap();
+                let mut sqlite = Sqlite { state, file };
+                compare(&steps, &mut sqlite).await;
+                sqlite.state.close().await;
+            });
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn uploads_to_nodes_of_postgres_in_turn_have_the_counts_and_versions_of_those_to_sqlite(steps in steps()) {
+            block_on(async {
+                let Some(database) = Database::new().await else { return };
+                let nodes = vec![database.open().await, database.open().await];
+                compare(&steps, &mut Nodes { nodes, turn: 0 }).await;
             });
         }
     }

@@ -1,4 +1,4 @@
-//! Commands on the database, performed by the process that has it.
+//! The commands that work on the database: carried out here, by whichever process has it; on PostgreSQL, by this one.
 
 use super::{keys, sessions};
 use crate::config::DataDir;
@@ -6,13 +6,21 @@ use crate::control::{Reached, Request, reach};
 use crate::opening::make_data_folder;
 use crate::placement;
 use anyhow::{Context, bail};
+use lakeshore::ports::State;
 use lakeshore::service::KeyRing;
+use lakeshore_metadata::postgres::PostgresState;
 use lakeshore_metadata::sqlite::{Opening, SqliteState, refuse_missing};
 use lakeshore_system::clock::{SystemClock, SystemRandomness};
 use lakeshore_system::terminal;
 
 /// Performs a command and prints its output.
 pub(super) async fn run(data: &DataDir, opening: Opening, request: &Request) -> anyhow::Result<()> {
+    if let Some(postgres) = &data.metadata {
+        let state = PostgresState::open_for(postgres, opening).await?;
+        let performed = perform(request, &state).await;
+        state.close().await;
+        return print(&performed?);
+    }
     let database = data.database();
     placement::refuse_inside_a_lake(&database)?;
     refuse_missing(&database, opening)?;
@@ -33,6 +41,10 @@ pub(super) async fn run(data: &DataDir, opening: Opening, request: &Request) -> 
             performed?
         }
     };
+    print(&output)
+}
+
+fn print(output: &str) -> anyhow::Result<()> {
     let mut standard_output = terminal::output();
     for line in output.lines() {
         terminal::line(&mut standard_output, line).context("cannot print the result")?;
@@ -41,7 +53,7 @@ pub(super) async fn run(data: &DataDir, opening: Opening, request: &Request) -> 
 }
 
 /// Performs a command on an open database, and returns its output.
-pub async fn perform(request: &Request, state: &SqliteState) -> anyhow::Result<String> {
+pub async fn perform(request: &Request, state: &dyn State) -> anyhow::Result<String> {
     let ring = KeyRing { state, clock: &SystemClock, randomness: &SystemRandomness };
     let mut output = Vec::new();
     match request {

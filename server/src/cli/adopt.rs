@@ -11,12 +11,12 @@ pub async fn run(options: &AdoptOptions) -> anyhow::Result<()> {
     if !root.is_dir() {
         bail!("no lake at {}; choose its folder with --lake-root", root.display());
     }
-    let Opened { state, .. } = opening::adopt(&options.data, &root).await?;
-    state.close().await;
+    let Opened { store, .. } = opening::adopt(&options.data, &root).await?;
+    let database = store.shown(&options.data.path);
+    store.close().await;
     say(&format!(
-        "{} is now the lake of the database in {}; \"lakeshore check\" lists the differences",
-        root.display(),
-        options.data.path.display()
+        "{} is now the lake of the database in {database}; \"lakeshore check\" lists the differences",
+        root.display()
     ));
     Ok(())
 }

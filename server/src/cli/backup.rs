@@ -4,9 +4,16 @@
 use crate::config::BackupOptions;
 use crate::control::{Reached, reach};
 use crate::placement;
+use anyhow::bail;
 use lakeshore_metadata::sqlite::{self, BackupError, NewFile};
 
 pub async fn run(options: &BackupOptions) -> anyhow::Result<()> {
+    if let Some(postgres) = &options.data.metadata {
+        bail!(
+            "the metadata is in PostgreSQL ({}), which Lakeshore does not copy; use pg_dump, or the backups of your PostgreSQL",
+            postgres.shown()
+        );
+    }
     placement::refuse_inside_a_lake(&options.file)?;
     let database = options.data.database();
     if !database.is_file() {

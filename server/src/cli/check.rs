@@ -23,7 +23,7 @@ pub const COULD_NOT: u8 = 2;
 pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     let root = options.lake_root();
     // A check must not create its subject.
-    if !options.data.database().is_file() {
+    if options.data.metadata.is_none() && !options.data.database().is_file() {
         bail!("no database at {}; choose the data folder with --data-dir", options.data.database().display());
     }
     if !root.is_dir() {
@@ -31,11 +31,11 @@ pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     }
     // Kept until the end, since it holds the locks.
     let opened = opening::open_to_check(&options.data, &root).await?;
-    let Opened { state, files, .. } = &opened;
+    let Opened { store, files, .. } = &opened;
     // Reading every file takes long, and keys must be revocable meanwhile.
-    let commands = Listener::start(&options.data.path, state);
+    let commands = Listener::start_if_needed(&options.data.path, store);
     let lake = Lake::new(Parts {
-        state: Arc::new(state.clone()),
+        state: store.state(),
         files: Arc::new(files.clone()),
         formats: Arc::new(FileFormats::start(reopen, TIME_MAX)?),
         clock: Arc::new(SystemClock),
@@ -50,8 +50,10 @@ pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     };
     let wanted = service::CheckOptions { repair: options.repair, digests: options.digests };
     let checked = lake.check(wanted, &mut print).await;
-    commands.close().await;
-    state.close().await;
+    if let Some(commands) = commands {
+        commands.close().await;
+    }
+    store.close().await;
     let checked = checked.map_err(with_cause)?;
     printed.context("cannot print the findings")?;
     sum_up(&checked);

@@ -10,8 +10,8 @@ use lakeshore::model::access::actor::Actor;
 use lakeshore::model::access::session::{EndSessions, SessionEntry};
 use lakeshore::model::id::SessionId;
 use lakeshore::model::limits::SESSIONS_LISTED_MAX;
-use lakeshore::ports::{Clock, SessionState};
-use lakeshore_metadata::sqlite::{Opening, SqliteState};
+use lakeshore::ports::{Clock, State};
+use lakeshore_metadata::sqlite::Opening;
 use lakeshore_system::clock::SystemClock;
 use lakeshore_system::terminal;
 use std::io::Write;
@@ -32,7 +32,7 @@ fn wanted(end: &EndSession) -> WantedSessions {
     }
 }
 
-pub(super) async fn list(state: &SqliteState, output: &mut impl Write) -> anyhow::Result<()> {
+pub(super) async fn list(state: &dyn State, output: &mut impl Write) -> anyhow::Result<()> {
     let head = ["ID", "KEY", "NAME", "STARTED", "LAST SEEN", "EXPIRES", "ADDRESS", "CLIENT"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(state.sessions(None, SystemClock.now(), SESSIONS_LISTED_MAX).await?.iter().map(row));
@@ -54,7 +54,7 @@ fn row(session: &SessionEntry) -> [String; 8] {
     ]
 }
 
-pub(super) async fn end(state: &SqliteState, wanted: &WantedSessions, output: &mut impl Write) -> anyhow::Result<()> {
+pub(super) async fn end(state: &dyn State, wanted: &WantedSessions, output: &mut impl Write) -> anyhow::Result<()> {
     let wanted = match wanted {
         WantedSessions::One(id) => EndSessions::One(SessionId(*id)),
         WantedSessions::OfKey(key) => EndSessions::OfKey(super::keys::active_key(state, key).await?),

@@ -3,6 +3,7 @@
 use super::{Answer, Hello, PROTOCOL, Request, SOCKET, receive, send, with_socket};
 use crate::cli::administration;
 use lakeshore_metadata::sqlite::{SqliteState, remove_unfinished_copies};
+use lakeshore_metadata::store::Store;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, unlinkat};
 use rustix::process::geteuid;
 use std::fs::{File, Permissions, remove_file, set_permissions};
@@ -47,8 +48,16 @@ struct Office {
 }
 
 impl Listener {
+    /// Only where the database is this process's alone: on PostgreSQL, commands need nobody.
+    pub fn start_if_needed(data_dir: &Path, store: &Store) -> Option<Self> {
+        match store {
+            Store::Sqlite(state) => Some(Self::start(data_dir, state)),
+            Store::Postgres(_) => None,
+        }
+    }
+
     /// Only for the process that has the database, and so may replace the socket of an earlier one.
-    pub fn start(data_dir: &Path, state: &SqliteState) -> Self {
+    fn start(data_dir: &Path, state: &SqliteState) -> Self {
         if let Err(error) = remove_unfinished_copies(data_dir) {
             tracing::warn!(%error, "cannot remove an unfinished copy of the database");
         }

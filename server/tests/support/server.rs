@@ -3,6 +3,11 @@
 // Three test targets share this file, and each uses a part of it.
 #![allow(dead_code)]
 
+#[path = "metadata.rs"]
+pub mod metadata;
+#[path = "../../../crates/metadata/tests/support/postgres.rs"]
+mod postgres;
+
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -56,7 +61,12 @@ pub fn skipped(reason: &str) {
 
 /// Runs a command of the binary to its end.
 pub fn lakeshore(arguments: &[&str]) -> Output {
-    Command::new(&*BINARY).args(arguments).output().unwrap()
+    let mut command = Command::new(&*BINARY);
+    let mut words = arguments.iter();
+    if let Some(data_dir) = words.find(|word| **word == "--data-dir").and_then(|_| words.next()) {
+        metadata::point(&mut command, Path::new(data_dir));
+    }
+    command.args(arguments).output().unwrap()
 }
 
 /// Makes a key by the command line, with or without a running server.
@@ -102,6 +112,7 @@ impl Stopped {
     fn command_of(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data_dir).args(&self.options);
+        metadata::point(&mut command, &self.data_dir);
         command
     }
 

@@ -1,4 +1,4 @@
-//! Lakes of tests: the engine on SQLite, with its files in memory. Steps fail when a test wants that, and pauses end when it
+//! Lakes of tests: the engine on SQLite, or on PostgreSQL in the target of that name, with its files in memory. Steps fail when a test wants that, and pauses end when it
 //! lets them.
 
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::model::time::Timestamp;
 use lakeshore::model::upload::request::UploadRequest;
 use lakeshore::ports::memory::{CountingRandomness, MemoryFiles, MemoryFormats};
-use lakeshore::ports::{Clock, Formats, Randomness};
+use lakeshore::ports::{Clock, Formats, Randomness, State};
 use lakeshore::service::{Lake, Parts};
 use lakeshore_metadata::sqlite::SqliteState;
 use std::path::Path;
@@ -24,10 +24,21 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
+#[path = "../support/postgres.rs"]
+mod postgres;
+
 /// A database of its own, which costs no disk where the machine has a file system in memory.
 pub struct Database {
-    pub state: SqliteState,
-    _folder: TempDir,
+    pub state: Arc<dyn State>,
+    /// The next calls of this name end with these errors.
+    fail_next: Arc<dyn Fn(&'static str, Vec<Error>) + Send + Sync>,
+    _place: Arc<Place>,
+}
+
+#[allow(dead_code)]
+enum Place {
+    Folder(TempDir),
+    Postgres(postgres::Database),
 }
 
 fn folder() -> TempDir {
@@ -38,6 +49,24 @@ fn folder() -> TempDir {
 impl Database {
     /// An empty one: a copy of the first, so that the migrations run but once.
     pub async fn new() -> Self {
+        if is_on_postgres() { Self::postgres().await } else { Self::sqlite().await }
+    }
+
+    async fn postgres() -> Self {
+        let Some(database) = postgres::Database::new().await else {
+            // Told already; each test has a process of its own.
+            std::process::exit(0);
+        };
+        let state = database.open().await;
+        let failing = state.clone();
+        Self {
+            state: Arc::new(state),
+            fail_next: Arc::new(move |call, errors| failing.fail_next(call, errors)),
+            _place: Arc::new(Place::Postgres(database)),
+        }
+    }
+
+    async fn sqlite() -> Self {
         static EMPTY: OnceLock<Vec<u8>> = OnceLock::new();
         let folder = folder();
         let file = folder.path().join("lakeshore.db");
@@ -47,8 +76,24 @@ impl Database {
             SqliteState::open(&file).await.unwrap().close().await;
             EMPTY.get_or_init(|| std::fs::read(&file).unwrap());
         }
-        Self { state: SqliteState::open(&file).await.unwrap(), _folder: folder }
+        let state = SqliteState::open(&file).await.unwrap();
+        let failing = state.clone();
+        Self {
+            state: Arc::new(state),
+            fail_next: Arc::new(move |call, errors| failing.fail_next(call, errors)),
+            _place: Arc::new(Place::Folder(folder)),
+        }
     }
+}
+
+/// Whether this is the target of PostgreSQL.
+fn is_on_postgres() -> bool {
+    env!("CARGO_CRATE_NAME") == "engine_on_postgres"
+}
+
+/// Random cases of a test that makes a database for each: one takes a tenth of a second on PostgreSQL.
+pub fn cases(on_sqlite: u32) -> u32 {
+    if is_on_postgres() { on_sqlite / 16 } else { on_sqlite }
 }
 
 /// The runtime of one test: it does the writing.
@@ -62,21 +107,14 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// A lake of these parts, with files that are in memory.
 pub fn lake(
-    state: &SqliteState,
+    state: &Arc<dyn State>,
     files: &MemoryFiles,
     formats: Arc<dyn Formats>,
     clock: Arc<dyn Clock>,
     randomness: Arc<dyn Randomness>,
     limits: Limits,
 ) -> Lake {
-    Lake::new(Parts {
-        state: Arc::new(state.clone()),
-        files: Arc::new(files.clone()),
-        formats,
-        clock,
-        randomness,
-        limits,
-    })
+    Lake::new(Parts { state: state.clone(), files: Arc::new(files.clone()), formats, clock, randomness, limits })
 }
 
 /// Pauses end when somebody lets them.
@@ -111,10 +149,10 @@ impl Clock for Stopwatch {
 pub struct Bench {
     pub lake: Lake,
     pub files: MemoryFiles,
-    pub state: SqliteState,
+    pub state: Arc<dyn State>,
     pub clock: Arc<Stopwatch>,
     pub sync_id: SyncId,
-    _database: Database,
+    database: Database,
 }
 
 pub fn caller() -> Caller {
@@ -131,7 +169,7 @@ pub async fn bench(pauses: usize) -> Bench {
     let sync_type = SyncType::IncrementalSync;
     let start = StartSync { name: "n".into(), path: "/a".into(), sync_type, expected: None };
     let sync_id = lake.start_sync(&caller(), &start).await.unwrap();
-    Bench { lake, files, state, clock, sync_id, _database: database }
+    Bench { lake, files, state, clock, sync_id, database: database }
 }
 
 impl Bench {
@@ -157,7 +195,7 @@ impl Bench {
         if ["create_partial", "write_group", "seal", "land", "land_synced", "recover_landing"].contains(&call) {
             self.files.fail_next(call, errors);
         } else {
-            self.state.fail_next(call, errors);
+            (self.database.fail_next)(call, errors);
         }
     }
 

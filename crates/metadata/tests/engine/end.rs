@@ -9,7 +9,6 @@ use lakeshore::model::sync::end::EndSync;
 use lakeshore::model::sync::start::StartSync;
 use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::model::upload::request::UploadRequest;
-use lakeshore::ports::metadata::trash::TrashState;
 
 /// A full sync of `/b`, whose one file holds this.
 async fn stage(bench: &Bench, bytes: &'static [u8]) -> SyncId {

@@ -14,15 +14,14 @@ use lakeshore::model::sync::start::StartSync;
 use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::model::trash::TrashKind;
 
-use crate::bench::{Database, block_on};
+use crate::bench::{self, Database, block_on};
 use lakeshore::model::trash::EmptyTrash;
 use lakeshore::model::upload::offer::{Missing, Offer, OfferedFile};
 use lakeshore::model::upload::request::UploadRequest;
 use lakeshore::ports::memory::{MemoryFiles, MemoryFormats};
-use lakeshore::ports::{Clock, Randomness};
+use lakeshore::ports::{Clock, Randomness, State};
 use lakeshore::service::Parts;
 use lakeshore::{Caller, Error, ErrorCode, Grant, Lake, Role, Timestamp};
-use lakeshore_metadata::sqlite::SqliteState;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -429,9 +428,9 @@ impl Engine {
         Self { lake, database, files, clock, randomness, caller }
     }
 
-    fn lake(state: &SqliteState, files: &MemoryFiles, clock: &Arc<TestClock>, randomness: &Arc<Counting>) -> Lake {
+    fn lake(state: &Arc<dyn State>, files: &MemoryFiles, clock: &Arc<TestClock>, randomness: &Arc<Counting>) -> Lake {
         Lake::new(Parts {
-            state: Arc::new(state.clone()),
+            state: state.clone(),
             files: Arc::new(files.clone()),
             formats: Arc::new(MemoryFormats),
             clock: clock.clone(),
@@ -604,7 +603,7 @@ async fn take(step: &Step, serial: usize, engine: &mut Engine, model: &mut Model
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: bench::cases(128), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_asked_of_it_the_engine_does_what_the_model_does(steps in prop::collection::vec(step(), 1..40)) {

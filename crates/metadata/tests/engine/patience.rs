@@ -4,7 +4,6 @@ use crate::bench::{LARGE, SMALL, bench, block_on};
 use lakeshore::Error;
 use lakeshore::model::limits::ATTEMPTS_MAX;
 use lakeshore::model::sync::status::Status;
-use lakeshore::ports::metadata::upload::UploadState;
 use std::io;
 use std::pin::pin;
 

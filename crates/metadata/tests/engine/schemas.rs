@@ -13,7 +13,6 @@ use lakeshore::model::sync::start::StartSync;
 use lakeshore::model::sync::status::SyncType;
 use lakeshore::model::upload::request::UploadRequest;
 use lakeshore::ports::memory::{CountingRandomness, ManualClock, MemoryFiles, MemoryFormats};
-use lakeshore::ports::metadata::schema::SchemaState;
 use lakeshore::ports::storage::OpenFile;
 use lakeshore::ports::{Clock, Formats};
 use lakeshore::service::Lake;

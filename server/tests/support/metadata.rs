@@ -1,0 +1,31 @@
+//! The metadata store that servers of tests have: SQLite, or PostgreSQL where `LAKESHORE_TEST_METADATA` is `postgres`. Each
+//! data folder then has a database of its own.
+
+use super::postgres::Database;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+/// Whether servers keep their metadata in PostgreSQL.
+pub fn is_postgres() -> bool {
+    std::env::var("LAKESHORE_TEST_METADATA").is_ok_and(|metadata| metadata == "postgres")
+}
+
+/// Tells a server or a command where its metadata is.
+pub fn point(command: &mut Command, data_dir: &Path) {
+    static DATABASES: Mutex<BTreeMap<PathBuf, Database>> = Mutex::new(BTreeMap::new());
+    if !is_postgres() {
+        return;
+    }
+    let mut databases = DATABASES.lock().unwrap();
+    let database = databases.entry(data_dir.to_owned()).or_insert_with(|| {
+        // In a thread of its own: this one may be driving a runtime.
+        let made = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(Database::new())
+        });
+        made.join().unwrap().expect("LAKESHORE_TEST_METADATA=postgres needs PostgreSQL")
+    });
+    command.env("LAKESHORE_METADATA", &database.address);
+}
