@@ -4,7 +4,7 @@
 //! its sync, and in its folder and each folder above. So the n-th failed upload of ten million is found by adding ten
 //! large counts, then at most a thousand small ones, then stepping over at most a thousand rows.
 
-use super::query::{Row, Select, Value, changed, clamp};
+use super::query::{Batch, Row, Select, Value, clamp};
 use super::writing::Writing;
 use lakeshore::Error;
 use lakeshore::model::page::{Order, Page};
@@ -88,11 +88,17 @@ impl Tally {
     }
 
     pub(super) async fn write(self, writing: &mut Writing) -> Result<(), Error> {
+        let mut batch = Batch::default();
+        self.add_to(&mut batch)?;
+        batch.run(writing).await
+    }
+
+    pub(super) fn add_to(self, batch: &mut Batch) -> Result<(), Error> {
         static ADD_COUNTS: LazyLock<String> = LazyLock::new(|| add_counts("$1"));
-        if self.0.is_empty() {
-            return Ok(());
+        if !self.0.is_empty() {
+            batch.add(&ADD_COUNTS, vec![self.rows()?]);
         }
-        changed(writing, ADD_COUNTS.as_str(), vec![self.rows()?]).await.map(drop)
+        Ok(())
     }
 }
 

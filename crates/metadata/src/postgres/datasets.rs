@@ -2,7 +2,7 @@
 
 use super::PostgresState;
 use super::days::{arrival, arrivals, busiest, busiest_path, day_of_type, of_days};
-use super::query::{Row, Select, Value, changed, clamp, found, values};
+use super::query::{Batch, Row, Select, Value, changed, clamp, found, values};
 use super::trash::held_bytes;
 use super::writing::Durability::{Synced, Written};
 use super::writing::{Writing, transaction};
@@ -187,12 +187,12 @@ fn record(row: &Row) -> sqlx::Result<DatasetRecord> {
 }
 
 /// Records that the paths of the syncs hold datasets, which have received files.
-pub(super) async fn remember(writing: &mut Writing, syncs: Vec<i64>, at: Timestamp) -> Result<(), Error> {
+pub(super) fn remember(batch: &mut Batch, syncs: Vec<i64>, at: Timestamp) {
     let sql = "INSERT INTO datasets AS d (path, last_sync_id, first_landed, last_landed) \
                SELECT path, max(sync_id), $2, $2 FROM syncs WHERE sync_id = ANY($1) GROUP BY path \
                ON CONFLICT (path) DO UPDATE SET last_sync_id = greatest(d.last_sync_id, excluded.last_sync_id), \
                last_landed = greatest(d.last_landed, excluded.last_landed)";
-    changed(writing, sql, values![syncs, at.0]).await.map(drop)
+    batch.add(sql, values![syncs, at.0]);
 }
 
 /// Records that the content of these folders has changed, so that the datasets around them are counted again.

@@ -1,6 +1,6 @@
 //! Totals of each day, and arrivals of each quarter of an hour, counted in the transactions of their rows.
 
-use super::query::{Row, Select, Value, changed, found, values};
+use super::query::{Batch, Row, Select, Value, found, values};
 use super::writing::Writing;
 use crate::row::{id, parsed, path};
 use lakeshore::model::dataset::day::Day;
@@ -101,8 +101,15 @@ impl DayTally {
     }
 
     pub(super) async fn write(self, writing: &mut Writing) -> Result<(), Error> {
+        let mut batch = Batch::default();
+        self.add_to(&mut batch)?;
+        batch.run(writing).await
+    }
+
+    pub(super) fn add_to(self, batch: &mut Batch) -> Result<(), Error> {
         static ADD: LazyLock<String> = LazyLock::new(|| format!("{}; {}", add_days("$1"), add_arrivals("$2")));
-        changed(writing, ADD.as_str(), vec![self.days()?, self.arrivals()?]).await.map(drop)
+        batch.add(&ADD, vec![self.days()?, self.arrivals()?]);
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@
 use super::counts::{Position, Tally};
 use super::datasets;
 use super::days::{self, DayTally};
-use super::query::{Row, Value, changed, found, rows, values};
+use super::query::{Batch, Row, Value, changed, found, rows, values};
 use super::trash::insert_trash;
 use super::uploads::{ensure_folders, folder_of, position};
 use super::versions::landed;
@@ -26,18 +26,19 @@ use sqlx::Row as _;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::LazyLock;
 
-/// Locks the syncs of a group that is finished, and of uploads that are about to land; and the history for the first.
+/// Locks the syncs of a group that is finished, and of uploads that are about to land; and the history for the first. The
+/// last id of an upload, where the history is locked.
 pub(super) async fn lock_group(
     writing: &mut Writing,
     finished: Option<&FinishedLandings>,
     intended: &[CompletedUpload],
-) -> Result<(), Error> {
+) -> Result<i64, Error> {
     let landed = finished.iter().flat_map(|finished| &finished.landed).map(|landed| &landed.upload);
     let syncs = landed.chain(intended).map(|upload| id(upload.sync_id.0)).collect();
     // An intent changes nothing of the sync: it only has to stay open.
     let lock = if finished.is_some() { SyncLock::Change } else { SyncLock::Share };
     writing.lock_syncs(syncs, lock).await?;
-    if finished.is_some() { writing.lock_history().await } else { Ok(()) }
+    if finished.is_some() { writing.lock_history().await } else { Ok(0) }
 }
 
 /// Writes the intent of a group, whose syncs are locked.
@@ -89,6 +90,9 @@ const ADD_ROWS: &str = "\
         (value ->> 5)::bigint, 'Finished', (value ->> 6)::bigint, $2, (value ->> 7)::bigint, decode(value ->> 8, 'hex'), \
         value ->> 9, (value ->> 10)::boolean, (value ->> 11)::bigint, (value ->> 12)::bigint FROM json_rows($1)";
 
+/// The history is locked, so that its counter is where it was read.
+const TAKE_IDS: &str = "UPDATE counters SET last = $1 WHERE name = 'uploads'";
+
 /// Finishes rows that existed before. The identity stays, as the file is recognised by it.
 const FINISH_ROWS: &str = "\
     UPDATE uploads SET status = 'Finished', end_time = $2, size_bytes = (value ->> 1)::bigint, \
@@ -103,10 +107,14 @@ const CHANGE_SYNCS: &str = "\
         duplicate_names = coalesce(value ->> 5, duplicate_names) \
     FROM json_rows($1) WHERE sync_id = (value ->> 0)::bigint";
 
-/// Writes how a group has ended. Its syncs and the history are locked.
-pub(super) async fn finish_landings(writing: &mut Writing, finished: &FinishedLandings) -> Result<(), Error> {
+/// Writes how a group has ended. Its syncs and the history are locked, with the last id of an upload.
+pub(super) async fn finish_landings(
+    writing: &mut Writing,
+    finished: &FinishedLandings,
+    last_id: i64,
+) -> Result<(), Error> {
     let FinishedLandings { id: landings, landed, left, at } = finished;
-    let Some(mut facts) = Facts::find(writing, *landings, landed).await? else { return Ok(()) };
+    let Some(mut facts) = Facts::find(writing, *landings, landed, last_id).await? else { return Ok(()) };
     let mut group = Group::default();
     for LandedUpload { upload, trash } in landed {
         // An upload without an intent was finished before.
@@ -167,12 +175,17 @@ impl Facts {
     }
 
     /// Reads the facts. `None` where the group was finished before.
-    async fn find(writing: &mut Writing, landings: LandingsId, landed: &[LandedUpload]) -> Result<Option<Self>, Error> {
+    async fn find(
+        writing: &mut Writing,
+        landings: LandingsId,
+        landed: &[LandedUpload],
+        last_id: i64,
+    ) -> Result<Option<Self>, Error> {
         let sql = "SELECT intended FROM landings WHERE landings_id = ? FOR UPDATE";
         let intended: Option<String> = found(writing, sql, values![id(landings.0)], |row| row.try_get(0)).await?;
         let Some(intended) = intended else { return Ok(None) };
         let intended = serde_json::from_str(&intended).map_err(Error::internal)?;
-        let mut facts = Self { intended, last_id: writing.next_ids(Counter::Uploads, 0).await?, ..Self::default() };
+        let mut facts = Self { intended, last_id, ..Self::default() };
         let uploads = || landed.iter().map(|landed| &landed.upload);
         let syncs: BTreeSet<_> = uploads().map(|upload| id(upload.sync_id.0)).collect();
         let syncs = vec![Value::Integers(syncs.into_iter().collect())];
@@ -304,6 +317,7 @@ impl<'a> Group<'a> {
     async fn versions(
         &self,
         writing: &mut Writing,
+        batch: &mut Batch,
         facts: &Facts,
         at: Timestamp,
     ) -> Result<HashMap<i64, (i64, i64)>, Error> {
@@ -320,7 +334,7 @@ impl<'a> Group<'a> {
         };
         let arrivals: Vec<_> = self.landed.iter().filter_map(arrival).collect();
         let folder_ids = facts.syncs.iter().map(|(sync_id, sync)| (*sync_id, sync.of.folder_id)).collect();
-        landed::landed(writing, &arrivals, &folder_ids, at).await
+        landed::landed(writing, batch, &arrivals, &folder_ids, at).await
     }
 
     async fn write(self, writing: &mut Writing, at: Timestamp, facts: Facts) -> Result<(), Error> {
@@ -345,11 +359,8 @@ impl<'a> Group<'a> {
             Ok((id(sync_id.0), *added, *no_longer_in_flight, *size_bytes, *num_duplicates, names))
         };
         let syncs = facts.syncs.iter().map(sync_row).collect::<Result<Vec<_>, Error>>()?;
-        let new = i64::try_from(self.new_rows.len()).map_err(Error::internal)?;
-        if new > 0 {
-            writing.next_ids(Counter::Uploads, new).await?;
-        }
-        let of_uploads = self.versions(writing, &facts, at).await?;
+        let mut batch = Batch::default();
+        let of_uploads = self.versions(writing, &mut batch, &facts, at).await?;
         let entry_of = |history_id: i64| of_uploads.get(&history_id).copied().unzip();
         if !self.finished_rows.is_empty() {
             let with_entry = |(history_id, bytes, sha256): &(i64, u64, String)| {
@@ -357,7 +368,7 @@ impl<'a> Group<'a> {
                 (*history_id, *bytes, sha256.clone(), tree_id, from_seq)
             };
             let rows: Vec<_> = self.finished_rows.iter().map(with_entry).collect();
-            changed(writing, FINISH_ROWS, values![Value::rows(&rows)?, at.0]).await?;
+            batch.add(FINISH_ROWS, values![Value::rows(&rows)?, at.0]);
         }
         if !self.new_rows.is_empty() {
             let with_entry = |row: &NewRow<'a>| {
@@ -366,20 +377,21 @@ impl<'a> Group<'a> {
                 (*a, *b, *c, *d, *e, *f, *g, *h, i.clone(), *j, *k, tree_id, from_seq)
             };
             let rows: Vec<_> = self.new_rows.iter().map(with_entry).collect();
-            changed(writing, ADD_ROWS, values![Value::rows(&rows)?, at.0]).await?;
+            batch.add(ADD_ROWS, values![Value::rows(&rows)?, at.0]);
+            batch.add(TAKE_IDS, values![facts.last_id]);
         }
         let finished = self.finished_rows.iter().map(|(history_id, ..)| *history_id);
         let uninspected: Vec<i64> = finished.chain(self.new_rows.iter().map(|row| row.0)).collect();
         if !uninspected.is_empty() {
-            let sql = "INSERT INTO uninspected (history_id) SELECT unnest(?)";
-            changed(writing, sql, values![uninspected]).await?;
+            batch.add("INSERT INTO uninspected (history_id) SELECT unnest($1)", values![uninspected]);
         }
-        changed(writing, CHANGE_SYNCS, values![Value::rows(&syncs)?, at.0]).await?;
-        self.tally.write(writing).await?;
-        days.write(writing).await?;
+        batch.add(CHANGE_SYNCS, values![Value::rows(&syncs)?, at.0]);
+        self.tally.add_to(&mut batch)?;
+        days.add_to(&mut batch)?;
         if !remembered.is_empty() {
-            datasets::remember(writing, remembered, at).await?;
+            datasets::remember(&mut batch, remembered, at);
         }
+        batch.run(writing).await?;
         if !self.touched.is_empty() {
             datasets::touch(writing, self.touched).await?;
         }

@@ -217,6 +217,46 @@ fn with_its_own(statement: &str, values: &[Value]) -> Prepared {
     bound(numbered, own)
 }
 
+/// Statements that write to different rows, sent as one: none of them sees what another has written.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Batch {
+    /// Adds one or several statements, in which `$N` means the same in all.
+    pub(super) fn add(&mut self, sql: &str, values: Vec<Value>) {
+        for statement in sql.split("; ") {
+            self.sql.push_str(if self.sql.is_empty() { "WITH " } else { ", " });
+            self.sql.push_str(&format!("s{} AS (", self.sql.len()));
+            push_shifted(&mut self.sql, statement, self.values.len());
+            self.sql.push(')');
+        }
+        self.values.extend(values);
+    }
+
+    pub(super) async fn run(self, connection: &mut PgConnection) -> Result<(), Error> {
+        if self.sql.is_empty() {
+            return Ok(());
+        }
+        let sql = format!("{} SELECT 1", self.sql);
+        bound(sql, self.values).execute(connection).await.map_err(fault).map(drop)
+    }
+}
+
+/// Adds a statement with `$N` as `$(N + shift)`.
+fn push_shifted(sql: &mut String, statement: &str, shift: usize) {
+    let mut pieces = statement.split('$');
+    sql.push_str(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        let digits = piece.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(piece.len());
+        let (number, rest) = piece.split_at(digits);
+        let number = number.parse::<usize>().unwrap_or_default();
+        sql.push_str(&format!("${}{rest}", number + shift));
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Select {
     sql: String,
@@ -346,6 +386,15 @@ mod tests {
         assert_eq!(texts("SELECT $2, $1", 2), ["SELECT $2, $1"]);
         assert_eq!(texts("A $2 $1 $2; B $3; C", 3), ["A $1 $2 $1", "B $1", "C"]);
         assert_eq!(texts("A $11 + $1; B $1", 11), ["A $1 + $2", "B $1"]);
+    }
+
+    #[test]
+    fn statements_of_a_batch_keep_their_values() {
+        let mut batch = Batch::default();
+        batch.add("A $1 $2; B $1", vec![Value::Integer(1), Value::Integer(2)]);
+        batch.add("C $1", vec![Value::Integer(3)]);
+        assert_eq!(batch.values, [Value::Integer(1), Value::Integer(2), Value::Integer(3)]);
+        assert_eq!(batch.sql, "WITH s5 AS (A $1 $2), s25 AS (B $1), s42 AS (C $3)");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::batches::insert_expected;
 use super::counts::{Tally, dense_page, page_of_slice, slice};
 use super::days::{DayTally, counted};
-use super::query::{Row, Select, changed, clamp, found, rows, values};
+use super::query::{Batch, Row, Select, changed, clamp, found, rows, values};
 use super::trash::insert_trash;
 use super::uploads::{folder_id, in_flight, position};
 use super::versions::moved;
@@ -399,7 +399,9 @@ async fn settle_sync(writing: &mut Writing, settlement: &Settlement) -> Result<(
 /// Records that a full sync has become its dataset.
 async fn published(writing: &mut Writing, sync_id: SyncId, at: Timestamp) -> Result<(), Error> {
     let sync = record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?.sync;
-    datasets::remember(writing, vec![id(sync_id.0)], at).await?;
+    let mut batch = Batch::default();
+    datasets::remember(&mut batch, vec![id(sync_id.0)], at);
+    batch.run(writing).await?;
     datasets::touch(writing, [sync.path.as_str()]).await?;
     let mut days = DayTally::default();
     days.arrived(counted(writing, sync_id).await?, at, Totals { files: sync.num_landed(), bytes: sync.size_bytes });

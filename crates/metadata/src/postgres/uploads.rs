@@ -47,9 +47,9 @@ impl UploadState for PostgresState {
         #[cfg(feature = "testing")]
         self.faults().next("intend_landings")?;
         transaction!(self, Synced, |writing| {
-            lock_group(writing, finished, uploads).await?;
+            let last_id = lock_group(writing, finished, uploads).await?;
             if let Some(finished) = finished {
-                finish_landings(writing, finished).await?;
+                finish_landings(writing, finished, last_id).await?;
             }
             write_intents(writing, uploads).await
         })
@@ -59,8 +59,8 @@ impl UploadState for PostgresState {
         #[cfg(feature = "testing")]
         self.faults().next("finish_landings")?;
         transaction!(self, Synced, |writing| {
-            lock_group(writing, Some(finished), &[]).await?;
-            finish_landings(writing, finished).await
+            let last_id = lock_group(writing, Some(finished), &[]).await?;
+            finish_landings(writing, finished, last_id).await
         })
     }
 
@@ -188,7 +188,7 @@ pub(super) fn folder_of(target: &LakePath) -> &str {
 /// Locks the row of a sync, and then the history.
 async fn lock(writing: &mut Writing, sync_id: SyncId) -> Result<(), Error> {
     writing.lock_syncs(vec![id(sync_id.0)], SyncLock::Change).await?;
-    writing.lock_history().await
+    writing.lock_history().await.map(drop)
 }
 
 pub(super) async fn begin_upload(writing: &mut Writing, new: &NewUpload) -> Result<UploadId, Error> {

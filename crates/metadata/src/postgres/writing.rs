@@ -228,9 +228,9 @@ impl Writing {
         rows(self, sql, values![ids], |_| Ok(())).await.map(drop)
     }
 
-    /// Locks the history, the trash, the versions, and what is counted of them.
-    pub(super) async fn lock_history(&mut self) -> Result<(), Error> {
-        self.next_ids(Counter::Uploads, 0).await.map(drop)
+    /// Locks the history, the trash, the versions, and what is counted of them; the last id of an upload.
+    pub(super) async fn lock_history(&mut self) -> Result<i64, Error> {
+        self.next_ids(Counter::Uploads, 0).await
     }
 
     /// Allocates ids, which nobody else gets unless this transaction is rolled back; the one before the first of them.

@@ -1,6 +1,6 @@
 //! The versions that a group of landings makes, and the entries of its files.
 
-use super::super::query::{Row, Value, changed, rows, values};
+use super::super::query::{Batch, Row, Value, changed, rows, values};
 use super::super::uploads::folder_of;
 use super::super::writing::Writing;
 use super::heads::{
@@ -126,10 +126,11 @@ struct Changes {
     datasets: BTreeMap<String, (SyncId, String, Rows)>,
 }
 
-/// Makes the entries and the versions of a group. Requires the lock of the history. Of each upload, the tree of its entry,
+/// Makes the entries and the versions of a group, the last of them with the batch. Requires the lock of the history. Of each upload, the tree of its entry,
 /// and the change since which it is there.
 pub(in super::super) async fn landed(
     writing: &mut Writing,
+    batch: &mut Batch,
     arrivals: &[Arrival<'_>],
     folder_ids: &HashMap<SyncId, i64>,
     at: Timestamp,
@@ -138,7 +139,7 @@ pub(in super::super) async fn landed(
         return Ok(HashMap::new());
     }
     let mut known = look_around(writing, arrivals).await?;
-    land(writing, &mut known, arrivals, folder_ids, at).await
+    land(writing, batch, &mut known, arrivals, folder_ids, at).await
 }
 
 async fn look_around(connection: &mut PgConnection, arrivals: &[Arrival<'_>]) -> Result<Known, Error> {
@@ -179,6 +180,7 @@ async fn look_around(connection: &mut PgConnection, arrivals: &[Arrival<'_>]) ->
 
 async fn land(
     writing: &mut Writing,
+    batch: &mut Batch,
     known: &mut Known,
     arrivals: &[Arrival<'_>],
     folder_ids: &HashMap<SyncId, i64>,
@@ -230,7 +232,7 @@ async fn land(
             change.2 = change.2.minus(gone.rows);
         }
     }
-    write(writing, known, changes, seq, at).await?;
+    write(writing, batch, known, changes, seq, at).await?;
     Ok(of_uploads)
 }
 
@@ -319,6 +321,7 @@ async fn open_entries(
 
 async fn write(
     writing: &mut Writing,
+    batch: &mut Batch,
     known: &mut Known,
     changes: Changes,
     seq: i64,
@@ -357,5 +360,6 @@ async fn write(
     };
     let trees: Vec<_> = trees.iter().filter_map(tree_row).collect();
     let (entries, trees, versions) = (Value::rows(&entries)?, Value::rows(&trees)?, Value::rows(&versions)?);
-    changed(writing, WRITE, values![entries, trees, versions, at.0, seq]).await.map(drop)
+    batch.add(WRITE, values![entries, trees, versions, at.0, seq]);
+    Ok(())
 }
