@@ -47,6 +47,8 @@ pub enum Action {
     /// Assign the lake at --lake-root to the database in --data-dir, after a move or a restore; without this, the server refuses
     /// a lake that does not belong to its database
     Adopt(AdoptOptions),
+    /// Move the metadata from SQLite in --data-dir to an empty PostgreSQL database, while no server runs
+    Migrate(MigrateOptions),
     /// Upload a folder to a server, to replace a dataset (--full) or to add to it (--incremental)
     Push(Box<PushOptions>),
     /// Show the latest syncs of a server, or one
@@ -324,6 +326,12 @@ impl AdoptOptions {
     pub fn lake_root(&self) -> PathBuf {
         self.lake_root.clone().unwrap_or_else(|| self.data.lake())
     }
+}
+
+#[derive(Debug, Args)]
+pub struct MigrateOptions {
+    #[command(flatten)]
+    pub data: DataDir,
 }
 
 #[derive(Debug, Args)]

@@ -65,6 +65,7 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
             Action::Check(options) => return server::cli::run_check(options).await,
             Action::Backup(options) => server::cli::run_backup(options).await?,
             Action::Adopt(options) => server::cli::run_adopt(options).await?,
+            Action::Migrate(options) => server::cli::run_migrate(options).await?,
             Action::Push(options) => return Ok(server::cli::run_push(options).await),
             Action::Ls(options) => return Ok(server::cli::run_ls(options).await),
             Action::Get(options) => return Ok(server::cli::run_get(options).await),

@@ -102,7 +102,7 @@ impl StateInspection for PostgresState {
     }
 }
 
-async fn damage(connection: &mut PgConnection) -> Result<Vec<String>, Error> {
+pub(super) async fn damage(connection: &mut PgConnection) -> Result<Vec<String>, Error> {
     let mut damage = Vec::new();
     // "Skip N rows" is "id > N", and the counter allocates the next one.
     for (table, key) in [("syncs", "sync_id"), ("uploads", "history_id")] {
@@ -196,7 +196,7 @@ const RECOUNT: &str = concat!(
     arrivals!()
 );
 
-async fn miscounts(connection: &mut PgConnection) -> Result<Vec<Miscount>, Error> {
+pub(super) async fn miscounts(connection: &mut PgConnection) -> Result<Vec<Miscount>, Error> {
     let of_sync = |row: &Row| {
         let mut differences = Vec::new();
         for (column, name) in ["total_files", "num_failed", "num_in_flight", "size_bytes"].into_iter().enumerate() {

@@ -28,6 +28,7 @@ mod schemas;
 mod search;
 mod sessions;
 mod syncs;
+mod transfer;
 mod trash;
 mod uploads;
 mod versions;
@@ -35,6 +36,7 @@ mod writing;
 
 pub use open::OpenError;
 pub use options::{CONNECTIONS_MAX, CONNECTIONS_MIN, OptionsError, PostgresOptions, STATEMENT_TIME_MAX};
+pub use transfer::TransferError;
 
 use crate::sqlite::Opening;
 use connection::{SEARCH_TIME_MAX, fault};

@@ -79,6 +79,7 @@ impl PostgresOptions {
             .options([
                 ("statement_timeout", limit.to_string()),
                 ("idle_in_transaction_session_timeout", "30s".to_owned()),
+                ("client_min_messages", "warning".to_owned()),
                 // A session whose machine is gone ends within a minute, and its locks with it.
                 ("tcp_keepalives_idle", "30".to_owned()),
                 ("tcp_keepalives_interval", "10".to_owned()),

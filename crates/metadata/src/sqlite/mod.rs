@@ -136,6 +136,16 @@ impl SqliteState {
         connection::is_damaged()
     }
 
+    /// Writes the versions that are written later, for a reader of all tables.
+    pub(crate) async fn write_versions(&self) -> Result<(), Error> {
+        self.writer.write(Durability::Synced, |_| Box::pin(async { Ok(()) })).await
+    }
+
+    /// A connection that reads everything.
+    pub(crate) async fn reading(&self) -> Result<impl std::ops::DerefMut<Target = sqlx::SqliteConnection>, Error> {
+        self.readers.list().await
+    }
+
     /// Closes the database. Later calls are refused.
     pub async fn close(&self) {
         self.readers.close();
