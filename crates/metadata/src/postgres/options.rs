@@ -12,7 +12,7 @@ pub const CONNECTIONS_MIN: u32 = 3;
 /// Time limit of a statement, unless it is told otherwise.
 pub const STATEMENT_TIME_MAX: Duration = Duration::from_secs(60);
 /// Time that a request waits for a connection.
-const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(10);
+const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Prepared statements kept by a connection.
 const STATEMENTS_KEPT: usize = 256;
 /// Name by which `pg_stat_activity` shows a connection.
