@@ -3,7 +3,7 @@
 use super::PostgresState;
 use super::query::{changed, found, values};
 use super::writing::Durability::{Synced, Written};
-use super::writing::transaction;
+use super::writing::{forget_old_commits, transaction};
 use crate::row::time;
 use async_trait::async_trait;
 use lakeshore::Error;
@@ -41,6 +41,10 @@ impl ClockState for PostgresState {
         // A record lost in a power cut does no harm: the time since the record before then counts as a step.
         let durability = if record.steps.is_empty() { Written } else { Synced };
         let values = values![record.seen_ms, record.wall.0, steps, repeated];
-        transaction!(self, durability, |writing| changed(writing, sql, values.clone()).await.map(drop))
+        transaction!(self, durability, |writing| {
+            changed(writing, sql, values.clone()).await?;
+            // Called every so often, for as long as there is a node.
+            forget_old_commits(writing).await
+        })
     }
 }

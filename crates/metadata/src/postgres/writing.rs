@@ -252,6 +252,11 @@ impl Writing {
     }
 }
 
+/// Removes the rows of commits whose nodes have long had their answers.
+pub(super) async fn forget_old_commits(writing: &mut Writing) -> Result<(), Error> {
+    changed(writing, "DELETE FROM commits WHERE made_at < now() - interval '1 hour'", vec![]).await.map(drop)
+}
+
 /// Whether a transaction was committed. If it was not, it never will be.
 async fn took_place(state: &PostgresState, token: i64) -> Result<bool, Error> {
     let end = Instant::now() + SETTLING_MAX;
