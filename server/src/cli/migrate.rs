@@ -27,7 +27,13 @@ pub async fn run(options: &MigrateOptions) -> anyhow::Result<()> {
     sqlite.close().await;
     postgres.close().await;
     let rows = copied?;
-    std::fs::rename(&file, &kept).with_context(|| format!("cannot rename {} to {}", file.display(), kept.display()))?;
+    // The log belongs to the file, where there is still one.
+    for of in ["-wal", ""] {
+        let (from, to) = (data_dir.join(format!("lakeshore.db{of}")), data_dir.join(format!("{MIGRATED}{of}")));
+        if from.exists() {
+            std::fs::rename(&from, &to).with_context(|| format!("cannot rename {}", from.display()))?;
+        }
+    }
     say(&format!(
         "{rows} rows are in {} now, and agree; {} is no longer used. Start the server with --metadata, then run \"lakeshore check\" at the next stop",
         address.shown(),
