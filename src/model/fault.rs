@@ -37,6 +37,10 @@ pub enum FaultKind {
     NoDescriptors,
     /// A disk returned an error for a read, a write or a sync.
     FailingDisk,
+    /// The object storage of the lake gave no answer, or one such as 503.
+    NoObjectStorage,
+    /// The object storage of the lake refuses access, or its bucket is missing.
+    ObjectStorageRefuses,
 }
 
 impl FaultKind {
@@ -48,6 +52,8 @@ impl FaultKind {
             Self::NoRights => ErrorCode::NoRights,
             Self::NoDescriptors => ErrorCode::NoDescriptors,
             Self::FailingDisk => ErrorCode::FailingDisk,
+            Self::NoObjectStorage => ErrorCode::NoObjectStorage,
+            Self::ObjectStorageRefuses => ErrorCode::ObjectStorageRefuses,
         }
     }
 
@@ -71,6 +77,12 @@ impl FaultKind {
             }
             Self::FailingDisk => {
                 "a disk of the server reported an error, which is logged; try again, and ask the operator to check the disk if it persists"
+            }
+            Self::NoObjectStorage => {
+                "the object storage of the lake does not answer, or is overloaded; try again in a minute, and ask the operator to check it, and the log, if it persists"
+            }
+            Self::ObjectStorageRefuses => {
+                "the object storage of the lake refuses access, which the server has logged; the operator must check the bucket, the credentials and their permissions"
             }
         }
     }

@@ -41,6 +41,7 @@ use crate::model::digest::Digest;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::id::UploadId;
+use crate::model::object_key::UploadOwner;
 use crate::model::page::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
 use crate::model::path::LakePath;
 use crate::model::storage_path::StoragePath;
@@ -323,9 +324,13 @@ fn all_trash() -> TrashQuery {
     TrashQuery { page: Page::FIRST, sync_id: None, path: None, text: None, scope: None }
 }
 
+fn owner() -> UploadOwner {
+    UploadOwner { sync_id: SyncId(1), dataset: path("/data/t"), file: path("/data/t/a.csv") }
+}
+
 /// Writes and seals a partial file.
 async fn sealed(files: &dyn Files, name: u8, bytes: &'static [u8]) -> (Identity, Digest) {
-    let mut partial = files.create_partial(partial(name)).await.unwrap();
+    let mut partial = files.create_partial(partial(name), Some(&owner())).await.unwrap();
     for piece in bytes.chunks(3) {
         partial.write(Bytes::from_static(piece)).await.unwrap();
     }

@@ -9,6 +9,7 @@ pub mod inspection;
 #[cfg(feature = "testing")]
 pub mod memory;
 pub mod metadata;
+pub mod namespace;
 pub mod space;
 pub mod storage;
 
@@ -23,5 +24,6 @@ pub use metadata::schema::SchemaState;
 pub use metadata::search::SearchState;
 pub use metadata::session::SessionState;
 pub use metadata::version::VersionStore;
+pub use namespace::Namespace;
 pub use space::Space;
 pub use storage::{Files, Partial, WrittenGroup};

@@ -6,6 +6,7 @@
 use crate::model::digest::Digest;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
+use crate::model::object_key::UploadOwner;
 use crate::model::path::LakePath;
 use crate::model::snapshot::SnapshotToken;
 use crate::model::storage_path::StoragePath;
@@ -44,6 +45,7 @@ pub trait Partial: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WholeFile {
     pub name: PartialName,
+    pub owner: UploadOwner,
     pub bytes: Bytes,
     /// Digest of `bytes`.
     pub digest: Digest,
@@ -224,7 +226,8 @@ pub struct Removed {
 
 #[async_trait]
 pub trait Files: FilesInspection {
-    async fn create_partial(&self, name: PartialName) -> Result<Box<dyn Partial>, Error>;
+    /// Begins an upload. Without an owner its bytes become part of another upload.
+    async fn create_partial(&self, name: PartialName, owner: Option<&UploadOwner>) -> Result<Box<dyn Partial>, Error>;
 
     /// Continues an upload from a checkpoint. Later bytes are cut off. [`Error::BytesLost`] when the file is not the
     /// one of the checkpoint.

@@ -6,6 +6,7 @@
 mod deed_log;
 pub mod disk_reserve;
 pub mod lock;
+mod namespace;
 pub mod postgres;
 mod row;
 pub mod sqlite;

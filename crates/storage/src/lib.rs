@@ -3,3 +3,4 @@
 #![deny(clippy::print_stderr)]
 
 pub mod local;
+pub mod object;

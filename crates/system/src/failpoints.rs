@@ -32,6 +32,13 @@ pub const POINTS: &[&str] = &[
     "snapshot.named",
     "snapshot.removed",
     "snapshot.unlinked",
+    "object.intended",
+    "object.put",
+    "object.multipart_begun",
+    "object.part_put",
+    "object.tail_intended",
+    "object.landed",
+    "object.deleted",
     "state.before_commit",
     "state.committed",
 ];

@@ -1,6 +1,6 @@
 //! Conformance: the storage of files.
 
-use super::{bytes_at, land, land_one, landing, live_bytes, partial, path, sealed, stage};
+use super::{bytes_at, land, land_one, landing, live_bytes, owner, partial, path, sealed, stage};
 use crate::model::digest::Digest;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
@@ -108,7 +108,7 @@ pub async fn a_group_lands_in_order_and_a_landing_can_be_rolled_back(files: &dyn
     let group = [(1, "one"), (2, "two!"), (3, "")];
     let wholes = group.map(|(name, bytes)| {
         let digest = Digest::of(bytes.as_bytes());
-        WholeFile { name: partial(name), bytes: bytes.into(), digest }
+        WholeFile { name: partial(name), owner: owner(), bytes: bytes.into(), digest }
     });
     let (written, unsealed) = files.write_group(wholes.into()).await;
     unsealed.seal().await.unwrap();

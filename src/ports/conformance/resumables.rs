@@ -182,7 +182,7 @@ pub async fn resumable_uploads_expire_whether_ended_or_not(state: &dyn State) {
 
 pub async fn an_upload_resumes_at_its_checkpoint(files: &dyn Files) {
     let name = partial(1);
-    let mut begun = files.create_partial(name.clone()).await.unwrap();
+    let mut begun = files.create_partial(name.clone(), None).await.unwrap();
     let beginning = begun.checkpoint().await.unwrap();
     assert_eq!(beginning.offset, 0);
     begun.write(Bytes::from_static(b"hello, ")).await.unwrap();

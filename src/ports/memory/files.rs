@@ -4,6 +4,7 @@ use super::faults::Faults;
 use crate::model::digest::Digest;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
+use crate::model::object_key::UploadOwner;
 use crate::model::path::LakePath;
 use crate::model::snapshot::SnapshotToken;
 use crate::model::storage_path::TrashKey;
@@ -239,7 +240,7 @@ impl WrittenGroup for MemoryGroup {
 
 #[async_trait]
 impl Files for MemoryFiles {
-    async fn create_partial(&self, name: PartialName) -> Result<Box<dyn Partial>, Error> {
+    async fn create_partial(&self, name: PartialName, _: Option<&UploadOwner>) -> Result<Box<dyn Partial>, Error> {
         self.tree().faults.next("create_partial")?;
         let path = at(&StoragePath::Partial(name));
         let identity = self.tree().make(path.clone(), Some(Vec::new()));
@@ -278,7 +279,7 @@ impl Files for MemoryFiles {
 
     async fn write_group(&self, files: Vec<WholeFile>) -> (WrittenFiles, Box<dyn WrittenGroup>) {
         let mut tree = self.tree();
-        let written = files.into_iter().map(|WholeFile { name, bytes, digest }| {
+        let written = files.into_iter().map(|WholeFile { name, bytes, digest, .. }| {
             tree.faults.next("write_group")?;
             Ok((tree.make(at(&StoragePath::Partial(name)), Some(bytes.into())), digest))
         });

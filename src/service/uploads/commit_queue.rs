@@ -25,6 +25,7 @@ use crate::ports::storage::{LandingOutcome, WholeFile, WrittenGroup};
 use crate::service::Lake;
 use crate::service::uploads::batch_queue::BatchQueue;
 use crate::service::uploads::landing_step::{Answer, Attempt, Content, Ready, Step};
+use crate::service::uploads::receive::upload_owner;
 use crate::service::uploads::unsettled::{StillUnsettled, Unsettled, UnsettledGroup, UnsettledTarget};
 use crate::service::uploads::whole_bytes::{Reserved, WholeBytes};
 use crate::service::versions::Move;
@@ -282,7 +283,12 @@ impl Lake {
         for Waiting { ready, answer } in group {
             let sealed = match &ready.content {
                 Content::Whole(bytes, digest) => {
-                    files.push(WholeFile { name: ready.partial.clone(), bytes: bytes.clone(), digest: *digest });
+                    files.push(WholeFile {
+                        name: ready.partial.clone(),
+                        owner: upload_owner(&ready.sync, &ready.target),
+                        bytes: bytes.clone(),
+                        digest: *digest,
+                    });
                     None
                 }
                 Content::Sealed(identity, digest) => Some((identity.clone(), *digest)),

@@ -13,6 +13,7 @@ use crate::model::limits::{
     FAILED_ROWS_MAX, REFUSED_MESSAGE_CHARACTERS_MAX, REFUSED_NAME_CHARACTERS_MAX, REFUSED_ROWS_MAX,
     REFUSED_ROWS_OF_REQUEST_MAX, SPACE_LOOK_BYTES,
 };
+use crate::model::object_key::UploadOwner;
 use crate::model::path::LakePath;
 use crate::model::storage_path::{Identity, PartialName};
 use crate::model::sync::job::{SyncJob, may_accept_uploads, refuse_restoring};
@@ -259,6 +260,10 @@ impl Destination {
     }
 }
 
+pub(in crate::service) fn upload_owner(sync: &SyncJob, target: &LakePath) -> UploadOwner {
+    UploadOwner { sync_id: sync.sync_id, dataset: sync.path.clone(), file: target.clone() }
+}
+
 /// File names are stored as sent, up to this length.
 pub(in crate::service) fn bounded(file_name: &str) -> String {
     const CHARACTERS_MAX: usize = 1024;
@@ -280,7 +285,9 @@ impl IncomingUpload {
         let Body::Gathered(gathered, _) = &mut self.body else { return Ok(()) };
         let gathered = std::mem::take(gathered);
         let lake = &self.lake.0;
-        let mut partial = self.lake.patiently(|| lake.files.create_partial(self.name.clone())).await?;
+        let owner = upload_owner(&self.sync, &self.target);
+        let create = || lake.files.create_partial(self.name.clone(), Some(&owner));
+        let mut partial = self.lake.patiently(create).await?;
         let new = NewUpload {
             sync_id: self.sync.sync_id,
             file_name: self.file_name.clone(),

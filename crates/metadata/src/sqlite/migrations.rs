@@ -36,6 +36,7 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "0018_versions",
     "0019_fewer_pages",
     "0020_versions_later",
+    "0021_namespace",
 ];
 
 /// Version that this program works with.

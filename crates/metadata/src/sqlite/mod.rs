@@ -3,7 +3,7 @@
 //! It runs in WAL mode, with one writer that commits many requests in one transaction ([`writer`]), and readers that
 //! never wait for it ([`readers`]). Each module has the queries of its types: [`syncs`], [`batches`], [`uploads`],
 //! [`resumables`], [`schemas`], [`inspected`], [`trash`], [`keys`], [`sessions`], [`datasets`], [`versions`], [`activity`],
-//! [`search`], [`identity`], [`clock`]; [`counts`] and [`days`] keep counts beside them.
+//! [`search`], [`identity`], [`clock`], [`namespace`]; [`counts`] and [`days`] keep counts beside them.
 
 mod activity;
 mod backup;
@@ -27,6 +27,7 @@ mod landing_facts;
 mod landings;
 mod lookups;
 mod migrations;
+mod namespace;
 mod open;
 mod query;
 mod readers;

@@ -26,6 +26,7 @@ use bytes::Bytes;
 use lakeshore::Error;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::SyncId;
+use lakeshore::model::object_key::UploadOwner;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::snapshot::SnapshotToken;
 use lakeshore::model::storage_path::StoragePath;
@@ -88,7 +89,7 @@ impl LocalFiles {
 
 #[async_trait]
 impl Files for LocalFiles {
-    async fn create_partial(&self, name: PartialName) -> Result<Box<dyn Partial>, Error> {
+    async fn create_partial(&self, name: PartialName, _: Option<&UploadOwner>) -> Result<Box<dyn Partial>, Error> {
         let tree = self.0.clone();
         let partial = self.blocking(move |_| partial::create(&tree, &name)).await?;
         Ok(Box::new(partial))

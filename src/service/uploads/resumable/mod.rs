@@ -17,6 +17,7 @@ use crate::model::access::principal::Principal;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::limits::{METADATA_BYTES_MAX, UNFINISHED_UPLOADS_MAX};
+use crate::model::object_key::UploadOwner;
 use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::{Identity, PartialName};
 use crate::model::sync::job::SyncJob;
@@ -27,7 +28,7 @@ use crate::model::upload::row::cancelled_message;
 use crate::ports::metadata::resumable::{NewResumable, ResumableId, ResumableRecord};
 use crate::ports::metadata::upload::NewUpload;
 use crate::service::recovery::INTERRUPTED;
-use crate::service::uploads::receive::bounded;
+use crate::service::uploads::receive::{bounded, upload_owner};
 use crate::service::{Destination, Lake};
 use access::Wanted;
 use std::collections::BTreeMap;
@@ -56,6 +57,7 @@ impl Destination {
         }
         // Taken before the upload is stored, so that an ending in between is noticed.
         let pass = lake.0.gates.of(self.sync.sync_id).pass();
+        let bytes_of = upload_owner(&self.sync, &target);
         let upload = |partial: PartialName, identity| NewUpload {
             sync_id: self.sync.sync_id,
             file_name,
@@ -64,7 +66,8 @@ impl Destination {
             identity,
             at,
         };
-        lake.begin(request, self.owner, self.by.clone(), Some(upload), Some((self.sync.clone(), pass))).await
+        let sync = Some((self.sync.clone(), pass));
+        lake.begin(request, self.owner, self.by.clone(), Some((bytes_of, upload)), sync).await
     }
 }
 
@@ -82,7 +85,7 @@ impl Lake {
         refuse_long_metadata(&request)?;
         self.refuse_length(request.upload.length)?;
         self.refuse_below_reserve(caller.principal(), request.upload.length.unwrap_or(0)).await?;
-        let no_upload = None::<fn(PartialName, Identity) -> NewUpload>;
+        let no_upload = None::<(UploadOwner, fn(PartialName, Identity) -> NewUpload)>;
         self.begin(request, caller.principal(), caller.name().to_owned(), no_upload, None).await
     }
 
@@ -91,13 +94,14 @@ impl Lake {
         request: ResumableRequest,
         owner: Principal,
         by: String,
-        upload: Option<impl FnOnce(PartialName, Identity) -> NewUpload>,
+        upload: Option<(UploadOwner, impl FnOnce(PartialName, Identity) -> NewUpload)>,
         sync: Option<(Arc<SyncJob>, crate::service::syncs::sync_lock::UploadLease)>,
     ) -> Result<ResumableSession, Error> {
         let token = Token::from_random(self.random()?);
         let name = PartialName::from_random(self.random()?);
         let held = self.0.holders.take_over(&token).await;
-        let mut partial = self.0.files.create_partial(name.clone()).await?;
+        let (bytes_of, upload) = upload.unzip();
+        let mut partial = self.0.files.create_partial(name.clone(), bytes_of.as_ref()).await?;
         let at = self.now();
         let mut new = NewResumable {
             token: token.clone(),

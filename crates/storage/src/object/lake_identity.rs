@@ -1,0 +1,45 @@
+//! Which lake a bucket holds: an object below the lake's prefix says so. And whether writes to it succeed.
+
+use super::ObjectFiles;
+use super::bucket::BucketError;
+use bytes::Bytes;
+use lakeshore::model::object_key::ObjectKey;
+
+/// What is found in a bucket before anything is written to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LakeSight {
+    pub identity: Option<String>,
+    /// Below the lake's prefix.
+    pub holds_something: bool,
+}
+
+impl ObjectFiles {
+    pub async fn look(&self) -> Result<LakeSight, BucketError> {
+        let identity = self.identity().await?;
+        let holds_something = identity.is_some() || self.0.bucket.holds_something().await?;
+        Ok(LakeSight { identity, holds_something })
+    }
+
+    /// Identity of the lake, if it has one.
+    pub async fn identity(&self) -> Result<Option<String>, BucketError> {
+        let found = self.0.bucket.get_small(&ObjectKey::of_identity()).await?;
+        Ok(found.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()))
+    }
+
+    /// Gives a lake its identity. False where it has one meanwhile.
+    pub async fn set_first_identity(&self, identity: &str) -> Result<bool, BucketError> {
+        let bytes = Bytes::copy_from_slice(identity.as_bytes());
+        Ok(self.0.bucket.put_new(&ObjectKey::of_identity(), bytes).await?
+            || self.identity().await?.as_deref() == Some(identity))
+    }
+
+    /// Gives a lake another identity, whatever it had.
+    pub async fn set_identity(&self, identity: &str) -> Result<(), BucketError> {
+        self.0.bucket.put_over(&ObjectKey::of_identity(), Bytes::copy_from_slice(identity.as_bytes())).await
+    }
+
+    /// Checks by a write whether writes succeed. Always to the same key, so that it leaves nothing behind.
+    pub async fn probe(&self) -> Result<(), BucketError> {
+        self.0.bucket.put_over(&ObjectKey::of_probe(), Bytes::from_static(b"ok")).await
+    }
+}

@@ -1,0 +1,22 @@
+#!/bin/sh
+# Runs SeaweedFS for tests: `seaweedfs.sh WEED FOLDER PORT…`. Ends when no test has held FOLDER/in-use for a while.
+set -u
+weed=$1 folder=$2
+shift 2
+data=$folder/data-$$
+mkdir -p "$data"
+export TMPDIR="$data"
+"$weed" server -dir "$data" -ip 127.0.0.1 -ip.bind 127.0.0.1 -master.telemetry=false -master.volumeSizeLimitMB 256 \
+    -volume.max 400 -master.port "$1" -master.port.grpc "$2" -volume.port "$3" -volume.port.grpc "$4" \
+    -filer -filer.port "$5" -filer.port.grpc "$6" -filer.localSocket "$data/filer.sock" \
+    -s3 -s3.port "$7" -s3.port.grpc "$8" -s3.port.iceberg 0 -s3.port.lance 0 -s3.config "$folder/s3.json" \
+    > "$folder/log" 2>&1 &
+pid=$!
+idle=0
+while [ $idle -lt 8 ] && kill -0 $pid 2> /dev/null; do
+    sleep 5
+    if flock --nonblock --exclusive "$folder/in-use" true; then idle=$((idle + 1)); else idle=0; fi
+done
+flock --exclusive "$folder/in-use" sh -c "rm -f '$folder/state'; kill $pid 2> /dev/null"
+wait $pid
+rm -rf "$data"
