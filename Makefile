@@ -34,7 +34,7 @@ CORPUS ?=
 READERS := target/readers
 READER_LIBRARIES := benches/readers/requirements.txt
 
-.PHONY: help run build install test dev lint fmt unit clients docs corpus torture e2e audit postgres api-postgres bench bench-peers bench-push bench-scale bench-listeners bench-pieces bench-readers readers reader-libraries fuzz screenshots clean site rust-target rust-components
+.PHONY: help run build install test dev lint fmt unit clients seaweedfs docs corpus torture e2e audit postgres api-postgres bench bench-peers bench-push bench-scale bench-listeners bench-pieces bench-readers readers reader-libraries fuzz screenshots clean site rust-target rust-components
 
 # Falls back to the default toolchain if that of rust-toolchain.toml is missing and cannot be installed.
 ifneq ($(shell rustc --version > /dev/null 2>&1 && echo usable),usable)

@@ -1,6 +1,7 @@
 //! Command line and environment: every option, with its default and unit.
 
 mod client;
+mod lake;
 
 use bytesize::ByteSize;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
@@ -18,6 +19,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+
+pub use lake::{LakeOptions, LakePlace};
 
 pub use client::{ConnectOptions, GetOptions, Kind, ListOptions, PushOptions, SnapshotOptions, StatusOptions};
 
@@ -81,9 +84,8 @@ pub struct ServeOptions {
     #[arg(long, env = "LAKESHORE_METADATA_STATEMENT_TIMEOUT", default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub metadata_statement_timeout: Duration,
 
-    /// The folder that readers of the lake read [default: DATA_DIR/lake]
-    #[arg(long, env = "LAKESHORE_LAKE_ROOT", value_name = "FOLDER")]
-    pub lake_root: Option<PathBuf>,
+    #[command(flatten)]
+    pub lake: LakeOptions,
 
     /// Networks that need no key to read, or to upload to open syncs, such as 10.0.0.0/8,fd00::/8 [default: loopback if
     /// --listen is a loopback address, else none]
@@ -207,8 +209,8 @@ pub enum Auth {
 }
 
 impl ServeOptions {
-    pub fn lake_root(&self) -> PathBuf {
-        self.lake_root.clone().unwrap_or_else(|| self.data.lake())
+    pub fn lake_place(&self) -> LakePlace {
+        self.lake.place(&self.data)
     }
 
     /// The database in PostgreSQL, where it is there.
@@ -301,14 +303,13 @@ pub struct CheckOptions {
     #[command(flatten)]
     pub data: DataDir,
 
-    /// The folder that readers of the lake read [default: DATA_DIR/lake]
-    #[arg(long, env = "LAKESHORE_LAKE_ROOT", value_name = "FOLDER")]
-    pub lake_root: Option<PathBuf>,
+    #[command(flatten)]
+    pub lake: LakeOptions,
 }
 
 impl CheckOptions {
-    pub fn lake_root(&self) -> PathBuf {
-        self.lake_root.clone().unwrap_or_else(|| self.data.lake())
+    pub fn lake_place(&self) -> LakePlace {
+        self.lake.place(&self.data)
     }
 }
 
@@ -317,14 +318,13 @@ pub struct AdoptOptions {
     #[command(flatten)]
     pub data: DataDir,
 
-    /// The folder that readers of the lake read [default: DATA_DIR/lake]
-    #[arg(long, env = "LAKESHORE_LAKE_ROOT", value_name = "FOLDER")]
-    pub lake_root: Option<PathBuf>,
+    #[command(flatten)]
+    pub lake: LakeOptions,
 }
 
 impl AdoptOptions {
-    pub fn lake_root(&self) -> PathBuf {
-        self.lake_root.clone().unwrap_or_else(|| self.data.lake())
+    pub fn lake_place(&self) -> LakePlace {
+        self.lake.place(&self.data)
     }
 }
 

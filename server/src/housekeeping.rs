@@ -7,6 +7,7 @@ use lakeshore::model::snapshot::SnapshotToken;
 use lakeshore::service::{InspectedFiles, Recovered, SnapshotRemoval};
 use lakeshore::{Error, Lake};
 use std::collections::BTreeMap;
+use lakeshore_storage::object::{Collected, ObjectFiles};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -90,6 +91,25 @@ async fn inspect(lake: &Lake, stopping: &CancellationToken) {
         if !waited(pause, stopping).await {
             return;
         }
+    }
+}
+
+/// Deletes objects that nothing refers to any more, when their time is over.
+pub async fn collect_objects(files: ObjectFiles, grace: Duration, stopping: CancellationToken) {
+    let mut collecting = Retried::default();
+    let mut pause = INTERVAL;
+    while waited(pause, &stopping).await {
+        let collected = match files.collect(grace).await {
+            Ok(Collected { fault: Some(fault), .. }) => Err(fault),
+            collected => collected,
+        };
+        let is_faulty = collected.is_err();
+        let collected = collecting.log(collected, "delete unreferenced objects");
+        pause = match collected {
+            Some(Collected { has_more: true, .. }) => PAUSE,
+            _ if is_faulty => PATIENCE,
+            _ => INTERVAL,
+        };
     }
 }
 

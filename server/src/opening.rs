@@ -1,23 +1,26 @@
 //! Opening of a lake and its database, for every command that needs both. They are paired by an identity stored in
 //! both: a lake that is not mounted, another lake, or another database is refused before any write.
 
-use crate::config::DataDir;
+mod bucket;
+
+use crate::config::{DataDir, LakePlace};
 use crate::placement;
 use anyhow::{Context, bail};
 use lakeshore::model::storage_path::StoragePath;
-
-use lakeshore::ports::Randomness;
+use lakeshore::ports::{Files, Randomness};
 use lakeshore_metadata::disk_reserve::DiskReserve;
 use lakeshore_metadata::lock::{LOOKS_AT_SERVERS, LockError, lock, look_again};
 use lakeshore_metadata::postgres::{PostgresOptions, PostgresState};
 use lakeshore_metadata::sqlite::{OpenError, Opening, SqliteState};
 use lakeshore_metadata::store::{KnownLake, Store};
 use lakeshore_storage::local::{self, LakeSight, LocalFiles, look};
+use lakeshore_storage::object::ObjectFiles;
 use lakeshore_system::clock::SystemRandomness;
 use std::fs::DirBuilder;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Mode of a data folder that only its owner may read.
 const CLOSED: u32 = 0o700;
@@ -27,24 +30,52 @@ const PASSABLE: u32 = 0o711;
 /// A database and its lake, held by this process exclusively.
 pub struct Opened {
     pub store: Store,
-    pub files: LocalFiles,
+    pub files: LakeFiles,
     _lock: OwnedFd,
 }
 
+/// The bytes of a lake, wherever they are.
+#[derive(Clone)]
+pub enum LakeFiles {
+    Folder(LocalFiles),
+    Objects(ObjectFiles),
+}
+
+impl LakeFiles {
+    pub fn port(&self) -> Arc<dyn Files> {
+        match self {
+            Self::Folder(files) => Arc::new(files.clone()),
+            Self::Objects(files) => Arc::new(files.clone()),
+        }
+    }
+
+    /// Checks by a write whether writes succeed, and says why not.
+    pub async fn probe(&self) -> Result<(), String> {
+        match self {
+            Self::Folder(files) => {
+                let files = files.clone();
+                let probed = tokio::task::spawn_blocking(move || files.probe()).await;
+                probed.map_err(|error| error.to_string())?.map_err(|fault| fault.to_string())
+            }
+            Self::Objects(files) => files.probe().await.map_err(|fault| fault.to_string()),
+        }
+    }
+}
+
 /// Opens both for a server: creates them if missing, and migrates an older database.
-pub async fn open(data: &DataDir, postgres: Option<PostgresOptions>, root: &Path) -> anyhow::Result<Opened> {
-    open_pair(data, postgres, root, Purpose::Serve).await
+pub async fn open(data: &DataDir, postgres: Option<PostgresOptions>, lake: &LakePlace) -> anyhow::Result<Opened> {
+    open_lake(data, postgres, lake, Purpose::Serve).await
 }
 
 /// Opens both unchanged for a check: the current location of the lake is not recorded.
-pub async fn open_to_check(data: &DataDir, root: &Path) -> anyhow::Result<Opened> {
-    open_pair(data, data.metadata.clone(), root, Purpose::Check).await
+pub async fn open_to_check(data: &DataDir, lake: &LakePlace) -> anyhow::Result<Opened> {
+    open_lake(data, data.metadata.clone(), lake, Purpose::Check).await
 }
 
 /// Pairs the lake with the database, and replaces the identities that either had. The former partner of each refuses it
 /// from then on.
-pub async fn adopt(data: &DataDir, root: &Path) -> anyhow::Result<Opened> {
-    open_pair(data, data.metadata.clone(), root, Purpose::Adopt).await
+pub async fn adopt(data: &DataDir, lake: &LakePlace) -> anyhow::Result<Opened> {
+    open_lake(data, data.metadata.clone(), lake, Purpose::Adopt).await
 }
 
 /// Purpose of opening the two.
@@ -62,6 +93,18 @@ impl Purpose {
             Self::Check => Opening::Existing,
             Self::Adopt => Opening::Make,
         }
+    }
+}
+
+async fn open_lake(
+    data: &DataDir,
+    postgres: Option<PostgresOptions>,
+    lake: &LakePlace,
+    purpose: Purpose,
+) -> anyhow::Result<Opened> {
+    match lake {
+        LakePlace::Folder(root) => open_pair(data, postgres, root, purpose).await,
+        LakePlace::Bucket(settings) => bucket::open_pair(data, postgres, settings, purpose).await,
     }
 }
 
@@ -84,37 +127,51 @@ async fn open_pair(
     if sight.is_served {
         return Err(local::OpenError::InUse).with_context(lake);
     }
-    let is_in_file = postgres.is_none();
-    if is_in_file
-        && sight.identity.is_some()
-        && database.metadata().map_or(true, |found| found.is_file() && found.len() == 0)
-    {
+    if postgres.is_none() && sight.identity.is_some() && has_no_database(&database) {
         // An empty database would be misleading at a mistyped path.
         bail!(Mismatch::NoDatabase { data_dir: data_dir.clone(), root: root.to_owned() });
     }
     make_data_folder(data_dir, is_below(root, data_dir))?;
-    let is_held = |locked: &Result<_, LockError>| matches!(locked, Err(LockError::Held));
-    let lock = look_again(LOOKS_AT_SERVERS, || lock(data_dir), is_held).await;
-    let lock = lock.with_context(|| data_dir.display().to_string())?;
+    let lock = take_data_folder(data_dir).await?;
     // Another process may have held both meanwhile, and paired them.
     let sight = if adopts { sight } else { look(root).with_context(lake)? };
-    let store = match postgres {
-        Some(postgres) => Store::Postgres(open_postgres(&postgres, root, purpose).await?),
-        None => Store::Sqlite(open_on_any_disk(&database, data_dir, purpose).await?),
-    };
+    let place = std::path::absolute(root).unwrap_or_else(|_| root.to_owned()).display().to_string();
+    let store = open_store(data, postgres, &place, purpose).await?;
     let identity = if adopts { new_identity()? } else { agree(&store, &sight, data_dir, root).await? };
     // The lake root is written only now, since it may be the empty folder of an unmounted disk.
     let files = LocalFiles::open(root).with_context(lake)?;
     pair(&store, &files, identity, root, purpose).await.with_context(lake)?;
-    Ok(Opened { store, files, _lock: lock })
+    Ok(Opened { store, files: LakeFiles::Folder(files), _lock: lock })
 }
 
-/// A folder as lake has one node: this one, until it ends.
-async fn open_postgres(postgres: &PostgresOptions, root: &Path, purpose: Purpose) -> anyhow::Result<PostgresState> {
+/// Whether there is no file of SQLite, or an empty one.
+fn has_no_database(file: &Path) -> bool {
+    file.metadata().map_or(true, |found| found.is_file() && found.len() == 0)
+}
+
+async fn take_data_folder(data_dir: &Path) -> anyhow::Result<OwnedFd> {
+    let is_held = |locked: &Result<_, LockError>| matches!(locked, Err(LockError::Held));
+    let lock = look_again(LOOKS_AT_SERVERS, || lock(data_dir), is_held).await;
+    lock.with_context(|| data_dir.display().to_string())
+}
+
+async fn open_store(
+    data: &DataDir,
+    postgres: Option<PostgresOptions>,
+    place: &str,
+    purpose: Purpose,
+) -> anyhow::Result<Store> {
+    Ok(match postgres {
+        Some(postgres) => Store::Postgres(open_postgres(&postgres, place, purpose).await?),
+        None => Store::Sqlite(open_on_any_disk(&data.database(), &data.path, purpose).await?),
+    })
+}
+
+/// A lake has one node: this one, until it ends.
+async fn open_postgres(postgres: &PostgresOptions, place: &str, purpose: Purpose) -> anyhow::Result<PostgresState> {
     let state = PostgresState::open_for(postgres, purpose.opening()).await?;
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
-    let holder = format!("process {} on {} (lake root {})", std::process::id(), host.trim(), root.display());
+    let holder = format!("process {} on {} (lake root {place})", std::process::id(), host.trim());
     Ok(state.serve_alone(&holder).await?)
 }
 

@@ -1,12 +1,12 @@
 //! Readiness: whether a write would succeed. It is checked by writes to the database and to the lake, and by the free
 //! space above the reserve. A result is cached for a moment, so that many requests cost no more than one.
 
+use crate::opening::LakeFiles;
 use async_trait::async_trait;
 use lakeshore::Lake;
 use lakeshore::ports::Clock;
 use lakeshore_http::readiness::ReadinessProbe;
 use lakeshore_metadata::store::Store;
-use lakeshore_storage::local::LocalFiles;
 use lakeshore_system::clock::SystemClock;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ type Reasons = Vec<String>;
 struct Probe {
     lake: Lake,
     store: Store,
-    files: LocalFiles,
+    files: LakeFiles,
     database: PathBuf,
     /// Device and inode of the open database.
     opened: Option<(u64, u64)>,
@@ -47,7 +47,7 @@ struct Looked {
 }
 
 impl Readiness {
-    pub fn new(lake: Lake, store: Store, files: LocalFiles, database: PathBuf) -> Self {
+    pub fn new(lake: Lake, store: Store, files: LakeFiles, database: PathBuf) -> Self {
         let opened = place(&database);
         Self { probe: Probe { lake, store, files, database, opened }, looked: Mutex::default() }
     }
@@ -90,11 +90,8 @@ fn report(before: &Reasons, now: &Reasons) {
 impl Probe {
     async fn run(self) -> Reasons {
         let mut reasons = Vec::new();
-        let files = self.files.clone();
-        match tokio::task::spawn_blocking(move || files.probe()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(fault)) => reasons.push(fault.to_string()),
-            Err(error) => reasons.push(error.to_string()),
+        if let Err(reason) = self.files.probe().await {
+            reasons.push(reason);
         }
         let cannot_write = match &self.store {
             Store::Sqlite(state) => {

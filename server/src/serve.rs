@@ -1,9 +1,9 @@
 //! Implementation of `lakeshore serve`: from the options to a ready server, and to its orderly stop.
 
-use crate::config::ServeOptions;
+use crate::config::{LakePlace, ServeOptions};
 use crate::control;
 use crate::housekeeping;
-use crate::opening::{self, Opened};
+use crate::opening::{self, LakeFiles, Opened};
 use crate::readiness::Readiness;
 use crate::site;
 use anyhow::{Context, anyhow};
@@ -23,6 +23,7 @@ use lakeshore_system::terminal::say;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -48,16 +49,16 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let mut hangup = hangup()?;
     let listener = TcpListener::bind(options.listen).await.map_err(|error| cannot_listen(options.listen, &error))?;
     let address = listener.local_addr()?;
-    let root = options.lake_root();
+    let place = options.lake_place();
     // Kept until the end, since it holds the locks.
-    let opened = opening::open(&options.data, options.postgres(), &root).await?;
+    let opened = opening::open(&options.data, options.postgres(), &place).await?;
     let Opened { store, files, .. } = &opened;
     let commands = control::Listener::start_if_needed(&options.data.path, store);
     let formats = FileFormats::start(reopen, options.preview_timeout).context("starting the file readers")?;
     let formats = Arc::new(formats);
     let lake = Lake::new(Parts {
         state: store.state(),
-        files: Arc::new(files.clone()),
+        files: files.port(),
         formats: formats.clone(),
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
@@ -91,7 +92,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         lake: lake.clone(),
         readiness: Arc::new(Readiness::new(lake.clone(), store.clone(), files.clone(), options.data.database())),
         assets: Arc::new(assets()),
-        lake_root: std::path::absolute(&root).unwrap_or(root),
+        lake_root: lake_root(place),
         spool: Spool::new(options.data.path.clone()),
         is_recovered: AtomicBool::new(is_recovered),
         stopping: CancellationToken::new(),
@@ -115,6 +116,14 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
             housekeeping::run(app_state.lake.clone(), app_state.stopping.clone()).await;
         }
     });
+    let collecting = match files {
+        LakeFiles::Objects(files) => Some(tokio::spawn(housekeeping::collect_objects(
+            files.clone(),
+            options.lake.object_grace,
+            app_state.stopping.clone(),
+        ))),
+        LakeFiles::Folder(_) => None,
+    };
     lead("landings", {
         let lake = lake.clone();
         async move { lake.run_commit_queue().await }
@@ -156,6 +165,9 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     app_state.changes.close();
     let _ = tokio::time::timeout(INTERRUPT_MAX, app_state.changes.wait()).await;
     let _ = housekeeping.await;
+    if let Some(collecting) = collecting {
+        let _ = collecting.await;
+    }
     if let Err(error) = lake.record_clock().await {
         tracing::debug!(%error, "cannot record the clock");
     }
@@ -204,6 +216,14 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
             )
         }
         _ => anyhow!("cannot listen on {address}: {error}"),
+    }
+}
+
+/// As the lake's readers name it.
+fn lake_root(place: LakePlace) -> PathBuf {
+    match place {
+        LakePlace::Folder(root) => std::path::absolute(&root).unwrap_or(root),
+        LakePlace::Bucket(settings) => settings.lake.to_string().into(),
     }
 }
 

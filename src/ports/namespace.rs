@@ -92,6 +92,8 @@ pub struct UnreferencedObject {
     pub key: ObjectKey,
     /// Of a multipart upload that was not completed, as far as the rows know.
     pub multipart_id: Option<String>,
+    /// Its size was never known: there may be a multipart upload of which the rows do not know.
+    pub is_unfinished: bool,
 }
 
 #[async_trait]

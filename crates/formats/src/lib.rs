@@ -15,6 +15,7 @@ mod json_lines;
 mod parquet;
 pub mod reading;
 mod records;
+mod serving;
 mod sniffing;
 pub mod source;
 #[cfg(test)]
@@ -60,8 +61,9 @@ impl Fault {
     }
 }
 
-/// Reopens a file of the lake read-only, for a reader process.
-pub type Reopen = fn(&dyn OpenFile) -> Result<File, Error>;
+/// Opens a file of the lake once more, for reading alone: what a reader process is given. `None` where it has no descriptor:
+/// then its bytes are served, see [`serving`].
+pub type Reopen = fn(&dyn OpenFile) -> Result<Option<File>, Error>;
 
 /// Formats that Lakeshore reads.
 pub struct FileFormats {
@@ -82,11 +84,15 @@ impl FileFormats {
         self.pool.inspections.close();
     }
 
-    async fn read(&self, lane: &Lane, file: &dyn OpenFile, name: &str, depth: Depth) -> Result<Reading, Error> {
+    async fn read(&self, lane: &Lane, file: Arc<dyn OpenFile>, name: &str, depth: Depth) -> Result<Reading, Error> {
         let size_bytes = file.found().size_bytes;
-        let request =
-            Request { name: name.to_owned(), size_bytes, depth, processor_seconds_max: self.processor_seconds_max };
-        match lane.read(request, (self.reopen)(file)?).await {
+        let processor_seconds_max = self.processor_seconds_max;
+        let (descriptor, is_served) = match (self.reopen)(&*file)? {
+            Some(opened) => (opened, false),
+            None => (serving::serve(file).map_err(Error::internal)?, true),
+        };
+        let request = Request { name: name.to_owned(), size_bytes, depth, processor_seconds_max, is_served };
+        match lane.read(request, descriptor).await {
             Ok(Reading::Disk { errno }) => {
                 let error = errno.map_or_else(|| io::ErrorKind::Other.into(), io::Error::from_raw_os_error);
                 Err(Error::internal(error))
@@ -105,11 +111,11 @@ impl FileFormats {
 #[async_trait]
 impl Formats for FileFormats {
     async fn preview(&self, file: Arc<dyn OpenFile>, name: &str, rows: u64) -> Result<Preview, Error> {
-        Ok(previewed(self.read(&self.pool.previews, &*file, name, Depth::Rows(rows)).await?))
+        Ok(previewed(self.read(&self.pool.previews, file, name, Depth::Rows(rows)).await?))
     }
 
     async fn inspect(&self, file: Arc<dyn OpenFile>, name: &str) -> Result<Inspected, Error> {
-        Ok(inspected(self.read(&self.pool.inspections, &*file, name, Depth::Columns).await?))
+        Ok(inspected(self.read(&self.pool.inspections, file, name, Depth::Columns).await?))
     }
 }
 

@@ -3,6 +3,9 @@
 //! Without the feature `failpoints`, `crash_point!("landing.named")` compiles to nothing. With it, the environment's
 //! `LAKESHORE_CRASH_AT=landing.named:2` ends the process when it passes that point for the second time.
 
+/// How the names of the points begin that only a lake on object storage passes.
+pub const OF_OBJECTS: &str = "object.";
+
 /// All failpoints, in the order in which an upload, a publish, a purge and a start pass them.
 pub const POINTS: &[&str] = &[
     "partial.created",

@@ -1,6 +1,6 @@
 //! Implementation of `lakeshore check`: prints the findings of the engine.
 
-use crate::config::CheckOptions;
+use crate::config::{CheckOptions, LakePlace};
 use crate::control::Listener;
 use crate::opening::{self, Opened};
 use anyhow::{Context, bail};
@@ -21,22 +21,24 @@ const FOUND: u8 = 1;
 pub const COULD_NOT: u8 = 2;
 
 pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
-    let root = options.lake_root();
+    let place = options.lake_place();
     // A check must not create its subject.
     if options.data.metadata.is_none() && !options.data.database().is_file() {
         bail!("no database at {}; choose the data folder with --data-dir", options.data.database().display());
     }
-    if !root.is_dir() {
+    if let LakePlace::Folder(root) = &place
+        && !root.is_dir()
+    {
         bail!("no lake at {}; choose its folder with --lake-root", root.display());
     }
     // Kept until the end, since it holds the locks.
-    let opened = opening::open_to_check(&options.data, &root).await?;
+    let opened = opening::open_to_check(&options.data, &place).await?;
     let Opened { store, files, .. } = &opened;
     // Reading every file takes long, and keys must be revocable meanwhile.
     let commands = Listener::start_if_needed(&options.data.path, store);
     let lake = Lake::new(Parts {
         state: store.state(),
-        files: Arc::new(files.clone()),
+        files: files.port(),
         formats: Arc::new(FileFormats::start(reopen, TIME_MAX)?),
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),

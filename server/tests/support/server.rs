@@ -3,11 +3,14 @@
 // Three test targets share this file, and each uses a part of it.
 #![allow(dead_code)]
 
+#[path = "bucket.rs"]
+pub mod bucket;
 #[path = "metadata.rs"]
 pub mod metadata;
 #[path = "../../../crates/metadata/tests/support/postgres.rs"]
 mod postgres;
 
+use bucket::Bucket;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -40,6 +43,8 @@ pub struct Stopped {
     pub key: String,
     data_dir: PathBuf,
     options: Vec<String>,
+    /// Of a lake on object storage.
+    pub bucket: Option<Bucket>,
     /// Removed with the last reference.
     _folder: Arc<TempDir>,
 }
@@ -62,9 +67,13 @@ pub fn skipped(reason: &str) {
 /// Runs a command of the binary to its end.
 pub fn lakeshore(arguments: &[&str]) -> Output {
     let mut command = Command::new(&*BINARY);
-    let mut words = arguments.iter();
-    if let Some(data_dir) = words.find(|word| **word == "--data-dir").and_then(|_| words.next()) {
-        metadata::point(&mut command, Path::new(data_dir));
+    let data_dir = arguments.iter().position(|argument| *argument == "--data-dir").and_then(|at| arguments.get(at + 1));
+    let has_lake = ["serve", "check", "adopt"].contains(&arguments[0]) && !arguments.contains(&"--lake-root");
+    if let Some(data_dir) = data_dir.map(Path::new) {
+        metadata::point(&mut command, data_dir);
+        if let Some(bucket) = bucket::of(data_dir).filter(|_| has_lake) {
+            command.envs(bucket::environment(&bucket));
+        }
     }
     command.args(arguments).output().unwrap()
 }
@@ -82,8 +91,16 @@ pub fn create_key(data_dir: &Path, options: &[&str]) -> String {
 impl Stopped {
     /// A server that has never run, with its data folder inside `folder`.
     pub fn new(folder: TempDir, data_dir: PathBuf, options: &[&str]) -> Self {
+        let is_on_bucket = bucket::is_wanted() && !options.contains(&"--lake-root");
+        let bucket = is_on_bucket.then(|| bucket::assign(&data_dir));
         let options = options.iter().map(|&option| option.to_owned()).collect();
-        Self { key: String::new(), data_dir, options, _folder: Arc::new(folder) }
+        Self { key: String::new(), data_dir, options, bucket, _folder: Arc::new(folder) }
+    }
+
+    /// The same, with its lake on object storage, whatever the others have.
+    pub fn on_bucket(self) -> Self {
+        let bucket = self.bucket.clone().unwrap_or_else(|| bucket::assign(&self.data_dir));
+        Self { bucket: Some(bucket), ..self }
     }
 
     /// Adds an admin key.
@@ -113,6 +130,11 @@ impl Stopped {
         let mut command = Command::new(program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data_dir).args(&self.options);
         metadata::point(&mut command, &self.data_dir);
+        if self.bucket.is_some()
+            && let Some(bucket) = bucket::of(&self.data_dir)
+        {
+            command.envs(bucket::environment(&bucket));
+        }
         command
     }
 
@@ -158,7 +180,11 @@ impl Stopped {
         &self.data_dir
     }
 
+    /// Its folder; on object storage, one that holds the same at this moment.
     pub fn lake(&self) -> PathBuf {
+        if let Some(bucket) = &self.bucket {
+            return bucket::mirror(&self.data_dir, bucket);
+        }
         let mut options = self.options.iter();
         match options.find(|option| *option == "--lake-root").and_then(|_| options.next()) {
             Some(root) => root.into(),
@@ -236,8 +262,16 @@ impl TestServer {
         self.rest.lake()
     }
 
+    /// The same server, when it does not run.
+    pub fn stopped(&self) -> &Stopped {
+        &self.rest
+    }
+
     /// All files below a folder of the lake, with their bytes.
     pub fn files(&self, below: &str) -> BTreeMap<String, Vec<u8>> {
+        if let Some(bucket) = &self.rest.bucket {
+            return bucket::files(self.data_dir(), bucket, below);
+        }
         let root = self.lake().join(below);
         let mut files = BTreeMap::new();
         let mut open = vec![root.clone()];

@@ -1,14 +1,14 @@
 //! Clients that outlive their server, with their knowledge: acknowledged uploads, and the possible content of the lake.
 
 use crate::resumers::Begun;
-use crate::server::TestServer;
+use crate::server::{Stopped, TestServer};
 use reqwest::Client;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -102,7 +102,7 @@ pub struct Sender {
     pub url: String,
     pub key: String,
     pub client: Client,
-    pub lake: PathBuf,
+    pub server: Stopped,
     pub ledger: Arc<Ledger>,
 }
 
@@ -113,7 +113,7 @@ impl Sender {
             url: server.url.clone(),
             key: server.key.clone(),
             client: server.client.clone(),
-            lake: server.lake(),
+            server: server.stopped().clone(),
             ledger: ledger.clone(),
         }
     }
@@ -260,12 +260,12 @@ impl Sender {
         let body = json!({ "trash_id": trash[0]["trash_id"], "api_key": self.key });
         let (status, answer) = self.post("/api/lake/trash/empty", body).await?;
         assert_eq!(status, 200, "{answer}");
-        // The purge continues in the background; its failpoints must be passed before the scenario ends.
-        let slots = self.lake.join(".lakeshore/trash");
-        // A kill may have left an empty trash folder after an exchange.
+        // The rest happens in the background; a point that is passed there has to be passed before the scenario ends.
+        // A kill may have left a slot behind that an exchange had emptied.
         let is_piece =
             |slot: &std::fs::DirEntry| std::fs::read_dir(slot.path()).is_ok_and(|mut slot| slot.next().is_some());
-        let count = || std::fs::read_dir(&slots).unwrap().map(Result::unwrap).filter(is_piece).count();
+        let slots = || std::fs::read_dir(self.server.lake().join(".lakeshore/trash")).unwrap();
+        let count = || slots().map(Result::unwrap).filter(is_piece).count();
         let url = format!("{}/api/lake/trash?size=1000", self.url);
         for _ in 0..500 {
             let listed: Value = self.client.get(&url).send().await.ok()?.json().await.ok()?;
@@ -311,7 +311,7 @@ impl Sender {
         let body = json!({ "trash_id": entry["trash_id"], "api_key": self.key });
         let (status, answer) = self.post("/api/lake/trash/restore", body).await?;
         assert_eq!(status, 200, "{answer}");
-        let live = self.lake.join(&path[1..]);
+        let live = self.server.lake().join(&path[1..]);
         if is_file {
             let bytes = std::fs::read(live).unwrap();
             self.ledger.known().files.insert(path.to_owned(), vec![digest(&bytes)]);

@@ -3,8 +3,9 @@
 
 use crate::clients::{Ledger, Sender};
 use crate::server::{Stopped, TestServer};
+use crate::server::{bucket, skipped};
 use crate::verify::Verifier;
-use lakeshore_system::failpoints::POINTS;
+use lakeshore_system::failpoints::{OF_OBJECTS, POINTS};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
 use std::net::TcpStream;
@@ -35,7 +36,9 @@ async fn scenario(sender: &Sender) -> Option<()> {
     sender.upload_own(added, "/inc/large", 3_000_000).await?;
     sender.upload_own(added, "/inc/small", 50).await?;
     sender.upload_own(added, "/inc/large", 3_000_000).await?;
-    sender.upload_in_pieces(added, "/inc/large", 3_000_000, 2).await?;
+    // More than one part of an object.
+    let large = if sender.server.bucket.is_some() { 18_000_000 } else { 3_000_000 };
+    sender.upload_in_pieces(added, "/inc/large", large, 2).await?;
     sender.upload_in_parts(added, "/inc/joined", 5_000).await?;
     sender.leave_unfinished(added, 10).await?;
     sender.replace_and_empty(added, "/inc/doomed").await?;
@@ -80,11 +83,15 @@ async fn run_scenario(server: &TestServer, ledger: &Arc<Ledger>) -> Option<()> {
     scenario(&sender).await
 }
 
-/// Whether the server was killed at this passing of the point.
-async fn crash_at(point: &str, passing: u64) -> bool {
+fn in_folder() -> Stopped {
     let folder = fast_folder();
     let data_dir = folder.path().to_owned();
-    let stopped = Stopped::new(folder, data_dir, &["--shrink-guard", "0.5"]).with_key();
+    Stopped::new(folder, data_dir, &["--shrink-guard", "0.5"])
+}
+
+/// Was the server killed at the `passing`-th time that the scenario came to the point?
+async fn crash_at(stopped: Stopped, point: &str, passing: u64) -> bool {
+    let stopped = stopped.with_key();
     let ledger = Arc::new(Ledger::default());
     let armed = format!("{point}:{passing}");
     match stopped.try_start(&[(VARIABLE, &armed)]).await {
@@ -115,6 +122,10 @@ async fn crash_at(point: &str, passing: u64) -> bool {
     run_scenario(&server, &ledger).await.unwrap();
     let server = server.kill_and_restart().await;
     verifier.verify(&server, &ledger).await;
+    if let Some(of) = &stopped.bucket {
+        server.eventually(async || (bucket::unreferenced(stopped.data_dir()) == 0).then_some(())).await;
+        assert_eq!(bucket::disagreements(stopped.data_dir(), of), [""; 0], "{armed}");
+    }
     true
 }
 
@@ -125,7 +136,7 @@ async fn crash_at_passings(point: &str) -> u64 {
     let offset = point.bytes().map(u64::from).sum::<u64>() % stride;
     let others = (FIRST_PASSINGS + 1..PASSINGS_MAX).filter(|passing| passing % stride == offset);
     for (crashes, passing) in (0..).zip((1..=FIRST_PASSINGS).chain(others)) {
-        if !crash_at(point, passing).await {
+        if !crash_at(in_folder(), point, passing).await {
             return crashes;
         }
     }
@@ -135,7 +146,9 @@ async fn crash_at_passings(point: &str) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crashes_at_any_step_and_in_the_recovery_lose_nothing_and_leave_nothing_incomplete() {
     let wanted = std::env::var("POINTS").ok();
-    let is_wanted = |point: &&str| wanted.as_ref().is_none_or(|wanted| point.starts_with(wanted.as_str()));
+    let is_wanted = |point: &&str| {
+        wanted.as_ref().is_none_or(|wanted| point.starts_with(wanted.as_str())) && !point.starts_with(OF_OBJECTS)
+    };
     let queue: VecDeque<_> = POINTS.iter().copied().filter(is_wanted).collect();
     let count = queue.len();
     let queue = Arc::new(Mutex::new(queue));
@@ -155,4 +168,44 @@ async fn crashes_at_any_step_and_in_the_recovery_lose_nothing_and_leave_nothing_
     println!("crashed at: {passed:?}");
     assert_eq!(passed.len(), count);
     assert!(passed.values().all(|&passings| passings > 0), "the scenario passes every point: {passed:?}");
+}
+
+/// Those that a lake on object storage passes, beside those of its own.
+const SHARED: [&str; 9] = [
+    "partial.checkpoint",
+    "partial.synced",
+    "take_over.synced",
+    "exchange.done",
+    "drop.moved",
+    "emptying.removed",
+    "sweep.uploads_removed",
+    "state.before_commit",
+    "state.committed",
+];
+/// How often each is tried. The later passings are further apart.
+const PASSINGS_ON_BUCKET: [u64; 3] = [1, 3, 10];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_on_object_storage_loses_nothing_and_leaves_no_object_without_a_row_nor_a_row_without_its_object() {
+    if bucket::seaweedfs::seaweedfs().is_none() {
+        skipped("SeaweedFS is not installed; run \"make seaweedfs\"");
+        return;
+    }
+    let wanted = std::env::var("POINTS").ok();
+    let is_wanted = |point: &&str| {
+        wanted.as_ref().is_none_or(|wanted| point.starts_with(wanted.as_str()))
+            && (point.starts_with(OF_OBJECTS) || SHARED.contains(point))
+    };
+    let mut never = Vec::new();
+    for point in POINTS.iter().copied().filter(is_wanted) {
+        for passing in PASSINGS_ON_BUCKET {
+            if !crash_at(in_folder().on_bucket(), point, passing).await {
+                if passing == 1 {
+                    never.push(point);
+                }
+                break;
+            }
+        }
+    }
+    assert_eq!(never, [""; 0], "the scenario passes every point");
 }

@@ -3,6 +3,7 @@
 use super::confinement::Confined;
 use super::protocol::{self, ANSWER_BYTES_MAX, Answer, FrameError, Hello, LENGTH_BYTES, REQUEST_BYTES_MAX, Request};
 use crate::reading::{self, Reading};
+use crate::serving::ServedFile;
 use crate::source::Source;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use std::fs::File;
@@ -59,7 +60,12 @@ pub fn run() -> Result<(), FrameError> {
 fn read(request: &Request, file: OwnedFd) -> Reading {
     #[cfg(feature = "failpoints")]
     misbehave(&request.name);
-    reading::read(Source::new(File::from(file), request.size_bytes), &request.name, request.depth)
+    let file = File::from(file);
+    let source = match request.is_served {
+        true => Source::new(ServedFile::new(file), request.size_bytes),
+        false => Source::new(file, request.size_bytes),
+    };
+    reading::read(source, &request.name, request.depth)
 }
 
 /// Drops half of the rows of an answer that is too long.

@@ -32,6 +32,8 @@ pub struct Request {
     pub size_bytes: u64,
     pub depth: Depth,
     pub processor_seconds_max: u64,
+    /// The descriptor that comes with it is a socket, by which to ask for pieces of the file.
+    pub is_served: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

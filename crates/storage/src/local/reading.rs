@@ -13,7 +13,6 @@ use rustix::io::Errno;
 use std::any::Any;
 use std::collections::BinaryHeap;
 use std::fs::File;
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -59,15 +58,14 @@ pub(super) fn open(tree: &Tree, place: &StoragePath) -> Result<Option<LocalOpenF
     Ok(open_file(tree, place)?.map(|(file, found)| LocalOpenFile { file: Arc::new(file), found }))
 }
 
-/// Opens a file of this backend again, read-only, with a file offset and flags of its own.
-pub fn reopen(file: &dyn OpenFile) -> Result<File, Error> {
+/// Opens a file of this backend again, read-only, with a file offset and flags of its own. `None` for another backend's.
+pub fn reopen(file: &dyn OpenFile) -> Result<Option<File>, Error> {
     let any: &dyn Any = file;
-    let Some(local) = any.downcast_ref::<LocalOpenFile>() else {
-        return Err(Error::internal(io::Error::other("a file that lies in no folder has no descriptor")));
-    };
+    let Some(local) = any.downcast_ref::<LocalOpenFile>() else { return Ok(None) };
     let itself = format!("/proc/self/fd/{}", local.file.as_raw_fd());
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    rustix::fs::open(&itself, flags, Mode::empty()).map(File::from).map_err(fault("opening a file once more"))
+    let opened = rustix::fs::open(&itself, flags, Mode::empty()).map(File::from);
+    opened.map(Some).map_err(fault("opening a file once more"))
 }
 
 #[async_trait]

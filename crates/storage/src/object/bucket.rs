@@ -12,9 +12,12 @@ use lakeshore::model::object_key::ObjectKey;
 use object_store::aws::AmazonS3;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
+use object_store::signer::{SignedUrlOptions, Signer};
 use object_store::{
     Error as StoreError, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
 };
+use reqwest::Method;
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
@@ -42,6 +45,8 @@ pub enum BucketError {
 
 pub(super) struct Bucket {
     store: AmazonS3,
+    /// For what `object_store` has no call.
+    client: reqwest::Client,
     prefix: String,
     lake: String,
 }
@@ -53,7 +58,8 @@ fn time_max(bytes: usize) -> Duration {
 impl Bucket {
     pub(super) fn new(settings: &BucketSettings) -> Result<Self, SettingsError> {
         let lake = settings.lake.to_string();
-        Ok(Self { store: settings.build()?, prefix: settings.lake.prefix.clone(), lake })
+        let store = settings.build()?;
+        Ok(Self { store, client: settings.client()?, prefix: settings.lake.prefix.clone(), lake })
     }
 
     fn path(&self, key: &ObjectKey) -> Path {
@@ -206,6 +212,13 @@ impl Bucket {
         self.attempts("aborting a large object", 0, abort).await
     }
 
+    /// Multipart uploads of an object that were neither completed nor aborted.
+    pub(super) async fn multiparts_of(&self, key: &ObjectKey) -> Result<Vec<String>, Error> {
+        let (store, client, path) = (&self.store, &self.client, &self.path(key));
+        let list = move || list_multiparts(store, client, path).boxed();
+        self.attempts("listing large objects that were begun", 0, list).await
+    }
+
     /// `range` lies within the object, and is not empty.
     pub(super) async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Bytes, Error> {
         let (store, path) = (&self.store, &self.path(key));
@@ -274,4 +287,32 @@ async fn put_once(store: &AmazonS3, path: &Path, bytes: &Bytes) -> Result<(), St
         }
         Err(error) => Err(error),
     }
+}
+
+/// The answer of `ListMultipartUploads` (S3), as far as it is of use.
+#[derive(Debug, Deserialize)]
+struct Multiparts {
+    #[serde(default, rename = "Upload")]
+    uploads: Vec<Multipart>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Multipart {
+    key: String,
+    upload_id: String,
+}
+
+/// `object_store` has no call for it, but signs addresses.
+async fn list_multiparts(store: &AmazonS3, client: &reqwest::Client, path: &Path) -> Result<Vec<String>, StoreError> {
+    const VALID_FOR: Duration = Duration::from_secs(REQUEST_SECONDS_MAX);
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Generic { store: "S3", source };
+    let query = SignedUrlOptions::default().with_query([("uploads", ""), ("prefix", path.as_ref())]);
+    let url = store.signed_url_opts(Method::GET, &Path::default(), VALID_FOR, &query).await?;
+    let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
+    // The address holds a signature.
+    let answer = answer.map_err(|error| failed(error.without_url().into()))?;
+    let listed = answer.text().await.map_err(|error| failed(error.without_url().into()))?;
+    let listed: Multiparts = quick_xml::de::from_str(&listed).map_err(|error| failed(error.into()))?;
+    Ok(listed.uploads.into_iter().filter(|upload| upload.key == path.as_ref()).map(|upload| upload.upload_id).collect())
 }

@@ -52,9 +52,15 @@ impl ObjectFiles {
     }
 
     async fn abort(&self, object: &UnreferencedObject) -> Result<(), Error> {
-        match &object.multipart_id {
-            Some(multipart_id) => self.0.bucket.abort_multipart(&object.key, multipart_id).await,
-            None => Ok(()),
+        let begun = match &object.multipart_id {
+            Some(multipart_id) => vec![multipart_id.clone()],
+            // A crash may have come between its beginning and its row.
+            None if object.is_unfinished => self.0.bucket.multiparts_of(&object.key).await?,
+            None => Vec::new(),
+        };
+        for multipart_id in &begun {
+            self.0.bucket.abort_multipart(&object.key, multipart_id).await?;
         }
+        Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! Which lake a bucket holds: an object below the lake's prefix says so. And whether writes to it succeed.
 
 use super::ObjectFiles;
-use super::bucket::BucketError;
+use super::bucket::{Bucket, BucketError};
+use super::settings::{BucketSettings, SettingsError};
 use bytes::Bytes;
 use lakeshore::model::object_key::ObjectKey;
 
@@ -13,17 +14,31 @@ pub struct LakeSight {
     pub holds_something: bool,
 }
 
-impl ObjectFiles {
-    pub async fn look(&self) -> Result<LakeSight, BucketError> {
-        let identity = self.identity().await?;
-        let holds_something = identity.is_some() || self.0.bucket.holds_something().await?;
-        Ok(LakeSight { identity, holds_something })
-    }
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+}
 
+/// Looks at a bucket, without writing.
+pub async fn look(settings: &BucketSettings) -> Result<LakeSight, LookError> {
+    let bucket = Bucket::new(settings)?;
+    let identity = identity(&bucket).await?;
+    let holds_something = identity.is_some() || bucket.holds_something().await?;
+    Ok(LakeSight { identity, holds_something })
+}
+
+async fn identity(bucket: &Bucket) -> Result<Option<String>, BucketError> {
+    let found = bucket.get_small(&ObjectKey::of_identity()).await?;
+    Ok(found.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()))
+}
+
+impl ObjectFiles {
     /// Identity of the lake, if it has one.
     pub async fn identity(&self) -> Result<Option<String>, BucketError> {
-        let found = self.0.bucket.get_small(&ObjectKey::of_identity()).await?;
-        Ok(found.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()))
+        identity(&self.0.bucket).await
     }
 
     /// Gives a lake its identity. False where it has one meanwhile.

@@ -44,7 +44,7 @@ use std::sync::Arc;
 
 pub use bucket::BucketError;
 pub use collecting::Collected;
-pub use lake_identity::LakeSight;
+pub use lake_identity::{LakeSight, LookError, look};
 pub use settings::{Addressing, BucketSettings, Encryption, LakeUrl, SettingsError};
 
 /// Objects of which the size is asked for concurrently.
@@ -258,10 +258,11 @@ impl FilesInspection for ObjectFiles {
     /// As the bucket has them, so that a row without its object is noticed.
     async fn sizes(&self, files: &[StoragePath]) -> Result<Vec<Option<u64>>, Error> {
         let found = self.0.namespace.find(files).await?;
-        let sizes = stream::iter(found).map(|found| async move {
-            match found {
-                Some(found) => self.0.bucket.size(&found.key).await,
-                None => Ok(None),
+        let sizes = stream::iter(files.to_vec().into_iter().zip(found)).map(|(place, found)| async move {
+            match (place, found) {
+                (StoragePath::Partial(name), Some(_)) => resuming::durable_bytes(&self.0, &name).await,
+                (_, Some(found)) => self.0.bucket.size(&found.key).await,
+                (_, None) => Ok(None),
             }
         });
         let sizes: Vec<_> = sizes.buffered(HEADS_MAX).collect().await;

@@ -233,6 +233,13 @@ impl ObjectPartial {
     }
 }
 
+/// Whoever goes on with the upload sends parts of the same numbers.
+impl Drop for ObjectPartial {
+    fn drop(&mut self) {
+        self.sending.iter().for_each(JoinHandle::abort);
+    }
+}
+
 #[async_trait]
 impl Partial for ObjectPartial {
     fn identity(&self) -> &Identity {

@@ -119,3 +119,19 @@ pub(super) async fn read(shared: &Arc<Shared>, name: &PartialName, offset: u64, 
     }
     shared.bucket.get_range(&upload.key, offset..end).await
 }
+
+/// How far an upload is in the bucket; `None` where its last checkpoint is not there any more.
+pub(super) async fn durable_bytes(shared: &Shared, name: &PartialName) -> Result<Option<u64>, Error> {
+    let Some(upload) = shared.namespace.upload(name).await? else { return Ok(None) };
+    if upload.digest.is_some() {
+        return shared.bucket.size(&upload.key).await;
+    }
+    let Some(last) = upload.checkpoints.last() else { return Ok(Some(0)) };
+    match &last.tail {
+        Some((_, key)) => {
+            let tail_bytes = shared.bucket.size(key).await?;
+            Ok(tail_bytes.filter(|tail_bytes| *tail_bytes >= last.offset - last.parts_bytes).map(|_| last.offset))
+        }
+        None => Ok(Some(last.offset)),
+    }
+}

@@ -43,6 +43,8 @@ pub enum SettingsError {
         "the settings of the object storage are wrong: {0}; see --lake, the options --s3-… and the variables AWS_…"
     )]
     Store(#[source] object_store::Error),
+    #[error("cannot set up TLS for the object storage: {0}")]
+    Client(#[source] reqwest::Error),
 }
 
 impl LakeUrl {
@@ -122,6 +124,12 @@ impl BucketSettings {
     #[must_use]
     pub fn with_credentials(self, key_id: &str, secret: &str) -> Self {
         Self { credentials: Some((key_id.to_owned(), secret.to_owned())), ..self }
+    }
+
+    /// A plain client, with the same limits of time.
+    pub(super) fn client(&self) -> Result<reqwest::Client, SettingsError> {
+        let builder = reqwest::Client::builder().connect_timeout(CONNECT_MAX).read_timeout(SILENCE_MAX);
+        builder.build().map_err(SettingsError::Client)
     }
 
     pub(super) fn build(&self) -> Result<AmazonS3, SettingsError> {

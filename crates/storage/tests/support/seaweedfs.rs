@@ -89,6 +89,33 @@ impl SeaweedFs {
         format!("http://127.0.0.1:{}", self.s3_port)
     }
 
+    /// How many objects a bucket has.
+    #[allow(dead_code)]
+    pub fn count_objects(&self, bucket: &str) -> usize {
+        let mut open = vec![format!("/buckets/{bucket}/")];
+        let mut count = 0;
+        while let Some(folder) = open.pop() {
+            let Some(listed) = get(self.filer_port, &format!("{folder}?limit=100000")) else { continue };
+            // Each entry of the list has a path, then a mode; that of a folder has its highest bit set.
+            for entry in listed.split("\"FullPath\"").skip(1) {
+                let path = entry.split('"').nth(1).unwrap();
+                let mode = entry.split("\"Mode\"").nth(1).unwrap().trim_start_matches([':', ' ']);
+                let mode: u64 = mode.split(|digit: char| !digit.is_ascii_digit()).next().unwrap().parse().unwrap();
+                match mode >> 31 {
+                    0 => count += 1,
+                    _ => open.push(format!("{path}/")),
+                }
+            }
+        }
+        count
+    }
+
+    /// By which to look at the objects without the ways of S3.
+    #[allow(dead_code)]
+    pub fn filer_port(&self) -> u16 {
+        self.filer_port
+    }
+
     /// Makes a bucket that no other test has.
     pub fn new_bucket(&self) -> String {
         static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -107,6 +134,18 @@ fn running(state: &Path) -> Option<(u16, u16)> {
     let (s3_port, filer_port) = (s3_port.parse().ok()?, filer_port.parse().ok()?);
     // Nobody may list the buckets without a key.
     (http(s3_port, "GET", "/")? == 403 && http(filer_port, "GET", "/")? == 200).then_some((s3_port, filer_port))
+}
+
+/// What the filer answers, as text.
+#[allow(dead_code)]
+fn get(port: u16, path: &str) -> Option<String> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let head = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n\r\n");
+    connection.write_all(head.as_bytes()).ok()?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).ok()?;
+    let is_found = answer.split(' ').nth(1) == Some("200");
+    is_found.then(|| answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()))?
 }
 
 fn http(port: u16, method: &str, path: &str) -> Option<u16> {

@@ -361,13 +361,14 @@ impl NamespaceRows for SqliteRows<'_> {
     }
 
     async fn unreferenced(&mut self, before: Timestamp, size: u64) -> Result<Vec<UnreferencedObject>, Error> {
-        let sql = "SELECT object_id, key, multipart_id FROM objects WHERE unreferenced_at <= ? \
+        let sql = "SELECT object_id, key, multipart_id, is_whole = 0 AND size_bytes = 0 AS is_unfinished FROM objects WHERE unreferenced_at <= ? \
                    ORDER BY unreferenced_at LIMIT ?";
         let unreferenced = |row: &Row| {
             Ok(UnreferencedObject {
                 object: object(row)?,
                 key: ObjectKey::remembered(row.try_get("key")?),
                 multipart_id: row.try_get("multipart_id")?,
+                is_unfinished: row.try_get("is_unfinished")?,
             })
         };
         rows(self.connection(), sql, values![before.0, clamp(size)], unreferenced).await

@@ -1,0 +1,199 @@
+//! A lake on object storage for the servers of tests: `LAKESHORE_TEST_LAKE=s3` gives each server whose lake was not chosen a
+//! bucket of its own.
+
+use super::lakeshore;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex};
+
+#[path = "../../../crates/storage/tests/support/seaweedfs.rs"]
+pub mod seaweedfs;
+use seaweedfs::{ACCESS_KEY, REGION, SECRET_KEY, SeaweedFs, seaweedfs};
+
+/// Whether the lakes of tests are on object storage.
+pub fn is_wanted() -> bool {
+    std::env::var("LAKESHORE_TEST_LAKE").is_ok_and(|lake| lake == "s3")
+}
+
+/// Buckets by the data folders of their servers: commands that are given the one need the other.
+static BUCKETS: LazyLock<Mutex<BTreeMap<PathBuf, Bucket>>> = LazyLock::new(Mutex::default);
+
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    pub name: String,
+    /// Another address than that of the object storage itself, such as one that fails.
+    pub endpoint: Option<String>,
+}
+
+fn storage() -> &'static SeaweedFs {
+    seaweedfs().expect("SeaweedFS is not installed; run \"make seaweedfs\"")
+}
+
+/// Gives the server with this data folder a new bucket.
+pub fn assign(data_dir: &Path) -> Bucket {
+    let bucket = Bucket { name: storage().new_bucket(), endpoint: None };
+    BUCKETS.lock().unwrap().insert(data_dir.to_owned(), bucket.clone());
+    bucket
+}
+
+/// Requests of the server with this data folder go to another address from now on.
+pub fn go_by(data_dir: &Path, endpoint: Option<String>) {
+    BUCKETS.lock().unwrap().get_mut(data_dir).unwrap().endpoint = endpoint;
+}
+
+pub fn of(data_dir: &Path) -> Option<Bucket> {
+    BUCKETS.lock().unwrap().get(data_dir).cloned()
+}
+
+/// What a command needs in its environment to find the lake.
+pub fn environment(bucket: &Bucket) -> Vec<(&'static str, String)> {
+    vec![
+        ("LAKESHORE_LAKE", format!("s3://{}/lake", bucket.name)),
+        ("LAKESHORE_S3_ENDPOINT", bucket.endpoint.clone().unwrap_or_else(|| storage().endpoint())),
+        ("LAKESHORE_S3_REGION", REGION.to_owned()),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+        ("LAKESHORE_OBJECT_GRACE", "1s".to_owned()),
+    ]
+}
+
+/// Rows of a namespace, from a copy of the database.
+struct Rows {
+    /// Paths as a folder would have them, and the keys of the objects.
+    files: Vec<(String, String)>,
+    /// Paths of folders, with a slash at their end.
+    folders: Vec<String>,
+    /// Keys of all objects, and whether something refers to them.
+    objects: BTreeMap<String, bool>,
+}
+
+fn rows(data_dir: &Path) -> Rows {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.db");
+    let copied = lakeshore(&["backup", copy.to_str().unwrap(), "--data-dir", data_dir.to_str().unwrap()]);
+    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+    let read = async move {
+        let options = SqliteConnectOptions::new().filename(&copy).disable_statement_logging();
+        let mut database: SqliteConnection = options.connect().await.unwrap();
+        let files = sqlx::query_as(
+            "WITH RECURSIVE tree (node_id, path, object_id) AS ( \
+             SELECT node_id, CASE name WHEN 'live' THEN '' ELSE '.lakeshore/' || name || '/' END, object_id FROM nodes \
+             WHERE parent_id = 0 UNION ALL \
+             SELECT n.node_id, t.path || n.name || CASE n.is_file WHEN 1 THEN '' ELSE '/' END, n.object_id \
+             FROM tree t JOIN nodes n ON n.parent_id = t.node_id) \
+             SELECT t.path, o.key FROM tree t LEFT JOIN objects o USING (object_id) ORDER BY t.path",
+        );
+        let nodes: Vec<(String, Option<String>)> = files.fetch_all(&mut database).await.unwrap();
+        let folders = nodes.iter().filter(|(_, key)| key.is_none()).map(|(path, _)| path.clone()).collect();
+        let files = nodes.into_iter().filter_map(|(path, key)| Some((path, key?))).collect();
+        let objects: Vec<(String, bool)> =
+            sqlx::query_as("SELECT key, unreferenced_at IS NULL FROM objects").fetch_all(&mut database).await.unwrap();
+        database.close().await.unwrap();
+        Rows { files, folders, objects: objects.into_iter().collect() }
+    };
+    // Tests that run on a runtime call this too.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let rows = runtime.block_on(read);
+        drop(folder);
+        rows
+    })
+    .join()
+    .unwrap()
+}
+
+/// Every file below a folder of the lake, with its bytes.
+pub fn files(data_dir: &Path, bucket: &Bucket, below: &str) -> BTreeMap<String, Vec<u8>> {
+    let prefix = if below.is_empty() { String::new() } else { format!("{below}/") };
+    let mut files = BTreeMap::new();
+    for (path, key) in rows(data_dir).files {
+        // As when the lake is a folder, what is the engine's own shows only to those who ask for it.
+        if let Some(name) = path.strip_prefix(&prefix) {
+            // An upload that is under way has none, or no whole one.
+            let object = object(bucket, &key);
+            assert!(object.is_some() || path.starts_with(".lakeshore/uploads/"), "{path} has no object {key}");
+            files.insert(name.to_owned(), object.unwrap_or_default());
+        }
+    }
+    files
+}
+
+/// A folder that holds what the lake holds at this moment, as if it were in a folder. Only to look at.
+pub fn mirror(data_dir: &Path, bucket: &Bucket) -> PathBuf {
+    let mirror = data_dir.join("mirror");
+    let _ = std::fs::remove_dir_all(&mirror);
+    std::fs::create_dir_all(mirror.join(".lakeshore/snapshots")).unwrap();
+    let Rows { files, folders, .. } = rows(data_dir);
+    for folder in folders {
+        std::fs::create_dir_all(mirror.join(folder)).unwrap();
+    }
+    for (path, key) in files {
+        // Of an upload that is under way, there may be none yet.
+        if let Some(bytes) = object(bucket, &key) {
+            std::fs::write(mirror.join(path), bytes).unwrap();
+        }
+    }
+    mirror
+}
+
+/// The bytes of an object, past the lake.
+pub fn object(bucket: &Bucket, key: &str) -> Option<Vec<u8>> {
+    get(&format!("/buckets/{}/lake/{key}", bucket.name))
+}
+
+/// Keys of all objects of the lake, as the object storage itself lists them.
+pub fn keys(bucket: &Bucket) -> BTreeSet<String> {
+    let root = format!("/buckets/{}/lake/", bucket.name);
+    let mut keys = BTreeSet::new();
+    let mut open = vec![String::new()];
+    while let Some(folder) = open.pop() {
+        let Some(listed) = get(&format!("{root}{folder}?limit=100000&pretty=n")) else { continue };
+        let listed: serde_json::Value = serde_json::from_slice(&listed).unwrap();
+        for entry in listed["Entries"].as_array().into_iter().flatten() {
+            let path = entry["FullPath"].as_str().unwrap().strip_prefix(&root).unwrap().to_owned();
+            // The bit of Go's file modes that says folder.
+            match entry["Mode"].as_u64().unwrap() >> 31 {
+                0 => _ = keys.insert(path),
+                _ => open.push(format!("{path}/")),
+            }
+        }
+    }
+    keys
+}
+
+/// What the rows and the bucket of a lake do not agree on: objects without a row, and files without an object.
+pub fn disagreements(data_dir: &Path, bucket: &Bucket) -> Vec<String> {
+    let Rows { files, objects, .. } = rows(data_dir);
+    let keys = keys(bucket);
+    let mut found: Vec<_> = files
+        .iter()
+        .filter(|(path, key)| !keys.contains(key) && !path.starts_with(".lakeshore/uploads/"))
+        .map(|(path, key)| format!("{path} has no object {key}"))
+        .collect();
+    let own = ["_lakeshore/identity", "_lakeshore/probe"];
+    let unknown = keys.iter().filter(|key| !objects.contains_key(*key) && !own.contains(&key.as_str()));
+    found.extend(unknown.map(|key| format!("the object {key} has no row")));
+    found
+}
+
+/// Objects that have a row and to which nothing refers: not yet deleted.
+pub fn unreferenced(data_dir: &Path) -> usize {
+    rows(data_dir).objects.into_values().filter(|is_referenced| !is_referenced).count()
+}
+
+fn get(path: &str) -> Option<Vec<u8>> {
+    let mut connection = TcpStream::connect(("127.0.0.1", storage().filer_port())).unwrap();
+    let request =
+        format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let status = head.split(' ').nth(1).unwrap();
+    (status == "200").then(|| answer.split_off(end + 4))
+}
