@@ -33,11 +33,11 @@ fn storage() -> &'static SeaweedFs {
     seaweedfs().expect("SeaweedFS is not installed; run \"make seaweedfs\"")
 }
 
-/// Gives the server with this data folder a new bucket.
+/// Gives the server with this data folder a bucket, which it keeps.
 pub fn assign(data_dir: &Path) -> Bucket {
-    let bucket = Bucket { name: storage().new_bucket(), endpoint: None };
-    BUCKETS.lock().unwrap().insert(data_dir.to_owned(), bucket.clone());
-    bucket
+    let mut buckets = BUCKETS.lock().unwrap();
+    let new = || Bucket { name: storage().new_bucket(), endpoint: None };
+    buckets.entry(data_dir.to_owned()).or_insert_with(new).clone()
 }
 
 /// Requests of the server with this data folder go to another address from now on.

@@ -6,8 +6,11 @@ shift 2
 data=$folder/data-$$
 mkdir -p "$data"
 export TMPDIR="$data"
+cd "$data"
+# A bucket has volumes of its own: one each is enough, for many buckets.
+printf '[master.volume_growth]\ncopy_1 = 1\n' > master.toml
 "$weed" server -dir "$data" -ip 127.0.0.1 -ip.bind 127.0.0.1 -master.telemetry=false -master.volumeSizeLimitMB 256 \
-    -volume.max 400 -master.port "$1" -master.port.grpc "$2" -volume.port "$3" -volume.port.grpc "$4" \
+    -volume.max 5000 -master.port "$1" -master.port.grpc "$2" -volume.port "$3" -volume.port.grpc "$4" \
     -filer -filer.port "$5" -filer.port.grpc "$6" -filer.localSocket "$data/filer.sock" \
     -s3 -s3.port "$7" -s3.port.grpc "$8" -s3.port.iceberg 0 -s3.port.lance 0 -s3.config "$folder/s3.json" \
     > "$folder/log" 2>&1 &
