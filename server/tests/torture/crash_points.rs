@@ -192,6 +192,7 @@ const SHARED: [&str; 9] = [
 /// How often each is tried. The later passings are further apart.
 const PASSINGS_ON_BUCKET: [u64; 3] = [1, 3, 10];
 
+#[ignore = "takes many minutes; run it by its name with --run-ignored all, and POINTS=object. for less"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_on_object_storage_loses_nothing_and_leaves_no_object_without_a_row_nor_a_row_without_its_object() {
     if bucket::seaweedfs::seaweedfs().is_none() {
