@@ -30,7 +30,7 @@ ONLY_SQLITE := test(/^(backup|commands|lake_identity|permissions|readiness|reser
 # Python with pyarrow, duckdb and polars, for `make corpus`.
 CORPUS_PYTHON ?= python3
 CORPUS ?=
-# Readers of data lakes, for `make bench-readers` and `make readers`.
+# Readers of data lakes, for `make bench-readers`, `make readers` and the tests of crates/delta.
 READERS := target/readers
 READER_LIBRARIES := benches/readers/requirements.txt
 
@@ -99,7 +99,7 @@ fmt: rust-components ## Format the code
 	@cargo fmt --all
 	@cargo fmt --manifest-path fuzz/Cargo.toml
 
-unit: clients postgres seaweedfs ## Test the engine and the server
+unit: clients postgres seaweedfs reader-libraries ## Test the engine and the server
 	@echo "== tests of the engine and the server"
 	@if cargo nextest --version > /dev/null 2>&1; then \
 		cargo nextest run --workspace --features server/failpoints --no-fail-fast; \
@@ -232,9 +232,10 @@ readers: build reader-libraries ## Run bench-readers with ten publishes
 		echo "SKIPPED: the readers are missing"; \
 	fi
 
-reader-libraries: ## Install DuckDB, Polars, pyarrow and pandas for Python, below target/
+# Tests of missing readers are skipped, so nothing fails here.
+reader-libraries: ## Install DuckDB, Polars, pyarrow, pandas, delta-rs and Sail for Python, below target/
 	@test -f $(READERS)/requirements.txt && cmp -s $(READER_LIBRARIES) $(READERS)/requirements.txt || { \
-		echo "== installing Python's DuckDB, Polars, pyarrow and pandas"; \
+		echo "== installing Python's DuckDB, Polars, pyarrow, pandas, delta-rs and Sail"; \
 		python3 -m venv $(READERS) \
 			&& $(READERS)/bin/pip install --quiet --retries 1 --disable-pip-version-check --requirement $(READER_LIBRARIES) \
 			&& cp $(READER_LIBRARIES) $(READERS)/requirements.txt; \

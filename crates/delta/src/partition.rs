@@ -1,0 +1,138 @@
+//! Partition columns: the folders `name=value` between a dataset and a file.
+//!
+//! Delta takes the values from the log. Polars takes them from the object's key, so a key has these folders too, with values escaped as
+//! Hive does ([`key_folders`]).
+
+use crate::unfit::{Unfit, shortened};
+use percent_encoding::percent_decode_str;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// What Hive calls the folder of rows whose value is null.
+pub const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// The values of a file, by column. An empty value is null, as Delta has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
+pub struct PartitionValues(pub(crate) BTreeMap<String, Option<String>>);
+
+impl PartitionValues {
+    /// Those of a file, by its path relative to the dataset, as its sender named it. Percent escapes in values are resolved, where
+    /// that gives text.
+    ///
+    /// # Errors
+    /// Where a column is named twice, in any case of letters.
+    pub fn of_path(relative: &str) -> Result<Self, Unfit> {
+        let mut values = BTreeMap::new();
+        for (name, value) in folders(relative) {
+            let twice = values.keys().any(|other: &String| other.to_lowercase() == name.to_lowercase());
+            if twice {
+                return Err(Unfit::DuplicatePartitionColumn { column: shortened(&name) });
+            }
+            values.insert(name, value);
+        }
+        Ok(Self(values))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
+    }
+}
+
+/// The names and values of the folders of a path, in its order.
+fn folders(relative: &str) -> impl Iterator<Item = (String, Option<String>)> {
+    let above = relative.rsplit_once('/').map_or("", |(above, _)| above);
+    above.split('/').filter_map(|folder| {
+        let (name, value) = folder.split_once('=').filter(|(name, _)| !name.is_empty())?;
+        let value = resolved(value);
+        Some((resolved(name), (!value.is_empty() && value != NULL_FOLDER).then_some(value)))
+    })
+}
+
+fn resolved(text: &str) -> String {
+    percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Into::into)
+}
+
+/// The folders of an object's key for a file with this path, in the order of the path: `dt=2021-12-06/name=a%20b/`. Empty where it
+/// has no partition values.
+pub fn key_folders(relative: &str) -> String {
+    let mut key = String::new();
+    for (name, value) in folders(relative) {
+        escape(&name, &mut key);
+        key.push('=');
+        match value {
+            Some(value) => escape(&value, &mut key),
+            None => key.push_str(NULL_FOLDER),
+        }
+        key.push('/');
+    }
+    key
+}
+
+fn escape(text: &str, key: &mut String) {
+    for byte in text.bytes() {
+        // A name that begins with an underscore or a dot would be hidden, so these are escaped wherever a component begins.
+        let begins = key.is_empty() || key.ends_with('/');
+        let is_plain = byte.is_ascii_alphanumeric() || byte == b'-' || (!begins && matches!(byte, b'.' | b'_'));
+        if is_plain {
+            key.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(key, "%{byte:02X}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::TablePath;
+    use proptest::prelude::*;
+
+    fn values(path: &str) -> Vec<(String, Option<String>)> {
+        PartitionValues::of_path(path).unwrap().0.into_iter().collect()
+    }
+
+    #[test]
+    fn folders_with_an_equals_sign_are_partition_values_and_nothing_else_is() {
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(values("part-0.parquet"), []);
+        assert_eq!(values("a=b.parquet"), [], "it is the file's name");
+        assert_eq!(values("2021/=x/a.parquet"), []);
+        assert_eq!(values("dt=2021-12-06/x/hr=1/a"), [("dt".into(), some("2021-12-06")), ("hr".into(), some("1"))]);
+        assert_eq!(values("dt=a=b/f"), [("dt".into(), some("a=b"))]);
+        assert_eq!(values("dt=a%20b%2Fc/f"), [("dt".into(), some("a b/c"))]);
+        assert_eq!(values("dt=50%/f"), [("dt".into(), some("50%"))]);
+        assert_eq!(values("dt=%FF/f"), [("dt".into(), some("%FF"))], "what is no text stays");
+        assert_eq!(values("dt=/f"), [("dt".into(), None)]);
+        assert_eq!(values("dt=__HIVE_DEFAULT_PARTITION__/f"), [("dt".into(), None)]);
+        assert!(PartitionValues::of_path("dt=1/DT=2/f").is_err());
+    }
+
+    #[test]
+    fn a_key_has_the_folders_in_plain_ascii() {
+        assert_eq!(key_folders("x/dt=grüße 50%/y/hr=/f"), "dt=gr%C3%BC%C3%9Fe%2050%25/hr=__HIVE_DEFAULT_PARTITION__/");
+        assert_eq!(key_folders("f.parquet"), "");
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_gives_the_same_values_as_the_path(
+            folders in prop::collection::btree_map("[a-z._ %ü]{1,4}", "\\PC{0,8}", 0..4),
+        ) {
+            let path: String = folders.iter()
+                .map(|(name, value)| format!("{name}={}/", value.replace('/', "")))
+                .chain(["f".to_owned()]).collect();
+            let key = key_folders(&path) + "1.parquet";
+            prop_assert!(TablePath::parse(&key).is_ok() || key.len() > crate::path::PATH_BYTES_MAX, "{}", key);
+            prop_assert_eq!(PartitionValues::of_path(&key), PartitionValues::of_path(&path));
+        }
+    }
+}
