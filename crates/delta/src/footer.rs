@@ -8,8 +8,8 @@
 use crate::stats::{self, Leaf, Reading};
 use crate::types::{DataType, Field};
 use crate::unfit::{REASONS_MAX, Unfit, shortened};
-use parquet::basic::{ConvertedType, LogicalType, Repetition, TimeUnit, Type as Physical};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::basic::{Compression, ConvertedType, LogicalType, Repetition, TimeUnit, Type as Physical};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::schema::types::{Type, TypePtr};
 use serde::{Deserialize, Serialize};
 
@@ -41,10 +41,23 @@ pub struct FileSchema {
 }
 
 impl FileDescription {
+    /// Of the bytes of a footer as they are in the file. One that was changed to suit a reader has lost types.
+    pub fn of_footer(footer: &[u8]) -> Self {
+        match ParquetMetaDataReader::decode_metadata(footer) {
+            Ok(metadata) => Self::of(&metadata),
+            Err(error) => {
+                let problem = shortened(&error.to_string());
+                let schema = FileSchema { unfit: vec![Unfit::Unreadable { problem }], ..FileSchema::default() };
+                Self { schema, stats: "{}".to_owned() }
+            }
+        }
+    }
+
     pub fn of(metadata: &ParquetMetaData) -> Self {
         let mut walk = Walk::default();
         let root = metadata.file_metadata().schema_descr().root_schema();
         let fields = walk.fields(root.get_fields(), &mut Vec::new(), true);
+        walk.check_chunks(metadata);
         let (fields, stats) = if walk.unfit.is_empty() {
             let stats = stats::json(metadata, &walk.leaves);
             (fields, stats)
@@ -124,6 +137,23 @@ impl Walk {
         }
         self.check_names(&fields);
         fields
+    }
+
+    /// How the values are kept, where not all readers can read that.
+    fn check_chunks(&mut self, metadata: &ParquetMetaData) {
+        for chunk in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
+            let problem = match chunk.compression() {
+                Compression::LZ4 => "is compressed with the old codec LZ4",
+                Compression::LZO => "is compressed with LZO",
+                _ if chunk.file_path().is_some_and(|path| !path.is_empty()) => "has its values in another file",
+                _ => continue,
+            };
+            let column = chunk.column_path().parts().first().map_or("", String::as_str);
+            self.refuse(Unfit::UnsupportedChunk { column: shortened(column), problem: problem.to_owned() });
+            if self.unfit.len() >= REASONS_MAX {
+                break;
+            }
+        }
     }
 
     fn check_names(&mut self, fields: &[Field]) {

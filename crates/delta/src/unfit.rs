@@ -11,6 +11,10 @@ pub const WORDS_CHARACTERS_MAX: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Unfit {
+    #[error("its footer cannot be read ({problem}); write the file again with a current library")]
+    Unreadable { problem: String },
+    #[error("column {column:?} {problem}; write it into one file, with Zstandard, Snappy, gzip or no compression")]
+    UnsupportedChunk { column: String, problem: String },
     #[error("the type of column {column:?} is {kind}, which a Delta table cannot hold; {remedy}")]
     UnsupportedType { column: String, kind: String, remedy: String },
     #[error(

@@ -236,6 +236,33 @@ fn statistics_that_would_be_long_tell_the_rows_alone() {
 }
 
 #[test]
+fn a_codec_that_not_all_readers_have_is_unfit() {
+    let unfit = |codec| {
+        let schema = Arc::new(parse_message_type("message m { required int32 a; }").unwrap());
+        let properties = WriterProperties::builder().set_compression(codec).build();
+        let mut bytes = Vec::new();
+        let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::new(properties)).unwrap();
+        let mut row_group = writer.next_row_group().unwrap();
+        let mut column = row_group.next_column().unwrap().unwrap();
+        column.typed::<Int32Type>().write_batch(&[1], None, None).unwrap();
+        column.close().unwrap();
+        row_group.close().unwrap();
+        writer.close().unwrap();
+        FileDescription::of(&ParquetMetaDataReader::new().parse_and_finish(&Bytes::from(bytes)).unwrap()).schema.unfit
+    };
+    assert_eq!(unfit(Compression::LZ4_RAW), []);
+    assert!(matches!(unfit(Compression::LZ4)[..], [Unfit::UnsupportedChunk { .. }]));
+}
+
+#[test]
+fn a_footer_that_cannot_be_read_is_unfit() {
+    for bytes in [&b""[..], b"PAR1", &[0xff; 100]] {
+        let described = FileDescription::of_footer(bytes);
+        assert!(matches!(described.schema.unfit[..], [Unfit::Unreadable { .. }]) && described.is_within_bounds());
+    }
+}
+
+#[test]
 fn nanoseconds_are_told() {
     assert!(described("optional int64 a (TIMESTAMP(NANOS,true));").schema.has_nanoseconds);
     assert!(!described("optional int64 a (TIMESTAMP(MICROS,true));").schema.has_nanoseconds);

@@ -284,6 +284,24 @@ def many():
     yield Case("replaced_after_a_checkpoint", ["id"], checkpoints=[0]).version({"f0": table(0)}).version({f"g{n}": table(n) for n in range(10)})
 
 
+def corpus():
+    """Any files, with the rows that pyarrow reads in them; whether they fit is not known."""
+    import glob
+
+    for n, path in enumerate(sorted(glob.glob(f"{os.environ['LAKESHORE_DELTA_CORPUS']}/**/*.parquet", recursive=True))):
+        try:
+            table = pq.ParquetFile(path).read()
+            rows = table.to_pylist()
+        except BaseException as error:
+            print(f"{path}: {error}", file=sys.stderr)
+            continue
+        case = Case(f"{n}-" + os.path.basename(path).replace(".", "-"), table.column_names)
+        os.makedirs(f"{FOLDER}/{case.name}")
+        case.spec["versions"].append({"kind": "publish", "files": [{"name": "f", "source": path, "fits": None}], "remove": []})
+        case.spec["is_loose"], case.live = True, {"f": rows}
+        yield case
+
+
 GROUP, FOLDER = sys.argv[1:]
 names = []
 for case in globals()[GROUP]():

@@ -95,7 +95,11 @@ def main(folder, cases):
             for where, rows in wanted:
                 compared += 1
                 try:
-                    found = same(canonical(row) for row in readers[reader].rows(f"{folder}/{name}/table", where))
+                    found = [canonical(row) for row in readers[reader].rows(f"{folder}/{name}/table", where)]
+                    if case.get("is_loose") and found:
+                        # Columns of nulls alone are in no table.
+                        rows = [{name: value for name, value in row.items() if name in found[0]} for row in rows]
+                    found = same(found)
                 except BaseException as error:  # Polars panics.
                     found = [str(error)[:300]]
                 if found != same(canonical(row) for row in rows):
