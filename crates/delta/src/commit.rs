@@ -6,6 +6,7 @@
 use crate::partition::PartitionValues;
 use crate::path::{LOG_FOLDER, TablePath};
 use crate::protocol::ProtocolAction;
+use crate::stats::rows_alone;
 use bytes::Bytes;
 use lakeshore::model::time::Timestamp;
 use serde::ser::SerializeMap;
@@ -34,6 +35,19 @@ pub struct RemoveFile {
     pub size_bytes: u64,
     /// When it was removed: the time of the commit.
     pub removed: Timestamp,
+}
+
+/// What the statistics of a commit may be together: its bytes are kept until they are in the bucket.
+pub const COMMIT_STATS_BYTES_MAX: u64 = 32 << 20;
+
+impl AddFile {
+    /// Leaves only the number of rows of its statistics, where a commit of `num_adds` files would be long with them.
+    #[must_use]
+    pub fn with_short_stats(mut self, num_adds: u64) -> Self {
+        let bytes_max = COMMIT_STATS_BYTES_MAX / num_adds.max(1);
+        self.stats = self.stats.map(|stats| if stats.len() as u64 > bytes_max { rows_alone(&stats) } else { stats });
+        self
+    }
 }
 
 /// The name of a commit in the table's folder.
@@ -272,6 +286,19 @@ mod tests {
         assert!(matches!(text(&[], &["a", "a"]), Err(CommitError::Order(_))));
         assert!(matches!(text(&["a"], &["a"]), Err(CommitError::Order(_))));
         assert!(matches!(text(&["b", "a"], &[]), Err(CommitError::Order(_))));
+    }
+
+    #[test]
+    fn statistics_are_short_where_there_are_many() {
+        let stats = r#"{"numRecords":7,"minValues":{"a":1},"maxValues":{"a":1},"nullCount":{"a":0}}"#;
+        let short = |stats: &str, num_adds| {
+            AddFile { stats: Some(stats.to_owned()), ..add("a") }.with_short_stats(num_adds).stats.unwrap()
+        };
+        let just = COMMIT_STATS_BYTES_MAX / stats.len() as u64;
+        assert_eq!(short(stats, just), stats);
+        assert_eq!(short(stats, just + 1), r#"{"numRecords":7}"#);
+        assert_eq!(short(r#"{"numRecords":7}"#, u64::MAX), r#"{"numRecords":7}"#);
+        assert_eq!(short("{}", u64::MAX), "{}");
     }
 
     #[test]

@@ -19,8 +19,8 @@ use time::{Date, OffsetDateTime};
 pub const COLUMNS_MAX: usize = 32;
 /// Characters of a text.
 pub const TEXT_CHARACTERS_MAX: usize = 32;
-/// Longest statistics of a file, in bytes. Where they would be longer, only the rows are told.
-pub const STATS_BYTES_MAX: usize = 16 * 1024;
+/// Longest statistics of a file, in bytes. Where they would be longer, fewer columns have some.
+pub const STATS_BYTES_MAX: usize = 4 * 1024;
 /// Row groups times columns that are looked at; of a file of more, only the rows are told.
 const CHUNKS_MAX: usize = 200_000;
 
@@ -89,15 +89,31 @@ pub(crate) fn json(metadata: &ParquetMetaData, leaves: &[Leaf]) -> String {
     if leaves.is_empty() || metadata.num_row_groups().saturating_mul(leaves.len()) > CHUNKS_MAX {
         return rows_alone;
     }
-    let known: Vec<_> = leaves.iter().map(|leaf| of_leaf(metadata, leaf)).collect();
+    let mut known: Vec<_> = leaves.iter().map(|leaf| of_leaf(metadata, leaf)).collect();
+    while !known.is_empty() {
+        let text = with_columns(num_records, &known);
+        if text.len() <= STATS_BYTES_MAX {
+            return text;
+        }
+        known.truncate(known.len() / 2);
+    }
+    rows_alone
+}
+
+fn with_columns(num_records: u64, known: &[Known<'_>]) -> String {
     let mut text = format!(r#"{{"numRecords":{num_records},"minValues":"#);
-    write_tree(&known, 0, &|known| known.min.clone(), &mut text);
+    write_tree(known, 0, &|known| known.min.clone(), &mut text);
     text.push_str(r#","maxValues":"#);
-    write_tree(&known, 0, &|known| known.max.clone(), &mut text);
+    write_tree(known, 0, &|known| known.max.clone(), &mut text);
     text.push_str(r#","nullCount":"#);
-    write_tree(&known, 0, &|known| known.nulls.map(|nulls| nulls.to_string()), &mut text);
+    write_tree(known, 0, &|known| known.nulls.map(|nulls| nulls.to_string()), &mut text);
     text.push('}');
-    if text.len() > STATS_BYTES_MAX { rows_alone } else { text }
+    text
+}
+
+/// Statistics that were written here, with the rows alone.
+pub(crate) fn rows_alone(stats: &str) -> String {
+    stats.split_once(',').map_or_else(|| stats.to_owned(), |(rows, _)| format!("{rows}}}"))
 }
 
 /// Writes the columns as an object, those of a struct as an object within. `known` all have the same path down to `depth`.

@@ -146,6 +146,7 @@ impl Table {
                         modified: Self::at(number),
                         stats: Some(description.stats.clone()),
                     };
+                    let add = add.with_short_stats(copies as u64);
                     adds.push(add.clone());
                     self.live.insert(format!("{} {copy}", file.name).trim_end_matches(" 0").to_owned(), add);
                 }
