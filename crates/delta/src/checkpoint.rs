@@ -27,8 +27,8 @@ const BATCH_ACTIONS: usize = 1024;
 /// Actions of a row group, which is in memory until it is full.
 const ROW_GROUP_ACTIONS: usize = 16 * BATCH_ACTIONS;
 
-/// A file of the table, or one that it has lost lately: readers of older commits may still need it, says the second to those who clean
-/// tables up.
+/// A file of the table, or one that it has lost while its object still exists: programs that clean tables up leave such objects to the
+/// readers of older commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileAction {
     Add(AddFile),
@@ -130,7 +130,7 @@ impl<F: Iterator<Item = FileAction>> CheckpointChunks<F> {
             writer.write(&self.types.batch(ADD, add(&self.types, &adds)?)?)?;
         }
         if !removes.is_empty() {
-            writer.write(&self.types.batch(REMOVE, remove(&self.types, &removes)?)?)?;
+            writer.write(&self.types.batch(REMOVE, remove(&removes)?)?)?;
         }
         if is_end {
             writer.finish()?;
@@ -337,7 +337,7 @@ fn add(types: &Types, files: &[AddFile]) -> Result<Vec<ArrayRef>, ArrowError> {
     ])
 }
 
-fn remove(_: &Types, files: &[RemoveFile]) -> Result<Vec<ArrayRef>, ArrowError> {
+fn remove(files: &[RemoveFile]) -> Result<Vec<ArrayRef>, ArrowError> {
     Ok(vec![
         Arc::new(StringArray::from_iter_values(files.iter().map(|file| file.path.in_log()))),
         longs(files.iter().map(|file| file.removed.0)),

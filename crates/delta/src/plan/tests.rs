@@ -3,6 +3,7 @@ use crate::partition::PartitionValues;
 use crate::path::TablePath;
 use crate::types::Field;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 fn schema(fields: &[(&str, DataType)]) -> FileSchema {
     let fields = fields.iter().map(|(name, kind)| Field::new(*name, kind.clone())).collect();
@@ -162,6 +163,42 @@ proptest! {
             let paths: Vec<_> = paths.iter().map(String::as_str).collect();
             prop_assert_eq!(text(&commit, &paths), text(&again, &paths));
             prop_assert_eq!(commit.number(), at as u64);
+            state = Some(commit.state);
+        }
+    }
+
+    #[test]
+    fn a_replayed_log_holds_the_files_of_the_last_version(
+        versions in prop::collection::vec(
+            (prop::bool::ANY, prop::collection::btree_set("[a-f]{1,2}", 0..6), prop::collection::btree_set("[a-f]{1,2}", 0..6)),
+            1..10,
+        ),
+    ) {
+        let file = schema(&[("a", DataType::Long)]);
+        let shapes = [shape(&file)];
+        let mut state: Option<TableState> = None;
+        let (mut live, mut replayed) = (BTreeSet::new(), BTreeSet::new());
+        for (number, (replaces_all, added, removed)) in versions.into_iter().enumerate() {
+            let kind = if replaces_all { VersionKind::Publish } else { VersionKind::Landing };
+            // A key that a version loses is never one that it gets.
+            let gone: BTreeSet<String> = if replaces_all { live.clone() } else { live.intersection(&removed).cloned().collect() };
+            let new: BTreeSet<String> = added.difference(&live).cloned().collect();
+            live = live.difference(&gone).cloned().chain(new.iter().cloned()).collect();
+            let commit = plan(state.as_ref(), &id(), &change(number as u64 + 1, kind, &shapes)).unwrap().commit.unwrap();
+            let removes = gone.iter().map(|path| {
+                let AddFile { path, partition, size_bytes, .. } = add(path);
+                RemoveFile { path, partition, size_bytes, removed: Timestamp(1) }
+            });
+            let written = commit.write(new.iter().map(|path| add(path)), removes).unwrap();
+            for line in std::str::from_utf8(&written.bytes).unwrap().lines() {
+                let action: serde_json::Value = serde_json::from_str(line).unwrap();
+                let path = |name: &str| action[name]["path"].as_str().map(str::to_owned);
+                replayed.extend(path("add"));
+                if let Some(path) = path("remove") {
+                    prop_assert!(replayed.remove(&path), "{} was not there", path);
+                }
+            }
+            prop_assert_eq!(&replayed, &live);
             state = Some(commit.state);
         }
     }

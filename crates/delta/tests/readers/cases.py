@@ -211,6 +211,8 @@ def partitions():
     yield Case("also_in_the_file", ["id", "dt"], ["dt"]).version({"dt=2021-12-06/f": both}).query(
         "dt = '2021-12-06'", lambda row: True
     ).query("dt = '2020-01-01'", lambda row: False)
+    upper = pa.table({"DT": pa.array([dt.date(2020, 1, 1)], pa.date32()), "id": pa.array([1], pa.int64())})
+    yield Case("also_in_the_file_in_capitals", ["id", "dt"], ["dt"]).version({"dt=2021-12-06/f": upper})
     yield Case("other_columns", ["id", "dt"], ["dt"]).version({"dt=1/f": table(1), "f": table(2), "hr=1/f": table(3)}, misfits=["f", "hr=1/f"])
 
 
@@ -278,7 +280,7 @@ def history():
 
 
 def many():
-    """The first version has 100,000 files, all of these bytes; the test links them."""
+    """The first version has 100,000 files, which the second one replaces; so they need not exist."""
     table = lambda n: pa.table({"id": pa.array([n], pa.int64())})
     yield Case("replaced", ["id"]).version({"f0": table(0)}).version({f"g{n}": table(n) for n in range(10)})
     yield Case("replaced_after_a_checkpoint", ["id"], checkpoints=[0]).version({"f0": table(0)}).version({f"g{n}": table(n) for n in range(10)})
