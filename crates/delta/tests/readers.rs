@@ -238,7 +238,7 @@ fn no_row_is_lost_by_statistics() {
 }
 
 #[test]
-fn replaced_files_checkpoints_and_a_cleaned_log_give_the_files_of_the_last_commit() {
+fn replaced_files_checkpoints_and_a_cleaned_log_give_the_files_of_each_commit() {
     compare("history", 1);
 }
 

@@ -23,7 +23,7 @@ class Case:
     def __init__(self, name, columns, partitions=(), widening=False, checkpoints=(), oldest_kept=None, readers=None):
         self.name, self.columns, self.partitions = name, columns, list(partitions)
         self.spec = {"name": name, "versions": [], "widening": widening, "checkpoints": list(checkpoints), "oldest_kept": oldest_kept}
-        self.readers, self.queries, self.live = readers, [], {}
+        self.readers, self.queries, self.live, self.past = readers, [], {}, []
 
     def version(self, files, kind="publish", remove=(), misfits=(), values=None):
         """`values` overrides the rows that a file holds, by name."""
@@ -45,6 +45,7 @@ class Case:
             if fits:
                 self.live[name] = (values or {}).get(name) or table.to_pylist()
         self.spec["versions"].append({"kind": kind, "files": entries, "remove": list(remove)})
+        self.past.append(self.rows())
         return self
 
     def query(self, where, test):
@@ -64,6 +65,8 @@ class Case:
         rows = self.rows()
         self.spec["rows"] = [canonical(row) for row in rows]
         self.spec["queries"] = [{"where": where, "rows": [canonical(row) for row in rows if test(row)]} for where, test in self.queries]
+        kept = self.spec["oldest_kept"] or 0
+        self.spec["past"] = [{"commit": at, "rows": [canonical(row) for row in rows]} for at, rows in enumerate(self.past) if at >= kept] if GROUP == "history" else []
         self.spec["readers"] = self.readers
         with open(f"{FOLDER}/{self.name}/case.json", "w") as file:
             json.dump(self.spec, file)
