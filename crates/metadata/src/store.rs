@@ -4,7 +4,7 @@ use crate::postgres::PostgresState;
 use crate::sqlite::SqliteState;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::TrashKey;
-use lakeshore::ports::State;
+use lakeshore::ports::{Namespace, State};
 use lakeshore::{Error, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +35,14 @@ pub enum Store {
 
 impl Store {
     pub fn state(&self) -> Arc<dyn State> {
+        match self {
+            Self::Sqlite(state) => Arc::new(state.clone()),
+            Self::Postgres(state) => Arc::new(state.clone()),
+        }
+    }
+
+    /// Namespace of a lake on object storage.
+    pub fn namespace(&self) -> Arc<dyn Namespace> {
         match self {
             Self::Sqlite(state) => Arc::new(state.clone()),
             Self::Postgres(state) => Arc::new(state.clone()),

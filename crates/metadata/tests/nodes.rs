@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "nodes/namespace.rs"]
+mod namespace;
 #[path = "support/proxy.rs"]
 mod proxy;
 #[path = "support/postgres.rs"]

@@ -12,17 +12,21 @@ use lakeshore::model::access::role::Role;
 use lakeshore::model::audit::AuditParameters;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::SyncId;
+use lakeshore::model::object_key::{ObjectKey, UploadOwner};
 use lakeshore::model::page::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
 use lakeshore::model::path::LakePath;
-use lakeshore::model::storage_path::{Identity, PartialName, TrashKey};
+use lakeshore::model::storage_path::{Identity, PartialName, StoragePath, TrashKey};
 use lakeshore::model::sync::end::Settlement;
 use lakeshore::model::sync::job::Closing;
 use lakeshore::model::sync::start::NewSync;
 use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::model::trash::{NewTrash, TrashKind, TrashReason};
+use lakeshore::ports::Namespace;
 use lakeshore::ports::metadata::State;
 use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUpload};
 use lakeshore::ports::metadata::version::VersionFilesQuery;
+use lakeshore::ports::namespace::{NewObject, ObjectCheckpoint, StoredPart};
+use lakeshore::ports::storage::Landing;
 use lakeshore_metadata::postgres::TransferError;
 use lakeshore_metadata::sqlite::SqliteState;
 use support::Database;
@@ -86,6 +90,61 @@ async fn fill(state: &dyn State) {
     }
 }
 
+fn object(name: &str) -> NewObject {
+    let owner = UploadOwner { sync_id: SyncId(1), dataset: path("/a/b"), file: path(&format!("/a/b/{name}.csv")) };
+    let digest = Digest::of(name.as_bytes());
+    let key = ObjectKey::of_upload(Some(&owner), digest.sha256[..16].try_into().unwrap());
+    NewObject { partial: PartialName::remembered(name.into()), key, digest: Some(digest) }
+}
+
+/// Lands an object in the tree of a lake on object storage.
+async fn land_object(namespace: &dyn Namespace, name: &str, target: &str) {
+    let new = object(name);
+    let intended = namespace.intend(std::slice::from_ref(&new), Timestamp(60)).await.unwrap().remove(0);
+    let landing = Landing {
+        partial: new.partial,
+        identity: intended.identity,
+        place: StoragePath::Live(path(target)),
+        trash: TrashKey::remembered(format!("of-{name}")),
+        leaf: path(target).leaf().to_owned(),
+    };
+    namespace.land(&[landing], Timestamp(61)).await.unwrap().remove(0).unwrap();
+}
+
+/// A lake on object storage: files, trash, and an upload that is under way.
+async fn fill_namespace(namespace: &dyn Namespace) {
+    land_object(namespace, "one", "/a/b/f1").await;
+    land_object(namespace, "two", "/a/b/dt=1/f2").await;
+    land_object(namespace, "three", "/a/b/f1").await;
+    let upload = NewObject { digest: None, ..object("under way") };
+    let intended = namespace.intend(&[upload], Timestamp(62)).await.unwrap().remove(0);
+    namespace.begin_multipart(intended.object, "multipart").await.unwrap();
+    let tail = ObjectKey::of_tail([4; 16]);
+    let tail = (namespace.intend_tail(&tail, 3, Timestamp(63)).await.unwrap(), tail);
+    let checkpoint = ObjectCheckpoint { offset: 8, hash_state: vec![1, 2], parts: 1, parts_bytes: 5, tail: Some(tail) };
+    let part = StoredPart { content_id: "etag".into(), size_bytes: 5 };
+    namespace.checkpoint(intended.object, &checkpoint, &[part], Timestamp(64)).await.unwrap();
+    namespace.stage(SyncId(3), Timestamp(65)).await.unwrap();
+    let gone = NewObject { digest: None, ..object("gone") };
+    namespace.intend(&[gone], Timestamp(66)).await.unwrap();
+    namespace.discard(&object("gone").partial, Timestamp(67)).await.unwrap();
+}
+
+async fn seen_in_namespace(namespace: &dyn Namespace) -> Vec<String> {
+    let places = ["/a/b/f1", "/a/b/dt=1/f2"].map(|file| StoragePath::Live(path(file)));
+    let mut seen = vec![
+        format!("{:?}", namespace.find(&places).await.unwrap()),
+        format!("{:?}", namespace.upload(&object("under way").partial).await.unwrap()),
+        format!("{:?}", namespace.unreferenced_objects(Timestamp(1000), 10).await.unwrap()),
+        format!("{:?}", namespace.measure_folders(&StoragePath::Live(path("/a")), 10).await.unwrap()),
+        format!("{:?}", namespace.list_folder(Some(&path("/a/b")), 0, 10).await.unwrap()),
+    ];
+    for folder in [StoragePath::TrashSlots, StoragePath::Stagings, StoragePath::Partials] {
+        seen.push(format!("{:?}", namespace.list(&folder).await.unwrap()));
+    }
+    seen
+}
+
 /// What a caller sees of it.
 async fn seen(state: &dyn State) -> Vec<String> {
     let page = Page { from: 0, size: 10_000, order: Order::Asc };
@@ -119,6 +178,7 @@ async fn what_was_in_sqlite_is_in_postgresql_and_goes_on_there_but_never_over_an
     let folder = tempfile::tempdir().unwrap();
     let sqlite = SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap();
     fill(&sqlite).await;
+    fill_namespace(&sqlite).await;
     let postgres = database.open().await;
     assert!(postgres.copy_from(&sqlite).await.unwrap() > 5000);
     for (copied, there) in seen(&postgres).await.into_iter().zip(seen(&sqlite).await) {
@@ -129,6 +189,12 @@ async fn what_was_in_sqlite_is_in_postgresql_and_goes_on_there_but_never_over_an
         assert_eq!(start(state, "/c", SyncType::FullSync).await, SyncId(4));
     }
     assert_eq!(seen(&postgres).await, seen(&sqlite).await);
+    for namespace in [&sqlite as &dyn Namespace, &postgres] {
+        land_object(namespace, "four", "/a/c/f4").await;
+    }
+    assert_eq!(seen_in_namespace(&postgres).await, seen_in_namespace(&sqlite).await);
+    let four = [StoragePath::Live(path("/a/c/f4"))];
+    assert_eq!(postgres.find(&four).await.unwrap(), sqlite.find(&four).await.unwrap());
     assert_eq!(State::missing_reserve_bytes(&postgres), 0);
     let again = postgres.copy_from(&sqlite).await.unwrap_err();
     assert!(matches!(again, TransferError::InUse), "{again}");

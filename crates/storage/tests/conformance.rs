@@ -6,6 +6,8 @@ fn run(future: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
 }
 
+#[path = "../../metadata/tests/support/postgres.rs"]
+mod postgres;
 #[path = "support/seaweedfs.rs"]
 mod seaweedfs;
 
@@ -22,40 +24,57 @@ mod folder {
 }
 
 mod object {
-    use crate::seaweedfs::{ACCESS_KEY, REGION, SECRET_KEY, seaweedfs};
+    use crate::postgres::Database;
+    use crate::seaweedfs::{ACCESS_KEY, REGION, SECRET_KEY, SeaweedFs, seaweedfs};
+    use lakeshore::ports::Namespace;
     use lakeshore_metadata::sqlite::SqliteState;
     use lakeshore_storage::object::{BucketSettings, LakeUrl, ObjectFiles};
     use lakeshore_system::clock::{SystemClock, SystemRandomness};
     use std::sync::Arc;
     use tempfile::TempDir;
 
-    /// Runs a promise, unless there is no object storage to run it on.
+    /// `None`, with a message, where there is no object storage to test with.
     #[allow(clippy::explicit_write, clippy::disallowed_methods)]
-    fn run(future: impl Future<Output = ()>) {
+    fn storage() -> Option<&'static SeaweedFs> {
         use std::io::Write;
-        if seaweedfs().is_some() {
-            super::run(future);
-        } else {
+        let storage = seaweedfs();
+        if storage.is_none() {
             let name = std::thread::current().name().unwrap_or_default().to_owned();
             writeln!(std::io::stderr(), "SKIPPED {name}: SeaweedFS is not installed; run \"make seaweedfs\"").unwrap();
         }
+        storage
     }
 
-    async fn fresh() -> (ObjectFiles, TempDir) {
-        let seaweedfs = seaweedfs().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let state = SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap();
-        let lake = LakeUrl::parse(&format!("s3://{}/a/lake", seaweedfs.new_bucket())).unwrap();
+    fn files(storage: &SeaweedFs, namespace: Arc<dyn Namespace>) -> ObjectFiles {
+        let lake = LakeUrl::parse(&format!("s3://{}/a/lake", storage.new_bucket())).unwrap();
         let settings = BucketSettings {
-            endpoint: Some(seaweedfs.endpoint()),
+            endpoint: Some(storage.endpoint()),
             region: Some(REGION.into()),
             ..BucketSettings::new(lake)
         }
         .with_credentials(ACCESS_KEY, SECRET_KEY);
-        let files =
-            ObjectFiles::new(&settings, Arc::new(state), Arc::new(SystemClock), Arc::new(SystemRandomness)).unwrap();
-        (files, folder)
+        ObjectFiles::new(&settings, namespace, Arc::new(SystemClock), Arc::new(SystemRandomness)).unwrap()
     }
 
-    lakeshore::files_promises!(run, fresh());
+    async fn on_sqlite() -> Option<(ObjectFiles, TempDir)> {
+        let storage = storage()?;
+        let folder = tempfile::tempdir().unwrap();
+        let state = SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap();
+        Some((files(storage, Arc::new(state)), folder))
+    }
+
+    async fn on_postgres() -> Option<(ObjectFiles, Database)> {
+        let storage = storage()?;
+        let database = Database::new().await?;
+        let state = database.open().await;
+        Some((files(storage, Arc::new(state)), database))
+    }
+
+    mod with_sqlite {
+        lakeshore::files_promises!(crate::run, super::on_sqlite());
+    }
+
+    mod with_postgres {
+        lakeshore::files_promises!(crate::run, super::on_postgres());
+    }
 }

@@ -16,8 +16,6 @@ pub async fn run(options: &AdoptOptions) -> anyhow::Result<()> {
     let Opened { store, .. } = opening::adopt(&options.data, &place).await?;
     let database = store.shown(&options.data.path);
     store.close().await;
-    say(&format!(
-        "{place} is now the lake of the database in {database}; \"lakeshore check\" lists the differences"
-    ));
+    say(&format!("{place} is now the lake of the database in {database}; \"lakeshore check\" lists the differences"));
     Ok(())
 }

@@ -33,12 +33,8 @@ pub(super) async fn open_pair(
     make_data_folder(data_dir, false)?;
     let lock = take_data_folder(data_dir).await?;
     let store = open_store(data, postgres, &url, purpose).await?;
-    let Store::Sqlite(state) = &store else {
-        bail!("a lake on object storage keeps its metadata in SQLite; omit --metadata");
-    };
     let identity = if adopts { new_identity()? } else { agree(&store, &found, data_dir, root).await? };
-    let namespace = Arc::new(state.clone());
-    let files = ObjectFiles::new(settings, namespace, Arc::new(SystemClock), Arc::new(SystemRandomness))?;
+    let files = ObjectFiles::new(settings, store.namespace(), Arc::new(SystemClock), Arc::new(SystemRandomness))?;
     pair(&store, &files, identity, url, purpose).await?;
     Ok(Opened { store, files: LakeFiles::Objects(files), _lock: lock })
 }

@@ -1,9 +1,9 @@
 //! A lake on object storage for the servers of tests: `LAKESHORE_TEST_LAKE=s3` gives each server whose lake was not chosen a
 //! bucket of its own.
 
-use super::lakeshore;
+use super::{lakeshore, metadata};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, PgConnection, SqliteConnection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -61,7 +61,7 @@ pub fn environment(bucket: &Bucket) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Rows of a namespace, from a copy of the database.
+/// Rows of a namespace.
 struct Rows {
     /// Paths as a folder would have them, and the keys of the objects.
     files: Vec<(String, String)>,
@@ -71,36 +71,52 @@ struct Rows {
     objects: BTreeMap<String, bool>,
 }
 
-fn rows(data_dir: &Path) -> Rows {
+const NODES: &str = "\
+    WITH RECURSIVE tree (node_id, path, object_id) AS ( \
+    SELECT node_id, CASE name WHEN 'live' THEN '' ELSE '.lakeshore/' || name || '/' END, object_id FROM nodes \
+    WHERE parent_id = 0 UNION ALL \
+    SELECT n.node_id, t.path || n.name || CASE WHEN n.is_file THEN '' ELSE '/' END, n.object_id \
+    FROM tree t JOIN nodes n ON n.parent_id = t.node_id) \
+    SELECT t.path, o.key FROM tree t LEFT JOIN objects o ON o.object_id = t.object_id ORDER BY t.path";
+const OBJECTS: &str = "SELECT key, unreferenced_at IS NULL FROM objects";
+
+type Nodes = Vec<(String, Option<String>)>;
+type Objects = Vec<(String, bool)>;
+
+async fn in_postgres(address: &str) -> (Nodes, Objects) {
+    let mut database = PgConnection::connect(address).await.unwrap();
+    let nodes = sqlx::query_as(NODES).fetch_all(&mut database).await.unwrap();
+    (nodes, sqlx::query_as(OBJECTS).fetch_all(&mut database).await.unwrap())
+}
+
+/// From a copy, since a server may have the database.
+async fn in_sqlite(data_dir: &Path) -> (Nodes, Objects) {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy.db");
     let copied = lakeshore(&["backup", copy.to_str().unwrap(), "--data-dir", data_dir.to_str().unwrap()]);
     assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
-    let read = async move {
-        let options = SqliteConnectOptions::new().filename(&copy).disable_statement_logging();
-        let mut database: SqliteConnection = options.connect().await.unwrap();
-        let files = sqlx::query_as(
-            "WITH RECURSIVE tree (node_id, path, object_id) AS ( \
-             SELECT node_id, CASE name WHEN 'live' THEN '' ELSE '.lakeshore/' || name || '/' END, object_id FROM nodes \
-             WHERE parent_id = 0 UNION ALL \
-             SELECT n.node_id, t.path || n.name || CASE n.is_file WHEN 1 THEN '' ELSE '/' END, n.object_id \
-             FROM tree t JOIN nodes n ON n.parent_id = t.node_id) \
-             SELECT t.path, o.key FROM tree t LEFT JOIN objects o USING (object_id) ORDER BY t.path",
-        );
-        let nodes: Vec<(String, Option<String>)> = files.fetch_all(&mut database).await.unwrap();
-        let folders = nodes.iter().filter(|(_, key)| key.is_none()).map(|(path, _)| path.clone()).collect();
-        let files = nodes.into_iter().filter_map(|(path, key)| Some((path, key?))).collect();
-        let objects: Vec<(String, bool)> =
-            sqlx::query_as("SELECT key, unreferenced_at IS NULL FROM objects").fetch_all(&mut database).await.unwrap();
-        database.close().await.unwrap();
-        Rows { files, folders, objects: objects.into_iter().collect() }
-    };
+    let options = SqliteConnectOptions::new().filename(&copy).disable_statement_logging();
+    let mut database: SqliteConnection = options.connect().await.unwrap();
+    let nodes = sqlx::query_as(NODES).fetch_all(&mut database).await.unwrap();
+    let objects = sqlx::query_as(OBJECTS).fetch_all(&mut database).await.unwrap();
+    database.close().await.unwrap();
+    (nodes, objects)
+}
+
+fn rows(data_dir: &Path) -> Rows {
+    let data_dir = data_dir.to_owned();
     // Tests that run on a runtime call this too.
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let rows = runtime.block_on(read);
-        drop(folder);
-        rows
+        let (nodes, objects) = runtime.block_on(async {
+            match metadata::address(&data_dir) {
+                Some(address) => in_postgres(&address).await,
+                None => in_sqlite(&data_dir).await,
+            }
+        });
+        let folders = nodes.iter().filter(|(_, key)| key.is_none()).map(|(path, _)| path.clone()).collect();
+        let files = nodes.into_iter().filter_map(|(path, key)| Some((path, key?))).collect();
+        Rows { files, folders, objects: objects.into_iter().collect() }
     })
     .join()
     .unwrap()

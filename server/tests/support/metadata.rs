@@ -14,9 +14,16 @@ pub fn is_postgres() -> bool {
 
 /// Tells a server or a command where its metadata is.
 pub fn point(command: &mut Command, data_dir: &Path) {
+    if let Some(address) = address(data_dir) {
+        command.env("LAKESHORE_METADATA", address);
+    }
+}
+
+/// Address of the database of a data folder; `None` on SQLite.
+pub fn address(data_dir: &Path) -> Option<String> {
     static DATABASES: Mutex<BTreeMap<PathBuf, Database>> = Mutex::new(BTreeMap::new());
     if !is_postgres() {
-        return;
+        return None;
     }
     let mut databases = DATABASES.lock().unwrap();
     let database = databases.entry(data_dir.to_owned()).or_insert_with(|| {
@@ -27,5 +34,5 @@ pub fn point(command: &mut Command, data_dir: &Path) {
         });
         made.join().unwrap().expect("LAKESHORE_TEST_METADATA=postgres needs PostgreSQL")
     });
-    command.env("LAKESHORE_METADATA", &database.address);
+    Some(database.address.clone())
 }

@@ -1,4 +1,4 @@
-//! A folder as lake is served by one node: it holds a session lock on a connection of its own, and its epoch, which every
+//! A lake is served by one node: it holds a session lock on a connection of its own, and its epoch, which every
 //! transaction that writes checks. The lock tells that a node is alive; the epoch keeps one that has lost its connection, and
 //! whose lake was taken over meanwhile, from writing.
 

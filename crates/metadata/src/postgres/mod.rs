@@ -20,6 +20,7 @@ mod keys;
 mod landings;
 mod lease;
 mod migrations;
+mod namespace;
 mod open;
 mod options;
 mod query;
@@ -59,7 +60,7 @@ pub struct PostgresState {
     options: PostgresOptions,
     lists: Arc<Semaphore>,
     searches: Arc<Semaphore>,
-    /// Only of the node that serves a folder.
+    /// Only of the node that serves the lake.
     lease: Option<Arc<Lease>>,
     #[cfg(feature = "testing")]
     faults: Arc<parking_lot::Mutex<lakeshore::ports::memory::faults::Faults>>,

@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _, SqliteConnection};
 const ROWS_AT_ONCE: usize = 2000;
 
 /// In an order in which references are satisfied.
-const TABLES: [&str; 37] = [
+const TABLES: [&str; 41] = [
     "folders",
     "folders_above",
     "syncs",
@@ -53,6 +53,10 @@ const TABLES: [&str; 37] = [
     "version_rows",
     "version_pins",
     "snapshots",
+    "objects",
+    "object_parts",
+    "object_checkpoints",
+    "nodes",
 ];
 
 /// Each counter, and the column whose highest value it has.
@@ -106,7 +110,7 @@ impl PostgresState {
         if found(to, in_use, vec![], |row| row.try_get(0)).await? != Some(false) {
             return Err(TransferError::InUse);
         }
-        changed(to, "DELETE FROM version_state", vec![]).await?;
+        changed(to, "DELETE FROM version_state; DELETE FROM nodes", vec![]).await?;
         let mut rows = 0;
         for table in TABLES {
             rows += copy(&mut reading, to, table).await?;
@@ -117,10 +121,16 @@ impl PostgresState {
             );
             changed(to, &sql, vec![]).await?;
         }
-        // The id of a session is never given twice, also where the session is gone.
-        let last = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'sessions'";
-        let last: i64 = sqlx::query_scalar(last).fetch_one(&mut *reading).await.map_err(TransferError::Read)?;
+        // These ids are never given twice, also where the row is gone.
+        let last = last_id(&mut reading, "sessions").await?;
         changed(to, "UPDATE counters SET last = greatest(last, ?) WHERE name = 'sessions'", values![last]).await?;
+        for (table, id) in [("objects", "object_id"), ("nodes", "node_id")] {
+            let last = last_id(&mut reading, table).await?;
+            let sql = format!("SELECT setval(pg_get_serial_sequence('{table}', '{id}'), $1, TRUE)");
+            if last > 0 {
+                changed(to, &sql, values![last]).await?;
+            }
+        }
         let mut findings = inspection::damage(to).await?;
         let miscounts = inspection::miscounts(to).await?;
         findings.extend(miscounts.into_iter().map(|miscount| format!("{}: {}", miscount.of, miscount.difference)));
@@ -131,6 +141,12 @@ impl PostgresState {
         sqlx::query("ANALYZE").execute(&self.pool).await.map_err(fault)?;
         Ok(rows)
     }
+}
+
+/// Last id that SQLite has given in a table whose ids are never given twice.
+async fn last_id(from: &mut SqliteConnection, table: &'static str) -> Result<i64, TransferError> {
+    let sql = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?";
+    sqlx::query_scalar(sql).bind(table).fetch_one(from).await.map_err(TransferError::Read)
 }
 
 struct Column {

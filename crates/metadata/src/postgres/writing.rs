@@ -57,6 +57,8 @@ pub(super) enum Counter {
     /// Also held by whoever begins or ends sessions.
     Sessions,
     Snapshots,
+    /// Held by whoever changes the tree of a lake on object storage.
+    Namespace,
     /// Taken by the commit.
     Activity,
 }
@@ -74,6 +76,7 @@ impl Counter {
             Self::Keys => "api_keys",
             Self::Sessions => "sessions",
             Self::Snapshots => "snapshots",
+            Self::Namespace => "namespace",
             Self::Activity => "activity",
         }
     }

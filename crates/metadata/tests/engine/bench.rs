@@ -169,7 +169,7 @@ pub async fn bench(pauses: usize) -> Bench {
     let sync_type = SyncType::IncrementalSync;
     let start = StartSync { name: "n".into(), path: "/a".into(), sync_type, expected: None };
     let sync_id = lake.start_sync(&caller(), &start).await.unwrap();
-    Bench { lake, files, state, clock, sync_id, database: database }
+    Bench { lake, files, state, clock, sync_id, database }
 }
 
 impl Bench {

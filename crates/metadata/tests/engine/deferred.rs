@@ -6,7 +6,6 @@ use lakeshore::Error;
 use lakeshore::model::limits::{ATTEMPT_PAUSES, SETTLING_PAUSES};
 use lakeshore::model::sync::end::EndSync;
 use lakeshore::model::sync::status::Status;
-use lakeshore::ports::metadata::upload::UploadState;
 use std::io;
 use std::pin::pin;
 
