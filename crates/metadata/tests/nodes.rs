@@ -54,6 +54,7 @@ fn new_sync(path: &str, sync_type: SyncType) -> NewSync {
         started_by: Actor::from("me"),
         expected: None,
         once: None,
+        restores_version: None,
         at: Timestamp(10),
     }
 }

@@ -42,7 +42,16 @@ fn trash(key: &str, origin: &str, kind: TrashKind, reason: TrashReason, sync_id:
 
 async fn start(state: &dyn State, on: &str, sync_type: SyncType) -> SyncId {
     let (name, started_by) = ("n".into(), Actor::from("me"));
-    let new = NewSync { name, path: path(on), sync_type, started_by, expected: None, once: None, at: Timestamp(10) };
+    let new = NewSync {
+        name,
+        path: path(on),
+        sync_type,
+        started_by,
+        expected: None,
+        once: None,
+        restores_version: None,
+        at: Timestamp(10),
+    };
     state.start_sync(&new).await.unwrap()
 }
 

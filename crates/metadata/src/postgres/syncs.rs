@@ -44,6 +44,15 @@ impl SyncState for PostgresState {
         })
     }
 
+    async fn check_start(&self, path: &LakePath, sync_type: SyncType) -> Result<(), Error> {
+        let mut connection = self.look().await?;
+        refuse_if_held(&mut connection, path, sync_type, None).await?;
+        match sync_type {
+            SyncType::FullSync => refuse_above_datasets(&mut connection, path).await,
+            SyncType::IncrementalSync => Ok(()),
+        }
+    }
+
     async fn supersede_sync(&self, new: &NewSync, supersede: &Supersede) -> Result<SyncId, Error> {
         let superseded = transaction!(self, Synced, |writing| supersede_sync(writing, new, supersede).await);
         crash_point!("supersede.remembered");
@@ -248,10 +257,12 @@ async fn start_sync(writing: &mut Writing, new: &NewSync, superseded: Option<Syn
     }
     writing.lock_history().await?;
     let sync_id = SyncId(writing.next_id(Counter::Syncs).await?.cast_unsigned());
-    let sql = "INSERT INTO syncs (sync_id, name, path, sync_type, start_time, started_by, last_activity) \
-               VALUES ($1, $2, $3, $4, $5, $6, $5)";
+    let sql = "INSERT INTO syncs (sync_id, name, path, sync_type, start_time, started_by, last_activity, restores_version) \
+               VALUES ($1, $2, $3, $4, $5, $6, $5, $7)";
     let (name, by) = (&new.name, &new.started_by.name);
-    let values = values![id(sync_id.0), name, new.path.as_str(), new.sync_type.as_str(), new.at.0, by];
+    let restores_version = new.restores_version.map(|version| id(version.0));
+    let (path, sync_type) = (new.path.as_str(), new.sync_type.as_str());
+    let values = values![id(sync_id.0), name, path, sync_type, new.at.0, by, restores_version];
     changed(writing, sql, values).await?;
     count_sync(writing, sync_id, new.sync_type, None, Status::Syncing).await?;
     folder_id(writing, new.path.as_str()).await?;
@@ -295,6 +306,11 @@ async fn close_sync(
     let record = record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?;
     let uploads = in_flight(writing, sync_id, IN_FLIGHT_NAMED_MAX).await?;
     may_close(&record, uploads, closing, discard_in_flight)?;
+    if let (Closing::Publish { .. }, Some(version)) = (closing, record.restores_version)
+        && !moved::is_staged_as(writing, sync_id, record.sync.path.as_str(), version).await?
+    {
+        return Err(Error::RestoreDiffers { sync_id, path: record.sync.path, version });
+    }
     writing.lock_history().await?;
     let sql = "UPDATE uploads SET status = 'Failed', end_time = greatest(start_time, ?), message = ? WHERE sync_id = ? AND \
                status = 'Syncing' RETURNING history_id, sync_id, ordinal, folder_id";

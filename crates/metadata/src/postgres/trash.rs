@@ -2,11 +2,11 @@
 
 use super::query::{Row, Select, Value, changed, clamp, found, values};
 use super::syncs::{refuse_above_datasets, refuse_if_held};
-use super::versions::{PINNED, moved};
+use super::versions::{PINNED, moved, pinned_path};
 use super::writing::Durability::Synced;
 use super::writing::{Counter, Writing, transaction};
 use super::{PostgresState, datasets};
-use crate::row::{actor, id, number, trash_entry, trash_group};
+use crate::row::{actor, id, number, path, trash_entry, trash_group};
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
@@ -194,9 +194,10 @@ async fn begin_emptying(
                 let origin = record.entry.origin;
                 return Err(Error::PathRestoring { path: origin.clone(), trash_id, origin });
             }
-            let sql = format!("SELECT 1 FROM trash WHERE trash_id = ? AND {PINNED}");
-            if found(writing, &sql, values![id(trash_id.0)], |_| Ok(())).await?.is_some() {
-                return Err(Error::Pinned { trash_id, origin: record.entry.origin });
+            let sql = format!("SELECT {} AS path FROM trash WHERE trash_id = ? AND {PINNED}", pinned_path());
+            let pinned = found(writing, &sql, values![id(trash_id.0)], |row| path(row, "path")).await?;
+            if let Some(dataset) = pinned {
+                return Err(Error::Pinned { trash_id, origin: record.entry.origin, dataset: Some(dataset) });
             }
             vec![record.entry]
         }

@@ -3,7 +3,7 @@
 use super::super::query::{Row, Value, clamp, found, rows, values};
 use super::heads::{at_and_above, below};
 use super::seq_of;
-use crate::row::{bytes, id, number, number_if_any, parsed, path};
+use crate::row::{bytes, id, number, number_if_any, parsed, path, time};
 use lakeshore::Error;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::SyncId;
@@ -54,7 +54,7 @@ macro_rules! files {
     ($more:literal) => {
         concat!(
             "SELECT f.path, f.until_seq, f.history_id, coalesce(f.trash_key, CASE WHEN f.until_seq IS NULL THEN $2::text END) AS slot, \
-             u.sync_id, u.size_bytes, u.sha256, u.identity, s.row_count, s.schema_id, \
+             u.sync_id, u.size_bytes, u.sha256, u.identity, greatest(u.end_time, u.touched_at) AS landed_at, s.row_count, s.schema_id, \
              t.trash_id, t.origin, t.kind FROM version_files f JOIN uploads u ON u.history_id = f.history_id \
              LEFT JOIN file_schemas s ON s.history_id = f.history_id \
              LEFT JOIN trash t ON t.trash_key = coalesce(f.trash_key, CASE WHEN f.until_seq IS NULL THEN $2::text END) \
@@ -89,6 +89,7 @@ fn listed(row: &Row, tree: &LiveThen) -> sqlx::Result<Listed> {
         sync_id: SyncId(number(row, "sync_id")?),
         content,
         identity: row.try_get::<Option<String>, _>("identity")?.map(Identity),
+        landed_at: time(row, "landed_at")?,
         rows: number_if_any(row, "row_count")?,
         schema_id: number_if_any(row, "schema_id")?,
         whereabouts,

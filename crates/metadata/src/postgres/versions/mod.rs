@@ -10,11 +10,11 @@ mod pins;
 mod snapshots;
 
 pub(super) use heads::at_and_above;
-pub(super) use pins::PINNED;
+pub(super) use pins::{PINNED, pinned_path};
 
 use super::PostgresState;
 use super::query::{Row, Select, Value, changed, clamp, found, values};
-use super::writing::Durability::Synced;
+use super::writing::Durability::Written;
 use super::writing::transaction;
 use crate::row::{bytes, id, number, number_if_any, parsed, path, time};
 use async_trait::async_trait;
@@ -87,12 +87,6 @@ impl VersionStore for PostgresState {
         files::whole_piece(&mut *self.look().await?, dataset, version).await
     }
 
-    async fn set_restored_version(&self, sync_id: SyncId, version: VersionNumber) -> Result<(), Error> {
-        let sql = "UPDATE syncs SET restores_version = ? WHERE sync_id = ?";
-        let values = values![id(version.0), id(sync_id.0)];
-        transaction!(self, Synced, |writing| changed(writing, sql, values.clone()).await.map(drop))
-    }
-
     async fn restoring_syncs(&self) -> Result<Vec<SyncId>, Error> {
         let select = Select::new(
             "SELECT sync_id FROM syncs WHERE phase <> 'Ended' AND phase = 'Open' AND restores_version IS NOT NULL",
@@ -116,7 +110,7 @@ impl VersionStore for PostgresState {
             (target.as_str().to_owned(), touched.identity.0.clone(), touched.before.0, touched.after.0)
         };
         let touched = Value::rows(&touched.iter().map(row).collect::<Vec<_>>())?;
-        transaction!(self, Synced, |writing| changed(writing, TOUCH, values![touched]).await.map(drop))
+        transaction!(self, Written, |writing| changed(writing, TOUCH, values![touched]).await.map(drop))
     }
 
     async fn begin_snapshot(&self, new: &NewSnapshot) -> Result<(), Error> {
@@ -145,9 +139,10 @@ impl VersionStore for PostgresState {
     }
 }
 
-/// Of each file: its place, its identity, and when it was changed before and by the lake.
+/// Records that the lake changed files. Row of a file: path, identity, and change time before and after. The recorded time
+/// never decreases, as two records of one file may arrive in any order.
 const TOUCH: &str = "\
-    UPDATE uploads SET touched_at = (w.value ->> 3)::bigint FROM json_rows($1) w WHERE uploads.history_id = ( \
+    UPDATE uploads SET touched_at = greatest(touched_at, (w.value ->> 3)::bigint) FROM json_rows($1) w WHERE uploads.history_id = ( \
         SELECT history_id FROM (SELECT history_id, identity FROM uploads l WHERE l.target = w.value ->> 0 \
             AND l.status = 'Finished' ORDER BY history_id DESC LIMIT 100) AS last WHERE identity = w.value ->> 1 \
             ORDER BY history_id DESC LIMIT 1) \
@@ -189,7 +184,7 @@ const ROWS_BEFORE: &str = "\
 
 fn page(folder_id: i64, after: i64, upto: i64) -> Select {
     let mut select = Select::new(
-        "SELECT v.*, s.name AS sync_name, r.row_count AS more_rows, r.counted AS more_counted, \
+        "SELECT v.*, s.name AS sync_name, s.path AS sync_path, r.row_count AS more_rows, r.counted AS more_counted, \
          coalesce(v.key_id, (SELECT a.key_id FROM activity a WHERE a.sync_id = v.sync_id AND v.kind = 'landing' \
              ORDER BY a.activity_id LIMIT 1)) AS by_key, \
          (SELECT c.schema_id FROM sync_schemas c WHERE c.sync_id = v.sync_id ORDER BY c.files DESC, c.first_id LIMIT 1) \
@@ -240,6 +235,10 @@ fn version(row: &Row, dataset: &LakePath, last: i64, row_count: i64, counted: i6
         is_current: version == last.cast_unsigned(),
         sync_id: number_if_any(row, "sync_id")?.map(SyncId),
         sync_name: row.try_get("sync_name")?,
+        sync_path: match row.try_get::<Option<String>, _>("sync_path")? {
+            Some(_) => Some(path(row, "sync_path")?),
+            None => None,
+        },
         restored_version: number_if_any(row, "restored_from")?.map(VersionNumber),
         key_id: number_if_any(row, "by_key")?.map(KeyId),
         made_by: row.try_get("made_by")?,
@@ -247,7 +246,7 @@ fn version(row: &Row, dataset: &LakePath, last: i64, row_count: i64, counted: i6
         size_bytes: number(row, "bytes")?,
         rows: row_count.max(0).cast_unsigned(),
         num_rows_unknown: files.saturating_sub(counted.max(0).cast_unsigned()),
-        list_digest: hex::encode(&bytes::<32>(row, "digest")?),
+        list_digest: hex::encode(bytes::<32>(row, "digest")?),
         schema_id: number_if_any(row, "schema_id")?,
         is_complete: row.try_get("is_complete")?,
         pin,

@@ -11,7 +11,7 @@ use super::heads::{
 };
 use crate::row::id;
 use lakeshore::model::access::actor::Actor;
-use lakeshore::model::id::SyncId;
+use lakeshore::model::id::{SyncId, VersionNumber};
 use lakeshore::model::storage_path::Identity;
 use lakeshore::model::trash::{TrashEntry, TrashKind};
 use lakeshore::model::version::{ListTotals, VersionKind};
@@ -19,7 +19,7 @@ use lakeshore::{Error, Timestamp};
 use sqlx::Row as _;
 use std::collections::HashMap;
 
-/// What is the same of all versions that one change makes.
+/// Facts shared by all versions that one change makes.
 struct Change<'a> {
     seq: i64,
     kind: VersionKind,
@@ -58,6 +58,22 @@ pub(in super::super) async fn published(
     let exchanged = exchange(writing, seq, path, id(sync_id.0), slot).await?;
     let change = Change { seq, kind, sync_id: Some(sync_id), restored_from, by, at };
     make_versions(writing, &change, path, exchanged).await
+}
+
+/// Whether the staged tree of a full sync has the list of a version of its dataset.
+pub(in super::super) async fn is_staged_as(
+    writing: &mut Writing,
+    sync_id: SyncId,
+    path: &str,
+    version: VersionNumber,
+) -> Result<bool, Error> {
+    // A sync that has landed nothing has no tree.
+    let sql = "SELECT 1 FROM folders f JOIN versions v ON v.folder_id = f.folder_id AND v.number = $3 \
+               LEFT JOIN trees t ON t.tree_id = $1 WHERE f.path = $2 AND v.files = coalesce(t.files, 0) \
+               AND v.digest = coalesce(t.digest, decode($4, 'hex'))";
+    let empty = digits(&ListTotals::default());
+    let asked = values![id(sync_id.0), path, id(version.0), empty];
+    Ok(found(writing, sql, asked, |_| Ok(())).await?.is_some())
 }
 
 /// The staged tree of a full sync lies in a slot of the trash: it never was a version.

@@ -29,6 +29,12 @@ pub(in super::super) const PINNED: &str = "EXISTS (SELECT 1 FROM version_pins p 
     AND (p.path = trash.origin OR starts_with(trash.origin, p.path || '/') \
         OR starts_with(p.path, trash.origin || '/')))";
 
+/// Path of a dataset of [`PINNED`].
+pub(in super::super) fn pinned_path() -> String {
+    let selected = PINNED.replacen("EXISTS (SELECT 1 FROM", "(SELECT p.path FROM", 1);
+    format!("{} LIMIT 1)", selected.strip_suffix(')').unwrap_or(&selected))
+}
+
 pub(super) async fn set(
     state: &PostgresState,
     dataset: &LakePath,
