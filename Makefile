@@ -26,7 +26,7 @@ ARGS ?=
 # `make install` copies the program to PREFIX/bin.
 PREFIX ?= $(HOME)/.local
 # Tests of the API that are about the database in a file, or its disk. Others that look into the file skip themselves.
-ONLY_SQLITE := test(/^(backup|commands|lake_identity|permissions|readiness|reserve)::/) or test(/^check::it_says_why/) or test(/^sessions::a_session_ends_with_its_key/)
+ONLY_SQLITE := test(/^(backup|commands|lake_identity|permissions|readiness|reserve)::/) or test(/^check::a_failed_check_says_why/) or test(/^sessions::a_session_ends_with_its_key/)
 # Python with pyarrow, duckdb and polars, for `make corpus`.
 CORPUS_PYTHON ?= python3
 CORPUS ?=
@@ -111,7 +111,7 @@ unit: clients postgres seaweedfs reader-libraries ## Test the engine and the ser
 postgres: ## Install PostgreSQL's server for the tests, where it is missing (apt)
 	@ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || command -v initdb > /dev/null || { \
 		echo "== installing PostgreSQL"; \
-		as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+		as_root=; [ "$$(id -u)" = 0 ] || as_root="sudo --non-interactive"; \
 		command -v apt-get > /dev/null && $$as_root apt-get update -qq \
 			&& $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql-common > /dev/null \
 			&& $$as_root sed -i 's/^#*create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf \
@@ -191,7 +191,7 @@ bench: ## Measure uploads: Lakeshore, its peers and the disk side by side (BENCH
 bench-peers: ## Install the servers that `make bench` compares with, below target/ (nginx by apt)
 	@test -x /usr/sbin/nginx || command -v nginx > /dev/null || { \
 		echo "== installing nginx"; \
-		as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+		as_root=; [ "$$(id -u)" = 0 ] || as_root="sudo --non-interactive"; \
 		command -v apt-get > /dev/null && $$as_root apt-get update -qq \
 			&& $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light > /dev/null; \
 	} || echo "nginx could not be installed"
@@ -291,6 +291,6 @@ chromium:
 		if [ -n "$$found" ] && command -v "$$found" > /dev/null; then exit 0; fi; \
 	done; \
 	echo "== installing Chromium for the browser tests"; \
-	as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	as_root=; [ "$$(id -u)" = 0 ] || as_root="sudo --non-interactive"; \
 	command -v apt-get > /dev/null || { echo "there is no Chromium; install it, or name it in CHROMIUM"; exit 1; }; \
 	$$as_root apt-get update -qq && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium > /dev/null

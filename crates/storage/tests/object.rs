@@ -328,7 +328,7 @@ async fn an_object_storage_that_does_not_answer_or_refuses_is_told_with_its_reme
     let (written, _) = files.write_group(vec![whole]).await;
     let error = written.into_iter().next().unwrap().unwrap_err();
     assert!(error.may_pass() && error.to_string().contains("try again in a minute"), "{error}");
-    assert_eq!(error.code().number(), 50307);
+    assert_eq!(error.code().number(), 50308);
     assert!(files.probe().await.unwrap_err().to_string().contains("--s3-endpoint"));
 
     let url = LakeUrl::parse(&format!("s3://{}/lake", lake.bucket)).unwrap();

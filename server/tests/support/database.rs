@@ -12,6 +12,14 @@ pub fn in_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("lakeshore.db")
 }
 
+/// Ends the test where there is no file: each test has a process of its own.
+fn skip_on_postgres() {
+    if crate::server::metadata::is_postgres() {
+        crate::server::skipped("it looks into the file of SQLite");
+        std::process::exit(0);
+    }
+}
+
 /// Connection to the database of a stopped server: while one runs, no other process can open it. Must be closed before
 /// the next start.
 pub struct Database(Mutex<SqliteConnection>);
@@ -24,6 +32,7 @@ impl Database {
 
     /// Copy of the database of a running server.
     pub async fn copy_of(data_dir: &Path) -> Self {
+        skip_on_postgres();
         let folder = tempfile::tempdir().unwrap();
         let copy = folder.path().join("copy.db");
         let (data_dir, to) = (data_dir.to_owned(), copy.clone());
@@ -38,11 +47,7 @@ impl Database {
 
     /// Creates the file if it is missing.
     pub async fn open(file: &Path) -> Self {
-        if crate::server::metadata::is_postgres() {
-            crate::server::skipped("it looks into the file of SQLite");
-            // Each test has a process of its own.
-            std::process::exit(0);
-        }
+        skip_on_postgres();
         let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
         Self(Mutex::new(options.disable_statement_logging().connect().await.unwrap()))
     }
