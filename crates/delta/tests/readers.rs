@@ -54,7 +54,8 @@ struct File {
 fn python() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let python = root.join("target/readers/bin/python");
-    if python.is_file() {
+    // The last file of a whole installation.
+    if root.join("target/readers/requirements.txt").is_file() && python.is_file() {
         return Some(python);
     }
     eprintln!("skipped: no readers of Delta tables at {}; install them with: make reader-libraries", python.display());
