@@ -394,7 +394,7 @@ mod tests {
         batch.add("A $1 $2; B $1", vec![Value::Integer(1), Value::Integer(2)]);
         batch.add("C $1", vec![Value::Integer(3)]);
         assert_eq!(batch.values, [Value::Integer(1), Value::Integer(2), Value::Integer(3)]);
-        assert_eq!(batch.sql, "WITH s5 AS (A $1 $2), s25 AS (B $1), s42 AS (C $3)");
+        assert_eq!(batch.sql, "WITH s5 AS (A $1 $2), s22 AS (B $1), s37 AS (C $3)");
     }
 
     #[test]
