@@ -189,10 +189,9 @@ const SHARED: [&str; 9] = [
     "state.before_commit",
     "state.committed",
 ];
-/// How often each is tried. The later passings are further apart.
+/// Passings of a point at which the server is killed; the first alone without `PASSINGS=all`.
 const PASSINGS_ON_BUCKET: [u64; 3] = [1, 3, 10];
 
-#[ignore = "takes many minutes; run it by its name with --run-ignored all, and POINTS=object. for less"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_on_object_storage_loses_nothing_and_leaves_no_object_without_a_row_nor_a_row_without_its_object() {
     if bucket::seaweedfs::seaweedfs().is_none() {
@@ -204,16 +203,27 @@ async fn a_crash_on_object_storage_loses_nothing_and_leaves_no_object_without_a_
         wanted.as_ref().is_none_or(|wanted| point.starts_with(wanted.as_str()))
             && (point.starts_with(OF_OBJECTS) || SHARED.contains(point))
     };
-    let mut never = Vec::new();
-    for point in POINTS.iter().copied().filter(is_wanted) {
-        for passing in PASSINGS_ON_BUCKET {
-            if !crash_at(in_folder().on_bucket(), point, passing).await {
-                if passing == 1 {
-                    never.push(point);
+    let passings = if std::env::var("PASSINGS").is_ok_and(|passings| passings == "all") { 3 } else { 1 };
+    let queue: VecDeque<_> = POINTS.iter().copied().filter(is_wanted).collect();
+    let queue = Arc::new(Mutex::new(queue));
+    let mut workers = JoinSet::new();
+    for _ in 0..WORKERS {
+        let queue = queue.clone();
+        workers.spawn(async move {
+            let mut never = Vec::new();
+            loop {
+                let Some(point) = queue.lock().unwrap().pop_front() else { return never };
+                for passing in &PASSINGS_ON_BUCKET[..passings] {
+                    if !crash_at(in_folder().on_bucket(), point, *passing).await {
+                        if *passing == 1 {
+                            never.push(point);
+                        }
+                        break;
+                    }
                 }
-                break;
             }
-        }
+        });
     }
+    let never: Vec<_> = workers.join_all().await.into_iter().flatten().collect();
     assert_eq!(never, [""; 0], "the scenario passes every point");
 }

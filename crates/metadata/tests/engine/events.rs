@@ -309,6 +309,8 @@ fn an_upload_in_flight_is_told_each_second_while_it_moves_and_once_when_it_stall
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: bench::cases(256), failure_persistence: None, ..ProptestConfig::default() })]
+
     /// A listener that breaks off and comes back, again and again, hears what a constant one hears.
     #[test]
     fn a_listener_that_comes_back_misses_nothing(steps in prop::collection::vec((0..4_u8, 1..40_usize), 1..60)) {
