@@ -16,6 +16,7 @@ pub mod limits;
 pub mod object_key;
 pub mod overview;
 pub mod page;
+pub mod partition;
 pub mod path;
 pub mod preview;
 pub mod search;

@@ -1,20 +1,25 @@
 //! Keys of objects below the prefix of the lake in its bucket, made here and nowhere else.
 //!
-//! The key of an upload's bytes is never used twice, and it is plain ASCII: some readers of Delta tables do not decode `%20`. Real names are in
-//! rows. The objects of a dataset lie below the dataset's own prefix, which is the root of its table:
+//! The key of an upload's bytes is never used twice, and it is plain ASCII. Real names are in rows. The objects of a dataset
+//! lie below the dataset's own prefix, which is the root of its table. Partition folders are kept, because some readers take
+//! values from them:
 //!
 //! ```text
-//! data/db/transactions/sync-17/0f3a….parquet   the bytes of an upload
-//! data/db/transactions/_delta_log/…            the table, for its readers
-//! _lakeshore/…                                 the engine's own
+//! data/db/transactions/sync-17/0f3a….parquet                 the bytes of an upload
+//! data/db/transactions/dt=2021-12-06/sync-17/0f3a….parquet   the same, of a file in a partition
+//! data/db/transactions/_delta_log/…                          the table, for its readers
+//! _lakeshore/…                                               the engine's own
 //! ```
 
 use crate::model::id::SyncId;
+use crate::model::partition::key_folders;
 use crate::model::path::LakePath;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
-/// Longest prefix of a dataset, in bytes: S3 allows 1024 for a whole key.
+/// Longest key without the prefix of the lake, in bytes: S3 allows 1024 for a whole key.
+const KEY_BYTES_MAX: usize = 768;
+/// Longest prefix of a dataset, in bytes.
 const DATASET_PREFIX_BYTES_MAX: usize = 512;
 /// Longest extension that is kept, in bytes.
 const EXTENSION_BYTES_MAX: usize = 16;
@@ -25,8 +30,8 @@ const ENGINE_PREFIX: &str = "_lakeshore";
 
 /// The key of an object.
 ///
-/// Guarantees: ASCII letters, digits, `-`, `_`, `.` and `/`; no empty component, none that begins with a dot; at most
-/// 1024 bytes with a prefix of the lake of up to 256.
+/// Guarantees: ASCII letters, digits, `-`, `_`, `.`, `/` and, in partition folders, `=` and `%`; no empty component, none that
+/// begins with a dot; at most 1024 bytes with a prefix of the lake of up to 256.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey(String);
 
@@ -47,10 +52,11 @@ impl ObjectKey {
             return Self(format!("{ENGINE_PREFIX}/parts/{name}"));
         };
         let folder = dataset_prefix(dataset);
-        match extension(file.leaf()) {
-            Some(extension) => Self(format!("{folder}/sync-{sync_id}/{name}.{extension}")),
-            None => Self(format!("{folder}/sync-{sync_id}/{name}")),
-        }
+        let ending = extension(file.leaf()).map_or(String::new(), |extension| format!(".{extension}"));
+        let relative = file.as_str().strip_prefix(dataset.as_str()).unwrap_or_default();
+        let own = format!("sync-{sync_id}/{name}{ending}");
+        let key = format!("{folder}/{}{own}", key_folders(relative));
+        Self(if key.len() <= KEY_BYTES_MAX { key } else { format!("{folder}/{own}") })
     }
 
     /// A new key for the last bytes of an unfinished upload, too few for a part.
@@ -180,11 +186,28 @@ mod tests {
             ("a.averyveryverylongextension", ""),
             ("a.averyveryverylong.csv", ".csv"),
         ] {
-            let key = key(dataset, &format!("{dataset}/dt=1/{file}"));
+            let key = key(dataset, &format!("{dataset}/x/{file}"));
             assert_eq!(key.as_str(), format!("data/db/transactions/sync-7/{name}{ending}"), "{file}");
             assert_eq!(key.relative_to(&path(dataset)), Some(&*format!("sync-7/{name}{ending}")));
             assert_eq!(key.relative_to(&path("/data/db/trans")), None);
         }
+    }
+
+    #[test]
+    fn a_key_has_the_partition_folders_where_they_fit() {
+        let name = "ab".repeat(16);
+        let kept = key("/d", "/d/dt=2021-12-06/x/name=a b/a.csv");
+        assert_eq!(kept.as_str(), format!("d/dt=2021-12-06/name=a%20b/sync-7/{name}.csv"));
+        assert_eq!(
+            ObjectKey::beside(&kept, [1; 16]).as_str().rsplit_once('/').unwrap().0,
+            "d/dt=2021-12-06/name=a%20b/sync-7"
+        );
+        let rest = key("/d", "/d/dt=/a").as_str().len() - "__HIVE_DEFAULT_PARTITION__".len();
+        let fits = "v".repeat(200);
+        let folders = |last: usize| format!("/d/a={fits}/b={fits}/c={fits}/dt={}/a", "v".repeat(last));
+        let last = KEY_BYTES_MAX - rest - 3 * (200 + "a=/".len());
+        assert_eq!(key("/d", &folders(last)).as_str().len(), KEY_BYTES_MAX);
+        assert_eq!(key("/d", &folders(last + 1)).as_str(), format!("d/sync-7/{name}"));
     }
 
     #[test]

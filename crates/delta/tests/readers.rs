@@ -5,13 +5,14 @@
 
 use bytes::Bytes;
 use lakeshore::model::id::VersionNumber;
+use lakeshore::model::partition::key_folders;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::time::Timestamp;
 use lakeshore::model::version::VersionKind;
 use lakeshore_delta::checkpoint::{CheckpointChunks, FileAction, checkpoint_name, last_checkpoint_name};
 use lakeshore_delta::commit::{AddFile, RemoveFile, commit_name};
 use lakeshore_delta::footer::FileDescription;
-use lakeshore_delta::partition::{PartitionValues, key_folders};
+use lakeshore_delta::partition::PartitionValues;
 use lakeshore_delta::path::TablePath;
 use lakeshore_delta::plan::{Change, FileShape, TableId, TableState, plan};
 use lakeshore_delta::retention::first_needed;

@@ -158,7 +158,7 @@ pub fn mirror(data_dir: &Path, bucket: &Bucket) -> PathBuf {
 
 /// The bytes of an object, past the lake.
 pub fn object(bucket: &Bucket, key: &str) -> Option<Vec<u8>> {
-    get(&format!("/buckets/{}/lake/{key}", bucket.name))
+    get(&format!("/buckets/{}/lake/{}", bucket.name, escaped(key)))
 }
 
 /// Keys of all objects of the lake, as the object storage itself lists them.
@@ -167,7 +167,7 @@ pub fn keys(bucket: &Bucket) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     let mut open = vec![String::new()];
     while let Some(folder) = open.pop() {
-        let Some(listed) = get(&format!("{root}{folder}?limit=100000&pretty=n")) else { continue };
+        let Some(listed) = get(&format!("{root}{}?limit=100000&pretty=n", escaped(&folder))) else { continue };
         let listed: serde_json::Value = serde_json::from_slice(&listed).unwrap();
         for entry in listed["Entries"].as_array().into_iter().flatten() {
             let path = entry["FullPath"].as_str().unwrap().strip_prefix(&root).unwrap().to_owned();
@@ -199,6 +199,11 @@ pub fn disagreements(data_dir: &Path, bucket: &Bucket) -> Vec<String> {
 /// Objects that have a row and to which nothing refers: not yet deleted.
 pub fn unreferenced(data_dir: &Path) -> usize {
     rows(data_dir).objects.into_values().filter(|is_referenced| !is_referenced).count()
+}
+
+/// Percent signs of a key, as an address has them.
+fn escaped(key: &str) -> String {
+    key.replace('%', "%25")
 }
 
 fn get(path: &str) -> Option<Vec<u8>> {

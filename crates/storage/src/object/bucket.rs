@@ -63,10 +63,12 @@ impl Bucket {
     }
 
     fn path(&self, key: &ObjectKey) -> Path {
-        match self.prefix.as_str() {
-            "" => Path::from(key.as_str()),
-            prefix => Path::from(format!("{prefix}/{key}")),
-        }
+        let whole = match self.prefix.as_str() {
+            "" => key.to_string(),
+            prefix => format!("{prefix}/{key}"),
+        };
+        // As it is: `Path::from` would escape the percent signs of partition folders once more.
+        Path::parse(&whole).unwrap_or_else(|_| Path::from(whole))
     }
 
     /// For the operator, at a start.
