@@ -27,6 +27,8 @@ ARGS ?=
 PREFIX ?= $(HOME)/.local
 # Tests of the API that are about the database in a file, or its disk. Others that look into the file skip themselves.
 ONLY_SQLITE := test(/^(backup|commands|lake_identity|permissions|readiness|reserve)::/) or test(/^check::a_failed_check_says_why/) or test(/^sessions::a_session_ends_with_its_key/)
+# Tests of what a lake on object storage does not have: rights, a disk, snapshot folders.
+ONLY_FOLDER := test(/^(lake_identity|permissions|readiness|reserve|snapshots)::/)
 # Python with pyarrow, duckdb and polars, for `make corpus`.
 CORPUS_PYTHON ?= python3
 CORPUS ?=
@@ -34,7 +36,7 @@ CORPUS ?=
 READERS := target/readers
 READER_LIBRARIES := benches/readers/requirements.txt
 
-.PHONY: help run build install test dev lint fmt unit clients seaweedfs docs corpus torture e2e audit postgres api-postgres bench bench-peers bench-push bench-scale bench-listeners bench-pieces bench-readers readers reader-libraries fuzz screenshots clean site rust-target rust-components
+.PHONY: help run build install test dev lint fmt unit clients seaweedfs docs corpus torture e2e audit postgres api-postgres api-s3 bench bench-peers bench-push bench-scale bench-listeners bench-pieces bench-readers readers reader-libraries fuzz screenshots clean site rust-target rust-components
 
 # Falls back to the default toolchain if that of rust-toolchain.toml is missing and cannot be installed.
 ifneq ($(shell rustc --version > /dev/null 2>&1 && echo usable),usable)
@@ -123,6 +125,12 @@ api-postgres: postgres ## Test the API of a server that keeps its metadata in Po
 	@echo "== tests of the API on PostgreSQL"
 	@LAKESHORE_TEST_METADATA=postgres cargo nextest run --workspace --features server/failpoints --test api --no-fail-fast \
 		-E 'not ($(ONLY_SQLITE))'
+
+# Tests that change files of the lake by hand skip themselves.
+api-s3: seaweedfs ## Test the API of a server whose lake is on object storage
+	@echo "== tests of the API on object storage"
+	@LAKESHORE_TEST_LAKE=s3 cargo nextest run --workspace --features server/failpoints --test api --no-fail-fast \
+		-E 'not ($(ONLY_FOLDER))'
 
 # Tests of missing clients are skipped, so nothing fails here.
 clients: ## Install HTTP clients for the tests, below target/

@@ -46,7 +46,7 @@ async fn a_backup_during_uploads_is_consistent_and_lacks_later_landings() {
     assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 1, "nothing is left beside it");
     server.upload(id, "after", b"after").await;
 
-    let stopped = restored(&copy, &server.lake(), &server.key);
+    let stopped = restored(&copy, &server.folder(), &server.key);
     let (code, found) = check(&stopped, &["--digests", "--repair"]);
     // An upload that was landing at this moment is found unfinished, and completed by the repair.
     assert_eq!(code, 0, "{found:?}");
@@ -76,7 +76,7 @@ async fn a_database_older_than_the_lake_loses_no_trash_item() {
     let copy = elsewhere.path().join("copy.db");
     assert!(backup(server.data_dir(), &copy).0);
     publish(&server, "two").await;
-    let stopped = restored(&copy, &server.lake(), &server.key);
+    let stopped = restored(&copy, &server.folder(), &server.key);
     drop(server);
     let (code, found) = check(&stopped, &["--repair"]);
     let found: Vec<_> = found.iter().map(|(kind, path, _)| (kind.as_str(), path.as_str())).collect();
@@ -101,7 +101,7 @@ async fn a_full_sync_open_only_in_an_older_database_does_not_empty_its_dataset()
     let copy = elsewhere.path().join("copy.db");
     assert!(backup(server.data_dir(), &copy).0);
     server.end_sync(id).await;
-    let stopped = restored(&copy, &server.lake(), &server.key);
+    let stopped = restored(&copy, &server.folder(), &server.key);
     let found = check(&stopped, &["--repair"]).1;
     let missing = ("missing-file".to_owned(), format!(".lakeshore/staging/sync-{id}/one"), false);
     assert!(found.contains(&missing), "{found:?}");

@@ -9,9 +9,11 @@ use std::path::Path;
 
 /// Exit code, and the kind, path and repaired flag of each finding.
 pub fn check(stopped: &Stopped, options: &[&str]) -> (i32, Vec<(String, String, bool)>) {
-    let (data_dir, lake) = (stopped.data_dir().to_owned(), stopped.lake());
-    let folders = ["--data-dir", data_dir.to_str().unwrap(), "--lake-root", lake.to_str().unwrap()];
-    let output = lakeshore(&[&["check", "--json"], &folders[..], options].concat());
+    // Where the lake is on object storage, the command finds it by its environment.
+    let folder = stopped.bucket.is_none().then(|| stopped.folder());
+    let mut arguments = vec!["check", "--json", "--data-dir", stopped.data_dir().to_str().unwrap()];
+    arguments.extend(folder.iter().flat_map(|folder| ["--lake-root", folder.to_str().unwrap()]));
+    let output = lakeshore(&[&arguments[..], options].concat());
     let lines = String::from_utf8(output.stdout).unwrap();
     let findings = lines.lines().map(|line| {
         let finding: Value = serde_json::from_str(line).unwrap();
@@ -93,7 +95,7 @@ fn put(at: &Path, bytes: &[u8]) {
 #[tokio::test]
 async fn stray_files_are_found_and_a_repair_removes_only_those_without_an_owner() {
     let stopped = busy_lake().await.kill();
-    let lake = stopped.lake();
+    let lake = stopped.folder();
     put(&lake.join(".lakeshore/uploads/stray"), b"half");
     put(&lake.join(".lakeshore/staging/sync-1/a"), b"staged");
     put(&lake.join(".lakeshore/trash/upload-unknown/a"), b"nobody's");
@@ -130,7 +132,7 @@ async fn stray_files_are_found_and_a_repair_removes_only_those_without_an_owner(
 #[tokio::test]
 async fn staged_files_without_an_open_sync_are_in_the_trash_after_a_start_and_can_be_restored() {
     let stopped = busy_lake().await.kill();
-    let lake = stopped.lake();
+    let lake = stopped.folder();
     put(&lake.join(".lakeshore/staging/sync-1/dt=1/a"), b"of a sync that has ended");
     put(&lake.join(".lakeshore/staging/sync-77/b"), b"of a sync that is not there");
     fs::create_dir_all(lake.join(".lakeshore/staging/sync-78/empty")).unwrap();
@@ -150,7 +152,7 @@ async fn staged_files_without_an_open_sync_are_in_the_trash_after_a_start_and_ca
 #[tokio::test]
 async fn missing_and_changed_files_are_found_and_rows_of_replaced_files_are_skipped() {
     let stopped = busy_lake().await.kill();
-    let lake = stopped.lake();
+    let lake = stopped.folder();
     fs::remove_file(lake.join("full/new")).unwrap();
     fs::write(lake.join("inc/c.csv"), b"longer").unwrap();
     fs::write(lake.join("inc/dt=1/x"), b"y").unwrap();
@@ -174,7 +176,7 @@ async fn trash_without_a_row_is_listed_again_and_a_row_without_its_trash_leaves_
     let server = busy_lake().await;
     let pieces = server.rows("/api/lake/trash").await;
     let stopped = server.kill();
-    let lake = stopped.lake();
+    let lake = stopped.folder();
     let database = Database::of(stopped.data_dir()).await;
     let key = async |origin: &str, reason: &str| -> String {
         let sql = format!(
@@ -284,15 +286,15 @@ async fn a_failed_check_says_why_and_creates_nothing() {
     refused(empty.path(), "no database");
     assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0);
     let stopped = server.kill();
-    fs::rename(stopped.lake(), empty.path().join("lake")).unwrap();
+    fs::rename(stopped.folder(), empty.path().join("lake")).unwrap();
     refused(stopped.data_dir(), "no lake");
-    assert!(!stopped.lake().exists());
+    assert!(!stopped.folder().exists());
 }
 
 #[tokio::test]
 async fn the_text_output_has_a_line_with_kind_path_and_repair_for_each_finding() {
     let stopped = TestServer::start().await.kill();
-    put(&stopped.lake().join(".lakeshore/uploads/stray\n"), b"half");
+    put(&stopped.folder().join(".lakeshore/uploads/stray\n"), b"half");
     let output = lakeshore(&["check", "--data-dir", stopped.data_dir().to_str().unwrap()]);
     let said = String::from_utf8(output.stdout).unwrap();
     let line = "stray-partial\t.lakeshore/uploads/stray\\n\tbelongs to no upload in flight \

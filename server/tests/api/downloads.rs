@@ -125,7 +125,7 @@ async fn an_entity_tag_changes_with_each_version_and_each_change_by_hand() {
     let second = etag().await;
     assert_ne!(first["etag"], second["etag"]);
     // Modified in place, with the same length.
-    let file = server.lake().join("data/t/a.csv");
+    let file = server.folder().join("data/t/a.csv");
     server
         .eventually(async || {
             std::fs::write(&file, b"eno").unwrap();
@@ -134,7 +134,7 @@ async fn an_entity_tag_changes_with_each_version_and_each_change_by_hand() {
         })
         .await;
     assert_eq!(downloaded(request(&server, "/data/t/a.csv")).await.2, b"eno");
-    std::fs::write(server.lake().join("data/t/by-hand.csv"), b"x").unwrap();
+    std::fs::write(server.folder().join("data/t/by-hand.csv"), b"x").unwrap();
     let (status, headers, _) = downloaded(request(&server, "/data/t/by-hand.csv")).await;
     assert!(status == 200 && headers["etag"].starts_with("\"file-") && !headers.contains_key("repr-digest"));
 }
@@ -163,7 +163,7 @@ async fn only_files_of_the_lake_are_downloaded() {
     let server = TestServer::start().await;
     put(&server, "sub/a.csv", b"one").await;
     std::fs::write(server.data_dir().join("secret"), b"secret").unwrap();
-    let lake = server.lake();
+    let lake = server.folder();
     std::os::unix::fs::symlink(server.data_dir().join("secret"), lake.join("data/t/link")).unwrap();
     std::os::unix::fs::symlink(server.data_dir(), lake.join("data/t/folder-link")).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(lake.join("data/t/pipe")).status().unwrap().success());

@@ -138,12 +138,12 @@ async fn a_restart_continues_a_purge_and_uploads_land_meanwhile() {
     let id = server.start_sync("/data/full", "FullSync").await;
     server.upload(id, "dt=1/part", b"x").await;
     // Written by hand, since that many uploads are slow.
-    let staging = server.lake().join(format!(".lakeshore/staging/sync-{id}/dt=1"));
+    let staging = server.folder().join(format!(".lakeshore/staging/sync-{id}/dt=1"));
     (1..FILES).for_each(|n| std::fs::write(staging.join(format!("part-{n}")), b"x").unwrap());
     assert_eq!(server.try_abort(id).await.0, 200);
     let answered = empty(&server, json!({ "all": true })).await;
     assert_eq!(answered, (200, json!({ "success": true, "pieces": 1, "bytes": FILES })));
-    let trashed = server.lake().join(format!(".lakeshore/trash/sync-{id}/full/dt=1"));
+    let trashed = server.folder().join(format!(".lakeshore/trash/sync-{id}/full/dt=1"));
     let left = || std::fs::read_dir(&trashed).map_or(0, Iterator::count);
     server.eventually(async || (left() < FILES).then_some(())).await;
     let server = server.kill();

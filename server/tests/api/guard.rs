@@ -128,14 +128,14 @@ async fn files_added_or_removed_by_hand_count() {
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     publish(&server, "/data/t", &names).await;
     counted(&server, "/data/t", 100).await;
-    let by_hand = |number: u32| server.lake().join(format!("data/t/dt=2/by-hand-{number}"));
+    let by_hand = |number: u32| server.folder().join(format!("data/t/dt=2/by-hand-{number}"));
     (0..101).for_each(|number| std::fs::write(by_hand(number), "1").unwrap());
     let same = stage(&server, "/data/t", &names).await;
     assert_refused(server.try_end(same, json!({})).await, 40911, "201 files");
     assert_eq!(server.try_end(same, json!({ "confirm": true })).await.0, 200);
     counted(&server, "/data/t", 100).await;
-    std::fs::remove_dir_all(server.lake().join("data/t/dt=1")).unwrap();
-    std::fs::remove_dir_all(server.lake().join("data/t/dt=2")).unwrap();
+    std::fs::remove_dir_all(server.folder().join("data/t/dt=1")).unwrap();
+    std::fs::remove_dir_all(server.folder().join("data/t/dt=2")).unwrap();
     let fewer = stage(&server, "/data/t", &names[..20]).await;
     assert_eq!(server.try_end(fewer, json!({})).await, (200, json!({ "success": true })));
 }
@@ -178,7 +178,7 @@ async fn the_changes_of_a_publish_are_listed_before_it() {
     }
     server.end_sync(first).await;
     // Written by hand, so no history has its size.
-    std::fs::write(server.lake().join("data/t/by-hand"), "hand").unwrap();
+    std::fs::write(server.folder().join("data/t/by-hand"), "hand").unwrap();
     let id = server.start_sync("/data/t", "FullSync").await;
     for (name, bytes) in [
         ("same", "same"),

@@ -197,7 +197,7 @@ async fn a_killed_reader_costs_one_response_and_none_outlives_the_server() {
     inspected(&server, id).await;
     let inspecting = readers(&server);
     server.end_sync(id).await;
-    fs::write(server.lake().join("data/t/hangs.failpoint"), SMALL).unwrap();
+    fs::write(server.folder().join("data/t/hangs.failpoint"), SMALL).unwrap();
     let at_work = || readers(&server).into_iter().find(|reader| !inspecting.contains(reader) && is_reading(reader));
     let (body, killed) = tokio::join!(preview(&server, "hangs.failpoint"), async {
         let busy = server.eventually(async || at_work()).await;

@@ -54,7 +54,7 @@ async fn a_folder_is_listed_in_pages() {
     assert_eq!(paths(&server, "path=/data/t&from=4").await, ["/data/t/c d.csv"]);
     assert!(paths(&server, "path=/data/t&from=5").await.is_empty());
     assert!(paths(&server, "path=/data/t&size=0").await.is_empty());
-    let many = server.lake().join("data/many");
+    let many = server.folder().join("data/many");
     std::fs::create_dir_all(&many).unwrap();
     for n in 0..30 {
         std::fs::write(many.join(format!("{n:02}")), b"").unwrap();
@@ -67,7 +67,7 @@ async fn a_folder_is_listed_in_pages() {
 #[tokio::test]
 async fn entries_without_a_lake_path_are_not_listed() {
     let server = lake().await;
-    let folder = server.lake().join("data/t/dt=1");
+    let folder = server.folder().join("data/t/dt=1");
     for hidden in [".hidden", "_is_shown", "back\\slash"] {
         std::fs::write(folder.join(hidden), b"").unwrap();
     }
@@ -86,7 +86,7 @@ async fn entries_without_a_lake_path_are_not_listed() {
 #[tokio::test]
 async fn a_digest_is_shown_only_while_the_file_is_unchanged() {
     let server = lake().await;
-    let file = server.lake().join("data/t/a.csv");
+    let file = server.folder().join("data/t/a.csv");
     server
         .eventually(async || {
             std::fs::write(&file, b"vsc.a").unwrap();
@@ -98,7 +98,7 @@ async fn a_digest_is_shown_only_while_the_file_is_unchanged() {
 #[tokio::test]
 async fn listing_needs_the_right_to_read() {
     let server = TestServer::start_with(&["--auth", "required"]).await;
-    std::fs::create_dir_all(server.lake().join("data/t/sub")).unwrap();
+    std::fs::create_dir_all(server.folder().join("data/t/sub")).unwrap();
     let get = |path: &str, key: &str| answer(server.get(LIST).query(&[("path", path)]).bearer_auth(key));
     assert_refused(answer(server.get(LIST)).await, 40100, "a key is required");
     let narrow = server.new_key(&["--role", "read", "--path-prefix", "/data/t"]);

@@ -195,7 +195,7 @@ fn change_by_hand(file: &std::path::Path, landed_at: i64, change: impl Fn()) {
 async fn a_file_changed_by_hand_is_not_trusted_even_with_the_same_time_and_size() {
     let server = TestServer::start().await;
     published(&server, "a.csv", b"one").await;
-    let file = server.lake().join("data/t/a.csv");
+    let file = server.folder().join("data/t/a.csv");
     let landed_at = server.history("").await[0]["end_time"].as_i64().unwrap();
     let modified = std::fs::metadata(&file).unwrap().modified().unwrap();
     change_by_hand(&file, landed_at, || {
@@ -238,7 +238,7 @@ async fn a_taken_over_file_is_a_copy_and_an_aborted_sync_leaves_the_dataset_as_i
     let id = server.start_sync("/data/t", "FullSync").await;
     assert_eq!(missing(&server, id, &[offered("a.csv", b"one")], take_over()).await.2, 1, "it was never replaced");
     server.end_sync(id).await;
-    std::fs::write(server.lake().join("data/t/a.csv"), b"written through").unwrap();
+    std::fs::write(server.folder().join("data/t/a.csv"), b"written through").unwrap();
     assert!(server.files(".lakeshore/trash").values().all(|bytes| bytes == b"one"));
 }
 
@@ -258,8 +258,8 @@ async fn a_link_in_the_lake_is_not_taken_over() {
     published(&server, "a.csv", b"one").await;
     let outside = server.data_dir().join("outside");
     std::fs::write(&outside, b"one").unwrap();
-    std::fs::remove_file(server.lake().join("data/t/a.csv")).unwrap();
-    std::os::unix::fs::symlink(&outside, server.lake().join("data/t/a.csv")).unwrap();
+    std::fs::remove_file(server.folder().join("data/t/a.csv")).unwrap();
+    std::os::unix::fs::symlink(&outside, server.folder().join("data/t/a.csv")).unwrap();
     let id = server.start_sync("/data/t", "FullSync").await;
     assert_eq!(missing(&server, id, &[offered("a.csv", b"one")], take_over()).await.0, ["a.csv"]);
 }

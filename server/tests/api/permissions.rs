@@ -64,7 +64,7 @@ async fn a_database_readable_by_others_is_made_private_at_the_start_with_a_messa
     let server = TestServer::start().await;
     let id = server.start_sync("/d", "IncrementalSync").await;
     server.upload(id, "a", b"1").await;
-    let (data_dir, engine) = (server.data_dir().to_owned(), server.lake().join(".lakeshore"));
+    let (data_dir, engine) = (server.data_dir().to_owned(), server.folder().join(".lakeshore"));
     let stopped = server.kill();
     let open = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     // As left by a server of an earlier version.

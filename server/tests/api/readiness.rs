@@ -26,7 +26,7 @@ async fn eventually_not_ready(server: &TestServer, words: &str) {
 async fn a_moved_lake_or_database_is_reported() {
     let server = TestServer::start().await;
     assert_eq!(ready(&server).await.0, 200);
-    let (lake, database) = (server.lake(), server.data_dir().join("lakeshore.db"));
+    let (lake, database) = (server.folder(), server.data_dir().join("lakeshore.db"));
     let moved = |path: &PathBuf| path.with_extension("moved");
     fs::rename(&lake, moved(&lake)).unwrap();
     eventually_not_ready(&server, "the lake root is missing").await;
@@ -52,7 +52,7 @@ async fn a_moved_lake_or_database_is_reported() {
 #[tokio::test]
 async fn an_unwritable_lake_is_reported() {
     let server = TestServer::start().await;
-    let uploads = server.lake().join(".lakeshore/uploads");
+    let uploads = server.folder().join(".lakeshore/uploads");
     fs::remove_dir(&uploads).unwrap();
     eventually_not_ready(&server, "cannot write to the lake: uploads").await;
     fs::create_dir(&uploads).unwrap();

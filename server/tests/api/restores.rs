@@ -179,7 +179,7 @@ async fn a_version_that_equals_the_dataset_is_restored_when_a_file_of_it_was_rem
     let server = TestServer::start().await;
     publish(&server, T, &[("a.csv", b"1")]).await;
     publish(&server, T, &[("a.csv", b"1")]).await;
-    std::fs::remove_file(server.lake().join("data/t/a.csv")).unwrap();
+    std::fs::remove_file(server.folder().join("data/t/a.csv")).unwrap();
     let (status, said) = restore(&server, T, 1, json!({})).await;
     assert_eq!((status, &said["new_version"]), (200, &json!(3)), "{said}");
     assert_eq!(server.files("data/t")["a.csv"], b"1");
@@ -190,8 +190,8 @@ async fn a_version_that_equals_the_dataset_is_restored_when_a_file_of_it_was_rem
 async fn a_version_with_a_file_that_was_removed_or_changed_by_hand_is_not_restored() {
     let server = TestServer::start().await;
     publish(&server, T, &[("a.csv", b"1"), ("b.csv", b"1"), ("c.csv", b"1")]).await;
-    std::fs::remove_file(server.lake().join("data/t/b.csv")).unwrap();
-    std::fs::write(server.lake().join("data/t/c.csv"), b"9").unwrap();
+    std::fs::remove_file(server.folder().join("data/t/b.csv")).unwrap();
+    std::fs::write(server.folder().join("data/t/c.csv"), b"9").unwrap();
     publish(&server, T, &[("a.csv", b"2"), ("b.csv", b"2"), ("c.csv", b"2")]).await;
     let (status, said) = restore(&server, T, 1, json!({ "dry_run": true })).await;
     assert_eq!((status, &said["num_gone"]), (200, &json!(2)), "{said}");
@@ -206,7 +206,7 @@ async fn a_version_with_a_file_that_was_removed_or_changed_by_hand_is_not_restor
 async fn a_file_that_was_only_touched_by_hand_is_restored() {
     let server = TestServer::start().await;
     publish(&server, T, &[("a.csv", b"1")]).await;
-    let path = server.lake().join("data/t/a.csv");
+    let path = server.folder().join("data/t/a.csv");
     std::fs::write(&path, b"1").unwrap();
     publish(&server, T, &[("a.csv", b"2")]).await;
     assert_eq!(restore(&server, T, 1, json!({ "dry_run": true })).await.1["num_gone"], json!(0));

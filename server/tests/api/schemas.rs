@@ -152,7 +152,7 @@ async fn a_comparison_has_the_rows_and_columns_of_both_sides() {
         assert_eq!([rows("gone.csv"), rows("d.bin")], [(None, Some(2)), (None, None)]);
     }
     // A file changed by hand differs from the one that was read.
-    std::fs::write(server.lake().join("data/t/a.csv"), "id,price\n1,2.5\n").unwrap();
+    std::fs::write(server.folder().join("data/t/a.csv"), "id,price\n1,2.5\n").unwrap();
     let by_hand = answer(server.get(&address)).await.1;
     assert_eq!(by_hand["rows"], json!({ "old": 6, "new": 2, "num_unknown": 2 }));
 

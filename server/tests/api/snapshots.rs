@@ -86,7 +86,7 @@ async fn a_snapshot_keeps_its_version_through_publishes_purges_and_restarts() {
     publish(&server, &[("a.csv", b"a3")]).await;
     let body = json!({ "all": true, "api_key": server.key });
     assert_eq!(answer(server.post("/api/lake/trash/empty", &body)).await.0, 200);
-    let trash = server.lake().join(".lakeshore/trash");
+    let trash = server.folder().join(".lakeshore/trash");
     server.eventually(async || std::fs::read_dir(&trash).unwrap().next().is_none().then_some(())).await;
     let server = server.kill_and_restart().await;
     assert!(are(&folder(&first), &[("a.csv", "a1"), ("dt=1/b.csv", "b1")]));
@@ -97,7 +97,7 @@ async fn a_snapshot_keeps_its_version_through_publishes_purges_and_restarts() {
     assert_eq!(call(&server, "DELETE", &first, &server.key, json!({})).await.0, 200);
     server.eventually(async || (!folder(&first).exists()).then_some(())).await;
     assert!(are(&folder(&second), &[("a.csv", "a2")]));
-    let snapshots = server.lake().join(".lakeshore/snapshots");
+    let snapshots = server.folder().join(".lakeshore/snapshots");
     server.eventually(async || (std::fs::read_dir(&snapshots).unwrap().count() == 1).then_some(())).await;
 }
 
@@ -132,7 +132,7 @@ async fn files_stay_recognised_when_snapshots_are_made_and_dropped() {
     server.eventually(async || (!folder(&snapshot).exists()).then_some(())).await;
     server.eventually(async || known().await.then_some(())).await;
     // A change by hand is detected.
-    let file = server.lake().join("data/t/a.csv");
+    let file = server.folder().join("data/t/a.csv");
     server
         .eventually(async || {
             // Repeated, since a change within the same millisecond as that of the lake is not visible.
@@ -174,7 +174,7 @@ async fn a_snapshot_belongs_to_its_owner_only() {
 async fn readers_can_reach_snapshots_and_no_other_engine_folder() {
     let server = TestServer::start().await;
     publish(&server, &[("a.csv", b"a1")]).await;
-    let engine = server.lake().join(".lakeshore");
+    let engine = server.folder().join(".lakeshore");
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&engine), 0o700, "as long as there is none");
     let snapshot = taken(&server, json!({})).await;
@@ -185,8 +185,8 @@ async fn readers_can_reach_snapshots_and_no_other_engine_folder() {
     for name in ["uploads", "staging", "trash"] {
         assert_eq!(mode(&engine.join(name)), 0o700, "{name}");
     }
-    assert_eq!(mode(&folder(&snapshot)), mode(&server.lake().join("data/t")));
-    assert_eq!(mode(&folder(&snapshot).join("a.csv")), mode(&server.lake().join("data/t/a.csv")));
+    assert_eq!(mode(&folder(&snapshot)), mode(&server.folder().join("data/t")));
+    assert_eq!(mode(&folder(&snapshot).join("a.csv")), mode(&server.folder().join("data/t/a.csv")));
     assert!(!server.stderr().contains("others could read"), "{}", server.stderr());
 }
 
@@ -198,7 +198,7 @@ async fn refused_of_version(server: &TestServer, path: &str, version: u64) -> (u
 async fn a_file_changed_in_place_is_not_served_as_its_version() {
     let server = TestServer::start().await;
     publish(&server, &[("a.csv", b"id\n1\n"), ("b.csv", b"id\n2\n")]).await;
-    let file = server.lake().join("data/t/a.csv");
+    let file = server.folder().join("data/t/a.csv");
     let before = std::fs::metadata(&file).unwrap().modified().unwrap();
     // A change within the same millisecond as the landing is not visible.
     std::thread::sleep(std::time::Duration::from_millis(20));
@@ -226,7 +226,7 @@ async fn a_file_with_other_rights_but_the_same_bytes_is_still_its_version() {
     let server = TestServer::start().await;
     publish(&server, &[("a.csv", b"a1")]).await;
     std::thread::sleep(std::time::Duration::from_millis(20));
-    let file = server.lake().join("data/t/a.csv");
+    let file = server.folder().join("data/t/a.csv");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
     let snapshot = taken(&server, json!({})).await;
     assert!(are(&folder(&snapshot), &[("a.csv", "a1")]));
@@ -261,7 +261,7 @@ async fn files_stay_recognised_when_snapshots_are_made_and_dropped_at_the_same_t
         }
     };
     tokio::join!(holder(), holder(), holder());
-    let snapshots = server.lake().join(".lakeshore/snapshots");
+    let snapshots = server.folder().join(".lakeshore/snapshots");
     server.eventually(async || std::fs::read_dir(&snapshots).unwrap().next().is_none().then_some(())).await;
     server.eventually(async || (unknown().await == 0).then_some(())).await;
 }

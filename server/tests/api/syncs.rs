@@ -107,7 +107,7 @@ async fn a_full_sync_is_refused_above_other_datasets_unless_they_are_gone() {
     server.upload(id, "a.csv", b"1").await;
     server.end_sync(id).await;
     assert_refused(server.try_start("/data/db", "FullSync").await, 40904, "/data/db/t");
-    std::fs::remove_dir_all(server.lake().join("data/db/t")).unwrap();
+    std::fs::remove_dir_all(server.folder().join("data/db/t")).unwrap();
     server.start_sync("/data/db", "FullSync").await;
 }
 
@@ -190,12 +190,12 @@ async fn a_file_at_the_path_of_the_dataset_prevents_a_publish_which_can_be_retri
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "FullSync").await;
     server.upload(id, "a.csv", b"1").await;
-    std::fs::create_dir_all(server.lake().join("data")).unwrap();
-    std::fs::write(server.lake().join("data/t"), b"in the way").unwrap();
+    std::fs::create_dir_all(server.folder().join("data")).unwrap();
+    std::fs::write(server.folder().join("data/t"), b"in the way").unwrap();
     assert_refused(server.try_end(id, json!({})).await, 40905, "/data/t");
     assert_eq!(server.sync(id).await["sync_status"], "Syncing");
     server.upload(id, "b.csv", b"2").await;
-    std::fs::remove_file(server.lake().join("data/t")).unwrap();
+    std::fs::remove_file(server.folder().join("data/t")).unwrap();
     server.end_sync(id).await;
     assert_eq!(server.file_names("data/t"), ["a.csv", "b.csv"]);
 }

@@ -104,7 +104,7 @@ async fn a_dataset_is_not_restored_above_newer_datasets_unless_they_are_gone() {
     };
     assert_refused(restore().await, 40904, "/data/t/below");
     assert_eq!(server.files("data/t")["below/b.csv"], b"new");
-    std::fs::remove_dir_all(server.lake().join("data/t/below")).unwrap();
+    std::fs::remove_dir_all(server.folder().join("data/t/below")).unwrap();
     assert_eq!(restore().await.0, 200);
     assert_eq!(server.file_names("data/t"), ["a.csv"]);
 }

@@ -407,7 +407,8 @@ async fn a_check_recognises_unfinished_uploads_and_finds_lost_ones() {
     };
     assert_eq!(check(&[]), (0, String::new()));
     assert_eq!(check(&["--repair"]), (0, String::new()));
-    let partial = std::fs::read_dir(stopped.lake().join(".lakeshore/uploads")).unwrap().next().unwrap().unwrap().path();
+    let partial =
+        std::fs::read_dir(stopped.folder().join(".lakeshore/uploads")).unwrap().next().unwrap().unwrap().path();
     let whole = std::fs::read(&partial).unwrap();
     std::fs::write(&partial, &whole[..3]).unwrap();
     let (code, said) = check(&[]);

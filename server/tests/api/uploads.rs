@@ -260,8 +260,8 @@ async fn a_symlink_in_the_lake_is_not_followed() {
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let outside = server.data_dir().join("outside");
     std::fs::create_dir_all(&outside).unwrap();
-    std::fs::create_dir_all(server.lake().join("data/t")).unwrap();
-    std::os::unix::fs::symlink(&outside, server.lake().join("data/t/link")).unwrap();
+    std::fs::create_dir_all(server.folder().join("data/t")).unwrap();
+    std::os::unix::fs::symlink(&outside, server.folder().join("data/t/link")).unwrap();
     let refused = server.try_upload(&format!("sync_id={id}&path=link"), &[("x", b"x")]).await;
     assert_refused(refused, 40905, "link");
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);

@@ -130,7 +130,7 @@ async fn files_removed_by_hand_and_landed_again_at_once_are_in_the_version_once(
     let names: Vec<_> = (0..40).map(|file| format!("part-{file:02}.csv")).collect();
     for name in &names[..20] {
         server.upload(id, name, b"first").await;
-        std::fs::remove_file(server.lake().join("data/t").join(name)).unwrap();
+        std::fs::remove_file(server.folder().join("data/t").join(name)).unwrap();
     }
     join_all(names.iter().map(|name| server.upload(id, name, name.as_bytes()))).await;
     server.end_sync(id).await;
@@ -146,7 +146,7 @@ async fn a_staged_file_removed_by_hand_and_sent_again_is_in_the_version_once() {
     server.upload(id, "a.csv", b"first").await;
     server.upload(id, "b.csv", b"b1").await;
     let staged = server.file_names(".lakeshore/staging").into_iter().find(|name| name.ends_with("a.csv")).unwrap();
-    std::fs::remove_file(server.lake().join(".lakeshore/staging").join(staged)).unwrap();
+    std::fs::remove_file(server.folder().join(".lakeshore/staging").join(staged)).unwrap();
     server.upload(id, "a.csv", b"again").await;
     server.end_sync(id).await;
 
@@ -159,7 +159,7 @@ async fn a_file_removed_by_hand_and_landed_again_is_in_its_version_once() {
     let id = server.start_sync(T, "IncrementalSync").await;
     server.upload(id, "a.csv", b"a1").await;
     server.upload(id, "b.csv", b"b1").await;
-    std::fs::remove_file(server.lake().join("data/t/a.csv")).unwrap();
+    std::fs::remove_file(server.folder().join("data/t/a.csv")).unwrap();
     server.upload(id, "a.csv", b"again").await;
     server.upload(id, "c.csv", b"c1").await;
     server.end_sync(id).await;

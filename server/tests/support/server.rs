@@ -180,6 +180,16 @@ impl Stopped {
         &self.data_dir
     }
 
+    /// The folder of its lake, for a test that changes files in it by hand, or looks at more than names and bytes. Ends the
+    /// test where the lake is on object storage: each test has a process of its own.
+    pub fn folder(&self) -> PathBuf {
+        if self.bucket.is_some() {
+            skipped("its lake is on object storage");
+            std::process::exit(0);
+        }
+        self.lake()
+    }
+
     /// Its folder; on object storage, one that holds the same at this moment.
     pub fn lake(&self) -> PathBuf {
         if let Some(bucket) = &self.bucket {
@@ -260,6 +270,10 @@ impl TestServer {
 
     pub fn lake(&self) -> PathBuf {
         self.rest.lake()
+    }
+
+    pub fn folder(&self) -> PathBuf {
+        self.rest.folder()
     }
 
     /// The same server, when it does not run.
