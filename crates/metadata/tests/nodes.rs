@@ -281,7 +281,7 @@ fn a_database_that_is_not_ready_is_refused_with_what_to_do() {
         let opened = join_all((0..4).map(|_| PostgresState::open(&options))).await;
         assert!(opened.iter().all(Result::is_ok), "{:?}", opened.iter().find_map(|opened| opened.as_ref().err()));
         let mut connection = PgConnection::connect(&database.address).await.unwrap();
-        connection.execute("UPDATE _sqlx_migrations SET version = 1000").await.unwrap();
+        connection.execute("UPDATE _sqlx_migrations SET version = 1000 WHERE version = (SELECT max(version) FROM _sqlx_migrations)").await.unwrap();
         let newer = PostgresState::open(&options).await.err().unwrap();
         assert!(matches!(newer, OpenError::Newer { found: 1000, .. }), "{newer}");
         let missing = format!("{}_missing", database.address).parse().unwrap();
