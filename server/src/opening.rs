@@ -34,6 +34,25 @@ pub struct Opened {
     _lock: OwnedFd,
 }
 
+impl Opened {
+    /// Whether another server has taken the lake over, because this one seemed to have ended.
+    pub fn is_taken_over(&self) -> bool {
+        let files = match &self.files {
+            LakeFiles::Objects(files) => files.is_taken_over(),
+            LakeFiles::Folder(_) => false,
+        };
+        files || matches!(&self.store, Store::Postgres(state) if state.is_taken_over())
+    }
+
+    /// Gives the lake back, and closes the database.
+    pub async fn close(&self) {
+        if let LakeFiles::Objects(files) = &self.files {
+            files.release().await;
+        }
+        self.store.close().await;
+    }
+}
+
 /// The bytes of a lake, wherever they are.
 #[derive(Clone)]
 pub enum LakeFiles {
@@ -170,9 +189,13 @@ async fn open_store(
 /// A lake has one node: this one, until it ends.
 async fn open_postgres(postgres: &PostgresOptions, place: &str, purpose: Purpose) -> anyhow::Result<PostgresState> {
     let state = PostgresState::open_for(postgres, purpose.opening()).await?;
+    Ok(state.serve_alone(&format!("{} (lake {place})", this_process())).await?)
+}
+
+/// This process, for people.
+fn this_process() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let holder = format!("process {} on {} (lake root {place})", std::process::id(), host.trim());
-    Ok(state.serve_alone(&holder).await?)
+    format!("process {} on {}", std::process::id(), host.trim())
 }
 
 /// Releases a part of the reserve when the disk is too full to open a database.

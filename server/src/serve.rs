@@ -6,7 +6,7 @@ use crate::housekeeping;
 use crate::opening::{self, LakeFiles, Opened};
 use crate::readiness::Readiness;
 use crate::site;
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use lakeshore::Lake;
 use lakeshore::service::{Parts, Recovered};
 use lakeshore_formats::FileFormats;
@@ -36,6 +36,9 @@ use tokio_util::task::TaskTracker;
 
 /// Time after the grace period of a stop for interrupted requests to record their end.
 const INTERRUPT_MAX: Duration = Duration::from_secs(5);
+
+/// Pause between two looks whether another server has taken the lake over.
+const TAKEN_OVER_PAUSE: Duration = Duration::from_millis(500);
 
 /// Serves until SIGTERM, SIGHUP or Ctrl-C.
 pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
@@ -149,6 +152,10 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         _ = interrupt.recv() => "SIGINT",
         () = hung_up(&mut hangup) => "SIGHUP",
         ended = &mut server => return Ok(ended?),
+        () = taken_over(&opened) => {
+            // Nothing that still runs could be written, and another server answers for the lake.
+            bail!("another server has taken over this lake, because this one could not be reached for a while; this one has ended");
+        }
     };
     tracing::info!("stopping on {signal}: finishing running requests");
     app_state.stopping.cancel();
@@ -174,8 +181,15 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     if let Some(commands) = commands {
         commands.close().await;
     }
-    store.close().await;
+    opened.close().await;
     Ok(())
+}
+
+/// Returns when another server has the lake.
+async fn taken_over(opened: &Opened) {
+    while !opened.is_taken_over() {
+        tokio::time::sleep(TAKEN_OVER_PAUSE).await;
+    }
 }
 
 /// SIGHUP at the end of a terminal or session, unless it is ignored: `nohup` makes programs ignore it, and a handler

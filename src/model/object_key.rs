@@ -81,6 +81,11 @@ impl ObjectKey {
         Self(format!("{ENGINE_PREFIX}/identity"))
     }
 
+    /// The object that tells which server has the lake. It is written again and again.
+    pub fn of_server() -> Self {
+        Self(format!("{ENGINE_PREFIX}/server"))
+    }
+
     /// A key that was made by one of the above and remembered.
     pub fn remembered(key: String) -> Self {
         Self(key)

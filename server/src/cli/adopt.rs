@@ -1,7 +1,7 @@
 //! Implementation of `lakeshore adopt`: pairs a moved or restored lake, or a new database, with the other one.
 
 use crate::config::{AdoptOptions, LakePlace};
-use crate::opening::{self, Opened};
+use crate::opening;
 use anyhow::bail;
 use lakeshore_system::terminal::say;
 
@@ -13,9 +13,9 @@ pub async fn run(options: &AdoptOptions) -> anyhow::Result<()> {
     {
         bail!("no lake at {}; choose its folder with --lake-root", root.display());
     }
-    let Opened { store, .. } = opening::adopt(&options.data, &place).await?;
-    let database = store.shown(&options.data.path);
-    store.close().await;
+    let opened = opening::adopt(&options.data, &place).await?;
+    let database = opened.store.shown(&options.data.path);
+    opened.close().await;
     say(&format!("{place} is now the lake of the database in {database}; \"lakeshore check\" lists the differences"));
     Ok(())
 }

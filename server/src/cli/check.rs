@@ -55,7 +55,7 @@ pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     if let Some(commands) = commands {
         commands.close().await;
     }
-    store.close().await;
+    opened.close().await;
     let checked = checked.map_err(with_cause)?;
     printed.context("cannot print the findings")?;
     sum_up(&checked);

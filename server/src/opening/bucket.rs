@@ -2,7 +2,7 @@
 
 use super::{
     LakeFiles, Mismatch, Opened, Purpose, agree, has_no_database, make_data_folder, new_identity, open_store,
-    take_data_folder,
+    take_data_folder, this_process,
 };
 use crate::config::DataDir;
 use crate::placement;
@@ -12,6 +12,7 @@ use lakeshore_metadata::store::{KnownLake, Store};
 use lakeshore_storage::local;
 use lakeshore_storage::object::{BucketSettings, ObjectFiles, look};
 use lakeshore_system::clock::{SystemClock, SystemRandomness};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,8 +36,23 @@ pub(super) async fn open_pair(
     let store = open_store(data, postgres, &url, purpose).await?;
     let identity = if adopts { new_identity()? } else { agree(&store, &found, data_dir, root).await? };
     let files = ObjectFiles::new(settings, store.namespace(), Arc::new(SystemClock), Arc::new(SystemRandomness))?;
+    let server = format!("{} (database {})", this_process(), store.shown(data_dir));
+    files.serve_alone(&server, &place(&store, data_dir).await?).await?;
     pair(&store, &files, identity, url, purpose).await?;
     Ok(Opened { store, files: LakeFiles::Objects(files), _lock: lock })
+}
+
+/// What no two servers that run at once have in common: this process has the lock of the database.
+async fn place(store: &Store, data_dir: &Path) -> anyhow::Result<String> {
+    if let Store::Postgres(state) = store
+        && let Some(place) = state.place().await?
+    {
+        return Ok(format!("postgres:{place}"));
+    }
+    let found = data_dir.metadata().with_context(|| data_dir.display().to_string())?;
+    // Numbers of disks and files are those of one machine.
+    let machine = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    Ok(format!("folder:{}/{}/{}", machine.trim(), found.dev(), found.ino()))
 }
 
 /// What a bucket holds, as what a folder may hold. It has no folder of the engine that could be of another lake.

@@ -32,6 +32,15 @@ impl PostgresState {
         transaction!(self, Synced, |writing| changed(writing, sql, values.clone()).await.map(drop))
     }
 
+    /// Names this database among all, also among its copies; `None` where its user may not know.
+    pub async fn place(&self) -> Result<Option<String>, Error> {
+        let mut connection = self.look().await?;
+        let sql = "SELECT system_identifier::text || '/' || (SELECT oid FROM pg_database WHERE datname = current_database()) \
+                   FROM pg_control_system()";
+        // Not every service lets its users call the function.
+        Ok(found(&mut connection, sql, vec![], |row| row.try_get::<String, _>(0)).await.ok().flatten())
+    }
+
     /// Whether no sync was ever started, so that the database describes no lake.
     pub async fn is_unused(&self) -> Result<bool, Error> {
         let mut connection = self.look().await?;

@@ -11,12 +11,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// Advisory lock of the node that serves the lake.
 const NODE: i64 = 7000;
 /// Pause between two checks of the connection that holds the lock.
 const CHECK_PAUSE: Duration = Duration::from_secs(2);
+
+/// Time in which the database answers a check.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// Time in which a node that is ending gives the lock back.
 const ENDING_MAX: Duration = Duration::from_secs(2);
@@ -76,18 +79,20 @@ async fn lock(connection: &mut PgConnection) -> sqlx::Result<bool> {
 async fn keep(options: PostgresOptions, mut connection: PgConnection, epoch: i64, is_lost: Arc<AtomicBool>) {
     loop {
         tokio::time::sleep(CHECK_PAUSE).await;
-        if connection.ping().await.is_ok() {
+        if let Ok(Ok(())) = timeout(ANSWER_MAX, connection.ping()).await {
             continue;
         }
-        let Ok(mut again) = options.connection().await else { continue };
-        let current = sqlx::query_scalar::<_, i64>("SELECT epoch FROM lake_node").fetch_one(&mut again).await;
+        // A network that passes nothing on gives no answer at all.
+        let Ok(Ok(mut again)) = timeout(ANSWER_MAX, options.connection()).await else { continue };
+        let epoch_now = sqlx::query_scalar::<_, i64>("SELECT epoch FROM lake_node");
+        let Ok(current) = timeout(ANSWER_MAX, epoch_now.fetch_one(&mut again)).await else { continue };
         match current {
             Ok(current) if current != epoch => {
-                tracing::error!("another node has taken over this lake; this one can only read now: stop it");
+                tracing::error!("another node has taken over this lake; this one can only read now");
                 is_lost.store(true, Ordering::Relaxed);
                 return;
             }
-            Ok(_) if lock(&mut again).await.unwrap_or(false) => connection = again,
+            Ok(_) if matches!(timeout(ANSWER_MAX, lock(&mut again)).await, Ok(Ok(true))) => connection = again,
             // Another node is about to take over, or the old session is about to end.
             Ok(_) | Err(_) => {}
         }

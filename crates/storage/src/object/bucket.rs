@@ -15,6 +15,7 @@ use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer};
 use object_store::{
     Error as StoreError, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    UpdateVersion,
 };
 use reqwest::Method;
 use serde::Deserialize;
@@ -41,6 +42,14 @@ pub enum BucketError {
         "the object storage of {lake} gave no answer within {REQUEST_SECONDS_MAX} s; check --s3-endpoint and the network"
     )]
     Silent { lake: String },
+}
+
+/// Outcome of a write that replaces one version of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replaced {
+    Done,
+    /// Another version is there.
+    Changed,
 }
 
 pub(super) struct Bucket {
@@ -146,6 +155,47 @@ impl Bucket {
             }
         };
         self.within_time(get).await
+    }
+
+    /// The same, with what names this version of it.
+    pub(super) async fn get_version(&self, key: &ObjectKey) -> Result<Option<(Bytes, String)>, BucketError> {
+        let path = self.path(key);
+        let get = async {
+            match self.store.get(&path).await {
+                Ok(found) => {
+                    let version = found.meta.e_tag.clone().unwrap_or_default();
+                    Ok(Some((found.bytes().await?, version)))
+                }
+                Err(StoreError::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        self.within_time(get).await
+    }
+
+    /// Replaces an object, if it is still of this version. An object storage that cannot compare replaces it anyway.
+    pub(super) async fn replace(&self, key: &ObjectKey, bytes: Bytes, version: &str) -> Result<Replaced, BucketError> {
+        let path = self.path(key);
+        let update = UpdateVersion { e_tag: Some(version.to_owned()), version: None };
+        let options = PutOptions { mode: PutMode::Update(update), ..PutOptions::default() };
+        let put = async {
+            match self.store.put_opts(&path, PutPayload::from_bytes(bytes.clone()), options).await {
+                Ok(_) => Ok(Replaced::Done),
+                Err(
+                    StoreError::Precondition { .. } | StoreError::AlreadyExists { .. } | StoreError::NotFound { .. },
+                ) => Ok(Replaced::Changed),
+                Err(StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }) => {
+                    self.store.put(&path, PutPayload::from_bytes(bytes)).await.map(|_| Replaced::Done)
+                }
+                Err(error) => Err(error),
+            }
+        };
+        self.within_time(put).await
+    }
+
+    /// The lake, for people.
+    pub(super) fn lake(&self) -> &str {
+        &self.lake
     }
 
     /// Whether there is anything below the lake's prefix.

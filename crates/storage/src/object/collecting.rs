@@ -25,6 +25,7 @@ pub struct Collected {
 impl ObjectFiles {
     /// Deletes objects that nothing has referred to for `grace`, some of them.
     pub async fn collect(&self, grace: Duration) -> Result<Collected, Error> {
+        self.0.may_write()?;
         let before = self.0.now().minus(grace);
         let unreferenced = self.0.namespace.unreferenced_objects(before, ROUND_OBJECTS_MAX).await?;
         let has_more = unreferenced.len() as u64 >= ROUND_OBJECTS_MAX;

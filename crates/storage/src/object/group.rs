@@ -30,6 +30,7 @@ pub(super) async fn write(shared: &Arc<Shared>, files: Vec<WholeFile>) -> Writte
         Ok(NewObject { partial: file.name.clone(), key, digest: Some(file.digest) })
     };
     let intended = async {
+        shared.may_write()?;
         let new = files.iter().map(new_object).collect::<Result<Vec<_>, _>>()?;
         let intended = shared.namespace.intend(&new, shared.now()).await?;
         Ok((new, intended))

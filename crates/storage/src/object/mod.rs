@@ -11,6 +11,7 @@ mod collecting;
 mod fault;
 mod group;
 mod lake_identity;
+mod lease;
 mod partial;
 mod reading;
 mod resuming;
@@ -39,12 +40,14 @@ use lakeshore::ports::storage::{
 };
 use lakeshore::ports::{Clock, Files, FilesInspection, Namespace, Partial, Randomness, Space, WrittenGroup};
 use lakeshore_system::failpoints::crash_point;
+use lease::Lease;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use bucket::BucketError;
 pub use collecting::Collected;
 pub use lake_identity::{LakeSight, LookError, look};
+pub use lease::{LeaseError, SILENCE_MAX};
 pub use settings::{Addressing, BucketSettings, Encryption, LakeUrl, SettingsError};
 
 /// Objects of which the size is asked for concurrently.
@@ -54,7 +57,9 @@ const HEADS_MAX: usize = 16;
 pub struct ObjectFiles(Arc<Shared>);
 
 struct Shared {
-    bucket: Bucket,
+    bucket: Arc<Bucket>,
+    /// Only of the server that has the lake.
+    lease: OnceLock<Lease>,
     namespace: Arc<dyn Namespace>,
     clock: Arc<dyn Clock>,
     randomness: Arc<dyn Randomness>,
@@ -64,6 +69,11 @@ struct Shared {
 impl Shared {
     fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Refuses where another server may have the lake.
+    fn may_write(&self) -> Result<(), Error> {
+        self.lease.get().map_or(Ok(()), Lease::may_write)
     }
 
     fn random(&self) -> Result<[u8; 16], Error> {
@@ -81,8 +91,31 @@ impl ObjectFiles {
         clock: Arc<dyn Clock>,
         randomness: Arc<dyn Randomness>,
     ) -> Result<Self, SettingsError> {
-        let bucket = Bucket::new(settings)?;
-        Ok(Self(Arc::new(Shared { bucket, namespace, clock, randomness, buffers: Buffers::default() })))
+        let (bucket, lease) = (Arc::new(Bucket::new(settings)?), OnceLock::new());
+        Ok(Self(Arc::new(Shared { bucket, lease, namespace, clock, randomness, buffers: Buffers::default() })))
+    }
+
+    /// Takes the lake for this server alone. `server` says for people which that is; two servers that name the same
+    /// `database` never run at once.
+    pub async fn serve_alone(&self, server: &str, database: &str) -> Result<(), LeaseError> {
+        let mut start = [0; 16];
+        self.0.randomness.fill(&mut start).map_err(|error| LeaseError::Start(Box::new(error)))?;
+        let lease = lease::take(&self.0.bucket, server, database, hex::encode(start)).await?;
+        // Called once.
+        let _ = self.0.lease.set(lease);
+        Ok(())
+    }
+
+    /// Whether another server has taken over the lake that this one served.
+    pub fn is_taken_over(&self) -> bool {
+        self.0.lease.get().is_some_and(Lease::is_lost)
+    }
+
+    /// Gives the lake back at the end, so that the next server need not wait.
+    pub async fn release(&self) {
+        if let Some(lease) = self.0.lease.get() {
+            lease.release().await;
+        }
     }
 
     async fn found(&self, place: &StoragePath) -> Result<Option<(FoundFile, ObjectKey)>, Error> {
@@ -102,6 +135,7 @@ fn no_snapshots() -> Error {
 #[async_trait]
 impl Files for ObjectFiles {
     async fn create_partial(&self, name: PartialName, owner: Option<&UploadOwner>) -> Result<Box<dyn Partial>, Error> {
+        self.0.may_write()?;
         let key = ObjectKey::of_upload(owner, self.0.random()?);
         let new = NewObject { partial: name, key: key.clone(), digest: None };
         let intended = self.0.namespace.intend(&[new], self.0.now()).await?.pop().ok_or(Error::BytesLost)?;
@@ -115,6 +149,7 @@ impl Files for ObjectFiles {
         identity: &Identity,
         checkpoint: &Checkpoint,
     ) -> Result<Box<dyn Partial>, Error> {
+        self.0.may_write()?;
         Ok(Box::new(resuming::resume(&self.0, name, identity, checkpoint).await?))
     }
 
@@ -123,6 +158,7 @@ impl Files for ObjectFiles {
     }
 
     async fn discard_partial(&self, name: &PartialName) -> Result<(), Error> {
+        self.0.may_write()?;
         self.0.namespace.discard(name, self.0.now()).await
     }
 
@@ -131,12 +167,16 @@ impl Files for ObjectFiles {
     }
 
     async fn land(&self, landings: &[Landing]) -> Vec<Result<LandingOutcome, Error>> {
+        if let Err(fault) = self.0.may_write() {
+            return landings.iter().map(|_| Err(fault.repeated())).collect();
+        }
         let landed = self.0.namespace.land(landings, self.0.now()).await;
         crash_point!("object.landed");
         landed.unwrap_or_else(|fault| landings.iter().map(|_| Err(fault.repeated())).collect())
     }
 
     async fn rollback_landing(&self, landing: &Landing) -> Result<(), Error> {
+        self.0.may_write()?;
         self.0.namespace.rollback_landing(landing, self.0.now()).await
     }
 
@@ -164,6 +204,9 @@ impl Files for ObjectFiles {
     }
 
     async fn take_over(&self, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>> {
+        if let Err(fault) = self.0.may_write() {
+            return files.iter().map(|_| Err(fault.repeated())).collect();
+        }
         let taken = self.0.namespace.take_over(files, self.0.now()).await;
         crash_point!("take_over.synced");
         match taken {
@@ -189,16 +232,19 @@ impl Files for ObjectFiles {
     }
 
     async fn stage(&self, sync: SyncId) -> Result<Identity, Error> {
+        self.0.may_write()?;
         self.0.namespace.stage(sync, self.0.now()).await
     }
 
     async fn publish(&self, publication: &Publication) -> Result<LandingOutcome, Error> {
+        self.0.may_write()?;
         let published = self.0.namespace.publish(publication, self.0.now()).await;
         crash_point!("exchange.done");
         published
     }
 
     async fn drop_staging(&self, sync: SyncId, dataset: &LakePath, trash: &TrashKey) -> Result<bool, Error> {
+        self.0.may_write()?;
         let dropped = self.0.namespace.drop_staging(sync, dataset, trash, self.0.now()).await;
         crash_point!("drop.moved");
         dropped
@@ -209,12 +255,16 @@ impl Files for ObjectFiles {
     }
 
     async fn restore(&self, restoration: &Restoration) -> Result<LandingOutcome, Error> {
+        self.0.may_write()?;
         let restored = self.0.namespace.restore(restoration, self.0.now()).await;
         crash_point!("exchange.done");
         restored
     }
 
     async fn remove_trash(&self, pieces: &[TrashKey], removals_max: u64) -> Removed {
+        if let Err(fault) = self.0.may_write() {
+            return Removed { faults: vec![fault], ..Removed::default() };
+        }
         let removed = self.0.namespace.remove_trash(pieces, removals_max, self.0.now()).await;
         crash_point!("emptying.removed");
         removed.unwrap_or_else(|fault| Removed { faults: vec![fault], ..Removed::default() })
@@ -242,6 +292,7 @@ impl Files for ObjectFiles {
     }
 
     async fn sweep(&self, open_syncs: &[SyncId], kept: &BTreeSet<PartialName>) -> Result<(), Error> {
+        self.0.may_write()?;
         crash_point!("sweep.begun");
         let swept = self.0.namespace.sweep(open_syncs, kept, self.0.now()).await;
         crash_point!("sweep.uploads_removed");
@@ -277,10 +328,12 @@ impl FilesInspection for ObjectFiles {
     }
 
     async fn rename_slot(&self, from: &TrashKey, to: &TrashKey) -> Result<(), Error> {
+        self.0.may_write()?;
         self.0.namespace.rename_slot(from, to).await
     }
 
     async fn remove_empty_slot(&self, key: &TrashKey) -> Result<(), Error> {
+        self.0.may_write()?;
         self.0.namespace.remove_empty_slot(key).await
     }
 }

@@ -1,0 +1,226 @@
+//! A lake in a bucket is served by one server: the object `_lakeshore/server` says which, and is written again and again by
+//! it. One that has not been written for [`SILENCE_MAX`] is of a server that has ended, and another may take its place. No
+//! clocks are compared: whoever waits measures the time itself.
+//!
+//! A server whose lease was not written for [`FRESH_MAX`] writes nothing more until it is, and never again once another
+//! one has the lake.
+
+use super::bucket::{Bucket, BucketError, Replaced};
+use super::fault::no_answer;
+use bytes::Bytes;
+use lakeshore::Error;
+use lakeshore::model::object_key::ObjectKey;
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// Pause between two renewals.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
+/// Time without a renewal after which the server writes nothing more. Longer than two renewals.
+const FRESH_MAX: Duration = Duration::from_secs(14);
+/// Time without a renewal after which another server may take the lake. Longer than [`FRESH_MAX`], by the time that a
+/// step needs which began just before.
+pub const SILENCE_MAX: Duration = Duration::from_secs(20);
+/// Pause between two looks at the lease of another server.
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
+
+/// What the object holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    /// For people: process, machine, database.
+    server: String,
+    /// Two servers with the same cannot run at once: they have the same database, which one process has at a time. Empty
+    /// when the lake was given back.
+    database: String,
+    /// Of one start of a server.
+    start: String,
+    /// Grows with each renewal, so that no two contents are the same.
+    renewals: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    #[error(
+        "the lake {lake} is already served by {server}; a lake has one server: stop that one first, or choose another bucket or prefix with --lake"
+    )]
+    Served { lake: String, server: String },
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    #[error("cannot take the lake: {0}")]
+    Start(#[source] Box<Error>),
+}
+
+/// Another server has taken the lake over.
+#[derive(Debug, thiserror::Error)]
+#[error("another server has taken over this lake, so this one may not write any more; stop one of them")]
+struct TakenOver;
+
+/// The lake is served by this process.
+pub(super) struct Lease {
+    held: Arc<Held>,
+    keeper: JoinHandle<()>,
+}
+
+struct Held {
+    bucket: Arc<Bucket>,
+    start: String,
+    is_lost: AtomicBool,
+    /// When the last renewal that succeeded was begun, in milliseconds of [`now_ms`].
+    renewed_at_ms: AtomicU64,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+/// Of a clock that goes on while the machine sleeps.
+fn now_ms() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
+}
+
+fn key() -> ObjectKey {
+    ObjectKey::of_server()
+}
+
+/// Takes the lake, at the latest when the lease of a server that has ended is over.
+pub(super) async fn take(
+    bucket: &Arc<Bucket>,
+    server: &str,
+    database: &str,
+    start: String,
+) -> Result<Lease, LeaseError> {
+    let own = Record { server: server.to_owned(), database: database.to_owned(), start, renewals: 0 };
+    let mut waited: Option<(Record, u64)> = None;
+    loop {
+        let begun = now_ms();
+        let written = match read(bucket).await? {
+            None => bucket.put_new(&key(), content(&own)).await?,
+            Some((found, version)) => {
+                let (last, since) = waited.get_or_insert_with(|| (found.clone(), begun));
+                if *last != found && !found.database.is_empty() && found.database != database {
+                    // It was written meanwhile.
+                    return Err(LeaseError::Served { lake: bucket.lake().to_owned(), server: found.server });
+                }
+                let is_over = u128::from(begun.saturating_sub(*since)) >= SILENCE_MAX.as_millis();
+                let is_free = found.database.is_empty() || found.database == database || is_over;
+                if !is_free {
+                    if found == *last && *since == begun {
+                        let server = &found.server;
+                        tracing::info!(%server, "waiting for the lease of the server before, which may have ended");
+                    }
+                    tokio::time::sleep(LOOK_PAUSE).await;
+                    continue;
+                }
+                bucket.replace(&key(), content(&own), &version).await? == Replaced::Done
+            }
+        };
+        // Read back, since an answer may have been lost, and since not every object storage compares before it writes.
+        if let (_, Some((found, _))) = (written, read(bucket).await?)
+            && found.start == own.start
+        {
+            let held = Held {
+                bucket: bucket.clone(),
+                start: own.start.clone(),
+                is_lost: AtomicBool::new(false),
+                renewed_at_ms: AtomicU64::new(begun),
+            };
+            let held = Arc::new(held);
+            return Ok(Lease { keeper: tokio::spawn(keep(held.clone(), own)), held });
+        }
+        waited = None;
+    }
+}
+
+async fn read(bucket: &Bucket) -> Result<Option<(Record, String)>, BucketError> {
+    let Some((bytes, version)) = bucket.get_version(&key()).await? else { return Ok(None) };
+    // One that cannot be read is waited for like any other.
+    let record = serde_json::from_slice(&bytes).unwrap_or_else(|_| Record {
+        server: "a server of another version".into(),
+        database: "?".into(),
+        start: String::from_utf8_lossy(&bytes).into_owned(),
+        renewals: 0,
+    });
+    Ok(Some((record, version)))
+}
+
+fn content(record: &Record) -> Bytes {
+    serde_json::to_vec(record).unwrap_or_default().into()
+}
+
+/// Renews the lease until another server has it.
+async fn keep(held: Arc<Held>, mut own: Record) {
+    loop {
+        tokio::time::sleep(RENEWAL_PAUSE).await;
+        own.renewals += 1;
+        match tokio::time::timeout(FRESH_MAX, held.write(&own)).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => {
+                tracing::error!("another server has taken over this lake; this one writes nothing any more");
+                held.is_lost.store(true, Ordering::Relaxed);
+                return;
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "cannot renew the lease of the lake; trying again"),
+            Err(_) => tracing::warn!("cannot renew the lease of the lake: no answer in time; trying again"),
+        }
+    }
+}
+
+impl Held {
+    /// False where the lake is another server's.
+    async fn write(&self, own: &Record) -> Result<bool, BucketError> {
+        let begun = now_ms();
+        let Some((found, version)) = read(&self.bucket).await? else {
+            // Somebody has deleted it. Whoever writes it next has the lake.
+            if self.bucket.put_new(&key(), content(own)).await? {
+                self.renewed_at_ms.store(begun, Ordering::Relaxed);
+            }
+            return Ok(true);
+        };
+        if found.start != self.start {
+            return Ok(false);
+        }
+        if self.bucket.replace(&key(), content(own), &version).await? == Replaced::Done {
+            self.renewed_at_ms.store(begun, Ordering::Relaxed);
+        }
+        // Where it was changed in between, the next round says by whom: an answer may have been lost.
+        Ok(true)
+    }
+}
+
+impl Lease {
+    pub(super) fn is_lost(&self) -> bool {
+        self.held.is_lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether this server may write now.
+    pub(super) fn may_write(&self) -> Result<(), Error> {
+        if self.is_lost() {
+            return Err(Error::internal(TakenOver));
+        }
+        let silent_ms = now_ms().saturating_sub(self.held.renewed_at_ms.load(Ordering::Relaxed));
+        if u128::from(silent_ms) > FRESH_MAX.as_millis() {
+            return Err(no_answer("renewing the lease of the lake", silent_ms / 1000));
+        }
+        Ok(())
+    }
+
+    /// Gives the lake back, so that the next server need not wait.
+    pub(super) async fn release(&self) {
+        self.keeper.abort();
+        let record = Record {
+            server: String::new(),
+            database: String::new(),
+            start: self.held.start.clone(),
+            renewals: now_ms(),
+        };
+        if let Err(error) = self.held.write(&record).await {
+            tracing::debug!(%error, "cannot give the lake back; the next server waits for its lease");
+        }
+    }
+}
