@@ -1,6 +1,6 @@
 //! Snapshots: `/api/lake/dataset/snapshot`.
 
-use crate::server::{TestServer, answer, assert_refused};
+use crate::server::{Stopped, TestServer, answer, assert_refused, bucket, skipped};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -283,4 +283,19 @@ async fn a_snapshot_that_cannot_be_removed_stops_no_other_removal() {
     assert!(folder(&stuck).exists());
     assert_eq!(server.stderr().matches("cannot remove a snapshot").count(), 1, "{}", server.stderr());
     assert!(chattr(&["-i"]).unwrap().status.success());
+}
+
+#[tokio::test]
+async fn a_snapshot_of_a_lake_on_object_storage_is_refused_with_what_to_read_instead() {
+    if bucket::seaweedfs::seaweedfs().is_none() {
+        return skipped("SeaweedFS is not installed; run \"make seaweedfs\"");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().to_owned();
+    let server = Stopped::new(folder, data_dir, &[]).on_bucket().with_key().start().await;
+    let id = server.start_sync(T, "FullSync").await;
+    server.upload(id, "a.csv", b"1").await;
+    server.end_sync(id).await;
+    assert_refused(take(&server, json!({})).await, 40000, "object storage, which has no snapshot folders");
+    assert_eq!(server.rows("/api/lake/dataset/snapshots").await, [json!(null); 0], "nothing is left of it");
 }

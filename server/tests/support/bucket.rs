@@ -40,6 +40,11 @@ pub fn assign(data_dir: &Path) -> Bucket {
     buckets.entry(data_dir.to_owned()).or_insert_with(new).clone()
 }
 
+/// Gives the server with this data folder the bucket of another one.
+pub fn share(data_dir: &Path, bucket: &Bucket) {
+    BUCKETS.lock().unwrap().insert(data_dir.to_owned(), bucket.clone());
+}
+
 /// Requests of the server with this data folder go to another address from now on.
 pub fn go_by(data_dir: &Path, endpoint: Option<String>) {
     BUCKETS.lock().unwrap().get_mut(data_dir).unwrap().endpoint = endpoint;
@@ -190,7 +195,7 @@ pub fn disagreements(data_dir: &Path, bucket: &Bucket) -> Vec<String> {
         .filter(|(path, key)| !keys.contains(key) && !path.starts_with(".lakeshore/uploads/"))
         .map(|(path, key)| format!("{path} has no object {key}"))
         .collect();
-    let own = ["_lakeshore/identity", "_lakeshore/probe"];
+    let own = ["_lakeshore/identity", "_lakeshore/probe", "_lakeshore/server"];
     let unknown = keys.iter().filter(|key| !objects.contains_key(*key) && !own.contains(&key.as_str()));
     found.extend(unknown.map(|key| format!("the object {key} has no row")));
     found

@@ -19,8 +19,19 @@ pub fn point(command: &mut Command, data_dir: &Path) {
     }
 }
 
+/// Databases that tests have chosen, by data folders.
+static CHOSEN: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
+
+/// Servers and commands with this data folder have this database from now on.
+pub fn assign(data_dir: &Path, address: &str) {
+    CHOSEN.lock().unwrap().insert(data_dir.to_owned(), address.to_owned());
+}
+
 /// Address of the database of a data folder; `None` on SQLite.
 pub fn address(data_dir: &Path) -> Option<String> {
+    if let Some(address) = CHOSEN.lock().unwrap().get(data_dir) {
+        return Some(address.clone());
+    }
     static DATABASES: Mutex<BTreeMap<PathBuf, Database>> = Mutex::new(BTreeMap::new());
     if !is_postgres() {
         return None;

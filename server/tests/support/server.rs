@@ -8,7 +8,7 @@ pub mod bucket;
 #[path = "metadata.rs"]
 pub mod metadata;
 #[path = "../../../crates/metadata/tests/support/postgres.rs"]
-mod postgres;
+pub mod postgres;
 
 use bucket::Bucket;
 use reqwest::multipart::{Form, Part};
