@@ -148,6 +148,11 @@ async fn torture_a_lake(stopped: Stopped, kills: u64, random: &mut StdRng, figur
         let sender = Sender::to(&server, &ledger);
         sender.abort_open_syncs(&server).await;
         let mut load = begin_load(&sender, random);
+        // Object storage takes longer, and every kill is to find something.
+        while stopped.bucket.is_some() && ledger.known().acknowledged.is_empty() {
+            assert!(server.is_alive(), "{}", server.stderr());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         tokio::time::sleep(Duration::from_micros(random.random_range(20_000..700_000))).await;
         server.kill();
         figures.kills += 1;

@@ -19,11 +19,13 @@ use tokio::task::JoinHandle;
 
 /// Pause between two renewals.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
-/// Time without a renewal after which the server writes nothing more. Longer than two renewals.
-const FRESH_MAX: Duration = Duration::from_secs(14);
+/// Time for one attempt to renew.
+const RENEWAL_MAX: Duration = Duration::from_secs(8);
+/// Time without a renewal after which the server writes nothing more. Longer than a renewal that fails, and another.
+const FRESH_MAX: Duration = Duration::from_secs(24);
 /// Time without a renewal after which another server may take the lake. Longer than [`FRESH_MAX`], by the time that a
 /// step needs which began just before.
-pub const SILENCE_MAX: Duration = Duration::from_secs(20);
+pub const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Pause between two looks at the lease of another server.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
 
@@ -158,7 +160,7 @@ async fn keep(held: Arc<Held>, mut own: Record) {
     loop {
         tokio::time::sleep(RENEWAL_PAUSE).await;
         own.renewals += 1;
-        match tokio::time::timeout(FRESH_MAX, held.write(&own)).await {
+        match tokio::time::timeout(RENEWAL_MAX, held.write(&own)).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => {
                 tracing::error!("another server has taken over this lake; this one writes nothing any more");
