@@ -73,7 +73,8 @@ impl Record {
     /// Asserts that the intent is stored before the file gets its name. With it, a restart writes the row.
     fn assert_intent_before_name(&self, named: &Call) {
         let is_intent = |call: &&Call| call.is_a_write() && call.file().ends_with("-wal") && call.ended < named.began;
-        let intent = self.calls.iter().rfind(is_intent).expect("the intent is written before the file has its name");
+        let intent = self.calls.iter().rfind(is_intent);
+        let intent = intent.unwrap_or_else(|| panic!("the file has its name before its intent: {:#?}", self.calls));
         assert!(self.is_synced_between(intent.file(), intent.ended, named.began), "{:#?}", self.calls);
     }
 
