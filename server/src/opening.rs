@@ -181,7 +181,7 @@ async fn open_store(
     purpose: Purpose,
 ) -> anyhow::Result<Store> {
     Ok(match postgres {
-        Some(postgres) => Store::Postgres(open_postgres(&postgres, place, purpose).await?),
+        Some(postgres) => Store::Postgres(Box::new(open_postgres(&postgres, place, purpose).await?)),
         None => Store::Sqlite(open_on_any_disk(&data.database(), &data.path, purpose).await?),
     })
 }

@@ -30,14 +30,14 @@ pub struct Evidence {
 #[derive(Clone)]
 pub enum Store {
     Sqlite(SqliteState),
-    Postgres(PostgresState),
+    Postgres(Box<PostgresState>),
 }
 
 impl Store {
     pub fn state(&self) -> Arc<dyn State> {
         match self {
             Self::Sqlite(state) => Arc::new(state.clone()),
-            Self::Postgres(state) => Arc::new(state.clone()),
+            Self::Postgres(state) => Arc::new(PostgresState::clone(state)),
         }
     }
 
@@ -45,7 +45,7 @@ impl Store {
     pub fn namespace(&self) -> Arc<dyn Namespace> {
         match self {
             Self::Sqlite(state) => Arc::new(state.clone()),
-            Self::Postgres(state) => Arc::new(state.clone()),
+            Self::Postgres(state) => Arc::new(PostgresState::clone(state)),
         }
     }
 

@@ -30,7 +30,7 @@ pub struct Bucket {
 }
 
 fn storage() -> &'static SeaweedFs {
-    seaweedfs().expect("SeaweedFS is not installed; run \"make seaweedfs\"")
+    seaweedfs().unwrap_or_else(|| panic!("SeaweedFS is not installed; run \"make seaweedfs\""))
 }
 
 /// Gives the server with this data folder a bucket, which it keeps.

@@ -43,7 +43,7 @@ pub fn address(data_dir: &Path) -> Option<String> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(Database::new())
         });
-        made.join().unwrap().expect("LAKESHORE_TEST_METADATA=postgres needs PostgreSQL")
+        made.join().unwrap().unwrap_or_else(|| panic!("LAKESHORE_TEST_METADATA=postgres needs PostgreSQL"))
     });
     Some(database.address.clone())
 }

@@ -103,6 +103,8 @@ impl Cluster {
         Self { port, _in_use: in_use }
     }
 
+    /// The server outlives this process: the script stops it.
+    #[allow(clippy::zombie_processes)]
     fn launch(programs: &Path, folder: &Path, port: u16) {
         let data = folder.join(format!("data-{port}"));
         let _ = std::fs::remove_dir_all(&data);

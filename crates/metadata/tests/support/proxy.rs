@@ -69,8 +69,7 @@ async fn relay(client: TcpStream, server: TcpStream, orders: Arc<Orders>) {
     let (mut from_server, mut to_server) = server.into_split();
     let back = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
     let mut bytes = vec![0; 64 * 1024];
-    loop {
-        let Ok(count @ 1..) = from_client.read(&mut bytes).await else { break };
+    while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
         let sent = &bytes[..count];
         // As a simple query: the letter, the length, the text.
         let is_commit = sent.windows(7).any(|window| window == b"COMMIT\0");

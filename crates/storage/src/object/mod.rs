@@ -309,7 +309,8 @@ impl FilesInspection for ObjectFiles {
     /// As the bucket has them, so that a row without its object is noticed.
     async fn sizes(&self, files: &[StoragePath]) -> Result<Vec<Option<u64>>, Error> {
         let found = self.0.namespace.find(files).await?;
-        let sizes = stream::iter(files.to_vec().into_iter().zip(found)).map(|(place, found)| async move {
+        let files = files.to_vec();
+        let sizes = stream::iter(files.into_iter().zip(found)).map(|(place, found)| async move {
             match (place, found) {
                 (StoragePath::Partial(name), Some(_)) => resuming::durable_bytes(&self.0, &name).await,
                 (_, Some(found)) => self.0.bucket.size(&found.key).await,

@@ -48,7 +48,7 @@ pub fn start(upstream: &str, faults: Faults) -> FaultyProxy {
 
 /// Whether request `number` meets a fault of one in `share`; the shares of several faults do not fall together.
 fn hits(number: u64, share: u64, salt: u64) -> bool {
-    share > 0 && (number.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17) ^ salt) % share == 0
+    share > 0 && (number.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17) ^ salt).is_multiple_of(share)
 }
 
 /// One request by each connection. `None` where it has failed.

@@ -73,6 +73,8 @@ impl SeaweedFs {
         let mut command = Command::new("sh");
         command.arg(script.unwrap()).arg(&weed).arg(&folder).args(ports.iter().map(u16::to_string));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        // It outlives this process, and stops where nobody uses it.
+        #[allow(clippy::zombie_processes)]
         command.spawn().unwrap();
         let (s3_port, filer_port) = (ports[S3], ports[FILER]);
         std::fs::write(&state, format!("{s3_port} {filer_port}")).unwrap();
