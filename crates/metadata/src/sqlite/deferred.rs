@@ -50,16 +50,11 @@ mod tests {
     use super::super::SqliteState;
     use super::super::job::Durability::Synced;
     use super::super::query::{changed, values};
+    use super::super::test_uploads::{start, upload};
     use super::*;
-    use lakeshore::model::access::actor::Actor;
-    use lakeshore::model::digest::Digest;
     use lakeshore::model::id::SyncId;
-    use lakeshore::model::path::LakePath;
-    use lakeshore::model::storage_path::{Identity, PartialName};
-    use lakeshore::model::sync::start::NewSync;
-    use lakeshore::model::sync::status::SyncType;
     use lakeshore::ports::metadata::State;
-    use lakeshore::ports::metadata::upload::{CompletedUpload, LandedUpload};
+    use lakeshore::ports::metadata::upload::LandedUpload;
     use lakeshore::{Error, Timestamp};
     use std::path::Path;
 
@@ -68,29 +63,7 @@ mod tests {
     }
 
     async fn defer(state: &dyn State) -> Arc<FinishedLandings> {
-        let new = NewSync {
-            name: "n".into(),
-            path: LakePath::parse("/a").unwrap(),
-            sync_type: SyncType::IncrementalSync,
-            started_by: Actor::from("me"),
-            expected: None,
-            once: None,
-            restores_version: None,
-            at: Timestamp(10),
-        };
-        let sync_id = state.start_sync(&new).await.unwrap();
-        let upload = CompletedUpload {
-            upload_id: None,
-            sync_id,
-            file_name: "f".into(),
-            target: LakePath::parse("/a/f").unwrap(),
-            partial: PartialName::remembered("f".into()),
-            identity: Identity("f".into()),
-            digest: Digest { size_bytes: 1, sha256: [1; 32] },
-            begun_at: Timestamp(20),
-            by: "me".into(),
-            taken_over: false,
-        };
+        let upload = upload(start(state).await, "f");
         let (id, _) = state.write_intents(None, std::slice::from_ref(&upload)).await.unwrap();
         let landed = vec![LandedUpload { upload, trash: None }];
         let group = Arc::new(FinishedLandings { id, landed, left: Vec::new(), at: Timestamp(30) });

@@ -37,6 +37,8 @@ mod schemas;
 mod search;
 mod sessions;
 mod syncs;
+#[cfg(test)]
+mod test_uploads;
 mod transaction_fault;
 mod trash;
 mod uploads;

@@ -153,31 +153,16 @@ async fn read(writing: &mut Writing) -> Result<Vec<Landed>, Error> {
 mod tests {
     use crate::sqlite::SqliteState;
     use crate::sqlite::query::{found, values};
+    use crate::sqlite::test_uploads::{start, upload};
     use lakeshore::Timestamp;
-    use lakeshore::model::access::actor::Actor;
-    use lakeshore::model::digest::Digest;
     use lakeshore::model::id::SyncId;
-    use lakeshore::model::path::LakePath;
-    use lakeshore::model::storage_path::{Identity, PartialName, TrashKey};
-    use lakeshore::model::sync::start::NewSync;
-    use lakeshore::model::sync::status::SyncType;
+    use lakeshore::model::storage_path::TrashKey;
     use lakeshore::model::trash::{NewTrash, TrashKind, TrashReason};
     use lakeshore::ports::metadata::State;
-    use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUpload};
+    use lakeshore::ports::metadata::upload::{FinishedLandings, LandedUpload};
 
     async fn land(state: &SqliteState, sync_id: SyncId, name: &str, trash_key: Option<&str>) {
-        let upload = CompletedUpload {
-            upload_id: None,
-            sync_id,
-            file_name: name.into(),
-            target: LakePath::parse(&format!("/a/{name}")).unwrap(),
-            partial: PartialName::remembered(name.into()),
-            identity: Identity(name.into()),
-            digest: Digest { size_bytes: 1, sha256: [1; 32] },
-            begun_at: Timestamp(20),
-            by: "me".into(),
-            taken_over: false,
-        };
+        let upload = upload(sync_id, name);
         let trash = trash_key.map(|key| NewTrash {
             key: TrashKey::remembered(key.into()),
             origin: upload.target.clone(),
@@ -199,17 +184,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("lakeshore.db");
         let state = SqliteState::open(&file).await.unwrap();
-        let new = NewSync {
-            name: "n".into(),
-            path: LakePath::parse("/a").unwrap(),
-            sync_type: SyncType::IncrementalSync,
-            started_by: Actor::from("me"),
-            expected: None,
-            once: None,
-            restores_version: None,
-            at: Timestamp(10),
-        };
-        let sync_id = (&state as &dyn State).start_sync(&new).await.unwrap();
+        let sync_id = start(&state).await;
         land(&state, sync_id, "first", None).await;
         land(&state, sync_id, "second", None).await;
         // Versioned in the same transaction, with those before.
