@@ -13,6 +13,7 @@ pub mod event;
 pub mod fault;
 pub mod id;
 pub mod limits;
+pub mod memory_pool;
 pub mod object_key;
 pub mod overview;
 pub mod page;

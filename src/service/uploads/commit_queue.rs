@@ -18,6 +18,7 @@
 use crate::model::digest::{Digest, ExpectedDigests};
 use crate::model::error::Error;
 use crate::model::limits::{ATTEMPT_PAUSES, SETTLING_PAUSES};
+use crate::model::memory_pool::{MemoryPool, MemoryShare};
 use crate::model::storage_path::{StoragePath, TrashKey};
 use crate::model::trash::{NewTrash, TrashKind, TrashReason};
 use crate::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUpload, LandingsId};
@@ -27,7 +28,6 @@ use crate::service::uploads::batch_queue::BatchQueue;
 use crate::service::uploads::landing_step::{Answer, Attempt, Content, Ready, Step};
 use crate::service::uploads::receive::upload_owner;
 use crate::service::uploads::unsettled::{StillUnsettled, Unsettled, UnsettledGroup, UnsettledTarget};
-use crate::service::uploads::whole_bytes::{Reserved, WholeBytes};
 use crate::service::versions::Move;
 use futures_util::future::{Either, join, select};
 use std::convert::Infallible;
@@ -38,17 +38,19 @@ use std::time::Duration;
 
 /// Maximum uploads in one group.
 const GROUP_UPLOADS_MAX: usize = 128;
+/// Maximum bytes of small uploads that all requests together hold in memory before they land.
+const WHOLE_BYTES_IN_FLIGHT_MAX: usize = 4 * 1024 * 1024;
 /// Longest wait for uploads whose intent takes the rows of an answered group along.
 const ROWS_WAIT_MAX: Duration = Duration::from_millis(5);
 
-#[derive(Default)]
 pub(in crate::service) struct CommitQueue {
     /// Consumed by [`Lake::run_commit_queue`].
     waiting: BatchQueue<Waiting>,
     /// Held by the caller that takes the next group, if there is no consumer.
     turn: async_lock::Mutex<()>,
     pub(in crate::service) unsettled: Unsettled,
-    whole_bytes: WholeBytes,
+    /// Small uploads, which are collected whole before they land.
+    whole_bytes: MemoryPool,
     /// Number of uploads so far.
     come: AtomicU64,
 }
@@ -56,6 +58,18 @@ pub(in crate::service) struct CommitQueue {
 struct Waiting {
     ready: Ready,
     answer: Answer,
+}
+
+impl Default for CommitQueue {
+    fn default() -> Self {
+        Self {
+            waiting: BatchQueue::default(),
+            turn: async_lock::Mutex::default(),
+            unsettled: Unsettled::default(),
+            whole_bytes: MemoryPool::new(WHOLE_BYTES_IN_FLIGHT_MAX),
+            come: AtomicU64::default(),
+        }
+    }
 }
 
 impl CommitQueue {
@@ -68,8 +82,8 @@ impl CommitQueue {
         self.waiting.is_led()
     }
 
-    pub(in crate::service) fn reserve(&self) -> Reserved {
-        self.whole_bytes.reserve()
+    pub(in crate::service) fn reserve(&self) -> MemoryShare {
+        self.whole_bytes.share()
     }
 
     /// Lands the upload together with others that are ready, if its bytes have the expected digests. The caller holds

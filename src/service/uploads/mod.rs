@@ -12,4 +12,3 @@ pub(super) mod resumable;
 pub(super) mod retries;
 pub(super) mod reuse_unchanged;
 pub(super) mod unsettled;
-pub(super) mod whole_bytes;

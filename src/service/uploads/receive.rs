@@ -13,6 +13,7 @@ use crate::model::limits::{
     FAILED_ROWS_MAX, REFUSED_MESSAGE_CHARACTERS_MAX, REFUSED_NAME_CHARACTERS_MAX, REFUSED_ROWS_MAX,
     REFUSED_ROWS_OF_REQUEST_MAX, SPACE_LOOK_BYTES,
 };
+use crate::model::memory_pool::MemoryShare;
 use crate::model::object_key::UploadOwner;
 use crate::model::path::LakePath;
 use crate::model::storage_path::{Identity, PartialName};
@@ -28,7 +29,6 @@ use crate::service::syncs::sync_lock::UploadLease;
 use crate::service::uploads::failures::{Failure, RegisteredFailure};
 use crate::service::uploads::in_flight::{Entering, Tracked};
 use crate::service::uploads::landing_step::{Content, Ready};
-use crate::service::uploads::whole_bytes::Reserved;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha512};
 use std::sync::Arc;
@@ -76,7 +76,7 @@ pub struct IncomingUpload {
 
 enum Body {
     /// Only in memory.
-    Gathered(Vec<u8>, Reserved),
+    Gathered(Vec<u8>, MemoryShare),
     /// In a partial file, with a row.
     Registered(UploadId, Stored, Tracked),
 }

@@ -146,18 +146,10 @@ impl Bucket {
 
     /// A whole small object; `None` where there is none.
     pub(super) async fn get_small(&self, key: &ObjectKey) -> Result<Option<Bytes>, BucketError> {
-        let path = self.path(key);
-        let get = async {
-            match self.store.get(&path).await {
-                Ok(found) => found.bytes().await.map(Some),
-                Err(StoreError::NotFound { .. }) => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
-        self.within_time(get).await
+        Ok(self.get_version(key).await?.map(|(bytes, _)| bytes))
     }
 
-    /// The same, with what names this version of it.
+    /// Reads an object as above, with the tag of this version of it.
     pub(super) async fn get_version(&self, key: &ObjectKey) -> Result<Option<(Bytes, String)>, BucketError> {
         let path = self.path(key);
         let get = async {

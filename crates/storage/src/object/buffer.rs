@@ -6,12 +6,12 @@
 use bytes::Bytes;
 use lakeshore::Error;
 use lakeshore::model::fault::FaultKind;
+use lakeshore::model::memory_pool::{MemoryPool, MemoryShare};
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Memory of all buffers together.
@@ -25,19 +25,19 @@ const SENDING_MIB_MAX: u32 = 64;
 
 /// What the buffers of all uploads share.
 pub(super) struct Buffers {
-    memory_bytes: Arc<AtomicUsize>,
+    memory: MemoryPool,
     sending: Arc<Semaphore>,
 }
 
 impl Default for Buffers {
     fn default() -> Self {
-        Self { memory_bytes: Arc::default(), sending: Arc::new(Semaphore::new(SENDING_MIB_MAX as usize)) }
+        Self { memory: MemoryPool::new(MEMORY_BYTES_MAX), sending: Arc::new(Semaphore::new(SENDING_MIB_MAX as usize)) }
     }
 }
 
 impl Buffers {
     pub(super) fn buffer(&self) -> Buffer {
-        Buffer { memory: Vec::new(), reserved: Reserved { bytes: 0, pool: self.memory_bytes.clone() }, file: None }
+        Buffer { memory: Vec::new(), reserved: self.memory.share(), file: None }
     }
 
     /// Waits until so many bytes may be sent.
@@ -47,34 +47,10 @@ impl Buffers {
     }
 }
 
-/// Memory that is given back when this is dropped.
-struct Reserved {
-    bytes: usize,
-    pool: Arc<AtomicUsize>,
-}
-
-impl Reserved {
-    fn grow_to(&mut self, bytes: usize) -> bool {
-        let more = bytes.saturating_sub(self.bytes);
-        if self.pool.fetch_add(more, Ordering::Relaxed) + more > MEMORY_BYTES_MAX {
-            self.pool.fetch_sub(more, Ordering::Relaxed);
-            return false;
-        }
-        self.bytes += more;
-        true
-    }
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        self.pool.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
 /// Gathers bytes in memory, or in a file and at most [`FILE_STEP_BYTES`] of memory.
 pub(super) struct Buffer {
     memory: Vec<u8>,
-    reserved: Reserved,
+    reserved: MemoryShare,
     file: Option<(Arc<File>, u64)>,
 }
 
@@ -132,7 +108,7 @@ impl Buffer {
         self.file = Some((Arc::new(blocking(open).await?), 0));
         self.write_to_file().await?;
         self.memory = Vec::new();
-        self.reserved.pool.fetch_sub(std::mem::take(&mut self.reserved.bytes), Ordering::Relaxed);
+        self.reserved.give_back();
         Ok(())
     }
 
@@ -190,7 +166,7 @@ impl Gathered {
 
 struct Held {
     memory: Vec<u8>,
-    _reserved: Reserved,
+    _reserved: MemoryShare,
 }
 
 impl AsRef<[u8]> for Held {
@@ -222,14 +198,14 @@ mod tests {
             }
             let in_memory = all.iter().filter(|buffer| buffer.file.is_none()).count();
             assert!((20..60).contains(&in_memory), "{in_memory} of 60 in memory");
-            assert!(buffers.memory_bytes.load(Ordering::Relaxed) <= MEMORY_BYTES_MAX);
+            assert!(buffers.memory.reserved_bytes() <= MEMORY_BYTES_MAX);
             for mut buffer in all {
                 assert_eq!(buffer.len(), 1_000_010);
                 assert_eq!(buffer.copy().await.unwrap(), piece.repeat(10));
                 assert_eq!(buffer.take(&buffers).into_bytes().await.unwrap(), piece.repeat(10));
                 assert_eq!(buffer.len(), 0);
             }
-            assert_eq!(buffers.memory_bytes.load(Ordering::Relaxed), 0);
+            assert_eq!(buffers.memory.reserved_bytes(), 0);
         });
     }
 }
