@@ -3,6 +3,8 @@
 
 #![deny(clippy::print_stderr)]
 
+mod counts;
+mod days;
 mod deed_log;
 pub mod disk_reserve;
 pub mod lock;

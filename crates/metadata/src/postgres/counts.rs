@@ -1,105 +1,26 @@
-//! Offsets in filtered lists: the start of a page is found by adding counts of blocks instead of stepping over rows.
-//!
-//! Every upload counts in the blocks of its position: one of 2^10 positions and one of 2^20, in the whole history, in
-//! its sync, and in its folder and each folder above. So the n-th failed upload of ten million is found by adding ten
-//! large counts, then at most a thousand small ones, then stepping over at most a thousand rows.
+//! Writes the counts of [`crate::counts`], and finds pages by them.
 
 use super::query::{Batch, Row, Select, Value, clamp};
 use super::writing::Writing;
+use crate::counts::{NARROW, Slice, Tally, WIDE};
 use lakeshore::Error;
 use lakeshore::model::page::{Order, Page};
-use lakeshore::model::sync::status::Status;
 use sqlx::{PgConnection, Row as _};
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-/// Blocks have 2^SPAN positions; the wide ones come first.
-const WIDE: u32 = 20;
-const NARROW: u32 = 10;
-
-/// Rows that are counted together, and the position that orders them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Scope {
-    /// The whole history, by `history_id`.
-    History,
-    /// A sync, by `ordinal`.
-    Sync(i64),
-    /// A folder and everything below it, by `history_id`.
-    Folder(i64),
+pub(super) async fn write(tally: &Tally, writing: &mut Writing) -> Result<(), Error> {
+    let mut batch = Batch::default();
+    add_to(&mut batch, tally)?;
+    batch.run(writing).await
 }
 
-impl Scope {
-    fn key(self) -> (i64, i64) {
-        match self {
-            Self::History => (0, 0),
-            Self::Sync(id) => (1, id),
-            Self::Folder(id) => (2, id),
-        }
+pub(super) fn add_to(batch: &mut Batch, tally: &Tally) -> Result<(), Error> {
+    static ADD_COUNTS: LazyLock<String> = LazyLock::new(|| add_counts("$1"));
+    if !tally.is_empty() {
+        batch.add(&ADD_COUNTS, vec![Value::rows(&tally.rows())?]);
     }
-}
-
-/// Changes of counts, summed over a transaction: many uploads of one sync change the same few blocks.
-#[derive(Default)]
-pub(super) struct Tally(BTreeMap<(Scope, u32, i64), [i64; 3]>);
-
-/// Positions of a row in each scope.
-#[derive(Clone, Copy)]
-pub(super) struct Position {
-    pub(super) history_id: i64,
-    pub(super) sync_id: i64,
-    pub(super) ordinal: i64,
-    pub(super) folder_id: i64,
-}
-
-impl Tally {
-    /// Counts a new row.
-    pub(super) fn began(&mut self, position: Position) {
-        self.add(position, [1, 0, 0]);
-    }
-
-    /// Counts the end of a row that was added before.
-    pub(super) fn ended(&mut self, position: Position, status: Status) {
-        self.add(position, [0, i64::from(status == Status::Finished), i64::from(status == Status::Failed)]);
-    }
-
-    fn add(&mut self, Position { history_id, sync_id, ordinal, folder_id }: Position, change: [i64; 3]) {
-        let scopes =
-            [(Scope::History, history_id), (Scope::Sync(sync_id), ordinal), (Scope::Folder(folder_id), history_id)];
-        for (scope, position) in scopes {
-            for span in [NARROW, WIDE] {
-                self.change((scope, span, position >> span), change);
-            }
-        }
-    }
-
-    fn change(&mut self, block: (Scope, u32, i64), change: [i64; 3]) {
-        let counts = self.0.entry(block).or_default();
-        counts.iter_mut().zip(change).for_each(|(count, change)| *count += change);
-    }
-
-    /// Rows for [`add_counts`].
-    pub(super) fn rows(&self) -> Result<Value, Error> {
-        let row = |((scope, span, block), [total, finished, failed]): (&(Scope, u32, i64), &[i64; 3])| {
-            let (scope, scope_id) = scope.key();
-            (scope, scope_id, *span, *block, *total, *finished, *failed)
-        };
-        Value::rows(&self.0.iter().map(row).collect::<Vec<_>>())
-    }
-
-    pub(super) async fn write(self, writing: &mut Writing) -> Result<(), Error> {
-        let mut batch = Batch::default();
-        self.add_to(&mut batch)?;
-        batch.run(writing).await
-    }
-
-    pub(super) fn add_to(self, batch: &mut Batch) -> Result<(), Error> {
-        static ADD_COUNTS: LazyLock<String> = LazyLock::new(|| add_counts("$1"));
-        if !self.0.is_empty() {
-            batch.add(&ADD_COUNTS, vec![self.rows()?]);
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Statement that adds the rows of a [`Tally`], bound at `place`. A folder's counts are added to all folders above it.
@@ -118,13 +39,6 @@ pub(super) fn add_counts(place: &str) -> String {
          ON CONFLICT (scope, scope_id, span, block) DO UPDATE SET total = c.total + excluded.total, \
              finished = c.finished + excluded.finished, failed = c.failed + excluded.failed"
     )
-}
-
-/// Rows of a page within a range of positions: `skipped` matching rows are left out first, in the order of the page.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Slice {
-    pub(super) positions: Range<i64>,
-    pub(super) skipped: u64,
 }
 
 /// Finds the slice of a page. `blocks` selects `block, sum(…)` up to its WHERE, from the counts of the matching rows.

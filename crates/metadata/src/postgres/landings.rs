@@ -3,14 +3,16 @@
 //! Nothing is kept from one group to the next: another node may have written meanwhile. The rows of the syncs are locked
 //! first, then the history.
 
-use super::counts::{Position, Tally};
+use super::counts;
 use super::datasets;
-use super::days::{self, DayTally};
+use super::days;
 use super::query::{Batch, Row, Value, changed, found, rows, values};
 use super::trash::insert_trash;
-use super::uploads::{ensure_folders, folder_of, position};
+use super::uploads::{ensure_folders, folder_of};
 use super::versions::landed;
 use super::writing::{Counter, SyncLock, Writing};
+use crate::counts::{Position, Tally};
+use crate::days::{Counted, DayTally, counted_of};
 use crate::row::{SYNC_COLUMNS, bytes_if_any, duplicate_names, id, number, path, sync_record};
 use lakeshore::model::dataset::record::DayCounts;
 use lakeshore::model::id::SyncId;
@@ -144,7 +146,7 @@ struct Facts {
 
 /// Changes of a group in one sync.
 struct SyncChange {
-    of: days::Counted,
+    of: Counted,
     path: LakePath,
     /// Rows of the sync before the group.
     listed: i64,
@@ -157,7 +159,7 @@ struct SyncChange {
 
 fn sync_change(row: &Row) -> sqlx::Result<(SyncId, SyncChange)> {
     let change = SyncChange {
-        of: days::counted_of(row)?,
+        of: counted_of(row)?,
         path: path(row, "path")?,
         listed: row.try_get("listed")?,
         added: 0,
@@ -202,7 +204,7 @@ impl Facts {
         }
         let with_row: Vec<_> = uploads().filter_map(|upload| upload.upload_id).map(|upload| id(upload.0)).collect();
         if !with_row.is_empty() {
-            let found = rows(writing, UPLOADS, values![with_row], position).await?;
+            let found = rows(writing, UPLOADS, values![with_row], Position::of).await?;
             facts.uploads = found.into_iter().map(|position| (position.history_id, position)).collect();
         }
         facts.find_earlier(writing, landed).await?;
@@ -386,8 +388,8 @@ impl<'a> Group<'a> {
             batch.add("INSERT INTO uninspected (history_id) SELECT unnest($1)", values![uninspected]);
         }
         batch.add(CHANGE_SYNCS, values![Value::rows(&syncs)?, at.0]);
-        self.tally.add_to(&mut batch)?;
-        days.add_to(&mut batch)?;
+        counts::add_to(&mut batch, &self.tally)?;
+        days::add_to(&mut batch, &days)?;
         if !remembered.is_empty() {
             datasets::remember(&mut batch, remembered, at);
         }

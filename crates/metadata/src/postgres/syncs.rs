@@ -1,15 +1,17 @@
 //! Syncs: the table `syncs`, with the changes of their transactions to the days and datasets.
 
 use super::batches::insert_expected;
-use super::counts::{Tally, dense_page, page_of_slice, slice};
-use super::days::{DayTally, counted};
+use super::counts::{self, dense_page, page_of_slice, slice};
+use super::days::{self, counted};
 use super::query::{Batch, Row, Select, changed, clamp, found, rows, values};
 use super::trash::insert_trash;
-use super::uploads::{folder_id, in_flight, position};
+use super::uploads::{folder_id, in_flight};
 use super::versions::moved;
 use super::writing::Durability::Synced;
 use super::writing::{Counter, SyncLock, Writing, transaction};
 use super::{PostgresState, datasets, idempotency, schemas};
+use crate::counts::{Position, Tally};
+use crate::days::DayTally;
 use crate::row::{SYNC_COLUMNS, id, number, parsed, path, sync, sync_record, time};
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
@@ -266,7 +268,7 @@ async fn start_sync(writing: &mut Writing, new: &NewSync, superseded: Option<Syn
     changed(writing, sql, values).await?;
     count_sync(writing, sync_id, new.sync_type, None, Status::Syncing).await?;
     folder_id(writing, new.path.as_str()).await?;
-    DayTally::one(writing, sync_id, new.at, DayCounts { syncs: 1, ..DayCounts::default() }).await?;
+    days::one(writing, sync_id, new.at, DayCounts { syncs: 1, ..DayCounts::default() }).await?;
     if let Some(expected) = &new.expected {
         insert_expected(writing, sync_id, expected).await?;
     }
@@ -315,11 +317,11 @@ async fn close_sync(
     let sql = "UPDATE uploads SET status = 'Failed', end_time = greatest(start_time, ?), message = ? WHERE sync_id = ? AND \
                status = 'Syncing' RETURNING history_id, sync_id, ordinal, folder_id";
     let values = values![at.0, closing.discard_message(sync_id), id(sync_id.0)];
-    let discarded = rows(writing, sql, values, position).await?;
+    let discarded = rows(writing, sql, values, Position::of).await?;
     let mut tally = Tally::default();
     discarded.iter().for_each(|position| tally.ended(*position, Status::Failed));
-    tally.write(writing).await?;
-    DayTally::failed(writing, sync_id, at, discarded.len() as u64).await?;
+    counts::write(&tally, writing).await?;
+    days::failed(writing, sync_id, at, discarded.len() as u64).await?;
     let sql = "UPDATE syncs SET num_failed = num_failed + ?, num_in_flight = 0, held_since = NULL WHERE sync_id = ?";
     changed(writing, sql, values![id(discarded.len() as u64), id(sync_id.0)]).await?;
     for deed in AuditEntry::closing(&record, closing, discarded.len() as u64, at) {
@@ -403,7 +405,7 @@ async fn settle_sync(writing: &mut Writing, settlement: &Settlement) -> Result<(
             moved::dropped(writing, sync_id, trash.key.as_str()).await?;
         }
         let counts = DayCounts { failed_syncs: 1, ..DayCounts::default() };
-        return DayTally::one(writing, sync_id, settlement.at, counts).await;
+        return days::one(writing, sync_id, settlement.at, counts).await;
     }
     schemas::remember_good(writing, vec![id(sync_id.0)]).await?;
     published(writing, sync_id, settlement.at).await?;
@@ -421,5 +423,5 @@ async fn published(writing: &mut Writing, sync_id: SyncId, at: Timestamp) -> Res
     datasets::touch(writing, [sync.path.as_str()]).await?;
     let mut days = DayTally::default();
     days.arrived(counted(writing, sync_id).await?, at, Totals { files: sync.num_landed(), bytes: sync.size_bytes });
-    days.write(writing).await
+    days::write(&days, writing).await
 }

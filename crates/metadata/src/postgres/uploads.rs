@@ -1,14 +1,15 @@
 //! Uploads: the table `uploads`, and the changes in the same transactions: counters of syncs, counts of blocks,
 //! folders. Landed files are written in groups, see [`super::landings`].
 
-use super::counts::{Position, Tally};
-use super::days::DayTally;
+use super::counts;
+use super::days;
 use super::landings::{finish_landings, lock_group, write_intents};
 use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
 use super::syncs::record;
 use super::writing::Durability::Synced;
 use super::writing::{Counter, SyncLock, Writing, transaction};
 use super::{PostgresState, content, history};
+use crate::counts::{Position, Tally};
 use crate::row::{UPLOAD_COLUMNS, id, upload};
 use async_trait::async_trait;
 use lakeshore::model::id::SyncId;
@@ -124,16 +125,6 @@ pub(super) async fn in_flight(connection: &mut PgConnection, sync_id: SyncId, si
     select.rows(connection, upload).await
 }
 
-/// Decodes `history_id, sync_id, ordinal, folder_id`.
-pub(super) fn position(row: &Row) -> sqlx::Result<Position> {
-    Ok(Position {
-        history_id: row.try_get("history_id")?,
-        sync_id: row.try_get("sync_id")?,
-        ordinal: row.try_get("ordinal")?,
-        folder_id: row.try_get("folder_id")?,
-    })
-}
-
 /// Id of a folder; adds it and those above it where they are missing. Requires the lock of the history.
 pub(super) async fn folder_id(writing: &mut Writing, path: &str) -> Result<i64, Error> {
     let made = ensure_folders(writing, &BTreeSet::from([path])).await?;
@@ -208,7 +199,7 @@ pub(super) async fn begin_upload(writing: &mut Writing, new: &NewUpload) -> Resu
     changed(writing, sql, values).await?;
     let mut tally = Tally::default();
     tally.began(Position { history_id, sync_id, ordinal, folder_id });
-    tally.write(writing).await?;
+    counts::write(&tally, writing).await?;
     Ok(UploadId(history_id.cast_unsigned()))
 }
 
@@ -251,8 +242,8 @@ async fn refuse_upload(writing: &mut Writing, refused: &RefusedUpload) -> Result
     let mut tally = Tally::default();
     tally.began(position);
     tally.ended(position, Status::Failed);
-    tally.write(writing).await?;
-    DayTally::failed(writing, refused.sync_id, refused.at, 1).await?;
+    counts::write(&tally, writing).await?;
+    days::failed(writing, refused.sync_id, refused.at, 1).await?;
     Ok(Some(UploadId(history_id.cast_unsigned())))
 }
 
@@ -272,12 +263,12 @@ async fn fail_upload(
                identity = NULL WHERE history_id = ? AND status = 'Syncing' \
                RETURNING history_id, sync_id, ordinal, folder_id";
     let values = values![at.0, id(size_bytes), message, id(upload_id.0)];
-    let Some(position) = found(writing, sql, values, position).await? else { return Ok(()) };
+    let Some(position) = found(writing, sql, values, Position::of).await? else { return Ok(()) };
     let sql = "UPDATE syncs SET num_in_flight = num_in_flight - 1, num_failed = num_failed + 1, last_activity = ? \
                WHERE sync_id = ?";
     changed(writing, sql, values![at.0, position.sync_id]).await?;
     let mut tally = Tally::default();
     tally.ended(position, Status::Failed);
-    tally.write(writing).await?;
-    DayTally::failed(writing, SyncId(position.sync_id.cast_unsigned()), at, 1).await
+    counts::write(&tally, writing).await?;
+    days::failed(writing, SyncId(position.sync_id.cast_unsigned()), at, 1).await
 }

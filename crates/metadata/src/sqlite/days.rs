@@ -1,31 +1,19 @@
-//! Totals of each day, and arrivals of each quarter of an hour, counted in the transactions of their rows.
+//! Writes and reads the totals of [`crate::days`].
 
 use super::query::{Row, Select, Value, changed, found, values};
 use super::row::{id, parsed, path};
 use super::writing::Writing;
+use crate::days::{Counted, DayTally, LAKE, counted_of};
 use lakeshore::model::dataset::day::Day;
 use lakeshore::model::dataset::record::{DayCounts, DayOfType};
 use lakeshore::model::dataset::schedule::{Arrival, SLOT_MS};
 use lakeshore::model::id::SyncId;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::sync::status::SyncType;
-use lakeshore::model::totals::Totals;
 use lakeshore::ports::metadata::dataset::DaysOf;
 use lakeshore::{Error, Timestamp};
 use sqlx::{Row as _, SqliteConnection};
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
-
-/// Folder id that stands for the whole lake.
-const LAKE: i64 = 0;
-
-/// Details of a sync that counting needs.
-#[derive(Clone, Copy)]
-pub(super) struct Counted {
-    /// Folder of the sync's path.
-    pub(super) folder_id: i64,
-    pub(super) is_full: bool,
-}
 
 pub(super) async fn counted(connection: &mut SqliteConnection, sync_id: SyncId) -> Result<Counted, Error> {
     let sql = "SELECT folder_id, sync_type FROM syncs JOIN folders USING (path) WHERE sync_id = ?";
@@ -33,77 +21,23 @@ pub(super) async fn counted(connection: &mut SqliteConnection, sync_id: SyncId) 
     counted.ok_or(Error::NoSuchSync(sync_id))
 }
 
-/// Decodes `folder_id, sync_type`.
-pub(super) fn counted_of(row: &Row) -> sqlx::Result<Counted> {
-    let is_full = parsed(row, "sync_type", SyncType::parse)? == SyncType::FullSync;
-    Ok(Counted { folder_id: row.try_get("folder_id")?, is_full })
+/// Counts failed uploads of a sync.
+pub(super) async fn failed(writing: &mut Writing, sync_id: SyncId, at: Timestamp, failed: u64) -> Result<(), Error> {
+    if failed == 0 {
+        return Ok(());
+    }
+    one(writing, sync_id, at, DayCounts { failed, ..DayCounts::default() }).await
 }
 
-/// Changes of counts, summed over a transaction.
-#[derive(Default)]
-pub(super) struct DayTally {
-    days: BTreeMap<(i64, Day, bool), DayCounts>,
-    arrivals: BTreeMap<(i64, i64), Totals>,
+pub(super) async fn one(writing: &mut Writing, sync_id: SyncId, at: Timestamp, counts: DayCounts) -> Result<(), Error> {
+    let mut tally = DayTally::default();
+    tally.add(counted(writing, sync_id).await?, at, counts);
+    write(&tally, writing).await
 }
 
-impl DayTally {
-    pub(super) fn add(&mut self, of: Counted, at: Timestamp, counts: DayCounts) {
-        for folder_id in [of.folder_id, LAKE] {
-            *self.days.entry((folder_id, Day::of(at), of.is_full)).or_default() += counts;
-        }
-    }
-
-    /// Counts files that readers of the dataset can see now.
-    pub(super) fn arrived(&mut self, of: Counted, at: Timestamp, totals: Totals) {
-        let arrival = self.arrivals.entry((of.folder_id, at.0.div_euclid(SLOT_MS))).or_default();
-        arrival.files += totals.files;
-        arrival.bytes += totals.bytes;
-    }
-
-    /// Counts failed uploads of a sync.
-    pub(super) async fn failed(
-        writing: &mut Writing,
-        sync_id: SyncId,
-        at: Timestamp,
-        failed: u64,
-    ) -> Result<(), Error> {
-        if failed == 0 {
-            return Ok(());
-        }
-        Self::one(writing, sync_id, at, DayCounts { failed, ..DayCounts::default() }).await
-    }
-
-    pub(super) async fn one(
-        writing: &mut Writing,
-        sync_id: SyncId,
-        at: Timestamp,
-        counts: DayCounts,
-    ) -> Result<(), Error> {
-        let mut tally = Self::default();
-        tally.add(counted(writing, sync_id).await?, at, counts);
-        tally.write(writing).await
-    }
-
-    /// Rows for [`add_days`].
-    pub(super) fn days(&self) -> Result<Value, Error> {
-        let row = |((folder_id, day, is_full), counts): (&(i64, Day, bool), &DayCounts)| {
-            let sync_type = if *is_full { SyncType::FullSync } else { SyncType::IncrementalSync }.as_str();
-            let DayCounts { files, bytes, failed, syncs, failed_syncs } = *counts;
-            (*folder_id, day.0, sync_type, files, bytes, failed, syncs, failed_syncs)
-        };
-        Value::rows(&self.days.iter().map(row).collect::<Vec<_>>())
-    }
-
-    /// Rows for [`add_arrivals`].
-    pub(super) fn arrivals(&self) -> Result<Value, Error> {
-        let row = |((folder_id, slot), totals): (&(i64, i64), &Totals)| (*folder_id, *slot, totals.files, totals.bytes);
-        Value::rows(&self.arrivals.iter().map(row).collect::<Vec<_>>())
-    }
-
-    pub(super) async fn write(self, writing: &mut Writing) -> Result<(), Error> {
-        static ADD: LazyLock<String> = LazyLock::new(|| format!("{}; {}", add_days("$1"), add_arrivals("$2")));
-        changed(writing, ADD.as_str(), vec![self.days()?, self.arrivals()?]).await.map(drop)
-    }
+pub(super) async fn write(tally: &DayTally, writing: &mut Writing) -> Result<(), Error> {
+    static ADD: LazyLock<String> = LazyLock::new(|| format!("{}; {}", add_days("$1"), add_arrivals("$2")));
+    changed(writing, ADD.as_str(), vec![Value::rows(&tally.days())?, Value::rows(&tally.arrivals())?]).await.map(drop)
 }
 
 /// Statement that adds the days of a [`DayTally`], bound at `place`.

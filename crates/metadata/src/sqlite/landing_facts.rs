@@ -1,13 +1,13 @@
 //! Facts about syncs, folders and rows that a group of landings needs: kept from the group before ([`Known`]), or read by
 //! one query ([`Facts::find`]).
 
-use super::counts::Position;
-use super::days;
 use super::query::{Row, Value, rows};
 use super::row::{bytes_if_any, duplicate_names, id, number, path};
-use super::uploads::{ensure_folders, folder_of, position};
+use super::uploads::{ensure_folders, folder_of};
 use super::versions::landed;
 use super::writing::Writing;
+use crate::counts::Position;
+use crate::days::{Counted, counted_of};
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::path::LakePath;
@@ -115,7 +115,7 @@ pub(super) struct Facts {
 /// Changes of a group in one sync.
 #[derive(Clone)]
 pub(super) struct SyncChange {
-    pub(super) of: days::Counted,
+    pub(super) of: Counted,
     pub(super) path: LakePath,
     pub(super) started_by: String,
     /// Rows of the sync before the group.
@@ -143,7 +143,7 @@ fn found_row(row: &Row) -> sqlx::Result<Found> {
         }
         "sync" => {
             let change = SyncChange {
-                of: days::counted_of(row)?,
+                of: counted_of(row)?,
                 path: path(row, "path")?,
                 started_by: row.try_get("started_by")?,
                 listed: row.try_get("listed")?,
@@ -156,7 +156,7 @@ fn found_row(row: &Row) -> sqlx::Result<Found> {
             Found::Sync(SyncId(number(row, "sync_id")?), change)
         }
         "folder" => Found::Folder(row.try_get("path")?, row.try_get("folder_id")?),
-        _ => Found::Upload(position(row)?),
+        _ => Found::Upload(Position::of(row)?),
     })
 }
 

@@ -5,9 +5,9 @@
 //! The statement is an INSERT into a temporary view, whose triggers write to each table. sqlx answers each statement of
 //! a text with a message of its own, which wakes its receiver; ten messages took longer than their work.
 
-use super::counts::{Position, Tally, add_counts};
+use super::counts::add_counts;
 use super::datasets::{REMEMBER, TOUCH, folders_to_touch};
-use super::days::{DayTally, add_arrivals, add_days};
+use super::days::{add_arrivals, add_days};
 use super::landing_facts::{Facts, SyncChange};
 use super::query::{Value, changed, found, rows, values};
 use super::row::{SYNC_COLUMNS, id, sync_record};
@@ -15,6 +15,8 @@ use super::trash::insert_trash;
 use super::uploads::folder_of;
 use super::versions::unversioned::{self, Landed};
 use super::writing::Writing;
+use crate::counts::{Position, Tally};
+use crate::days::DayTally;
 use lakeshore::model::dataset::record::DayCounts;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::job;
@@ -275,9 +277,9 @@ impl<'a> Group<'a> {
             Value::Integer(at.0),
             Value::rows(&self.new_rows)?,
             Value::rows(&syncs)?,
-            self.tally.rows()?,
-            days.days()?,
-            days.arrivals()?,
+            Value::rows(&self.tally.rows())?,
+            Value::rows(&days.days())?,
+            Value::rows(&days.arrivals())?,
             Value::rows(&remembered)?,
             Value::rows(&folders_to_touch(self.touched).into_iter().collect::<Vec<_>>())?,
         ];

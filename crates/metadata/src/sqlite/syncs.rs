@@ -2,16 +2,18 @@
 
 use super::activity;
 use super::batches::insert_expected;
-use super::counts::{Tally, dense_page, page_of_slice, slice};
-use super::days::{DayTally, counted};
+use super::counts::{self, dense_page, page_of_slice, slice};
+use super::days::{self, counted};
 use super::job::Durability::{Synced, Written};
 use super::query::{Row, Select, changed, clamp, found, inserted, is_small, returned, values};
 use super::row::{SYNC_COLUMNS, id, number, parsed, path, sync, sync_record, time};
 use super::trash::insert_trash;
-use super::uploads::{folder_id, in_flight, position};
+use super::uploads::{folder_id, in_flight};
 use super::versions::moved;
 use super::writing::Writing;
 use super::{SqliteState, datasets, idempotency, schemas};
+use crate::counts::{Position, Tally};
+use crate::days::DayTally;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
@@ -286,7 +288,7 @@ async fn start_sync(writing: &mut Writing, new: &NewSync, superseded: Option<Syn
     let values = values![new.name, path, sync_type, new.at.0, new.started_by.name, new.at.0, restores_version];
     let sync_id = SyncId(inserted(writing, sql, values).await?.cast_unsigned());
     folder_id(writing, new.path.as_str()).await?;
-    DayTally::one(writing, sync_id, new.at, DayCounts { syncs: 1, ..DayCounts::default() }).await?;
+    days::one(writing, sync_id, new.at, DayCounts { syncs: 1, ..DayCounts::default() }).await?;
     if let Some(expected) = &new.expected {
         insert_expected(writing, sync_id, expected).await?;
     }
@@ -331,11 +333,11 @@ async fn close_sync(
     let sql = "UPDATE uploads SET status = 'Failed', end_time = max(start_time, ?), message = ? WHERE sync_id = ? AND \
                status = 'Syncing' RETURNING history_id, sync_id, ordinal, folder_id";
     let values = values![at.0, closing.discard_message(sync_id), id(sync_id.0)];
-    let discarded = returned(writing, sql, values, position).await?;
+    let discarded = returned(writing, sql, values, Position::of).await?;
     let mut tally = Tally::default();
     discarded.iter().for_each(|position| tally.ended(*position, Status::Failed));
-    tally.write(writing).await?;
-    DayTally::failed(writing, sync_id, at, discarded.len() as u64).await?;
+    counts::write(&tally, writing).await?;
+    days::failed(writing, sync_id, at, discarded.len() as u64).await?;
     let sql = "UPDATE syncs SET num_failed = num_failed + ?, num_in_flight = 0, held_since = NULL WHERE sync_id = ?";
     changed(writing, sql, values![id(discarded.len() as u64), id(sync_id.0)]).await?;
     for deed in AuditEntry::closing(&record, &closing, discarded.len() as u64, at) {
@@ -409,7 +411,7 @@ async fn settle_sync(writing: &mut Writing, settlement: Settlement) -> Result<()
             moved::dropped(writing, sync_id, trash.key.as_str()).await?;
         }
         let counts = DayCounts { failed_syncs: 1, ..DayCounts::default() };
-        return DayTally::one(writing, sync_id, settlement.at, counts).await;
+        return days::one(writing, sync_id, settlement.at, counts).await;
     }
     schemas::remember_good(writing, sync_id).await?;
     published(writing, sync_id, settlement.at).await?;
@@ -425,5 +427,5 @@ async fn published(writing: &mut Writing, sync_id: SyncId, at: Timestamp) -> Res
     datasets::touch(writing, [sync.path.as_str()]).await?;
     let mut days = DayTally::default();
     days.arrived(counted(writing, sync_id).await?, at, Totals { files: sync.num_landed(), bytes: sync.size_bytes });
-    days.write(writing).await
+    days::write(&days, writing).await
 }
