@@ -108,7 +108,7 @@ impl<F: Iterator<Item = FileAction>> CheckpointChunks<F> {
         Ok(Self { writer: Some(writer), types, files: files.into_iter(), summary })
     }
 
-    /// What it has written; whole when there are no more chunks.
+    /// Bytes that it has written; the whole file once there are no more chunks.
     pub fn summary(&self) -> CheckpointSummary {
         self.summary
     }

@@ -73,7 +73,7 @@ impl Value {
     }
 }
 
-/// What is known of one column.
+/// Statistics of one column.
 struct Known<'a> {
     path: &'a [String],
     nulls: Option<u64>,

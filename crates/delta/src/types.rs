@@ -39,7 +39,7 @@ pub enum DataType {
 pub struct Field {
     pub name: String,
     pub data_type: DataType,
-    /// What its type was before, oldest first.
+    /// Earlier types of the column, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub type_changes: Vec<TypeChange>,
 }

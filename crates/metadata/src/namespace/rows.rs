@@ -14,7 +14,7 @@ use lakeshore::{Error, Timestamp};
 pub(crate) struct NodeId(pub(crate) i64);
 
 impl NodeId {
-    /// What has no folder above it, and for a moment, what is exchanged.
+    /// Nodes without a folder above them; for a moment, also those that are being exchanged.
     pub(crate) const NOWHERE: Self = Self(0);
     /// What readers see.
     pub(crate) const LIVE: Self = Self(1);
@@ -117,7 +117,7 @@ pub(crate) trait NamespaceRows: Send {
 
     async fn node(&mut self, node: NodeId) -> Result<Option<Node>, Error>;
 
-    /// What is in a folder: its folders, then its files, each in the order of the bytes of the names.
+    /// Entries of a folder: its folders, then its files, each in the order of the bytes of the names.
     async fn page(&mut self, folder: NodeId, from: u64, size: u64) -> Result<Vec<Node>, Error>;
 
     async fn has_files_below(&mut self, folder: NodeId) -> Result<bool, Error>;

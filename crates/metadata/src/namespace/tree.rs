@@ -128,7 +128,7 @@ pub(super) fn folder(parent: NodeId, name: String) -> NewNode {
     NewNode { parent, name, object: None, size_bytes: 0 }
 }
 
-/// What is at each of the places.
+/// Node at each of the places, if any.
 pub(super) async fn nodes(rows: &mut dyn NamespaceRows, paths: &[StoragePath]) -> Result<Vec<Option<Node>>, Error> {
     let places: Vec<_> = paths.iter().map(place).collect();
     let parents = places.iter().flatten().filter_map(parent).collect();

@@ -12,7 +12,7 @@ pub enum Cut {
     BeforeTheCommit,
     /// The server carries it out, and its answer is lost.
     BehindTheCommit,
-    /// The same, and from then on nobody gets through.
+    /// Cuts the connection likewise, and refuses all later ones.
     BehindTheCommitForGood,
 }
 

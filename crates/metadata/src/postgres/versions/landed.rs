@@ -31,7 +31,7 @@ const WRITE: &str = "\
     FROM json_rows($3); \
     UPDATE version_state SET last_seq = $5 WHERE $5 > last_seq";
 
-/// What is known of the trees and datasets of a group.
+/// Trees and datasets that a group needs, as the database has them.
 #[derive(Default)]
 struct Known {
     last_seq: i64,

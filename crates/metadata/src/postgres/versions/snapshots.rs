@@ -74,7 +74,7 @@ pub(super) async fn set(
     to: SnapshotState,
     expires_at: Timestamp,
 ) -> Result<(), Error> {
-    // What is dropped is not ready again.
+    // A dropped snapshot does not become ready again.
     let sql =
         "UPDATE snapshots SET state = $2, expires_at = $3 WHERE token = $1 AND (state <> 'dropped' OR $2 = 'dropped')";
     let values = values![token.as_str(), to.as_str(), expires_at.0];
