@@ -4,6 +4,7 @@
 #![deny(clippy::print_stderr)]
 
 pub mod cli;
+mod commit_thread;
 pub mod config;
 pub mod control;
 pub mod housekeeping;

@@ -1,5 +1,6 @@
 //! Implementation of `lakeshore serve`: from the options to a ready server, and to its orderly stop.
 
+use crate::commit_thread::CommitThread;
 use crate::config::{LakePlace, ServeOptions};
 use crate::control;
 use crate::housekeeping;
@@ -20,16 +21,13 @@ use lakeshore_storage::local::reopen;
 use lakeshore_system::clock::{SystemClock, SystemRandomness};
 use lakeshore_system::failpoints;
 use lakeshore_system::terminal::say;
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -127,10 +125,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         ))),
         LakeFiles::Folder(_) => None,
     };
-    lead("landings", {
-        let lake = lake.clone();
-        async move { lake.run_commit_queue().await }
-    })?;
+    let commit_thread = CommitThread::start(lake.clone()).context("starting the thread of the commit queue")?;
     let threads = Threads::start(thread::available_parallelism().map_or(1, usize::from))?;
     let router = lakeshore_http::router(app_state.clone(), site::router());
     let networks = Arc::new(options.network_policy());
@@ -181,6 +176,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     if let Some(commands) = commands {
         commands.close().await;
     }
+    drop(commit_thread);
     opened.close().await;
     Ok(())
 }
@@ -207,19 +203,6 @@ async fn hung_up(hangup: &mut Option<Signal>) {
         Some(signal) => drop(signal.recv().await),
         None => std::future::pending().await,
     }
-}
-
-/// Runs a part of the commit queue on a thread of its own: each of its steps may block, and moving a step to another
-/// thread would cost two wake-ups, more than most steps take.
-fn lead(part: &'static str, leading: impl Future<Output = Infallible> + Send + 'static) -> std::io::Result<()> {
-    let runtime = Handle::current();
-    let lead = move || {
-        let led = catch_unwind(AssertUnwindSafe(|| runtime.block_on(leading)));
-        // Without it no upload would ever land. A restart is better, as it completes the work that was begun.
-        tracing::error!(part, panicked = led.is_err(), "a task of the commit queue has ended; stopping the server");
-        std::process::abort();
-    };
-    thread::Builder::new().name(part.into()).spawn(lead).map(|_| ())
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod answers;
 mod bodies;
 mod bursts;
 mod clients;
