@@ -94,12 +94,19 @@ async fn in_postgres(address: &str) -> (Nodes, Objects) {
     (nodes, sqlx::query_as(OBJECTS).fetch_all(&mut database).await.unwrap())
 }
 
-/// From a copy, since a server may have the database.
+/// From a copy, since a server may have the database. One that stops during the copy is followed by the command itself.
 async fn in_sqlite(data_dir: &Path) -> (Nodes, Objects) {
     let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("copy.db");
-    let copied = lakeshore(&["backup", copy.to_str().unwrap(), "--data-dir", data_dir.to_str().unwrap()]);
-    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+    let mut attempts = 0..10;
+    let copy = loop {
+        let copy = folder.path().join(format!("copy-{}.db", attempts.next().unwrap()));
+        let copied = lakeshore(&["backup", copy.to_str().unwrap(), "--data-dir", data_dir.to_str().unwrap()]);
+        if copied.status.success() {
+            break copy;
+        }
+        let said = String::from_utf8_lossy(&copied.stderr);
+        assert!(said.contains("the server stopped"), "{said}");
+    };
     let options = SqliteConnectOptions::new().filename(&copy).disable_statement_logging();
     let mut database: SqliteConnection = options.connect().await.unwrap();
     let nodes = sqlx::query_as(NODES).fetch_all(&mut database).await.unwrap();
