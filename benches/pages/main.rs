@@ -3,7 +3,6 @@
 //! Results are ratios to the first page: they show whether a page costs the same wherever it starts. A sync has a
 //! hundred rows of the history on average. `BENCH_ROWS` sets the number of rows (default: a million; the goal is about
 //! ten million). `BENCH_DATABASE` names a file in which the database is kept and reused.
-//! goal is about ten million). `BENCH_DATABASE` names a file to keep what was filled, and to use it again.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
 
