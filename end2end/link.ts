@@ -7,7 +7,9 @@ import type { Lakeshore } from './fixtures';
 /** Forwards bytes in both directions, on an address of its own; connections can be cut. */
 export class Link {
   private readonly sockets = new Set<Socket>();
+  private readonly clients = new Set<Socket>();
   private isDown = false;
+  private isHeld = false;
   /** Time at which the bytes so far are through, in milliseconds. */
   private free = 0;
   /** Bytes a second that clients can send. */
@@ -24,6 +26,8 @@ export class Link {
     const link = new Link(server);
     server.on('connection', (near) => {
       if (link.isDown) return void near.destroy();
+      link.clients.add(near);
+      near.on('close', () => link.clients.delete(near));
       near.on('data', (bytes) => link.took(near, bytes.length));
       const far = connect(Number(new URL(lakeshore.url).port), '127.0.0.1');
       for (const [one, other] of [[near, far], [far, near]]) {
@@ -50,9 +54,22 @@ export class Link {
     this.free = Math.max(this.free, performance.now()) + (1000 * bytes) / this.rate;
     const wait = this.free - performance.now();
     // Resolution of timers, in milliseconds.
-    if (wait < 5) return;
+    if (wait < 5 && !this.isHeld) return;
     near.pause();
-    setTimeout(() => near.resume(), wait);
+    setTimeout(() => {
+      if (!this.isHeld) near.resume();
+    }, wait);
+  }
+
+  /** Takes no bytes of clients until `flow`, without breaking a connection. */
+  hold(): void {
+    this.isHeld = true;
+    for (const client of this.clients) client.pause();
+  }
+
+  flow(): void {
+    this.isHeld = false;
+    for (const client of this.clients) client.resume();
   }
 
   cut(): void {
