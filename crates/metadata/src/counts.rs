@@ -4,7 +4,10 @@
 //! its sync, and in its folder and each folder above. So the n-th failed upload of ten million is found by adding ten
 //! large counts, then at most a thousand small ones, then stepping over at most a thousand rows.
 
+use crate::query::{Connection, Dialect, Select, Text, Value, WritingConnection, changed, clamp, direction};
 use crate::row::DbRow;
+use lakeshore::Error;
+use lakeshore::model::page::{Order, Page};
 use lakeshore::model::sync::status::Status;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -104,4 +107,109 @@ impl Tally {
 pub(crate) struct Slice {
     pub(crate) positions: Range<i64>,
     pub(crate) skipped: u64,
+}
+
+pub(crate) async fn write(tally: &Tally, writing: &mut impl WritingConnection) -> Result<(), Error> {
+    match tally.is_empty() {
+        true => Ok(()),
+        false => add(tally, writing).await,
+    }
+}
+
+async fn add<W: WritingConnection>(tally: &Tally, writing: &mut W) -> Result<(), Error> {
+    changed(writing, addition::<W::Db>(), vec![Value::rows(&tally.rows())?]).await.map(drop)
+}
+
+/// Statement that adds the rows of a [`Tally`].
+pub(crate) fn addition<D: Dialect>() -> &'static str {
+    static ADD: Text = Text::new();
+    ADD.of::<D>(|| add_counts::<D>("$1"))
+}
+
+/// Like [`addition`], with the rows bound at `place`. A folder's counts are added to all folders above it.
+pub(crate) fn add_counts<D: Dialect>(place: &str) -> String {
+    let [scope, scope_id, span, block, total, finished, failed] =
+        std::array::from_fn(|column| D::number(&format!("value ->> {column}")));
+    format!(
+        "INSERT INTO upload_counts \
+         SELECT scope, scope_id, span, block, sum(total), sum(finished), sum(failed) FROM ( \
+             SELECT {scope} AS scope, {scope_id} AS scope_id, {span} AS span, {block} AS block, {total} AS total, \
+                 {finished} AS finished, {failed} AS failed FROM json_each({place}) \
+             UNION ALL \
+             SELECT 2, above_id, {span}, {block}, {total}, {finished}, {failed} \
+             FROM json_each({place}) CROSS JOIN folders_above \
+             WHERE folder_id = {scope_id} AND {scope} = 2 AND above_id <> folder_id \
+         ) AS changes GROUP BY scope, scope_id, span, block \
+         ON CONFLICT (scope, scope_id, span, block) DO UPDATE SET total = upload_counts.total + excluded.total, \
+             finished = upload_counts.finished + excluded.finished, failed = upload_counts.failed + excluded.failed"
+    )
+}
+
+/// Finds the slice of a page. `blocks` selects `block, sum(…)` up to its WHERE, from the counts of the matching rows.
+/// `None` where the page lies after the last of them.
+pub(crate) async fn slice(
+    connection: &mut impl Connection,
+    page: &Page,
+    blocks: impl Fn(&mut Select),
+) -> Result<Option<Slice>, Error> {
+    let counts_of = |span: u32, range: Range<i64>| {
+        let mut select = Select::new("");
+        blocks(&mut select);
+        select.push(" AND span = ").bind(span);
+        select.push(" AND block >= ").bind(range.start).push(" AND block < ").bind(range.end);
+        select.push(" GROUP BY block ORDER BY block").push(direction(page.order));
+        select
+    };
+    if page.size == 0 {
+        return Ok(None);
+    }
+    let wanted = page.from.saturating_add(page.size);
+    let mut passed = 0;
+    let mut slice: Option<Slice> = None;
+    for (wide, count) in counts_of(WIDE, 0..i64::MAX).rows(connection, counted).await? {
+        if passed + count <= page.from {
+            passed += count;
+            continue;
+        }
+        let ratio = 1 << (WIDE - NARROW);
+        let of_wide = counts_of(NARROW, wide * ratio..(wide + 1) * ratio);
+        for (narrow, count) in of_wide.rows(connection, counted).await? {
+            let positions = narrow << NARROW..(narrow + 1) << NARROW;
+            match &mut slice {
+                None if passed + count <= page.from => {}
+                None => slice = Some(Slice { positions, skipped: page.from - passed }),
+                Some(slice) => {
+                    slice.positions.start = slice.positions.start.min(positions.start);
+                    slice.positions.end = slice.positions.end.max(positions.end);
+                }
+            }
+            passed += count;
+            if passed >= wanted {
+                return Ok(slice);
+            }
+        }
+    }
+    Ok(slice)
+}
+
+fn counted(row: &impl DbRow) -> sqlx::Result<(i64, u64)> {
+    Ok((row.at(0)?, row.at::<i64>(1)?.cast_unsigned()))
+}
+
+/// Adds the order and the limits of a slice.
+pub(crate) fn page_of_slice(select: &mut Select, column: &str, page: &Page, slice: &Slice) {
+    select.push(" AND ").push(column).push(" >= ").bind(slice.positions.start);
+    select.push(" AND ").push(column).push(" < ").bind(slice.positions.end);
+    select.page(column, page.order, page.size, slice.skipped);
+}
+
+/// Adds order and page by a column that counts from 1 without gaps up to `last` (a subquery), so that skipping is a
+/// comparison.
+pub(crate) fn dense_page(select: &mut Select, column: &str, last: &str, page: &Page) {
+    select.push(" AND ").push(column);
+    match page.order {
+        Order::Asc => select.push(" > ").bind(clamp(page.from)),
+        Order::Desc => select.push(" <= ").push(last).push(" - ").bind(clamp(page.from)),
+    };
+    select.page(column, page.order, page.size, 0);
 }

@@ -3,13 +3,19 @@
 
 #![deny(clippy::print_stderr)]
 
+mod backend;
+mod content;
 mod counts;
 mod days;
 mod deed_log;
 pub mod disk_reserve;
+mod history;
 pub mod lock;
 mod namespace;
 pub mod postgres;
+mod query;
 mod row;
 pub mod sqlite;
 pub mod store;
+mod transaction;
+mod versions;

@@ -36,6 +36,8 @@ impl<D: Database, T: Type<D> + for<'r> Decode<'r, D>> InDatabase<D> for T {}
 /// Row of either database.
 pub(crate) trait DbRow {
     fn get<T: Column>(&self, column: &str) -> Result<T>;
+    /// Value of a column by its place, for columns without a name.
+    fn at<T: Column>(&self, place: usize) -> Result<T>;
     fn text(&self, column: &str) -> Result<&str>;
     fn blob(&self, column: &str) -> Result<&[u8]>;
     fn is_null(&self, column: &str) -> Result<bool>;
@@ -46,6 +48,10 @@ macro_rules! row_of {
         impl DbRow for $row {
             fn get<T: Column>(&self, column: &str) -> Result<T> {
                 decoded::<$database, T>(self, column)
+            }
+
+            fn at<T: Column>(&self, place: usize) -> Result<T> {
+                decoded::<$database, T>(self, place)
             }
 
             fn text(&self, column: &str) -> Result<&str> {
@@ -66,10 +72,7 @@ macro_rules! row_of {
 row_of!(SqliteRow, Sqlite);
 row_of!(PgRow, Postgres);
 
-fn decoded<D: Database, T: InDatabase<D>>(row: &D::Row, column: &str) -> Result<T>
-where
-    for<'c> &'c str: sqlx::ColumnIndex<D::Row>,
-{
+fn decoded<D: Database, T: InDatabase<D>>(row: &D::Row, column: impl sqlx::ColumnIndex<D::Row>) -> Result<T> {
     row.try_get(column)
 }
 

@@ -2,10 +2,11 @@
 
 use super::PostgresState;
 use super::query::{Select, Value, changed, clamp};
-use super::versions::at_and_above;
 use super::writing::Durability::Synced;
 use super::writing::{Counter, Writing, transaction};
+use crate::backend::Backend as _;
 use crate::row::{activity, id};
+use crate::versions::heads::at_and_above;
 use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::model::audit::{Activity, AuditEntry, AuditQuery};
@@ -33,8 +34,8 @@ const INSERT: &str = "\
         sync_id, subject, message, files, bytes) \
     SELECT (value ->> 0)::bigint, (value ->> 1)::bigint, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, \
         (value ->> 7)::bigint, value ->> 8, value ->> 9, value ->> 10, value ->> 11, (value ->> 12)::bigint, value ->> 13, \
-        value ->> 14, (value ->> 15)::bigint, (value ->> 16)::bigint FROM json_rows($1); \
-    INSERT INTO activity_places (path, activity_id) SELECT value ->> 0, (value ->> 1)::bigint FROM json_rows($2)";
+        value ->> 14, (value ->> 15)::bigint, (value ->> 16)::bigint FROM json_each($1); \
+    INSERT INTO activity_places (path, activity_id) SELECT value ->> 0, (value ->> 1)::bigint FROM json_each($2)";
 
 /// Inserts the audit entries of a transaction, as its last statements: they have ids in the order of the commits.
 pub(super) async fn insert(writing: &mut Writing, deeds: &[AuditEntry]) -> Result<(), Error> {
@@ -121,7 +122,7 @@ fn select(wanted: &AuditQuery) -> Select {
         select.push(" AND ").push(key).push(" > ").bind(id(after.0));
     }
     let order = if asked.after.is_some() { Order::Asc } else { Order::Desc };
-    select.push(" ORDER BY ").push(key).push(super::query::direction(order));
+    select.push(" ORDER BY ").push(key).push(crate::query::direction(order));
     select.push(" LIMIT ").bind(clamp(wanted.size));
     select
 }

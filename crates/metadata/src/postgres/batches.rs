@@ -5,6 +5,7 @@ use super::query::{Row, Select, Value, changed, clamp, rows, values};
 use super::syncs::record;
 use super::writing::Durability::Synced;
 use super::writing::{SyncLock, Writing, transaction};
+use crate::backend::Backend as _;
 use crate::row::{bytes, bytes_if_any, id, number, number_if_any, path};
 use async_trait::async_trait;
 use lakeshore::model::digest::Digest;
@@ -59,7 +60,7 @@ pub(super) async fn insert_expected(
     changed(writing, sql, values![id(sync_id.0), count, size_bytes, totals.is_named]).await?;
     let Declaration::Files(files) = expected else { return Ok(()) };
     let sql = "INSERT INTO expected_files (sync_id, target, size_bytes, sha256) \
-               SELECT ?, value ->> 0, (value ->> 1)::bigint, decode(value ->> 2, 'hex') FROM json_rows(?)";
+               SELECT ?, value ->> 0, (value ->> 1)::bigint, decode(value ->> 2, 'hex') FROM json_each(?)";
     for some in files.chunks(FILES_AT_ONCE) {
         let row = |file: &DeclaredFile| {
             let sha256 = file.sha256.map(hex::encode);

@@ -2,8 +2,9 @@
 
 use super::PostgresState;
 use super::query::{changed, found, values};
-use super::writing::Durability::{Synced, Written};
+use super::writing::Durability::{Passing, Synced};
 use super::writing::{forget_old_commits, transaction};
+use crate::backend::Backend as _;
 use crate::row::time;
 use async_trait::async_trait;
 use lakeshore::Error;
@@ -39,7 +40,7 @@ impl ClockState for PostgresState {
         let steps = serde_json::to_string(&record.steps).map_err(Error::internal)?;
         let repeated = serde_json::to_string(&record.repeated).map_err(Error::internal)?;
         // A record lost in a power cut does no harm: the time since the record before then counts as a step.
-        let durability = if record.steps.is_empty() { Written } else { Synced };
+        let durability = if record.steps.is_empty() { Passing } else { Synced };
         let values = values![record.seen_ms, record.wall.0, steps, repeated];
         transaction!(self, durability, |writing| {
             changed(writing, sql, values.clone()).await?;

@@ -1,11 +1,12 @@
 //! Datasets: the table `datasets`. [`super::syncs`] and [`super::uploads`] record here which datasets they write to.
 
 use super::PostgresState;
-use super::days::{arrival, arrivals, busiest, busiest_path, day_of_type, of_days};
 use super::query::{Batch, Row, Select, Value, changed, clamp, found, values};
 use super::trash::held_bytes;
-use super::writing::Durability::{Synced, Written};
+use super::writing::Durability::{Passing, Synced};
 use super::writing::{Writing, transaction};
+use crate::backend::Backend as _;
+use crate::days::{arrival, arrivals, busiest, busiest_path, day_of_type, of_days};
 use crate::row::{SYNC_COLUMNS, id, number, path, sync, time, trash_entry, unexpected};
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
@@ -37,7 +38,7 @@ impl DatasetState for PostgresState {
     async fn dataset_record(&self, path: &LakePath) -> Result<Option<DatasetRecord>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM datasets WHERE path = ?");
         let mut connection = self.look().await?;
-        found(&mut connection, &sql, values![path.as_str()], record).await
+        found(&mut connection, sql, values![path.as_str()], record).await
     }
 
     async fn set_rhythm(
@@ -85,7 +86,7 @@ impl DatasetState for PostgresState {
                    WHERE path = ? AND counted_change < ?";
         let (files, bytes, change) = (id(totals.files), id(totals.bytes), id(counted.change));
         let values = values![files, bytes, at.0, change, next.0, counted.path.as_str(), change];
-        transaction!(self, Written, |writing| changed(writing, sql, values.clone()).await.map(drop))
+        transaction!(self, Passing, |writing| changed(writing, sql, values.clone()).await.map(drop))
     }
 
     async fn versions(&self, path: &LakePath, size: u64) -> Result<Vec<TrashEntry>, Error> {
@@ -96,7 +97,7 @@ impl DatasetState for PostgresState {
 #[async_trait]
 impl OverviewState for PostgresState {
     async fn busiest(&self, first: Day, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error> {
-        busiest(first, scope, clamp(size)).rows(&mut *self.list().await?, busiest_path).await
+        busiest::<sqlx::Postgres>(first, scope, clamp(size)).rows(&mut *self.list().await?, busiest_path).await
     }
 
     async fn held_syncs(&self, scope: Option<&LakePath>) -> Result<Vec<SyncJob>, Error> {
@@ -130,7 +131,7 @@ fn records(query: &DatasetQuery) -> Select {
         select.push(" AND rhythm IS NOT NULL");
     }
     select.within("path", query.path.as_ref()).within("path", query.scope.as_ref());
-    select.holding(["path", "path"], query.text.as_deref());
+    select.holding::<sqlx::Postgres>(["path", "path"], query.text.as_deref());
     let page = &query.page;
     select.page("path", page.order, page.size, page.from);
     select

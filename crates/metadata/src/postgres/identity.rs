@@ -4,6 +4,7 @@ use super::PostgresState;
 use super::query::{changed, found, rows, values};
 use super::writing::Durability::Synced;
 use super::writing::transaction;
+use crate::backend::Backend as _;
 use crate::store::{Evidence, KnownLake};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::TrashKey;

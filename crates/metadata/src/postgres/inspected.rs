@@ -3,9 +3,9 @@
 
 use super::query::{Row, Value, changed, rows, values};
 use super::schemas::{ids_of, parse, remember_good};
-use super::versions::counting;
 use super::writing::{Counter, SyncLock, Writing};
 use crate::row::{id, is_null, parsed};
+use crate::versions::counting;
 use lakeshore::Error;
 use lakeshore::model::dataset::schema::{Schema, SchemaPolicy};
 use lakeshore::model::preview::Inspected;
@@ -34,16 +34,16 @@ const CONTENTS: &str = "SELECT schema_id, content FROM schemas WHERE schema_id =
 const REMEMBER: &str = "\
      DELETE FROM inspection_attempts WHERE history_id = ANY($1); \
      DELETE FROM uninspected WHERE history_id = ANY($1); \
-     INSERT INTO schemas (schema_id, content) SELECT (value ->> 0)::bigint, value ->> 1 FROM json_rows($2); \
+     INSERT INTO schemas (schema_id, content) SELECT (value ->> 0)::bigint, value ->> 1 FROM json_each($2); \
      INSERT INTO sync_schemas AS s (sync_id, schema_id, files, first_id) \
-     SELECT (value ->> 0)::bigint, (value ->> 1)::bigint, (value ->> 2)::bigint, (value ->> 3)::bigint FROM json_rows($3) \
+     SELECT (value ->> 0)::bigint, (value ->> 1)::bigint, (value ->> 2)::bigint, (value ->> 3)::bigint FROM json_each($3) \
      ON CONFLICT (sync_id, schema_id) DO UPDATE SET files = s.files + excluded.files; \
      INSERT INTO file_schemas (history_id, row_count, schema_id, baseline_id, problem, difference) \
      SELECT (value ->> 0)::bigint, (value ->> 1)::bigint, (value ->> 2)::bigint, (value ->> 3)::bigint, value ->> 4, \
-         value ->> 5 FROM json_rows($4); \
+         value ->> 5 FROM json_each($4); \
      INSERT INTO differing_files (sync_id, history_id) \
-     SELECT (value ->> 0)::bigint, (value ->> 1)::bigint FROM json_rows($5); \
-     UPDATE syncs SET num_differing = num_differing + (value ->> 1)::bigint FROM json_rows($6) \
+     SELECT (value ->> 0)::bigint, (value ->> 1)::bigint FROM json_each($5); \
+     UPDATE syncs SET num_differing = num_differing + (value ->> 1)::bigint FROM json_each($6) \
      WHERE sync_id = (value ->> 0)::bigint";
 
 /// Records the results of files that wait for their inspection.

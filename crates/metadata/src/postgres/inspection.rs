@@ -3,10 +3,11 @@
 use super::PostgresState;
 use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
 use super::trash::insert_trash;
-use super::versions::moved;
 use super::writing::Durability::Synced;
 use super::writing::transaction;
+use crate::backend::Backend as _;
 use crate::row::{UPLOAD_COLUMNS, id, is_null, number, path, time, upload};
+use crate::versions::moved;
 use async_trait::async_trait;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::TrashId;
@@ -110,7 +111,7 @@ pub(super) async fn damage(connection: &mut PgConnection) -> Result<Vec<String>,
             "SELECT count(*), coalesce(max({key}), 0), (SELECT last FROM counters WHERE name = '{table}') FROM {table}"
         );
         let counts = |row: &Row| Ok((row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?, row.try_get::<i64, _>(2)?));
-        let Some((count, last, counter)) = found(connection, &sql, values![], counts).await? else { continue };
+        let Some((count, last, counter)) = found(connection, sql, values![], counts).await? else { continue };
         if count != last {
             damage.push(format!("{table} has {count} rows, but the last {key} is {last}: some rows are missing"));
         }
@@ -214,7 +215,7 @@ pub(super) async fn miscounts(connection: &mut PgConnection) -> Result<Vec<Misco
             "SELECT (SELECT count(*) FROM (SELECT * FROM ({should_be}) AS a EXCEPT {is}) AS more) + \
              (SELECT count(*) FROM (SELECT * FROM ({is}) AS a EXCEPT SELECT * FROM ({should_be}) AS b) AS less)"
         );
-        let wrong = found(connection, &sql, values![], |row| row.try_get::<i64, _>(0)).await?;
+        let wrong = found(connection, sql, values![], |row| row.try_get::<i64, _>(0)).await?;
         if let Some(wrong) = wrong.filter(|wrong| *wrong > 0) {
             let difference = format!("{wrong} {consequence}");
             miscounts.push(Miscount { of: table.to_owned(), difference });

@@ -5,8 +5,9 @@
 use super::PostgresState;
 use super::query::{Row, changed, found, rows, values};
 use super::sessions::end_first_sign_in;
-use super::writing::Durability::{Synced, Written};
+use super::writing::Durability::{Passing, Synced};
 use super::writing::{Counter, transaction};
+use crate::backend::Backend as _;
 use crate::row::{bytes, id, key};
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
@@ -75,7 +76,7 @@ impl KeyState for PostgresState {
         let sql =
             "UPDATE api_keys SET last_used_at = ? WHERE key_id = ? AND (last_used_at IS NULL OR last_used_at <= ?)";
         let values = values![at.0, id(key_id.0), at.minus(LAST_USE_GRANULARITY).0];
-        transaction!(self, Written, |writing| changed(writing, sql, values.clone()).await.map(drop))
+        transaction!(self, Passing, |writing| changed(writing, sql, values.clone()).await.map(drop))
     }
 }
 

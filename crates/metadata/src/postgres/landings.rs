@@ -3,16 +3,14 @@
 //! Nothing is kept from one group to the next: another node may have written meanwhile. The rows of the syncs are locked
 //! first, then the history.
 
-use super::counts;
 use super::datasets;
-use super::days;
+use super::landed;
 use super::query::{Batch, Row, Value, changed, found, rows, values};
 use super::trash::insert_trash;
 use super::uploads::{ensure_folders, folder_of};
-use super::versions::landed;
 use super::writing::{Counter, SyncLock, Writing};
-use crate::counts::{Position, Tally};
-use crate::days::{Counted, DayTally, counted_of};
+use crate::counts::{self, Position, Tally};
+use crate::days::{self, Counted, DayTally, counted_of};
 use crate::row::{SYNC_COLUMNS, bytes_if_any, duplicate_names, id, number, path, sync_record};
 use lakeshore::model::dataset::record::DayCounts;
 use lakeshore::model::id::SyncId;
@@ -52,7 +50,7 @@ pub(super) async fn write_intents(
         LazyLock::new(|| format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE sync_id = ANY(?)"));
     let syncs: BTreeSet<_> = uploads.iter().map(|upload| id(upload.sync_id.0)).collect();
     let syncs = Value::Integers(syncs.into_iter().collect());
-    let records = rows(writing, &RECORDS, vec![syncs], sync_record).await?;
+    let records = rows(writing, RECORDS.as_str(), vec![syncs], sync_record).await?;
     let permission = |upload: &CompletedUpload| {
         let record = records.iter().find(|record| record.sync.sync_id == upload.sync_id);
         record.map_or(Err(Error::NoSuchSync(upload.sync_id)), may_accept_uploads)
@@ -82,7 +80,7 @@ const EARLIER: &str = "\
     SELECT key AS number, (SELECT sha256 FROM (SELECT history_id, sync_id, status, sha256 FROM uploads \
         WHERE target = value ->> 0 ORDER BY history_id DESC LIMIT 100) AS last \
         WHERE sync_id = (value ->> 1)::bigint AND status = 'Finished' ORDER BY history_id DESC LIMIT 1) AS sha256 \
-    FROM json_rows($1)";
+    FROM json_each($1)";
 
 /// Inserts the rows of uploads that had none.
 const ADD_ROWS: &str = "\
@@ -90,7 +88,7 @@ const ADD_ROWS: &str = "\
         size_bytes, sha256, identity, taken_over, tree_id, tree_seq) \
     SELECT (value ->> 0)::bigint, (value ->> 1)::bigint, (value ->> 2)::bigint, value ->> 3, value ->> 4, \
         (value ->> 5)::bigint, 'Finished', (value ->> 6)::bigint, $2, (value ->> 7)::bigint, decode(value ->> 8, 'hex'), \
-        value ->> 9, (value ->> 10)::boolean, (value ->> 11)::bigint, (value ->> 12)::bigint FROM json_rows($1)";
+        value ->> 9, (value ->> 10)::boolean, (value ->> 11)::bigint, (value ->> 12)::bigint FROM json_each($1)";
 
 /// The history is locked, so that its counter is where it was read.
 const TAKE_IDS: &str = "UPDATE counters SET last = $1 WHERE name = 'uploads'";
@@ -99,7 +97,7 @@ const TAKE_IDS: &str = "UPDATE counters SET last = $1 WHERE name = 'uploads'";
 const FINISH_ROWS: &str = "\
     UPDATE uploads SET status = 'Finished', end_time = $2, size_bytes = (value ->> 1)::bigint, \
         sha256 = decode(value ->> 2, 'hex'), partial = NULL, tree_id = (value ->> 3)::bigint, \
-        tree_seq = (value ->> 4)::bigint FROM json_rows($1) \
+        tree_seq = (value ->> 4)::bigint FROM json_each($1) \
     WHERE history_id = (value ->> 0)::bigint AND status = 'Syncing'";
 
 const CHANGE_SYNCS: &str = "\
@@ -107,7 +105,7 @@ const CHANGE_SYNCS: &str = "\
         num_in_flight = num_in_flight - (value ->> 2)::bigint, size_bytes = size_bytes + (value ->> 3)::bigint, \
         last_activity = $2, held_since = NULL, num_duplicates = num_duplicates + (value ->> 4)::bigint, \
         duplicate_names = coalesce(value ->> 5, duplicate_names) \
-    FROM json_rows($1) WHERE sync_id = (value ->> 0)::bigint";
+    FROM json_each($1) WHERE sync_id = (value ->> 0)::bigint";
 
 /// Writes how a group has ended. Its syncs and the history are locked, with the last id of an upload.
 pub(super) async fn finish_landings(
@@ -388,8 +386,11 @@ impl<'a> Group<'a> {
             batch.add("INSERT INTO uninspected (history_id) SELECT unnest($1)", values![uninspected]);
         }
         batch.add(CHANGE_SYNCS, values![Value::rows(&syncs)?, at.0]);
-        counts::add_to(&mut batch, &self.tally)?;
-        days::add_to(&mut batch, &days)?;
+        if !self.tally.is_empty() {
+            batch.add(counts::addition::<sqlx::Postgres>(), vec![Value::rows(&self.tally.rows())?]);
+        }
+        let rows = vec![Value::rows(&days.days())?, Value::rows(&days.arrivals())?];
+        batch.add(days::addition::<sqlx::Postgres>(), rows);
         if !remembered.is_empty() {
             datasets::remember(&mut batch, remembered, at);
         }

@@ -13,7 +13,7 @@ macro_rules! migrations {
 }
 
 /// Numbered from 1, each by its name.
-const MIGRATIONS: &[(&str, &str)] = migrations!["0001_lake", "0002_namespace"];
+const MIGRATIONS: &[(&str, &str)] = migrations!["0001_lake", "0002_namespace", "0003_functions"];
 
 /// Version that this program works with.
 pub(super) fn newest() -> i64 {

@@ -7,16 +7,13 @@ mod activity;
 mod batches;
 mod clock;
 mod connection;
-mod content;
-mod counts;
 mod datasets;
-mod days;
-mod history;
 mod idempotency;
 mod identity;
 mod inspected;
 mod inspection;
 mod keys;
+mod landed;
 mod landings;
 mod lease;
 mod migrations;
@@ -32,30 +29,36 @@ mod syncs;
 mod transfer;
 mod trash;
 mod uploads;
-mod versions;
 mod writing;
 
 pub use open::OpenError;
 pub use options::{CONNECTIONS_MAX, CONNECTIONS_MIN, OptionsError, PostgresOptions, STATEMENT_TIME_MAX};
 pub use transfer::TransferError;
 
+use crate::backend::{Backend, MetadataStore};
 use crate::sqlite::Opening;
+use crate::transaction::{Durability, Work};
 use connection::{SEARCH_TIME_MAX, fault};
 use lakeshore::Error;
 use lakeshore::ports::{Space, State};
 use lease::Lease;
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool, Transaction};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use writing::{Writing, transaction};
 
 /// Of all connections, the part that lists may use, each of which may visit many rows: one in so many.
 const LISTS_SHARE: u32 = 3;
 /// Text searches that run concurrently.
 const SEARCHES_MAX: usize = 2;
+
+/// Metadata store in PostgreSQL.
+pub type PostgresState = MetadataStore<Postgres>;
+
 #[derive(Clone)]
-pub struct PostgresState {
+pub struct Postgres {
     pool: PgPool,
     options: PostgresOptions,
     lists: Arc<Semaphore>,
@@ -76,7 +79,7 @@ impl PostgresState {
     pub async fn open_for(options: &PostgresOptions, opening: Opening) -> Result<Self, OpenError> {
         open::prepare(options, opening).await?;
         let lists = usize::try_from(options.connections_max / LISTS_SHARE).unwrap_or(1).max(1);
-        Ok(Self {
+        Ok(MetadataStore(Postgres {
             pool: options.pool(),
             options: options.clone(),
             lists: Arc::new(Semaphore::new(lists)),
@@ -84,22 +87,18 @@ impl PostgresState {
             lease: None,
             #[cfg(feature = "testing")]
             faults: Arc::default(),
-        })
+        }))
     }
 
     /// Takes the lake for this node alone, before it is served. `holder` says for people which node that is.
     pub async fn serve_alone(self, holder: &str) -> Result<Self, OpenError> {
         let lease = open::take(&self.options, holder).await?;
-        Ok(Self { lease: Some(Arc::new(lease)), ..self })
+        Ok(MetadataStore(Postgres { lease: Some(Arc::new(lease)), ..self.0 }))
     }
 
     /// Whether another node has taken over the lake that this one served.
     pub fn is_taken_over(&self) -> bool {
         self.lease.as_ref().is_some_and(|lease| lease.is_lost())
-    }
-
-    fn epoch(&self) -> Option<i64> {
-        self.lease.as_ref().map(|lease| lease.epoch)
     }
 
     /// Host, port and database, for people.
@@ -122,43 +121,35 @@ impl PostgresState {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
 
-    /// Connection for a query that finds a few rows by an index.
-    async fn look(&self) -> Result<PoolConnection<Postgres>, Error> {
-        self.pool.acquire().await.map_err(fault)
+impl Postgres {
+    fn epoch(&self) -> Option<i64> {
+        self.lease.as_ref().map(|lease| lease.epoch)
     }
 
-    /// One snapshot for a query that may visit many rows.
-    async fn list(&self) -> Result<List<'_>, Error> {
-        let permit = self.lists.acquire().await.map_err(|_| Error::ShuttingDown)?;
+    /// One snapshot for several queries.
+    async fn snapshot<'a>(&self, permit: Option<SemaphorePermit<'a>>) -> Result<List<'a>, Error> {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         Ok(List { transaction: self.pool.begin_with(begin).await.map_err(fault)?, _permit: permit })
     }
 
-    /// Like [`Self::list`], for a text search, which ends when it takes too long: see [`connection::search_fault`].
+    /// Snapshot for a text search, which ends when it takes too long: see [`connection::search_fault`].
     async fn search(&self) -> Result<List<'_>, Error> {
         let permit = self.searches.acquire().await.map_err(|_| Error::ShuttingDown)?;
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let mut transaction = self.pool.begin_with(begin).await.map_err(fault)?;
+        let mut list = self.snapshot(Some(permit)).await?;
         let limit = SEARCH_TIME_MAX.as_millis();
         let sql = sqlx::AssertSqlSafe(format!("SET LOCAL statement_timeout = {limit}"));
-        sqlx::query(sql).execute(&mut *transaction).await.map_err(fault)?;
-        Ok(List { transaction, _permit: permit })
-    }
-
-    /// Snapshot for a list with or without a text.
-    async fn list_by(&self, text: Option<&str>) -> Result<List<'_>, Error> {
-        match text {
-            Some(_) => self.search().await,
-            None => self.list().await,
-        }
+        sqlx::query(sql).execute(&mut *list).await.map_err(fault)?;
+        Ok(list)
     }
 }
 
 /// A transaction that only reads. It ends when it is dropped.
-struct List<'a> {
-    transaction: Transaction<'static, Postgres>,
-    _permit: SemaphorePermit<'a>,
+pub(crate) struct List<'a> {
+    transaction: Transaction<'static, sqlx::Postgres>,
+    /// Of a list or a search.
+    _permit: Option<SemaphorePermit<'a>>,
 }
 
 impl Deref for List<'_> {
@@ -172,6 +163,48 @@ impl Deref for List<'_> {
 impl DerefMut for List<'_> {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.transaction
+    }
+}
+
+impl Backend for Postgres {
+    type Db = sqlx::Postgres;
+    type Look<'a> = PoolConnection<sqlx::Postgres>;
+    type List<'a> = List<'a>;
+    type Writing = Writing;
+
+    async fn look(&self) -> Result<PoolConnection<sqlx::Postgres>, Error> {
+        self.pool.acquire().await.map_err(fault)
+    }
+
+    async fn list_by(&self, text: Option<&str>) -> Result<List<'_>, Error> {
+        match text {
+            Some(_) => self.search().await,
+            None => self.snapshot(Some(self.lists.acquire().await.map_err(|_| Error::ShuttingDown)?)).await,
+        }
+    }
+
+    async fn view<A: Send + Sync, T: Send>(
+        &self,
+        is_list: bool,
+        given: A,
+        work: Work<PgConnection, A, T>,
+    ) -> Result<T, Error> {
+        let mut view = if is_list { self.list().await? } else { self.snapshot(None).await? };
+        work(&mut view, &given).await
+    }
+
+    async fn write<A: Send + Sync + 'static, T: Send + 'static>(
+        &self,
+        durability: Durability,
+        given: A,
+        work: Work<Writing, A, T>,
+    ) -> Result<T, Error> {
+        transaction!(self, durability, |writing| work(writing, &given).await)
+    }
+
+    #[cfg(feature = "testing")]
+    fn fail_if_told(&self, call: &'static str) -> Result<(), Error> {
+        self.faults.lock().next(call)
     }
 }
 

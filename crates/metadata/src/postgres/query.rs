@@ -1,150 +1,27 @@
-//! Builds SELECTs from the filters of a list, with all values bound, and has short forms for common statements.
+//! How PostgreSQL runs statements.
 //!
-//! Places are written `?`, or `$N` where a value is used more than once. Statements that belong together may be one text
-//! (`A; B`), in which `$N` means the same in all; they are sent one after the other. A group of rows is passed as a JSON
-//! array ([`Value::rows`]), which the function `json_rows` takes apart, or as an array of ids or texts.
+//! Several statements of one text are sent one after the other. A group of rows is passed as a JSON array
+//! ([`Value::rows`]), which the function `json_each` takes apart, or as an array of ids or texts.
 
+use super::List;
 use super::connection::fault;
+use super::writing::Writing;
+use crate::query::value::without_nul;
+use crate::query::{Dialect, Sql, Text, WritingConnection, connections};
 use futures_util::TryStreamExt;
 use lakeshore::Error;
-use lakeshore::model::page::Order;
-use lakeshore::model::path::LakePath;
-use serde::Serialize;
-use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgRow, PgTypeInfo};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Encode, PgConnection, Postgres, Type};
-use std::io;
+use sqlx::{AssertSqlSafe, Encode, PgConnection, Postgres, Transaction, Type};
+use std::sync::OnceLock;
+
+pub(super) use crate::query::{Select, Value, changed, clamp, found, rows, values};
 
 pub(super) type Row = PgRow;
-
-/// Value bound to a place of a statement.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
-    Null,
-    Bool(bool),
-    Integer(i64),
-    Text(String),
-    Blob(Vec<u8>),
-    Integers(Vec<i64>),
-    Texts(Vec<String>),
-}
-
-impl Value {
-    /// JSON array for `json_rows`, with an element for each row. A blob is passed as hexadecimal text, for `decode`.
-    pub(super) fn rows<T: Serialize>(rows: &[T]) -> Result<Self, Error> {
-        let mut json = Vec::new();
-        let mut serializer = serde_json::Serializer::with_formatter(&mut json, WithoutNul(CompactFormatter));
-        rows.serialize(&mut serializer).map_err(Error::internal)?;
-        String::from_utf8(json).map(Self::Text).map_err(Error::internal)
-    }
-
-    pub(super) fn texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
-        Self::Texts(texts.into_iter().map(without_nul).collect())
-    }
-}
-
-/// PostgreSQL's texts hold every character but NUL, which becomes the replacement character.
-fn without_nul(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
-}
-
-struct WithoutNul(CompactFormatter);
-
-impl Formatter for WithoutNul {
-    fn write_char_escape<W: ?Sized + io::Write>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
-        match escape {
-            CharEscape::AsciiControl(0) => writer.write_all("\u{fffd}".as_bytes()),
-            escape => self.0.write_char_escape(writer, escape),
-        }
-    }
-}
-
-/// Types that can be bound by reference: see [`values!`].
-pub(super) trait AsValue {
-    fn as_value(&self) -> Value;
-}
-
-impl AsValue for Value {
-    fn as_value(&self) -> Value {
-        self.clone()
-    }
-}
-
-impl AsValue for i64 {
-    fn as_value(&self) -> Value {
-        Value::Integer(*self)
-    }
-}
-
-impl AsValue for u32 {
-    fn as_value(&self) -> Value {
-        Value::Integer((*self).into())
-    }
-}
-
-impl AsValue for bool {
-    fn as_value(&self) -> Value {
-        Value::Bool(*self)
-    }
-}
-
-impl AsValue for str {
-    fn as_value(&self) -> Value {
-        Value::Text(without_nul(self))
-    }
-}
-
-impl AsValue for String {
-    fn as_value(&self) -> Value {
-        self.as_str().as_value()
-    }
-}
-
-impl AsValue for [u8] {
-    fn as_value(&self) -> Value {
-        Value::Blob(self.to_vec())
-    }
-}
-
-impl AsValue for Vec<u8> {
-    fn as_value(&self) -> Value {
-        Value::Blob(self.clone())
-    }
-}
-
-impl AsValue for Vec<i64> {
-    fn as_value(&self) -> Value {
-        Value::Integers(self.clone())
-    }
-}
-
-impl<const N: usize> AsValue for [u8; N] {
-    fn as_value(&self) -> Value {
-        Value::Blob(self.to_vec())
-    }
-}
-
-impl<T: AsValue> AsValue for Option<T> {
-    fn as_value(&self) -> Value {
-        self.as_ref().map_or(Value::Null, AsValue::as_value)
-    }
-}
-
-impl<T: AsValue + ?Sized> AsValue for &T {
-    fn as_value(&self) -> Value {
-        (**self).as_value()
-    }
-}
-
-/// Values of a statement, in the order of its places.
-macro_rules! values {
-    ($($value:expr),* $(,)?) => { vec![$($crate::postgres::query::AsValue::as_value(&$value)),*] };
-}
-pub(super) use values;
 
 /// A NULL whose type PostgreSQL infers from its place.
 struct Null;
@@ -168,10 +45,10 @@ fn bound(sql: String, values: Vec<Value>) -> Prepared {
         Value::Null => query.bind(Null),
         Value::Bool(value) => query.bind(value),
         Value::Integer(number) => query.bind(number),
-        Value::Text(text) => query.bind(text),
+        Value::Text(text) => query.bind(without_nul(text)),
         Value::Blob(bytes) => query.bind(bytes),
         Value::Integers(numbers) => query.bind(numbers),
-        Value::Texts(texts) => query.bind(texts),
+        Value::Texts(texts) => query.bind(texts.into_iter().map(without_nul).collect::<Vec<_>>()),
     })
 }
 
@@ -257,117 +134,75 @@ fn push_shifted(sql: &mut String, statement: &str, shift: usize) {
     }
 }
 
-#[derive(Debug, Clone)]
-pub(super) struct Select {
-    sql: String,
-    values: Vec<Value>,
-}
+impl Dialect for Postgres {
+    const SET: &'static str = "";
+    const LIKE: &'static str = "ILIKE";
+    const LIKE_END: &'static str = "";
+    const UNINDEXED: &'static str = "";
 
-impl Select {
-    pub(super) fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), values: Vec::new() }
+    fn number(element: &str) -> String {
+        format!("CAST({element} AS BIGINT)")
     }
 
-    pub(super) fn push(&mut self, sql: &str) -> &mut Self {
-        self.sql.push_str(sql);
-        self
+    fn indexed_by(_: &str) -> String {
+        String::new()
     }
 
-    pub(super) fn bind(&mut self, value: impl AsValue) -> &mut Self {
-        self.sql.push('?');
-        self.values.push(value.as_value());
-        self
+    fn text_of(text: &Text) -> &OnceLock<String> {
+        &text.postgres
     }
 
-    /// Adds ` AND` and the condition that `column` is `place` or below it.
-    pub(super) fn within(&mut self, column: &str, place: Option<&LakePath>) -> &mut Self {
-        if let Some(place) = place {
-            let (first, last) = place.range_below();
-            self.push(" AND (").push(column).push(" = ").bind(place.as_str());
-            self.push(" OR (").push(column).push(" >= ").bind(first);
-            self.push(" AND ").push(column).push(" < ").bind(last).push("))");
-        }
-        self
-    }
-
-    /// Adds ` AND` and the condition that one of two columns contains `text`, in ASCII letters of either case.
-    pub(super) fn holding(&mut self, columns: [&str; 2], text: Option<&str>) -> &mut Self {
-        if let Some(text) = text {
-            let pattern = format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
-            self.push(" AND (").push(columns[0]).push(" ILIKE ").bind(&pattern);
-            if columns[1] != columns[0] {
-                self.push(" OR ").push(columns[1]).push(" ILIKE ").bind(pattern);
-            }
-            self.push(")");
-        }
-        self
-    }
-
-    /// Adds the order, and `size` rows after `skipped` ones.
-    pub(super) fn page(&mut self, column: &str, order: Order, size: u64, skipped: u64) -> &mut Self {
-        self.push(" ORDER BY ").push(column).push(direction(order));
-        self.push(" LIMIT ").bind(clamp(size)).push(" OFFSET ").bind(clamp(skipped))
-    }
-
-    pub(super) async fn rows<T: Send>(
-        self,
+    async fn rows<T: Send>(
         connection: &mut PgConnection,
-        decode: impl FnMut(&Row) -> sqlx::Result<T> + Send,
+        sql: Sql,
+        values: Vec<Value>,
+        mut decode: impl FnMut(&PgRow) -> sqlx::Result<T> + Send,
     ) -> Result<Vec<T>, Error> {
-        rows(connection, &self.sql, self.values, decode).await
-    }
-}
-
-pub(super) fn direction(order: Order) -> &'static str {
-    match order {
-        Order::Asc => " ASC",
-        Order::Desc => " DESC",
-    }
-}
-
-pub(super) fn clamp(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// All rows of a statement, or of several.
-pub(super) async fn rows<T: Send>(
-    connection: &mut PgConnection,
-    sql: &str,
-    values: Vec<Value>,
-    mut decode: impl FnMut(&Row) -> sqlx::Result<T> + Send,
-) -> Result<Vec<T>, Error> {
-    let mut all = Vec::new();
-    for query in queries(sql, values) {
-        let mut found = query.fetch(&mut *connection);
-        while let Some(row) = found.try_next().await.map_err(fault)? {
-            all.push(decode(&row).map_err(fault)?);
+        let mut all = Vec::new();
+        for query in queries(&sql, values) {
+            let mut found = query.fetch(&mut *connection);
+            while let Some(row) = found.try_next().await.map_err(fault)? {
+                all.push(decode(&row).map_err(fault)?);
+            }
         }
+        Ok(all)
     }
-    Ok(all)
-}
 
-/// The first row of a statement.
-pub(super) async fn found<T>(
-    connection: &mut PgConnection,
-    sql: &str,
-    values: Vec<Value>,
-    decode: impl FnOnce(&Row) -> sqlx::Result<T> + Send,
-) -> Result<Option<T>, Error> {
-    for query in queries(sql, values) {
-        if let Some(row) = query.fetch_optional(&mut *connection).await.map_err(fault)? {
-            return decode(&row).map(Some).map_err(fault);
+    async fn found<T: Send>(
+        connection: &mut PgConnection,
+        sql: Sql,
+        values: Vec<Value>,
+        decode: impl FnOnce(&PgRow) -> sqlx::Result<T> + Send,
+    ) -> Result<Option<T>, Error> {
+        for query in queries(&sql, values) {
+            if let Some(row) = query.fetch_optional(&mut *connection).await.map_err(fault)? {
+                return decode(&row).map(Some).map_err(fault);
+            }
         }
+        Ok(None)
     }
-    Ok(None)
+
+    async fn changed(connection: &mut PgConnection, sql: Sql, values: Vec<Value>) -> Result<u64, Error> {
+        let mut count = 0;
+        for query in queries(&sql, values) {
+            count = query.execute(&mut *connection).await.map_err(fault)?.rows_affected();
+        }
+        Ok(count)
+    }
 }
 
-/// Runs one or several statements that write; returns the number of rows that the last one changed.
-pub(super) async fn changed(connection: &mut PgConnection, sql: &str, values: Vec<Value>) -> Result<u64, Error> {
-    let mut count = 0;
-    for query in queries(sql, values) {
-        count = query.execute(&mut *connection).await.map_err(fault)?.rows_affected();
+connections!(Postgres: PgConnection, PoolConnection<Postgres>, Transaction<'_, Postgres>, List<'_>, Writing);
+
+impl WritingConnection for PgConnection {
+    async fn writable(&mut self) -> Result<&mut PgConnection, Error> {
+        Ok(self)
     }
-    Ok(count)
+}
+
+impl WritingConnection for Writing {
+    async fn writable(&mut self) -> Result<&mut PgConnection, Error> {
+        Ok(self)
+    }
 }
 
 #[cfg(test)]
@@ -395,12 +230,5 @@ mod tests {
         batch.add("C $1", vec![Value::Integer(3)]);
         assert_eq!(batch.values, [Value::Integer(1), Value::Integer(2), Value::Integer(3)]);
         assert_eq!(batch.sql, "WITH s5 AS (A $1 $2), s22 AS (B $1), s37 AS (C $3)");
-    }
-
-    #[test]
-    fn a_nul_in_a_text_is_replaced_wherever_it_is() {
-        let Value::Text(json) = Value::rows(&["a\0b", "\\u0000"]).unwrap() else { panic!() };
-        assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), ["a\u{fffd}b", "\\u0000"]);
-        assert_eq!("a\0b".as_value(), Value::Text("a\u{fffd}b".into()));
     }
 }

@@ -6,6 +6,7 @@ use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
 use super::uploads::begin_upload;
 use super::writing::Durability::Synced;
 use super::writing::{Counter, Writing, transaction};
+use crate::backend::Backend as _;
 use crate::row::{DbRow as _, bytes_if_any, id, is_null, number, number_if_any, parsed, path, time};
 use async_trait::async_trait;
 use lakeshore::model::access::principal::Principal;

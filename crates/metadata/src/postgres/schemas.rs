@@ -1,11 +1,12 @@
 //! Columns of files and datasets: the tables of migration 8.
 
 use super::PostgresState;
-use super::content::of_landed;
 use super::inspected::remember_inspected;
 use super::query::{Row, Select, changed, clamp, found, values};
-use super::writing::Durability::{Synced, Written};
+use super::writing::Durability::{Passing, Synced};
 use super::writing::{Writing, transaction};
+use crate::backend::Backend as _;
+use crate::content::of_landed;
 use crate::row::{UPLOAD_COLUMNS, id, number, number_if_any, parsed, time, upload};
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
@@ -49,7 +50,7 @@ impl SchemaState for PostgresState {
         let sql = "INSERT INTO inspection_attempts AS a (history_id, begun) SELECT DISTINCT unnest, 1 FROM unnest($1) \
                    ON CONFLICT (history_id) DO UPDATE SET begun = a.begun + 1; \
                    DELETE FROM uninspected WHERE history_id = ANY($1)";
-        let begun = transaction!(self, Written, |writing| changed(writing, sql, values![ids]).await.map(drop));
+        let begun = transaction!(self, Passing, |writing| changed(writing, sql, values![ids]).await.map(drop));
         crash_point!("inspection.begun");
         begun
     }
@@ -57,13 +58,13 @@ impl SchemaState for PostgresState {
     async fn release_inspections(&self, ids: &[UploadId]) -> Result<(), Error> {
         let ids = ids_of(ids);
         let sql = "UPDATE inspection_attempts SET begun = greatest(begun - 1, 0) WHERE history_id = ANY(?)";
-        transaction!(self, Written, |writing| changed(writing, sql, values![ids]).await.map(drop))
+        transaction!(self, Passing, |writing| changed(writing, sql, values![ids]).await.map(drop))
     }
 
     async fn fail_inspection(&self, upload_id: UploadId, due: Timestamp) -> Result<(), Error> {
         let sql = "UPDATE inspection_attempts SET begun = greatest(begun - 1, 0), failed = failed + 1, due_time = ? \
                    WHERE history_id = ?";
-        transaction!(self, Written, |writing| changed(writing, sql, values![due.0, id(upload_id.0)]).await.map(drop))
+        transaction!(self, Passing, |writing| changed(writing, sql, values![due.0, id(upload_id.0)]).await.map(drop))
     }
 
     async fn schema_difference(&self, upload_id: UploadId) -> Result<Option<SchemaDifference>, Error> {
@@ -82,7 +83,7 @@ impl SchemaState for PostgresState {
     }
 
     async fn remember_inspected(&self, files: &[InspectedUpload]) -> Result<(), Error> {
-        let remembered = transaction!(self, Written, |writing| remember_inspected(writing, files).await);
+        let remembered = transaction!(self, Passing, |writing| remember_inspected(writing, files).await);
         crash_point!("inspection.remembered");
         remembered
     }

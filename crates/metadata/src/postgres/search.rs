@@ -41,7 +41,7 @@ fn datasets(query: &SearchQuery) -> Select {
     }
     select.within("d.path", query.scope.as_ref());
     for word in query.words.iter() {
-        select.holding(["d.path", "d.path"], Some(word));
+        select.holding::<sqlx::Postgres>(["d.path", "d.path"], Some(word));
     }
     select.push(" LIMIT ").bind(clamp(query.size));
     select
@@ -54,7 +54,7 @@ fn syncs(query: &SearchQuery) -> Select {
     }
     select.within("path", query.scope.as_ref());
     for word in query.words.iter() {
-        select.holding(["name", "path"], Some(word));
+        select.holding::<sqlx::Postgres>(["name", "path"], Some(word));
     }
     select.push(" ORDER BY sync_id DESC LIMIT ").bind(clamp(query.size));
     select

@@ -3,8 +3,9 @@
 use super::PostgresState;
 use super::keys::kept;
 use super::query::{Row, Select, changed, clamp, found, values};
-use super::writing::Durability::{Synced, Written};
+use super::writing::Durability::{Passing, Synced};
 use super::writing::{Counter, Writing, transaction};
+use crate::backend::Backend as _;
 use crate::row::{id, key, number, number_if_any, time};
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
@@ -62,7 +63,7 @@ impl SessionState for PostgresState {
         // Many requests may decide at the same time that the last use is due to be written.
         let sql = "UPDATE sessions SET last_seen_at = ? WHERE session_id = ? AND last_seen_at <= ?";
         let values = values![at.0, id(session_id.0), at.minus(SESSION_SEEN_GRANULARITY).0];
-        transaction!(self, Written, |writing| changed(writing, sql, values.clone()).await.map(drop))
+        transaction!(self, Passing, |writing| changed(writing, sql, values.clone()).await.map(drop))
     }
 
     async fn sessions(&self, of_key: Option<KeyId>, now: Timestamp, size: u64) -> Result<Vec<SessionEntry>, Error> {

@@ -1,18 +1,19 @@
 //! Syncs: the table `syncs`, with the changes of their transactions to the days and datasets.
 
 use super::batches::insert_expected;
-use super::counts::{self, dense_page, page_of_slice, slice};
-use super::days::{self, counted};
 use super::query::{Batch, Row, Select, changed, clamp, found, rows, values};
 use super::trash::insert_trash;
 use super::uploads::{folder_id, in_flight};
-use super::versions::moved;
 use super::writing::Durability::Synced;
 use super::writing::{Counter, SyncLock, Writing, transaction};
 use super::{PostgresState, datasets, idempotency, schemas};
+use crate::backend::Backend as _;
+use crate::counts::{self, dense_page, page_of_slice, slice};
 use crate::counts::{Position, Tally};
 use crate::days::DayTally;
+use crate::days::{self, counted};
 use crate::row::{SYNC_COLUMNS, id, number, parsed, path, sync, sync_record, time};
+use crate::versions::moved;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
@@ -152,7 +153,7 @@ async fn select(connection: &mut PgConnection, wanted: &SyncQuery) -> Result<Opt
     }
     if wanted.path.is_some() || wanted.scope.is_some() || wanted.text.is_some() {
         select.within("path", wanted.path.as_ref()).within("path", wanted.scope.as_ref());
-        select.holding(["name", "path"], wanted.text.as_deref());
+        select.holding::<sqlx::Postgres>(["name", "path"], wanted.text.as_deref());
         select.page("sync_id", page.order, page.size, page.from);
         return Ok(Some(select));
     }

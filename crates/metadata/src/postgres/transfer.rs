@@ -99,7 +99,7 @@ impl From<Error> for TransferError {
 impl PostgresState {
     /// Copies everything of a lake; the number of rows. The database has to be new, and nobody may use either.
     pub async fn copy_from(&self, sqlite: &SqliteState) -> Result<u64, TransferError> {
-        sqlite.write_versions().await?;
+        sqlite.write_all_versions().await?;
         let mut reading = sqlite.reading().await?;
         let mut transaction = self.pool.begin().await.map_err(fault)?;
         let to = &mut *transaction;
@@ -119,7 +119,7 @@ impl PostgresState {
             let sql = format!(
                 "UPDATE counters SET last = (SELECT coalesce(max({id}), 0) FROM {table}) WHERE name = '{counter}'"
             );
-            changed(to, &sql, vec![]).await?;
+            changed(to, sql, vec![]).await?;
         }
         // These ids are never given twice, also where the row is gone.
         let last = last_id(&mut reading, "sessions").await?;
@@ -128,7 +128,7 @@ impl PostgresState {
             let last = last_id(&mut reading, table).await?;
             let sql = format!("SELECT setval(pg_get_serial_sequence('{table}', '{id}'), $1, TRUE)");
             if last > 0 {
-                changed(to, &sql, values![last]).await?;
+                changed(to, sql, values![last]).await?;
             }
         }
         let mut findings = inspection::damage(to).await?;
@@ -161,7 +161,7 @@ async fn copy(from: &mut SqliteConnection, to: &mut PgConnection, table: &'stati
     let columns = query::rows(to, columns, values![table], column).await?;
     let names = columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
     let places: Vec<_> = columns.iter().enumerate().map(|(number, column)| column.place(number)).collect();
-    let insert = format!("INSERT INTO {table} ({names}) SELECT {} FROM json_rows($1)", places.join(", "));
+    let insert = format!("INSERT INTO {table} ({names}) SELECT {} FROM json_each($1)", places.join(", "));
     let select = AssertSqlSafe(format!("SELECT {names} FROM {table}"));
     let (mut some, mut copied) = (Vec::new(), 0);
     let mut found = sqlx::query(select).fetch(&mut *from);
@@ -169,11 +169,11 @@ async fn copy(from: &mut SqliteConnection, to: &mut PgConnection, table: &'stati
         let values = columns.iter().enumerate().map(|(number, column)| column.value(&row, number));
         some.push(values.collect::<sqlx::Result<Vec<_>>>().map_err(TransferError::Read)?);
         if some.len() == ROWS_AT_ONCE {
-            copied += changed(to, &insert, vec![Value::rows(&some)?]).await?;
+            copied += changed(to, insert.clone(), vec![Value::rows(&some)?]).await?;
             some.clear();
         }
     }
-    copied += changed(to, &insert, vec![Value::rows(&some)?]).await?;
+    copied += changed(to, insert, vec![Value::rows(&some)?]).await?;
     drop(found);
     let count = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
     let there: i64 = sqlx::query_scalar(count).fetch_one(from).await.map_err(TransferError::Read)?;
@@ -185,7 +185,7 @@ async fn copy(from: &mut SqliteConnection, to: &mut PgConnection, table: &'stati
 }
 
 impl Column {
-    /// The value of a row of `json_rows`.
+    /// The value of a row of `json_each`.
     fn place(&self, number: usize) -> String {
         match self.data_type.as_str() {
             "bytea" => format!("decode(value ->> {number}, 'hex')"),

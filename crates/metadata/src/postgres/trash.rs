@@ -2,11 +2,12 @@
 
 use super::query::{Row, Select, Value, changed, clamp, found, values};
 use super::syncs::{refuse_above_datasets, refuse_if_held};
-use super::versions::{PINNED, moved, pinned_path};
 use super::writing::Durability::Synced;
 use super::writing::{Counter, Writing, transaction};
 use super::{PostgresState, datasets};
+use crate::backend::Backend as _;
 use crate::row::{actor, id, number, path, trash_entry, trash_group};
+use crate::versions::{moved, pinned, pinned_path};
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
@@ -154,7 +155,7 @@ fn filter(select: &mut Select, wanted: &TrashQuery) {
         of_sync(select, sync_id);
     }
     select.within("origin", wanted.path.as_ref()).within("origin", wanted.scope.as_ref());
-    select.holding(["origin", "trashed_by"], wanted.text.as_deref());
+    select.holding::<sqlx::Postgres>(["origin", "trashed_by"], wanted.text.as_deref());
 }
 
 fn of_sync(select: &mut Select, sync_id: SyncId) {
@@ -194,8 +195,12 @@ async fn begin_emptying(
                 let origin = record.entry.origin;
                 return Err(Error::PathRestoring { path: origin.clone(), trash_id, origin });
             }
-            let sql = format!("SELECT {} AS path FROM trash WHERE trash_id = ? AND {PINNED}", pinned_path());
-            let pinned = found(writing, &sql, values![id(trash_id.0)], |row| path(row, "path")).await?;
+            let sql = format!(
+                "SELECT {} AS path FROM trash WHERE trash_id = ? AND {}",
+                pinned_path::<sqlx::Postgres>(),
+                pinned::<sqlx::Postgres>()
+            );
+            let pinned = found(writing, sql, values![id(trash_id.0)], |row| path(row, "path")).await?;
             if let Some(dataset) = pinned {
                 return Err(Error::Pinned { trash_id, origin: record.entry.origin, dataset: Some(dataset) });
             }
@@ -204,7 +209,11 @@ async fn begin_emptying(
         PurgeSelector::OfSync(sync_id) => {
             let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT} AND restoring IS NULL"));
             of_sync(&mut select, sync_id);
-            select.push(" AND NOT ").push(PINNED).push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
+            select
+                .push(" AND NOT ")
+                .push(pinned::<sqlx::Postgres>())
+                .push(" ORDER BY trash_id LIMIT ")
+                .bind(clamp(size));
             select.rows(writing, trash_entry).await?
         }
         PurgeSelector::Before(before) => oldest(before, size).rows(writing, trash_entry).await?,
@@ -229,13 +238,13 @@ async fn begin_emptying(
 
 pub(super) async fn held_bytes(connection: &mut PgConnection) -> Result<u64, Error> {
     let sql = format!("SELECT coalesce(sum(bytes), 0)::bigint AS bytes FROM trash WHERE {KEPT}");
-    Ok(found(connection, &sql, values![], |row| number(row, "bytes")).await?.unwrap_or(0))
+    Ok(found(connection, sql, values![], |row| number(row, "bytes")).await?.unwrap_or(0))
 }
 
 /// Query of items older than a time that may be purged, the oldest first.
 fn oldest(before: Timestamp, size: u64) -> Select {
     let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT} AND restoring IS NULL"));
-    select.push(" AND trashed_at < ").bind(before.0).push(" AND NOT ").push(PINNED);
+    select.push(" AND trashed_at < ").bind(before.0).push(" AND NOT ").push(pinned::<sqlx::Postgres>());
     select.push(" ORDER BY trashed_at, trash_id LIMIT ").bind(clamp(size));
     select
 }
@@ -252,7 +261,7 @@ fn trash_record(row: &Row) -> sqlx::Result<TrashRecord> {
 
 async fn kept(connection: &mut PgConnection, trash_id: TrashId) -> Result<Option<TrashRecord>, Error> {
     let sql = format!("SELECT * FROM trash WHERE trash_id = ? AND {KEPT}");
-    found(connection, &sql, values![id(trash_id.0)], trash_record).await
+    found(connection, sql, values![id(trash_id.0)], trash_record).await
 }
 
 async fn begin_restore(writing: &mut Writing, trash_id: TrashId, identity: &Identity, by: &Actor) -> Result<(), Error> {
@@ -307,6 +316,6 @@ pub(super) async fn insert_trash(writing: &mut Writing, trash: &[NewTrash]) -> R
     });
     let sql = "INSERT INTO trash (trash_id, trash_key, origin, kind, reason, sync_id, trashed_by, trashed_at) \
                SELECT $2 + 1 + key, value ->> 0, value ->> 1, value ->> 2, value ->> 3, (value ->> 4)::bigint, value ->> 5, \
-               (value ->> 6)::bigint FROM json_rows($1)";
+               (value ->> 6)::bigint FROM json_each($1)";
     changed(writing, sql, values![Value::rows(&rows.collect::<Vec<_>>())?, last]).await.map(drop)
 }

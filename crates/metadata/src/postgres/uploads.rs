@@ -1,15 +1,17 @@
 //! Uploads: the table `uploads`, and the changes in the same transactions: counters of syncs, counts of blocks,
 //! folders. Landed files are written in groups, see [`super::landings`].
 
-use super::counts;
-use super::days;
+use super::PostgresState;
 use super::landings::{finish_landings, lock_group, write_intents};
 use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
 use super::syncs::record;
 use super::writing::Durability::Synced;
 use super::writing::{Counter, SyncLock, Writing, transaction};
-use super::{PostgresState, content, history};
-use crate::counts::{Position, Tally};
+use crate::backend::Backend as _;
+use crate::content;
+use crate::counts::{self, Position, Tally};
+use crate::days;
+use crate::history;
 use crate::row::{UPLOAD_COLUMNS, id, upload};
 use async_trait::async_trait;
 use lakeshore::model::id::SyncId;
@@ -88,7 +90,7 @@ impl UploadState for PostgresState {
 
     async fn upload(&self, upload_id: UploadId) -> Result<Option<Upload>, Error> {
         let sql = format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE history_id = ?");
-        found(&mut *self.look().await?, &sql, values![id(upload_id.0)], upload).await
+        found(&mut *self.look().await?, sql, values![id(upload_id.0)], upload).await
     }
 
     async fn landed_contents(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedContent>>, Error> {

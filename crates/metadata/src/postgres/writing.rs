@@ -7,17 +7,22 @@
 //! to a COMMIT was lost, the row that the transaction added to `commits` tells whether it took place; until that is known,
 //! nothing is tried again.
 
-use super::PostgresState;
+use super::Postgres;
 use super::activity;
 use super::connection::{fault, is_unknown};
 use super::query::{Row, changed, found, rows, values};
+use super::uploads;
 use crate::deed_log;
+use crate::row::id;
+use crate::transaction::WriteTransaction;
+pub(super) use crate::transaction::{Counter, Durability, SyncLock};
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
+use lakeshore::model::id::SyncId;
 use lakeshore::ports::Randomness;
 use lakeshore_system::clock::SystemRandomness;
 use lakeshore_system::failpoints::crash_point;
-use sqlx::{Connection, PgConnection, Postgres, Row as _, Transaction};
+use sqlx::{Connection, PgConnection, Row as _, Transaction};
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -31,72 +36,30 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 const SETTLING_MAX: Duration = Duration::from_secs(10);
 const SETTLING_PAUSE: Duration = Duration::from_millis(100);
 
-/// Durability of a commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Durability {
-    /// Visible at once, and durable with the next `Synced` commit. PostgreSQL may lose it when it crashes, also where this
-    /// process lives on: only for what nobody relies on.
-    Written,
-    /// Durable before the answer.
-    Synced,
-}
-
-/// Ids that are allocated from the table `counters`, in the order in which their rows are locked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Counter {
-    /// Also held while the unfinished uploads of an owner are counted.
-    Resumables,
-    /// Held by whoever changes the history, the trash, the versions, or counts of them.
-    Uploads,
-    Syncs,
-    Landings,
-    Trash,
-    Folders,
-    Schemas,
-    Keys,
-    /// Also held by whoever begins or ends sessions.
-    Sessions,
-    Snapshots,
-    /// Held by whoever changes the tree of a lake on object storage.
-    Namespace,
-    /// Taken by the commit.
-    Activity,
-}
-
-impl Counter {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Resumables => "resumables",
-            Self::Uploads => "uploads",
-            Self::Syncs => "syncs",
-            Self::Landings => "landings",
-            Self::Trash => "trash",
-            Self::Folders => "folders",
-            Self::Schemas => "schemas",
-            Self::Keys => "api_keys",
-            Self::Sessions => "sessions",
-            Self::Snapshots => "snapshots",
-            Self::Namespace => "namespace",
-            Self::Activity => "activity",
-        }
+/// Name of a counter.
+fn name(counter: Counter) -> &'static str {
+    match counter {
+        Counter::Resumables => "resumables",
+        Counter::Uploads => "uploads",
+        Counter::Syncs => "syncs",
+        Counter::Landings => "landings",
+        Counter::Trash => "trash",
+        Counter::Folders => "folders",
+        Counter::Schemas => "schemas",
+        Counter::Keys => "api_keys",
+        Counter::Sessions => "sessions",
+        Counter::Snapshots => "snapshots",
+        Counter::Namespace => "namespace",
+        Counter::Activity => "activity",
     }
 }
 
 /// Advisory lock of starts and restores, so that none begins beside another on an overlapping path.
 const STARTS: i64 = 7002;
 
-/// How the row of a sync is locked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SyncLock {
-    /// It stays open: an end waits.
-    Share,
-    /// It is changed: an end, and landings of other nodes, wait.
-    Change,
-}
-
 /// A transaction. A job reads and writes by it.
-pub(super) struct Writing {
-    transaction: Transaction<'static, Postgres>,
+pub(crate) struct Writing {
+    transaction: Transaction<'static, sqlx::Postgres>,
     token: i64,
     deeds: Vec<AuditEntry>,
 }
@@ -171,11 +134,11 @@ fn new_token() -> Result<i64, Error> {
 }
 
 impl Writing {
-    pub(super) async fn begin(state: &PostgresState, durability: Durability) -> Result<Self, Error> {
+    pub(super) async fn begin(state: &Postgres, durability: Durability) -> Result<Self, Error> {
         let token = new_token()?;
         let transaction = state.pool.begin().await.map_err(fault)?;
         let mut writing = Self { transaction, token, deeds: Vec::new() };
-        if durability == Durability::Written {
+        if durability == Durability::Passing {
             changed(&mut writing, "SET LOCAL synchronous_commit = off", vec![]).await?;
         }
         changed(&mut writing, "SELECT begin_write(?, ?)", values![token, state.epoch()]).await?;
@@ -183,7 +146,7 @@ impl Writing {
     }
 
     /// Commits what a job has done, or rolls it back where the job was refused or failed.
-    pub(super) async fn end<T>(mut self, state: &PostgresState, worked: Result<T, Error>) -> Result<T, Error> {
+    pub(super) async fn end<T>(mut self, state: &Postgres, worked: Result<T, Error>) -> Result<T, Error> {
         let worked = match worked {
             Ok(worked) => worked,
             Err(error) => {
@@ -242,7 +205,7 @@ impl Writing {
             0 => "SELECT last FROM counters WHERE name = $1 FOR NO KEY UPDATE",
             _ => "UPDATE counters SET last = last + $2 WHERE name = $1 RETURNING last - $2 AS last",
         };
-        let mut values = values![counter.name()];
+        let mut values = values![name(counter)];
         if count > 0 {
             values.push(super::query::Value::Integer(count));
         }
@@ -255,13 +218,41 @@ impl Writing {
     }
 }
 
+impl WriteTransaction for Writing {
+    async fn lock_starts(&mut self) -> Result<(), Error> {
+        Self::lock_starts(self).await
+    }
+
+    async fn lock_syncs(&mut self, ids: &[SyncId], lock: SyncLock) -> Result<(), Error> {
+        Self::lock_syncs(self, ids.iter().map(|sync_id| id(sync_id.0)).collect(), lock).await
+    }
+
+    async fn lock(&mut self, counter: Counter) -> Result<(), Error> {
+        self.next_ids(counter, 0).await.map(drop)
+    }
+
+    async fn new_ids(&mut self, counter: Counter, count: usize) -> Result<Option<i64>, Error> {
+        let count = i64::try_from(count).map_err(Error::internal)?;
+        Ok(Some(self.next_ids(counter, count).await? + 1))
+    }
+
+    async fn folder_id(&mut self, path: &str) -> Result<i64, Error> {
+        uploads::folder_id(self, path).await
+    }
+
+    async fn record(&mut self, deed: &AuditEntry) -> Result<(), Error> {
+        Self::record(self, deed);
+        Ok(())
+    }
+}
+
 /// Removes the rows of commits whose nodes have long had their answers.
 pub(super) async fn forget_old_commits(writing: &mut Writing) -> Result<(), Error> {
     changed(writing, "DELETE FROM commits WHERE made_at < now() - interval '1 hour'", vec![]).await.map(drop)
 }
 
 /// Whether a transaction was committed. If it was not, it never will be.
-async fn took_place(state: &PostgresState, token: i64) -> Result<bool, Error> {
+async fn took_place(state: &Postgres, token: i64) -> Result<bool, Error> {
     let end = Instant::now() + SETTLING_MAX;
     loop {
         match fence(state, token).await {
@@ -275,7 +266,7 @@ async fn took_place(state: &PostgresState, token: i64) -> Result<bool, Error> {
 
 /// Adds the row of a transaction in its place, if it is not there. Waits while the transaction is still at work, since both
 /// add the same key.
-async fn fence(state: &PostgresState, token: i64) -> sqlx::Result<bool> {
+async fn fence(state: &Postgres, token: i64) -> sqlx::Result<bool> {
     let mut connection = state.options.connection().await?;
     let sql = "INSERT INTO commits (token, is_fence) VALUES ($1, TRUE) ON CONFLICT DO NOTHING";
     sqlx::query(sql).bind(token).execute(&mut connection).await?;

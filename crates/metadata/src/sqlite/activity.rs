@@ -105,7 +105,7 @@ fn select(wanted: &AuditQuery) -> Select {
         select.push(" AND ").push(key).push(" > ").bind(id(after.0));
     }
     let order = if asked.after.is_some() { Order::Asc } else { Order::Desc };
-    select.push(" ORDER BY ").push(key).push(super::query::direction(order));
+    select.push(" ORDER BY ").push(key).push(crate::query::direction(order));
     select.push(" LIMIT ").bind(clamp(wanted.size));
     select
 }

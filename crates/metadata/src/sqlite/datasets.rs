@@ -2,12 +2,12 @@
 
 use super::SqliteState;
 use super::activity;
-use super::days::{arrival, arrivals, busiest, busiest_path, day_of_type, of_days};
 use super::job::Durability::{Synced, Written};
 use super::query::{Row, Select, Value, changed, clamp, found, values};
 use super::row::{SYNC_COLUMNS, id, number, path, sync, time, trash_entry, unexpected};
 use super::trash::held_bytes;
 use super::writing::Writing;
+use crate::days::{arrival, arrivals, busiest, busiest_path, day_of_type, of_days};
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
@@ -22,7 +22,7 @@ use lakeshore::model::trash::TrashEntry;
 use lakeshore::ports::OverviewState;
 use lakeshore::ports::metadata::dataset::{DatasetQuery, DatasetState, DaysOf, Uncounted};
 use lakeshore::{Error, Timestamp};
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection};
 use std::collections::BTreeSet;
 
 const COLUMNS: &str = "path, last_sync_id, first_landed, last_landed, rhythm, files, bytes, counted_at, \
@@ -38,7 +38,7 @@ impl DatasetState for SqliteState {
     async fn dataset_record(&self, path: &LakePath) -> Result<Option<DatasetRecord>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM datasets WHERE path = ?");
         let mut connection = self.readers.look().await?;
-        found(&mut connection, AssertSqlSafe(sql), values![path.as_str()], record).await
+        found(&mut connection, sql, values![path.as_str()], record).await
     }
 
     async fn set_rhythm(
@@ -103,7 +103,7 @@ impl DatasetState for SqliteState {
 #[async_trait]
 impl OverviewState for SqliteState {
     async fn busiest(&self, first: Day, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error> {
-        busiest(first, scope, clamp(size)).rows(&mut *self.readers.list().await?, busiest_path).await
+        busiest::<sqlx::Sqlite>(first, scope, clamp(size)).rows(&mut *self.readers.list().await?, busiest_path).await
     }
 
     async fn held_syncs(&self, scope: Option<&LakePath>) -> Result<Vec<SyncJob>, Error> {
@@ -137,7 +137,7 @@ fn records(query: &DatasetQuery) -> Select {
         select.push(" AND rhythm IS NOT NULL");
     }
     select.within("path", query.path.as_ref()).within("path", query.scope.as_ref());
-    select.holding(["path", "path"], query.text.as_deref());
+    select.holding::<sqlx::Sqlite>(["path", "path"], query.text.as_deref());
     let page = &query.page;
     select.page("path", page.order, page.size, page.from);
     select
@@ -276,7 +276,7 @@ mod tests {
             (of_days(&DaysOf::Lake, Day(1), Day(9)), "PRIMARY KEY (folder_id=? AND day>? AND day<?)"),
             (of_days(&DaysOf::Dataset(path.clone()), Day(1), Day(9)), "PRIMARY KEY (folder_id=? AND day>? AND day<?)"),
             (of_days(&DaysOf::Within(path.clone()), Day(1), Day(9)), "PRIMARY KEY (folder_id=? AND day>? AND day<?)"),
-            (busiest(Day(1), None, 5), "USING INDEX day_counts_by_day (day>?)"),
+            (busiest::<sqlx::Sqlite>(Day(1), None, 5), "USING INDEX day_counts_by_day (day>?)"),
             (arrivals(&path, Timestamp(9)), "PRIMARY KEY (folder_id=? AND slot>?)"),
             (Select::new(touch!("'[]'").split("; ").next().unwrap()), "SEARCH datasets USING PRIMARY KEY (path=?)"),
             (Select::new(remember!("'[]'", "9")), "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"),

@@ -4,8 +4,8 @@
 use super::query::{Row, Value, changed, rows};
 use super::row::{id, is_null, parsed};
 use super::schemas::{good_of, parse, rows_of};
-use super::versions::counting;
 use super::writing::Writing;
+use crate::versions::counting;
 use lakeshore::Error;
 use lakeshore::model::dataset::schema::{Schema, SchemaPolicy};
 use lakeshore::model::preview::Inspected;

@@ -5,7 +5,7 @@ use super::job::Durability::Synced;
 use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
 use super::row::{UPLOAD_COLUMNS, id, is_null, number, path, time, upload};
 use super::trash::insert_trash;
-use super::versions::moved;
+use crate::versions::moved;
 use async_trait::async_trait;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::TrashId;
@@ -17,7 +17,7 @@ use lakeshore::model::upload::row::Upload;
 use lakeshore::ports::StateInspection;
 use lakeshore::ports::inspection::{Miscount, TrashSlot};
 use lakeshore::{Error, Timestamp};
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection};
 
 #[async_trait]
 impl StateInspection for SqliteState {
@@ -120,7 +120,7 @@ async fn damage(connection: &mut SqliteConnection) -> Result<Vec<String>, Error>
     for (table, key) in [("syncs", "sync_id"), ("uploads", "history_id")] {
         let sql = format!("SELECT count(*), coalesce(max({key}), 0) FROM {table}");
         let counts = |row: &Row| Ok((row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?));
-        if let Some((count, last)) = found(connection, AssertSqlSafe(sql), values![], counts).await?
+        if let Some((count, last)) = found(connection, sql, values![], counts).await?
             && count != last
         {
             damage.push(format!("{table} has {count} rows, but the last {key} is {last}: some rows are missing"));
@@ -225,7 +225,7 @@ async fn miscounts(connection: &mut SqliteConnection) -> Result<Vec<Miscount>, E
             "SELECT (SELECT count(*) FROM (SELECT * FROM ({should_be}) EXCEPT {is})) + \
              (SELECT count(*) FROM (SELECT * FROM ({is}) EXCEPT SELECT * FROM ({should_be})))"
         );
-        let wrong = found(connection, AssertSqlSafe(sql), values![], |row| row.try_get::<i64, _>(0)).await?;
+        let wrong = found(connection, sql, values![], |row| row.try_get::<i64, _>(0)).await?;
         if let Some(wrong) = wrong.filter(|wrong| *wrong > 0) {
             let difference = format!("{wrong} {consequence}");
             miscounts.push(Miscount { of: table.to_owned(), difference });

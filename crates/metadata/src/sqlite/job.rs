@@ -2,6 +2,7 @@
 
 use super::transaction_fault::Fault;
 use super::writing::Writing;
+use crate::transaction;
 use lakeshore::Error;
 use std::pin::Pin;
 
@@ -12,6 +13,15 @@ pub(super) enum Durability {
     Written,
     /// Durable before the answer.
     Synced,
+}
+
+impl From<transaction::Durability> for Durability {
+    fn from(durability: transaction::Durability) -> Self {
+        match durability {
+            transaction::Durability::Passing | transaction::Durability::Written => Self::Written,
+            transaction::Durability::Synced => Self::Synced,
+        }
+    }
 }
 
 pub(super) type BoxFuture<'w, T> = Pin<Box<dyn Future<Output = T> + Send + 'w>>;

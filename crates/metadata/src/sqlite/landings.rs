@@ -5,9 +5,7 @@
 //! The statement is an INSERT into a temporary view, whose triggers write to each table. sqlx answers each statement of
 //! a text with a message of its own, which wakes its receiver; ten messages took longer than their work.
 
-use super::counts::add_counts;
 use super::datasets::{REMEMBER, TOUCH, folders_to_touch};
-use super::days::{add_arrivals, add_days};
 use super::landing_facts::{Facts, SyncChange};
 use super::query::{Value, changed, found, rows, values};
 use super::row::{SYNC_COLUMNS, id, sync_record};
@@ -15,8 +13,10 @@ use super::trash::insert_trash;
 use super::uploads::folder_of;
 use super::versions::unversioned::{self, Landed};
 use super::writing::Writing;
+use crate::counts::add_counts;
 use crate::counts::{Position, Tally};
 use crate::days::DayTally;
+use crate::days::{add_arrivals, add_days};
 use lakeshore::model::dataset::record::DayCounts;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::job;
@@ -98,9 +98,9 @@ pub(super) async fn prepare(connection: &mut SqliteConnection) -> sqlx::Result<(
              duplicate_names = coalesce(value ->> 5, duplicate_names) \
          FROM json_each(new.syncs) WHERE sync_id = value ->> 0; \
          {counts}; {days}; {arrivals}; {REMEMBER}; {TOUCH}; END",
-        counts = add_counts("new.counts"),
-        days = add_days("new.days"),
-        arrivals = add_arrivals("new.arrivals"),
+        counts = add_counts::<sqlx::Sqlite>("new.counts"),
+        days = add_days::<sqlx::Sqlite>("new.days"),
+        arrivals = add_arrivals::<sqlx::Sqlite>("new.arrivals"),
     );
     connection.execute(AssertSqlSafe(finished)).await?;
     Ok(())

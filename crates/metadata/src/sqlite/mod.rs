@@ -11,12 +11,8 @@ mod batches;
 mod bounded;
 mod clock;
 mod connection;
-mod content;
-mod counts;
 mod datasets;
-mod days;
 mod deferred;
-mod history;
 mod idempotency;
 mod identity;
 mod inspected;
@@ -29,6 +25,8 @@ mod lookups;
 mod migrations;
 mod namespace;
 mod open;
+#[cfg(test)]
+mod pages;
 mod query;
 mod readers;
 mod resumables;
@@ -49,7 +47,9 @@ mod writing;
 pub use backup::{BackupError, NewFile, backup, remove_unfinished_copies};
 pub use open::{OpenError, Opening, Turn, refuse_missing};
 
+use crate::backend::{Backend, MetadataStore};
 use crate::disk_reserve::DiskReserve;
+use crate::transaction::{self, Work};
 use crate::{deed_log, row};
 use connection::fault;
 use job::Durability;
@@ -57,14 +57,19 @@ use lakeshore::Error;
 use lakeshore::ports::{Space, State};
 use lakeshore_system::space::space_of;
 use lookups::CallerLookups;
-use readers::Readers;
+use readers::{List, Look, Readers};
+use sqlx::{Connection as _, SqliteConnection};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use writer::Writer;
+use writing::Writing;
+
+/// Metadata store in SQLite.
+pub type SqliteState = MetadataStore<Sqlite>;
 
 #[derive(Clone)]
-pub struct SqliteState {
+pub struct Sqlite {
     writer: Arc<Writer>,
     readers: Arc<Readers>,
     lookups: Arc<CallerLookups>,
@@ -100,20 +105,20 @@ impl SqliteState {
                 writer.write(Durability::Synced, |writing| Box::pin(versions::backfill::run_once(writing))).await;
             made.map_err(|source| OpenError::Versions { path: file.display().to_string(), source: Box::new(source) })?;
         }
-        Ok(Self {
+        Ok(MetadataStore(Sqlite {
             writer,
             readers: Arc::new(readers),
             lookups,
             reserve: None,
             #[cfg(feature = "testing")]
             faults: Arc::default(),
-        })
+        }))
     }
 
     /// Adds a reserve of disk space, for a full disk.
     #[must_use]
     pub fn with_reserve(self, reserve: DiskReserve) -> Self {
-        Self { reserve: Some(Arc::new(reserve)), ..self }
+        MetadataStore(Sqlite { reserve: Some(Arc::new(reserve)), ..self.0 })
     }
 
     /// Consistent copy of the database, in a file in `folder` whose name is removed. Reads and writes continue
@@ -140,7 +145,7 @@ impl SqliteState {
     }
 
     /// Writes the versions that are written later, for a reader of all tables.
-    pub(crate) async fn write_versions(&self) -> Result<(), Error> {
+    pub(crate) async fn write_all_versions(&self) -> Result<(), Error> {
         self.writer.write(Durability::Synced, |_| Box::pin(async { Ok(()) })).await
     }
 
@@ -153,6 +158,64 @@ impl SqliteState {
     pub async fn close(&self) {
         self.readers.close();
         self.writer.close().await;
+    }
+}
+
+impl Backend for Sqlite {
+    type Db = sqlx::Sqlite;
+    type Look<'a> = Look;
+    type List<'a> = List;
+    type Writing = Writing;
+
+    async fn look(&self) -> Result<Look, Error> {
+        self.readers.look().await
+    }
+
+    async fn list_by(&self, text: Option<&str>) -> Result<List, Error> {
+        self.readers.list_by(text).await
+    }
+
+    async fn view<A: Send + Sync, T: Send>(
+        &self,
+        is_list: bool,
+        given: A,
+        work: Work<SqliteConnection, A, T>,
+    ) -> Result<T, Error> {
+        if is_list {
+            let mut list = self.readers.list().await?;
+            return work(&mut *list.begin().await.map_err(fault)?, &given).await;
+        }
+        let mut look = self.readers.look().await?;
+        work(&mut *look.begin().await.map_err(fault)?, &given).await
+    }
+
+    async fn write_versions(&self) -> Result<(), Error> {
+        self.writer.write_versions().await
+    }
+
+    async fn write<A: Send + Sync + 'static, T: Send + 'static>(
+        &self,
+        durability: transaction::Durability,
+        given: A,
+        work: Work<Writing, A, T>,
+    ) -> Result<T, Error> {
+        self.writer.write(durability.into(), move |writing| Box::pin(async move { work(writing, &given).await })).await
+    }
+
+    async fn write_aside<A: Send + Sync + 'static, T: Send + 'static>(
+        &self,
+        durability: transaction::Durability,
+        given: A,
+        work: Work<Writing, A, T>,
+    ) -> Result<T, Error> {
+        self.writer
+            .write_aside(durability.into(), move |writing| Box::pin(async move { work(writing, &given).await }))
+            .await
+    }
+
+    #[cfg(feature = "testing")]
+    fn fail_if_told(&self, call: &'static str) -> Result<(), Error> {
+        self.faults.lock().next(call)
     }
 }
 

@@ -68,7 +68,7 @@ impl Manager for Lists {
 }
 
 /// Connection for a query that finds a few rows by an index.
-pub(super) struct Look(Object<Looks>);
+pub(crate) struct Look(Object<Looks>);
 
 impl Deref for Look {
     type Target = SqliteConnection;
@@ -85,7 +85,7 @@ impl DerefMut for Look {
 }
 
 /// Connection for a query that may visit many rows. Dropping it ends a running query soon.
-pub(super) struct List(Object<Lists>);
+pub(crate) struct List(Object<Lists>);
 
 impl Deref for List {
     type Target = SqliteConnection;

@@ -2,12 +2,12 @@
 
 use super::SqliteState;
 use super::activity::record;
-use super::content::of_landed;
 use super::inspected::remember_inspected;
 use super::job::Durability::{Synced, Written};
 use super::query::{Row, Select, Value, changed, clamp, found, values};
 use super::row::{UPLOAD_COLUMNS, id, number, number_if_any, parsed, time, upload};
 use super::writing::Writing;
+use crate::content::of_landed;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;

@@ -50,7 +50,7 @@ fn datasets(query: &SearchQuery) -> Select {
     };
     select.within("d.path", query.scope.as_ref());
     for word in query.words.iter() {
-        select.holding(["d.path", "d.path"], Some(word));
+        select.holding::<sqlx::Sqlite>(["d.path", "d.path"], Some(word));
     }
     if indexed.is_some() {
         select.push(" ORDER BY s.rowid DESC");
@@ -72,7 +72,7 @@ fn syncs(query: &SearchQuery) -> Select {
     // The plus keeps SQLite from using the index of paths, which would need a sort.
     select.within("+path", query.scope.as_ref());
     for word in query.words.iter() {
-        select.holding(["name", "path"], Some(word));
+        select.holding::<sqlx::Sqlite>(["name", "path"], Some(word));
     }
     select.push(" ORDER BY sync_id DESC LIMIT ").bind(clamp(query.size));
     select

@@ -2,18 +2,18 @@
 
 use super::activity;
 use super::batches::insert_expected;
-use super::counts::{self, dense_page, page_of_slice, slice};
-use super::days::{self, counted};
 use super::job::Durability::{Synced, Written};
 use super::query::{Row, Select, changed, clamp, found, inserted, is_small, returned, values};
 use super::row::{SYNC_COLUMNS, id, number, parsed, path, sync, sync_record, time};
 use super::trash::insert_trash;
 use super::uploads::{folder_id, in_flight};
-use super::versions::moved;
 use super::writing::Writing;
 use super::{SqliteState, datasets, idempotency, schemas};
+use crate::counts::{self, dense_page, page_of_slice, slice};
 use crate::counts::{Position, Tally};
 use crate::days::DayTally;
+use crate::days::{self, counted};
+use crate::versions::moved;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
@@ -179,7 +179,7 @@ pub(super) async fn select(connection: &mut SqliteConnection, wanted: &SyncQuery
             ids.within_range("path", place);
         }
         ids.within("path", wanted.path.as_ref()).within("path", wanted.scope.as_ref());
-        ids.holding(["name", "path"], wanted.text.as_deref());
+        ids.holding::<sqlx::Sqlite>(["name", "path"], wanted.text.as_deref());
         ids.page("sync_id", page.order, page.size, page.from);
         return Ok(Some(whole_rows(ids)));
     }

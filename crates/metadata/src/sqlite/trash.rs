@@ -5,9 +5,9 @@ use super::job::Durability::{Synced, Written};
 use super::query::{Row, Select, Value, changed, clamp, found, is_small, returned, values};
 use super::row::{actor, id, number, path, trash_entry, trash_group};
 use super::syncs::{refuse_above_datasets, refuse_if_held};
-use super::versions::{PINNED, moved, pinned_path};
 use super::writing::Writing;
 use super::{SqliteState, datasets};
+use crate::versions::{moved, pinned, pinned_path};
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
@@ -23,7 +23,7 @@ use lakeshore::model::trash::NewTrash;
 use lakeshore::model::trash::{PurgeSelector, TrashEntry, TrashGroup, TrashKind};
 use lakeshore::ports::metadata::trash::{TrashRecord, TrashState, TrashSum};
 use lakeshore::{Error, Timestamp};
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection};
 
 /// Items that can be restored, or are being restored.
 const KEPT: &str = "restored_at IS NULL AND emptying_at IS NULL";
@@ -187,7 +187,7 @@ fn filter(select: &mut Select, wanted: &TrashQuery) {
         of_sync(select, sync_id);
     }
     select.within("origin", wanted.path.as_ref()).within("origin", wanted.scope.as_ref());
-    select.holding(["origin", "trashed_by"], wanted.text.as_deref());
+    select.holding::<sqlx::Sqlite>(["origin", "trashed_by"], wanted.text.as_deref());
 }
 
 fn of_sync(select: &mut Select, sync_id: SyncId) {
@@ -226,8 +226,12 @@ async fn begin_emptying(
                 let origin = record.entry.origin;
                 return Err(Error::PathRestoring { path: origin.clone(), trash_id, origin });
             }
-            let sql = format!("SELECT {} AS path FROM trash WHERE trash_id = ? AND {PINNED}", pinned_path());
-            let pinned = found(writing, AssertSqlSafe(sql), values![id(trash_id.0)], |row| path(row, "path")).await?;
+            let sql = format!(
+                "SELECT {} AS path FROM trash WHERE trash_id = ? AND {}",
+                pinned_path::<sqlx::Sqlite>(),
+                pinned::<sqlx::Sqlite>()
+            );
+            let pinned = found(writing, sql, values![id(trash_id.0)], |row| path(row, "path")).await?;
             if let Some(dataset) = pinned {
                 return Err(Error::Pinned { trash_id, origin: record.entry.origin, dataset: Some(dataset) });
             }
@@ -236,7 +240,7 @@ async fn begin_emptying(
         PurgeSelector::OfSync(sync_id) => {
             let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT} AND restoring IS NULL"));
             of_sync(&mut select, sync_id);
-            select.push(" AND NOT ").push(PINNED).push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
+            select.push(" AND NOT ").push(pinned::<sqlx::Sqlite>()).push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
             select.rows(writing, trash_entry).await?
         }
         PurgeSelector::Before(before) => oldest(before, size).rows(writing, trash_entry).await?,
@@ -261,13 +265,13 @@ async fn begin_emptying(
 
 pub(super) async fn held_bytes(connection: &mut SqliteConnection) -> Result<u64, Error> {
     let sql = format!("SELECT coalesce(sum(bytes), 0) AS bytes FROM trash WHERE {KEPT}");
-    Ok(found(connection, AssertSqlSafe(sql), values![], |row| number(row, "bytes")).await?.unwrap_or(0))
+    Ok(found(connection, sql, values![], |row| number(row, "bytes")).await?.unwrap_or(0))
 }
 
 /// Query of items older than a time that may be purged, the oldest first.
 fn oldest(before: Timestamp, size: u64) -> Select {
     let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT} AND restoring IS NULL"));
-    select.push(" AND trashed_at < ").bind(before.0).push(" AND NOT ").push(PINNED);
+    select.push(" AND trashed_at < ").bind(before.0).push(" AND NOT ").push(pinned::<sqlx::Sqlite>());
     select.push(" ORDER BY trashed_at, trash_id LIMIT ").bind(clamp(size));
     select
 }
@@ -284,7 +288,7 @@ fn trash_record(row: &Row) -> sqlx::Result<TrashRecord> {
 
 async fn kept(connection: &mut SqliteConnection, trash_id: TrashId) -> Result<Option<TrashRecord>, Error> {
     let sql = format!("SELECT * FROM trash WHERE trash_id = ? AND {KEPT}");
-    found(connection, AssertSqlSafe(sql), values![id(trash_id.0)], trash_record).await
+    found(connection, sql, values![id(trash_id.0)], trash_record).await
 }
 
 async fn begin_restore(writing: &mut Writing, trash_id: TrashId, identity: &Identity, by: &Actor) -> Result<(), Error> {

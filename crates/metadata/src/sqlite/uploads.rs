@@ -1,16 +1,17 @@
 //! Uploads: the table `uploads`, and the changes in the same transactions: counters of syncs, counts of blocks,
 //! folders. Landed files are written in groups, see [`super::landings`].
 
-use super::counts;
-use super::days;
 use super::job::Durability::{Synced, Written};
 use super::landings::{finish_landings, write_intents};
 use super::query::{Row, Select, Value, changed, clamp, found, inserted, rows, values};
 use super::row::{UPLOAD_COLUMNS, id, upload};
 use super::syncs::record;
 use super::writing::Writing;
-use super::{SqliteState, content, fault, history};
-use crate::counts::{Position, Tally};
+use super::{SqliteState, fault};
+use crate::content;
+use crate::counts::{self, Position, Tally};
+use crate::days;
+use crate::history;
 use async_trait::async_trait;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::id::UploadId;
@@ -25,7 +26,7 @@ use lakeshore::ports::metadata::upload::{
     UploadState,
 };
 use lakeshore::{Error, Timestamp};
-use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection};
+use sqlx::{Connection, Row as _, SqliteConnection};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -112,7 +113,7 @@ impl UploadState for SqliteState {
     }
 
     async fn upload(&self, upload_id: UploadId) -> Result<Option<Upload>, Error> {
-        let sql = AssertSqlSafe(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE history_id = ?"));
+        let sql = format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE history_id = ?");
         found(&mut *self.readers.look().await?, sql, values![id(upload_id.0)], upload).await
     }
 

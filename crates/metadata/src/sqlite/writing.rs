@@ -7,6 +7,7 @@
 //! After a failed sync, no transaction begins until [`Writing::make_safe`] has succeeded. A job whose commit may or may
 //! not have happened gets an unsettled error.
 
+use super::activity;
 use super::connection::{SQLITE_ERROR, fault, open_writing, result_code};
 use super::deed_log;
 use super::deferred::Deferred;
@@ -17,12 +18,15 @@ use super::lookups::CallerLookups;
 use super::open::Turn;
 use super::query::{Value, query, run};
 use super::transaction_fault::Fault;
+use super::uploads;
 use super::versions::unversioned::{self, HasUnversioned, Unversioned};
+use crate::transaction::{Counter, SyncLock, WriteTransaction};
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
+use lakeshore::model::id::SyncId;
 use lakeshore::ports::metadata::upload::LandingsId;
 use lakeshore_system::failpoints::crash_point;
-use sqlx::{AssertSqlSafe, Connection, Executor, Row as _, SqliteConnection};
+use sqlx::{Connection, Executor, Row as _, SqliteConnection};
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +36,7 @@ const CHECKPOINT_COMMITS: u32 = 64;
 
 /// The connection that writes, within a transaction. A job reads by it, and writes by [`super::query::changed`] and
 /// similar functions.
-pub(super) struct Writing {
+pub(crate) struct Writing {
     file: PathBuf,
     connection: SqliteConnection,
     lookups: Arc<CallerLookups>,
@@ -153,7 +157,7 @@ impl Writing {
     async fn write_put_off(&mut self) -> Result<(), Error> {
         let rows = std::mem::take(&mut self.at_end);
         if !rows.is_empty() {
-            let sql = AssertSqlSafe(landings::write_groups(rows.len()));
+            let sql = landings::write_groups(rows.len());
             run(&mut self.connection, query(sql, rows.into_iter().flatten().collect())).await.map_err(fault)?;
         }
         Ok(())
@@ -387,5 +391,36 @@ impl Writing {
     async fn run(&mut self, sql: &'static str) -> sqlx::Result<()> {
         // With arguments, even none, the statement stays prepared.
         run(&mut self.connection, sqlx::query(sql)).await.map(drop)
+    }
+}
+
+/// One writer runs all jobs, one after the other: nothing has to be locked, and the tables allocate the ids.
+impl WriteTransaction for Writing {
+    async fn lock_starts(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn lock_syncs(&mut self, _: &[SyncId], _: SyncLock) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn lock(&mut self, _: Counter) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn new_ids(&mut self, _: Counter, _: usize) -> Result<Option<i64>, Error> {
+        Ok(None)
+    }
+
+    fn change_callers(&mut self) {
+        Self::change_callers(self);
+    }
+
+    async fn folder_id(&mut self, path: &str) -> Result<i64, Error> {
+        uploads::folder_id(self, path).await
+    }
+
+    async fn record(&mut self, deed: &AuditEntry) -> Result<(), Error> {
+        activity::record(self, deed).await
     }
 }

@@ -7,8 +7,9 @@ mod rows;
 
 use super::PostgresState;
 use super::connection::fault;
-use super::writing::Durability::{Synced, Written};
+use super::writing::Durability::{Passing, Synced};
 use super::writing::{Counter, transaction};
+use crate::backend::Backend as _;
 use crate::namespace;
 use async_trait::async_trait;
 use lakeshore::model::digest::Digest;
@@ -60,7 +61,7 @@ macro_rules! reading {
         $steps.await
     }};
     (list $state:expr, |$rows:ident| $steps:expr) => {{
-        let mut view = $state.list().await?;
+        let mut view = $state.0.list().await?;
         let $rows = &mut PostgresRows::reading(&mut view);
         $steps.await
     }};
@@ -116,7 +117,7 @@ impl Namespace for PostgresState {
     }
 
     async fn discard(&self, name: &PartialName, at: Timestamp) -> Result<(), Error> {
-        tree_change!(self, Written, |rows| namespace::discard(rows, name, at))
+        tree_change!(self, Passing, |rows| namespace::discard(rows, name, at))
     }
 
     async fn land(&self, landings: &[Landing], at: Timestamp) -> Result<Vec<Result<LandingOutcome, Error>>, Error> {

@@ -159,7 +159,7 @@ impl NamespaceRows for PostgresRows<'_> {
         let sql = concat!(
             "INSERT INTO nodes AS n (parent_id, name, is_file, object_id, size_bytes, modified_at, changed_at) \
              SELECT (value ->> 0)::bigint, value ->> 1, (value ->> 2) IS NOT NULL, (value ->> 2)::bigint, \
-                 (value ->> 3)::bigint, $2, $2 FROM json_rows($1) RETURNING ",
+                 (value ->> 3)::bigint, $2, $2 FROM json_each($1) RETURNING ",
             node_columns!()
         );
         let inserted: Vec<_> = new
@@ -173,7 +173,7 @@ impl NamespaceRows for PostgresRows<'_> {
         if moves.is_empty() {
             return Ok(());
         }
-        let sql = "UPDATE nodes SET parent_id = (w.value ->> 1)::bigint, name = w.value ->> 2 FROM json_rows($1) w \
+        let sql = "UPDATE nodes SET parent_id = (w.value ->> 1)::bigint, name = w.value ->> 2 FROM json_each($1) w \
                    WHERE node_id = (w.value ->> 0)::bigint";
         let moved: Vec<_> = moves.iter().map(|to| (to.node.0, to.parent.0, &to.name)).collect();
         self.change(sql, vec![Value::rows(&moved)?]).await.map(drop)
@@ -232,7 +232,7 @@ impl NamespaceRows for PostgresRows<'_> {
     ) -> Result<Vec<ObjectId>, Error> {
         let sql = "INSERT INTO objects (key, size_bytes, sha256, created_at, unreferenced_at) \
                    SELECT value ->> 0, (value ->> 1)::bigint, decode(value ->> 2, 'hex'), $2, $3::bigint \
-                   FROM json_rows($1) RETURNING object_id, key";
+                   FROM json_each($1) RETURNING object_id, key";
         let inserted: Vec<_> =
             new.iter().map(|new| (new.key.as_str(), clamp(new.size_bytes), new.sha256.map(hex::encode))).collect();
         let values = vec![
@@ -300,7 +300,7 @@ impl NamespaceRows for PostgresRows<'_> {
     async fn set_parts(&mut self, object: ObjectId, first: u64, parts: &[StoredPart]) -> Result<(), Error> {
         let sql = "DELETE FROM object_parts WHERE object_id = $1 AND number >= $2; \
                    INSERT INTO object_parts (object_id, number, content_id, size_bytes) \
-                   SELECT $1, $2 + key, value ->> 0, (value ->> 1)::bigint FROM json_rows($3)";
+                   SELECT $1, $2 + key, value ->> 0, (value ->> 1)::bigint FROM json_each($3)";
         let parts: Vec<_> = parts.iter().map(|part| (&part.content_id, clamp(part.size_bytes))).collect();
         let values = vec![Value::Integer(object.0), Value::Integer(clamp(first)), Value::rows(&parts)?];
         self.change(sql, values).await.map(drop)

@@ -2,14 +2,14 @@
 //! in the order in which it happened, by the code that does it today. Of files that landed after each other and nothing in
 //! between, a thousand make a version.
 
-use super::super::content::landed_as;
 use super::super::query::{Row, Value, changed, found, rows, values};
-use super::super::row::{bytes, id, number, path, time, trash_entry};
 use super::super::writing::Writing;
-use super::heads::{Held, digits, held_of_file};
 use super::landed;
 use super::unversioned::Landed;
-use super::{counting, moved};
+use crate::content::landed_as;
+use crate::row::{bytes, id, number, path, time, trash_entry};
+use crate::versions::heads::{Held, digits, held_of_file};
+use crate::versions::{counting, moved};
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::SyncId;

@@ -3,19 +3,17 @@
 
 use super::super::landing_facts::FOLDERS_KNOWN_MAX;
 use super::super::query::{Row, Value, changed, rows, values};
-use super::super::row::{id, number};
 use super::super::uploads::folder_of;
 use super::super::writing::Writing;
-use super::heads::{
-    HEADS, Head, Held, Rows, TREE_COLUMNS, add_rows, all_above, at_and_above, digits, head_of, held_at, held_of_file,
-    last_seq, tree_of,
-};
 use super::unversioned::Landed;
+use crate::row::{id, number};
+use crate::versions::heads::{
+    self, Head, Held, Rows, add_rows, all_above, around, at_and_above, digits, held_at, held_of_file, last_seq,
+};
 use lakeshore::Error;
 use lakeshore::model::version::ListTotals;
 use sqlx::Row as _;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::LazyLock;
 
 /// Rows of entries, trees, versions and uploads as JSON arrays, then the last change and the last upload.
 const WRITE: &str = "\
@@ -69,15 +67,6 @@ struct Open {
     held: Held,
 }
 
-static AROUND: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "SELECT 'tree' AS is_of, {TREE_COLUMNS} FROM json_each($1) CROSS JOIN trees t ON t.path = value AND t.is_live = 1; \
-         SELECT 'tree' AS is_of, {TREE_COLUMNS} FROM json_each($2) CROSS JOIN trees t ON t.tree_id = value \
-         WHERE t.is_live = 0; \
-         SELECT 'dataset' AS is_of, d.path FROM json_each($1) CROSS JOIN datasets d ON d.path = value; {HEADS}"
-    )
-});
-
 /// The entries that are open at paths of trees: the last of each.
 const OPEN: &str = "\
     SELECT w.key AS number, f.from_seq, f.path, u.size_bytes, u.sha256, s.row_count FROM json_each($1) w \
@@ -89,23 +78,6 @@ const OPEN: &str = "\
 const CLOSE: &str = "\
     UPDATE version_files SET until_seq = w.value ->> 3, trash_key = w.value ->> 4 FROM json_each($1) w \
     WHERE version_files.tree_id = w.value ->> 0 AND version_files.path = w.value ->> 1 AND from_seq = w.value ->> 2";
-
-enum Found {
-    Tree(i64, KnownTree),
-    Dataset(String),
-    Head(String, Head),
-}
-
-fn found(row: &Row) -> sqlx::Result<Found> {
-    Ok(match row.try_get("is_of")? {
-        "tree" => {
-            let tree = tree_of(row)?;
-            Found::Tree(tree.id, KnownTree { path: tree.path, totals: tree.held.totals })
-        }
-        "dataset" => Found::Dataset(row.try_get("path")?),
-        _ => Found::Head(row.try_get("path")?, head_of(row)?),
-    })
-}
 
 /// Changes of groups.
 #[derive(Default)]
@@ -287,22 +259,21 @@ async fn look_around(writing: &mut Writing, known: &mut Known, landed: &[Landed]
     let places = all_above(folders.iter().copied());
     let staged: BTreeSet<_> =
         landed.iter().filter(|landed| landed.is_full).map(|landed| id(landed.sync_id.0)).collect();
-    let asked =
-        vec![Value::rows(&places.iter().collect::<Vec<_>>())?, Value::rows(&staged.iter().collect::<Vec<_>>())?];
+    let asked = vec![Value::column(&places)?, Value::column(&staged)?];
     let connection = writing.settled().await?;
     let seq = last_seq(connection).await?;
-    let (mut live, mut datasets, mut heads) = (HashMap::new(), BTreeSet::new(), HashMap::new());
+    let (mut live, mut datasets, mut newest) = (HashMap::new(), BTreeSet::new(), HashMap::new());
     let mut trees = HashMap::new();
-    for found in rows(connection, AROUND.as_str(), asked, found).await? {
+    for found in rows(connection, around::<sqlx::Sqlite>(), asked, heads::known).await? {
         match found {
-            Found::Tree(tree_id, tree) => {
-                if places.contains(tree.path.as_str()) && !staged.contains(&tree_id) {
-                    live.insert(tree.path.clone(), tree_id);
+            heads::Known::Tree(tree) => {
+                if places.contains(tree.path.as_str()) && !staged.contains(&tree.id) {
+                    live.insert(tree.path.clone(), tree.id);
                 }
-                trees.insert(tree_id, tree);
+                trees.insert(tree.id, KnownTree { path: tree.path, totals: tree.held.totals });
             }
-            Found::Dataset(path) => _ = datasets.insert(path),
-            Found::Head(path, head) => _ = heads.insert(path, head),
+            heads::Known::Dataset(path, _) => _ = datasets.insert(path),
+            heads::Known::Head(path, head) => _ = newest.insert(path, head),
         }
     }
     known.last_seq.get_or_insert(seq);
@@ -316,11 +287,11 @@ async fn look_around(writing: &mut Writing, known: &mut Known, landed: &[Landed]
     for folder in folders {
         let above = at_and_above(folder);
         let tree = above.iter().rev().find_map(|place| live.get(*place)).copied();
-        let of = above.iter().filter(|place| datasets.contains(**place) && heads.contains_key(**place));
+        let of = above.iter().filter(|place| datasets.contains(**place) && newest.contains_key(**place));
         let folder_known = Folder { tree, datasets: of.map(|place| (*place).to_owned()).collect() };
         known.folders.entry(folder.to_owned()).or_insert(folder_known);
     }
-    for (path, head) in heads {
+    for (path, head) in newest {
         known.heads.entry(path).or_insert(head);
     }
     Ok(())

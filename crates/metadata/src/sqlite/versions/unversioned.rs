@@ -7,9 +7,9 @@
 //! are read from the rows of the uploads.
 
 use super::super::query::{Row, rows, values};
-use super::super::row::{bytes, number, path, time};
 use super::super::writing::Writing;
 use super::landed;
+use crate::row::{bytes, number, path, time};
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::path::LakePath;

@@ -1,9 +1,9 @@
 //! The files of a version, and where the bytes of each are now.
 
-use super::super::query::{Row, Value, clamp, found, rows, values};
-use super::super::row::{bytes, number, number_if_any, parsed, path, time};
 use super::heads::{at_and_above, below};
-use super::{rows_of, seq_of};
+use super::seq_of;
+use crate::query::{Connection, Dialect, Text, Value, clamp, found, rows, values};
+use crate::row::{DbRow, bytes, id, number, number_if_any, parsed, path, time};
 use lakeshore::Error;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::SyncId;
@@ -16,7 +16,6 @@ use lakeshore::model::storage_path::TrashKey;
 use lakeshore::model::trash::TrashKind;
 use lakeshore::model::version::{VersionFile, Whereabouts};
 use lakeshore::ports::metadata::version::VersionFilesQuery;
-use sqlx::{Row as _, SqliteConnection};
 use std::collections::HashMap;
 
 /// A tree that was live at a change.
@@ -29,21 +28,17 @@ struct LiveThen {
 
 /// At a place and below, and the lowest above it.
 const TREES: &str = "\
-    SELECT s.path, t.tree_id, t.is_live, t.trash_key FROM json_each($1) CROSS JOIN tree_spans s ON s.path = value \
-    CROSS JOIN trees t ON t.tree_id = s.tree_id \
-    WHERE s.from_seq <= $4 AND (s.until_seq IS NULL OR s.until_seq > $4); \
-    SELECT s.path, t.tree_id, t.is_live, t.trash_key FROM tree_spans s CROSS JOIN trees t ON t.tree_id = s.tree_id \
-    WHERE s.path >= $2 AND s.path < $3 AND s.from_seq <= $4 AND (s.until_seq IS NULL OR s.until_seq > $4)";
+    SELECT s.path, t.tree_id, t.is_live, t.trash_key FROM json_each($1) CROSS JOIN tree_spans s CROSS JOIN trees t \
+    WHERE s.path = value ->> 0 AND t.tree_id = s.tree_id \
+    AND s.from_seq <= $4 AND (s.until_seq IS NULL OR s.until_seq > $4); \
+    SELECT s.path, t.tree_id, t.is_live, t.trash_key FROM tree_spans s CROSS JOIN trees t WHERE t.tree_id = s.tree_id \
+    AND s.path >= $2 AND s.path < $3 AND s.from_seq <= $4 AND (s.until_seq IS NULL OR s.until_seq > $4)";
 
 /// In the order of their paths.
-async fn trees(connection: &mut SqliteConnection, dataset: &str, seq: i64) -> Result<Vec<LiveThen>, Error> {
+async fn trees(connection: &mut impl Connection, dataset: &str, seq: i64) -> Result<Vec<LiveThen>, Error> {
     let (first, last) = below(dataset);
-    let asked = vec![Value::rows(&at_and_above(dataset))?, Value::Text(first), Value::Text(last), Value::Integer(seq)];
-    let decode = |row: &Row| {
-        let (path, id) = (row.try_get("path")?, row.try_get("tree_id")?);
-        Ok(LiveThen { id, path, is_live: row.try_get("is_live")?, trash_key: row.try_get("trash_key")? })
-    };
-    let mut all = rows(connection, TREES, asked, decode).await?;
+    let asked = vec![Value::column(at_and_above(dataset))?, Value::Text(first), Value::Text(last), Value::Integer(seq)];
+    let mut all = rows(connection, TREES, asked, live_then).await?;
     // Of those above, and at it, the lowest alone holds anything here.
     let lowest = all.iter().map(|tree| tree.path.len()).filter(|length| *length <= dataset.len()).max();
     all.retain(|tree| tree.path.len() > dataset.len() || Some(tree.path.len()) == lowest);
@@ -51,16 +46,21 @@ async fn trees(connection: &mut SqliteConnection, dataset: &str, seq: i64) -> Re
     Ok(all)
 }
 
+fn live_then(row: &impl DbRow) -> sqlx::Result<LiveThen> {
+    let (path, id) = (row.get("path")?, row.get("tree_id")?);
+    Ok(LiveThen { id, path, is_live: row.get("is_live")?, trash_key: row.get("trash_key")? })
+}
+
 macro_rules! files {
     ($more:literal) => {
         concat!(
-            "SELECT f.path, f.until_seq, f.history_id, coalesce(f.trash_key, CASE WHEN f.until_seq IS NULL THEN $2 END) AS slot, \
+            "SELECT f.path, f.until_seq, f.history_id, coalesce(f.trash_key, CASE WHEN f.until_seq IS NULL THEN CAST($2 AS TEXT) END) AS slot, \
              u.sync_id, u.size_bytes, u.sha256, u.identity, max(u.end_time, coalesce(u.touched_at, 0)) AS landed_at, s.row_count, s.schema_id, \
-             t.trash_id, t.origin, t.kind FROM version_files f CROSS JOIN uploads u ON u.history_id = f.history_id \
+             t.trash_id, t.origin, t.kind FROM version_files f CROSS JOIN uploads u \
              LEFT JOIN file_schemas s ON s.history_id = f.history_id \
-             LEFT JOIN trash t ON t.trash_key = coalesce(f.trash_key, CASE WHEN f.until_seq IS NULL THEN $2 END) \
+             LEFT JOIN trash t ON t.trash_key = coalesce(f.trash_key, CASE WHEN f.until_seq IS NULL THEN CAST($2 AS TEXT) END) \
                  AND t.restored_at IS NULL AND t.emptied_at IS NULL AND t.emptying_at IS NULL \
-             WHERE f.tree_id = $1 AND f.from_seq <= $3 AND (f.until_seq IS NULL OR f.until_seq > $3)",
+             WHERE u.history_id = f.history_id AND f.tree_id = $1 AND f.from_seq <= $3 AND (f.until_seq IS NULL OR f.until_seq > $3)",
             $more
         )
     };
@@ -75,9 +75,9 @@ struct Listed {
     is_moved: bool,
 }
 
-fn listed(row: &Row, tree: &LiveThen) -> sqlx::Result<Listed> {
-    let is_open = row.try_get::<Option<i64>, _>("until_seq")?.is_none();
-    let slot: Option<String> = row.try_get("slot")?;
+fn listed(row: &impl DbRow, tree: &LiveThen) -> sqlx::Result<Listed> {
+    let is_open = row.get::<Option<i64>>("until_seq")?.is_none();
+    let slot: Option<String> = row.get("slot")?;
     let whereabouts = match &slot {
         _ if is_open && tree.is_live => Whereabouts::Live,
         Some(slot) => in_slot(row, slot)?,
@@ -89,7 +89,7 @@ fn listed(row: &Row, tree: &LiveThen) -> sqlx::Result<Listed> {
         upload_id: UploadId(number(row, "history_id")?),
         sync_id: SyncId(number(row, "sync_id")?),
         content,
-        identity: row.try_get::<Option<String>, _>("identity")?.map(Identity),
+        identity: row.get::<Option<String>>("identity")?.map(Identity),
         landed_at: time(row, "landed_at")?,
         rows: number_if_any(row, "row_count")?,
         schema_id: number_if_any(row, "schema_id")?,
@@ -99,7 +99,7 @@ fn listed(row: &Row, tree: &LiveThen) -> sqlx::Result<Listed> {
 }
 
 /// From `trash_id, origin, kind`.
-fn in_slot(row: &Row, slot: &str) -> sqlx::Result<Whereabouts> {
+fn in_slot(row: &impl DbRow, slot: &str) -> sqlx::Result<Whereabouts> {
     let Some(trash_id) = number_if_any(row, "trash_id")? else { return Ok(Whereabouts::Gone) };
     Ok(Whereabouts::Trash {
         trash_id: TrashId(trash_id),
@@ -109,8 +109,8 @@ fn in_slot(row: &Row, slot: &str) -> sqlx::Result<Whereabouts> {
     })
 }
 
-pub(super) async fn list(
-    connection: &mut SqliteConnection,
+pub(crate) async fn list(
+    connection: &mut impl Connection,
     wanted: &VersionFilesQuery,
 ) -> Result<Vec<VersionFile>, Error> {
     let Some(seq) = seq_of(connection, &wanted.dataset, wanted.version).await? else { return Ok(Vec::new()) };
@@ -146,8 +146,8 @@ pub(super) async fn list(
     settled(connection, files).await
 }
 
-pub(super) async fn one(
-    connection: &mut SqliteConnection,
+pub(crate) async fn one(
+    connection: &mut impl Connection,
     dataset: &LakePath,
     version: VersionNumber,
     file: &LakePath,
@@ -164,29 +164,37 @@ pub(super) async fn one(
     Ok(settled(connection, found).await?.into_iter().next())
 }
 
+fn holders<D: Dialect>() -> String {
+    format!(
+        "SELECT f.history_id, f.until_seq, e.is_live, coalesce(f.trash_key, e.trash_key) AS slot, t.trash_id, t.origin, t.kind \
+         FROM json_each($1) CROSS JOIN version_files f CROSS JOIN trees e LEFT JOIN trash t ON t.trash_key = \
+             coalesce(f.trash_key, e.trash_key) AND t.restored_at IS NULL AND t.emptied_at IS NULL AND t.emptying_at IS NULL \
+         WHERE f.history_id = CAST(value ->> 0 AS BIGINT) AND f.is_copy{} \
+             AND (f.until_seq IS NULL OR f.trash_key IS NOT NULL) AND e.tree_id = f.tree_id",
+        D::SET
+    )
+}
+
+fn holder(row: &impl DbRow) -> sqlx::Result<(u64, Whereabouts)> {
+    let is_open = row.get::<Option<i64>>("until_seq")?.is_none();
+    let slot: Option<String> = row.get("slot")?;
+    let whereabouts = match slot {
+        _ if is_open && row.get("is_live")? => Whereabouts::Live,
+        Some(slot) => in_slot(row, &slot)?,
+        None => Whereabouts::Gone,
+    };
+    Ok((number(row, "history_id")?, whereabouts))
+}
+
 /// With those that a restore has moved found again.
-async fn settled(connection: &mut SqliteConnection, mut files: Vec<Listed>) -> Result<Vec<VersionFile>, Error> {
-    const HOLDERS: &str = "\
-        SELECT f.history_id, f.until_seq, e.is_live, coalesce(f.trash_key, e.trash_key) AS slot, t.trash_id, t.origin, t.kind \
-        FROM json_each($1) CROSS JOIN version_files f ON f.history_id = value AND f.is_copy = 1 \
-            AND (f.until_seq IS NULL OR f.trash_key IS NOT NULL) \
-        CROSS JOIN trees e ON e.tree_id = f.tree_id LEFT JOIN trash t ON t.trash_key = \
-            coalesce(f.trash_key, e.trash_key) AND t.restored_at IS NULL AND t.emptied_at IS NULL AND t.emptying_at IS NULL";
-    let moved: Vec<_> = files.iter().filter(|file| file.is_moved).map(|file| file.file.upload_id.0).collect();
+async fn settled<C: Connection>(connection: &mut C, mut files: Vec<Listed>) -> Result<Vec<VersionFile>, Error> {
+    static HOLDERS: Text = Text::new();
+    let moved: Vec<_> = files.iter().filter(|file| file.is_moved).map(|file| id(file.file.upload_id.0)).collect();
     if moved.is_empty() {
         return Ok(files.into_iter().map(|listed| listed.file).collect());
     }
-    let holder = |row: &Row| {
-        let is_open = row.try_get::<Option<i64>, _>("until_seq")?.is_none();
-        let slot: Option<String> = row.try_get("slot")?;
-        let whereabouts = match slot {
-            _ if is_open && row.try_get("is_live")? => Whereabouts::Live,
-            Some(slot) => in_slot(row, &slot)?,
-            None => Whereabouts::Gone,
-        };
-        Ok((number(row, "history_id")?, whereabouts))
-    };
-    let found = rows_of(connection, HOLDERS.to_owned(), vec![Value::rows(&moved)?], holder).await?;
+    let sql = HOLDERS.of::<C::Db>(holders::<C::Db>);
+    let found = rows(connection, sql, vec![Value::column(moved)?], holder).await?;
     let mut holders: HashMap<_, _> = found.into_iter().collect();
     for listed in files.iter_mut().filter(|file| file.is_moved) {
         if let Some(whereabouts) = holders.remove(&listed.file.upload_id.0) {
@@ -197,8 +205,8 @@ async fn settled(connection: &mut SqliteConnection, mut files: Vec<Listed>) -> R
 }
 
 /// A piece that holds the only tree of the version, in which nothing has changed since.
-pub(super) async fn whole_piece(
-    connection: &mut SqliteConnection,
+pub(crate) async fn whole_piece(
+    connection: &mut impl Connection,
     dataset: &LakePath,
     version: VersionNumber,
 ) -> Result<Option<TrashId>, Error> {
@@ -207,10 +215,9 @@ pub(super) async fn whole_piece(
     let [tree] = trees.as_slice() else { return Ok(None) };
     let (true, Some(slot)) = (tree.path == dataset.as_str(), &tree.trash_key) else { return Ok(None) };
     // The digest of the version is that of the tree as it lies there.
-    let sql = "SELECT t.trash_id FROM trash t CROSS JOIN trees e ON e.trash_key = t.trash_key \
-               CROSS JOIN folders f ON f.path = e.path CROSS JOIN versions v ON v.folder_id = f.folder_id AND v.number = $2 \
-               WHERE t.trash_key = $1 AND t.restored_at IS NULL AND t.emptied_at IS NULL AND t.emptying_at IS NULL \
+    let sql = "SELECT t.trash_id FROM trash t CROSS JOIN trees e CROSS JOIN folders f CROSS JOIN versions v \
+               WHERE e.trash_key = t.trash_key AND f.path = e.path AND v.folder_id = f.folder_id AND v.number = $2 \
+               AND t.trash_key = $1 AND t.restored_at IS NULL AND t.emptied_at IS NULL AND t.emptying_at IS NULL \
                AND t.kind = 'Dataset' AND v.digest = e.digest AND v.files = e.files AND v.is_complete = e.is_complete";
-    let trash_id = |row: &Row| Ok(TrashId(number(row, "trash_id")?));
-    found(connection, sql, values![slot, version.0.cast_signed()], trash_id).await
+    found(connection, sql, values![slot, id(version.0)], |row| number(row, "trash_id").map(TrashId)).await
 }

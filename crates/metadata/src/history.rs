@@ -1,14 +1,13 @@
 //! Pages of the history: the choice of the index for every filter.
 
-use super::counts::{dense_page, page_of_slice, slice};
-use super::query::{Select, clamp, found, values};
-use crate::row::{UPLOAD_COLUMNS, id, number};
+use crate::counts::{dense_page, page_of_slice, slice};
+use crate::query::{Connection, Dialect, Select, clamp, found, values};
+use crate::row::{self, DbRow as _, UPLOAD_COLUMNS, id, number};
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::page::{Page, UploadQuery};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::sync::status::Status;
-use sqlx::{PgConnection, Row};
 
 /// Limit up to which the folders below a path are counted; more count as many.
 const FOLDERS_MAX: u64 = 1024;
@@ -18,7 +17,7 @@ const ROWS_OF_A_LOOK_UP: u64 = 4;
 const ROWS_OF_MANY_LOOK_UPS: u64 = 128;
 
 /// Query of a page; `None` if no row can match.
-pub(super) async fn select(connection: &mut PgConnection, wanted: &UploadQuery) -> Result<Option<Select>, Error> {
+pub(crate) async fn select<C: Connection>(connection: &mut C, wanted: &UploadQuery) -> Result<Option<Select>, Error> {
     let place = match (&wanted.path, &wanted.scope) {
         (Some(path), Some(scope)) if path.contains(scope) => Some(scope),
         (Some(path), Some(scope)) if !scope.contains(path) => return Ok(None),
@@ -33,16 +32,16 @@ pub(super) async fn select(connection: &mut PgConnection, wanted: &UploadQuery) 
         (_, place) => place,
     };
     if wanted.text.is_some() || wanted.status == Some(Status::Syncing) {
-        return Ok(Some(stepping(wanted, place)));
+        return Ok(Some(stepping::<C::Db>(wanted, place)));
     }
     match (wanted.sync_id, place, wanted.status) {
         (None, None, None) => {
-            let mut select = matching(wanted, None);
+            let mut select = matching::<C::Db>(wanted, None);
             dense_page(&mut select, "u.history_id", "(SELECT max(history_id) FROM uploads)", &wanted.page);
             Ok(Some(select))
         }
         (Some(sync_id), None, None) => {
-            let mut select = matching(wanted, None);
+            let mut select = matching::<C::Db>(wanted, None);
             let last = format!("(SELECT total_files - num_unlisted FROM syncs s WHERE s.sync_id = {sync_id})");
             dense_page(&mut select, "u.ordinal", &last, &wanted.page);
             Ok(Some(select))
@@ -50,12 +49,12 @@ pub(super) async fn select(connection: &mut PgConnection, wanted: &UploadQuery) 
         (None, None, Some(_)) => counted(connection, wanted, "u.history_id", (0, 0)).await,
         (Some(sync_id), None, Some(_)) => counted(connection, wanted, "u.ordinal", (1, id(sync_id.0))).await,
         (None, Some(place), _) => of_folder(connection, wanted, place).await,
-        (Some(_), Some(_), _) => Ok(Some(stepping(wanted, place))),
+        (Some(_), Some(_), _) => Ok(Some(stepping::<C::Db>(wanted, place))),
     }
 }
 
 /// Rows that match the filter, without order and page.
-fn matching(wanted: &UploadQuery, place: Option<&LakePath>) -> Select {
+fn matching<D: Dialect>(wanted: &UploadQuery, place: Option<&LakePath>) -> Select {
     let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE true"));
     if let Some(sync_id) = wanted.sync_id {
         select.push(" AND u.sync_id = ").bind(id(sync_id.0));
@@ -65,13 +64,13 @@ fn matching(wanted: &UploadQuery, place: Option<&LakePath>) -> Select {
         select.push(" AND u.status = '").push(status.as_str()).push("'");
     }
     select.within("u.target", place);
-    select.holding(["u.file_name", "u.target"], wanted.text.as_deref());
+    select.holding::<D>(["u.file_name", "u.target"], wanted.text.as_deref());
     select
 }
 
 /// Query for few rows, or rows that are not counted: it steps over the rows before the page.
-fn stepping(wanted: &UploadQuery, place: Option<&LakePath>) -> Select {
-    let mut select = matching(wanted, place);
+fn stepping<D: Dialect>(wanted: &UploadQuery, place: Option<&LakePath>) -> Select {
+    let mut select = matching::<D>(wanted, place);
     let Page { from, size, order } = wanted.page;
     select.page("u.history_id", order, size, from);
     select
@@ -79,38 +78,38 @@ fn stepping(wanted: &UploadQuery, place: Option<&LakePath>) -> Select {
 
 fn push_sum(counts: &mut Select, status: Option<Status>, (scope, scope_id): (i64, i64)) {
     counts.push(match status {
-        Some(Status::Finished) => "SELECT block, sum(finished)::bigint FROM upload_counts WHERE scope = ",
-        Some(Status::Failed) => "SELECT block, sum(failed)::bigint FROM upload_counts WHERE scope = ",
-        Some(Status::Syncing) | None => "SELECT block, sum(total)::bigint FROM upload_counts WHERE scope = ",
+        Some(Status::Finished) => "SELECT block, CAST(sum(finished) AS BIGINT) FROM upload_counts WHERE scope = ",
+        Some(Status::Failed) => "SELECT block, CAST(sum(failed) AS BIGINT) FROM upload_counts WHERE scope = ",
+        Some(Status::Syncing) | None => "SELECT block, CAST(sum(total) AS BIGINT) FROM upload_counts WHERE scope = ",
     });
     counts.bind(scope).push(" AND scope_id = ").bind(scope_id);
 }
 
-async fn counted(
-    connection: &mut PgConnection,
+async fn counted<C: Connection>(
+    connection: &mut C,
     wanted: &UploadQuery,
     position: &str,
     scope: (i64, i64),
 ) -> Result<Option<Select>, Error> {
     let slice = slice(connection, &wanted.page, |counts| push_sum(counts, wanted.status, scope)).await?;
     Ok(slice.map(|slice| {
-        let mut select = matching(wanted, None);
+        let mut select = matching::<C::Db>(wanted, None);
         page_of_slice(&mut select, position, &wanted.page, &slice);
         select
     }))
 }
 
-async fn of_folder(
-    connection: &mut PgConnection,
+async fn of_folder<C: Connection>(
+    connection: &mut C,
     wanted: &UploadQuery,
     place: &LakePath,
 ) -> Result<Option<Select>, Error> {
     let Page { from, size, order } = wanted.page;
     let sql = "SELECT folder_id FROM folders WHERE path = ?";
-    let folder_id = found(connection, sql, values![place.as_str()], |row| row.try_get::<i64, _>(0)).await?;
+    let folder_id = found(connection, sql, values![place.as_str()], |row| row.at::<i64>(0)).await?;
     let Some(folder_id) = folder_id else {
         // The path is a file: its rows are found by the target.
-        let mut select = matching(wanted, None);
+        let mut select = matching::<C::Db>(wanted, None);
         select.push(" AND u.target = ").bind(place.as_str());
         select.page("u.history_id", order, size, from);
         return Ok(Some(select));
@@ -124,7 +123,7 @@ async fn of_folder(
     file_too.push(" LIMIT 1");
     // A name that was a file once and a folder later means both.
     if !file_too.rows(connection, |_| Ok(())).await?.is_empty() {
-        return Ok(Some(stepping(wanted, Some(place))));
+        return Ok(Some(stepping::<C::Db>(wanted, Some(place))));
     }
     let of_folder = (2, folder_id);
     let slice = slice(connection, &wanted.page, |counts| push_sum(counts, wanted.status, of_folder)).await?;
@@ -136,11 +135,12 @@ async fn of_folder(
     let rows_of_a_look_up = if folders_below < FOLDERS_MAX { ROWS_OF_A_LOOK_UP } else { ROWS_OF_MANY_LOOK_UPS };
     let rows_in_slice = slice.positions.end.abs_diff(slice.positions.start);
     let mut select = if rows_in_slice <= folders_below * rows_of_a_look_up {
-        let mut select = matching(wanted, None);
-        select.within("u.target", Some(place));
+        // The index of targets would need a sort.
+        let mut select = matching::<C::Db>(wanted, None);
+        select.within(&format!("{}u.target", C::Db::UNINDEXED), Some(place));
         select
     } else {
-        let mut select = matching(wanted, None);
+        let mut select = matching::<C::Db>(wanted, None);
         select.push(" AND ");
         folders(&mut select, "u.folder_id");
         select
@@ -149,7 +149,7 @@ async fn of_folder(
     Ok(Some(select))
 }
 
-async fn path_of(connection: &mut PgConnection, sync_id: SyncId) -> Result<Option<LakePath>, Error> {
+async fn path_of(connection: &mut impl Connection, sync_id: SyncId) -> Result<Option<LakePath>, Error> {
     let sql = "SELECT path FROM syncs WHERE sync_id = ?";
-    found(connection, sql, values![id(sync_id.0)], |row| crate::row::path(row, "path")).await
+    found(connection, sql, values![id(sync_id.0)], |row| row::path(row, "path")).await
 }

@@ -1,22 +1,20 @@
 //! The versions that moves make: of a whole tree, by publishing or restoring one, and of a single file that comes back. No entry
 //! of a tree is touched when the tree moves, however many there are.
 
-use super::super::content::landed_as;
-use super::super::query::{changed, found, values};
-use super::super::row::id;
-use super::super::uploads::folder_id;
-use super::super::writing::Writing;
 use super::heads::{
     Around, Head, Heads, Held, Tree, add_rows, all_above, at_and_above, below, digits, heads, held_at, held_below,
     held_of_file, live_trees, next_seq, tree,
 };
+use crate::content::landed_as;
+use crate::query::{changed, found, values};
+use crate::row::{DbRow, id};
+use crate::transaction::WriteTransaction;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::id::{SyncId, VersionNumber};
 use lakeshore::model::storage_path::Identity;
 use lakeshore::model::trash::{TrashEntry, TrashKind};
 use lakeshore::model::version::{ListTotals, VersionKind};
 use lakeshore::{Error, Timestamp};
-use sqlx::Row as _;
 use std::collections::HashMap;
 
 /// Facts shared by all versions that one change makes.
@@ -40,8 +38,8 @@ struct Exchanged {
 }
 
 /// The staged tree of a full sync has become its dataset; what was there lies in the slot, if anything.
-pub(in super::super) async fn published(
-    writing: &mut Writing,
+pub(crate) async fn published(
+    writing: &mut impl WriteTransaction,
     sync_id: SyncId,
     path: &str,
     slot: Option<&str>,
@@ -50,10 +48,10 @@ pub(in super::super) async fn published(
 ) -> Result<(), Error> {
     let seq = next_seq(writing).await?;
     // One that has landed nothing has none.
-    let sql = "INSERT OR IGNORE INTO trees (tree_id, path, digest) VALUES ($1, $2, unhex($3))";
+    let sql = "INSERT INTO trees (tree_id, path, digest) VALUES ($1, $2, unhex($3)) ON CONFLICT DO NOTHING";
     changed(writing, sql, values![id(sync_id.0), path, digits(&ListTotals::default())]).await?;
     let sql = "SELECT restores_version FROM syncs WHERE sync_id = ?";
-    let restored_from: Option<i64> = found(writing, sql, values![id(sync_id.0)], |row| row.try_get(0)).await?.flatten();
+    let restored_from: Option<i64> = found(writing, sql, values![id(sync_id.0)], |row| row.at(0)).await?.flatten();
     let kind = if restored_from.is_some() { VersionKind::Restore } else { VersionKind::Publish };
     let exchanged = exchange(writing, seq, path, id(sync_id.0), slot).await?;
     let change = Change { seq, kind, sync_id: Some(sync_id), restored_from, by, at };
@@ -61,31 +59,31 @@ pub(in super::super) async fn published(
 }
 
 /// Whether the staged tree of a full sync has the list of a version of its dataset.
-pub(in super::super) async fn is_staged_as(
-    writing: &mut Writing,
+pub(crate) async fn is_staged_as(
+    writing: &mut impl WriteTransaction,
     sync_id: SyncId,
     path: &str,
     version: VersionNumber,
 ) -> Result<bool, Error> {
     // A sync that has landed nothing has no tree.
-    let sql = "SELECT 1 FROM folders f CROSS JOIN versions v ON v.folder_id = f.folder_id AND v.number = $3 \
-               LEFT JOIN trees t ON t.tree_id = $1 \
-               WHERE f.path = $2 AND v.files = coalesce(t.files, 0) AND v.digest = coalesce(t.digest, unhex($4))";
+    let sql = "SELECT 1 FROM folders f CROSS JOIN versions v LEFT JOIN trees t ON t.tree_id = $1 \
+               WHERE f.path = $2 AND v.folder_id = f.folder_id AND v.number = $3 \
+               AND v.files = coalesce(t.files, 0) AND v.digest = coalesce(t.digest, unhex($4))";
     let empty = digits(&ListTotals::default());
     let asked = values![id(sync_id.0), path, id(version.0), empty];
     Ok(found(writing, sql, asked, |_| Ok(())).await?.is_some())
 }
 
 /// The staged tree of a full sync lies in a slot of the trash: it never was a version.
-pub(in super::super) async fn dropped(writing: &mut Writing, sync_id: SyncId, slot: &str) -> Result<(), Error> {
-    let sql = "UPDATE trees SET trash_key = $2 WHERE tree_id = $1 AND is_live = 0 AND trash_key IS NULL \
+pub(crate) async fn dropped(writing: &mut impl WriteTransaction, sync_id: SyncId, slot: &str) -> Result<(), Error> {
+    let sql = "UPDATE trees SET trash_key = $2 WHERE tree_id = $1 AND NOT is_live AND trash_key IS NULL \
                AND NOT EXISTS (SELECT 1 FROM trees WHERE trash_key = $2)";
     changed(writing, sql, values![id(sync_id.0), slot]).await.map(drop)
 }
 
 /// A piece of the trash has come back from its slot, which holds what was in its place now, if anything was.
-pub(in super::super) async fn restored(
-    writing: &mut Writing,
+pub(crate) async fn restored(
+    writing: &mut impl WriteTransaction,
     entry: &TrashEntry,
     slot: &str,
     identity: Option<&Identity>,
@@ -99,7 +97,7 @@ pub(in super::super) async fn restored(
     let exchanged = match entry.kind {
         TrashKind::Dataset => {
             let sql = "SELECT tree_id FROM trees WHERE trash_key = ?";
-            let known: Option<i64> = found(writing, sql, values![slot], |row| row.try_get(0)).await?;
+            let known: Option<i64> = found(writing, sql, values![slot], |row| row.at(0)).await?;
             let tree_id = match known {
                 Some(tree_id) => tree_id,
                 None => unknown_tree(writing, seq, path).await?,
@@ -113,25 +111,25 @@ pub(in super::super) async fn restored(
 }
 
 /// Of a folder that came from the trash, and of which no upload is known.
-async fn unknown_tree(writing: &mut Writing, seq: i64, path: &str) -> Result<i64, Error> {
+async fn unknown_tree(writing: &mut impl WriteTransaction, seq: i64, path: &str) -> Result<i64, Error> {
     // Of the two that one change may make, this one has the even number.
     let tree_id = -2 * seq;
-    let sql = "INSERT INTO trees (tree_id, path, digest, is_complete) VALUES ($1, $2, unhex($3), 0)";
+    let sql = "INSERT INTO trees (tree_id, path, digest, is_complete) VALUES ($1, $2, unhex($3), FALSE)";
     changed(writing, sql, values![tree_id, path, digits(&ListTotals::default())]).await?;
     Ok(tree_id)
 }
 
 /// The version of the dataset that was the tree when it was live last.
-async fn last_version_of(writing: &mut Writing, tree_id: i64, path: &str) -> Result<Option<i64>, Error> {
-    let sql = "SELECT v.number FROM tree_spans s CROSS JOIN folders f ON f.path = s.path \
-               CROSS JOIN versions v ON v.folder_id = f.folder_id AND v.seq < s.until_seq \
-               WHERE s.tree_id = ? AND s.path = ? AND s.until_seq IS NOT NULL ORDER BY s.from_seq DESC, v.seq DESC LIMIT 1";
-    found(writing, sql, values![tree_id, path], |row| row.try_get(0)).await
+async fn last_version_of(writing: &mut impl WriteTransaction, tree_id: i64, path: &str) -> Result<Option<i64>, Error> {
+    let sql = "SELECT v.number FROM tree_spans s CROSS JOIN folders f CROSS JOIN versions v \
+               WHERE s.tree_id = ? AND s.path = ? AND s.until_seq IS NOT NULL AND f.path = s.path \
+               AND v.folder_id = f.folder_id AND v.seq < s.until_seq ORDER BY s.from_seq DESC, v.seq DESC LIMIT 1";
+    found(writing, sql, values![tree_id, path], |row| row.at(0)).await
 }
 
 /// A tree becomes what lies at the path. What was there lies in the slot, or is gone.
 async fn exchange(
-    writing: &mut Writing,
+    writing: &mut impl WriteTransaction,
     seq: i64,
     path: &str,
     incoming: i64,
@@ -155,21 +153,27 @@ async fn exchange(
         went = went.plus(gone.held);
         end_tree(writing, seq, &gone, None).await?;
     }
-    let sql = "UPDATE trees SET is_live = 1 WHERE tree_id = $3; \
+    let sql = "UPDATE trees SET is_live = TRUE WHERE tree_id = $3; \
                INSERT INTO tree_spans (path, from_seq, tree_id) VALUES ($1, $2, $3)";
     changed(writing, sql, values![path, seq, incoming]).await?;
     Ok(Exchanged { came: came.held, went, is_whole: true, is_complete: came.is_complete })
 }
 
-async fn end_tree(writing: &mut Writing, seq: i64, old: &Tree, slot: Option<&str>) -> Result<(), Error> {
-    let sql = "UPDATE trees SET is_live = 0, trash_key = $3 WHERE tree_id = $1; \
+async fn end_tree(writing: &mut impl WriteTransaction, seq: i64, old: &Tree, slot: Option<&str>) -> Result<(), Error> {
+    let sql = "UPDATE trees SET is_live = FALSE, trash_key = $3 WHERE tree_id = $1; \
                UPDATE tree_spans SET until_seq = $2 WHERE path = $4 AND until_seq IS NULL";
     changed(writing, sql, values![old.id, seq, slot, old.path]).await.map(drop)
 }
 
 /// What lies below the path in a tree around it becomes a tree of its own, in the slot, or gone. The first time that a full sync
 /// has its path in the midst of another dataset; visits each file there.
-async fn part(writing: &mut Writing, seq: i64, around: &Tree, path: &str, slot: Option<&str>) -> Result<Held, Error> {
+async fn part(
+    writing: &mut impl WriteTransaction,
+    seq: i64,
+    around: &Tree,
+    path: &str,
+    slot: Option<&str>,
+) -> Result<Held, Error> {
     let held = held_below(writing, around.id, path).await?;
     if held == Held::default() {
         return Ok(held);
@@ -182,7 +186,7 @@ async fn part(writing: &mut Writing, seq: i64, around: &Tree, path: &str, slot: 
     let digest = digits(&held.totals);
     changed(writing, sql, values![parted, path, slot, files, bytes, digest, held.rows.rows, held.rows.counted]).await?;
     let sql = "INSERT INTO version_files (tree_id, path, from_seq, history_id, is_copy) \
-               SELECT $1, path, $3, history_id, 1 FROM version_files \
+               SELECT $1, path, $3, history_id, TRUE FROM version_files \
                WHERE tree_id = $2 AND path >= $4 AND path < $5 AND until_seq IS NULL; \
                UPDATE version_files SET until_seq = $3 \
                WHERE tree_id = $2 AND path >= $4 AND path < $5 AND until_seq IS NULL";
@@ -191,7 +195,7 @@ async fn part(writing: &mut Writing, seq: i64, around: &Tree, path: &str, slot: 
     Ok(held)
 }
 
-async fn add_to_tree(writing: &mut Writing, tree: &Tree, came: Held, went: Held) -> Result<(), Error> {
+async fn add_to_tree(writing: &mut impl WriteTransaction, tree: &Tree, came: Held, went: Held) -> Result<(), Error> {
     let held = tree.held.plus(came).minus(went);
     let ListTotals { files, bytes, .. } = held.totals;
     let sql = "UPDATE trees SET files = $2, bytes = $3, digest = unhex($4), row_count = $5, counted = $6 \
@@ -202,7 +206,7 @@ async fn add_to_tree(writing: &mut Writing, tree: &Tree, came: Held, went: Held)
 
 /// A single file lies at its path again, in whatever tree is there.
 async fn file_came_back(
-    writing: &mut Writing,
+    writing: &mut impl WriteTransaction,
     seq: i64,
     path: &str,
     slot: &str,
@@ -217,10 +221,11 @@ async fn file_came_back(
     let sql = "UPDATE version_files SET trash_key = NULL WHERE trash_key = ?";
     changed(writing, sql, values![slot]).await?;
     let open = "SELECT f.path, f.from_seq, u.size_bytes, u.sha256, s.row_count FROM version_files f \
-                CROSS JOIN uploads u ON u.history_id = f.history_id LEFT JOIN file_schemas s ON s.history_id = f.history_id \
-                WHERE f.tree_id = ? AND f.path = ? AND f.until_seq IS NULL";
-    let open_entry = |row: &super::super::query::Row| Ok((row.try_get::<i64, _>("from_seq")?, held_of_file(row)?));
-    let before = found(writing, open, values![around.id, path], open_entry).await?;
+                CROSS JOIN uploads u LEFT JOIN file_schemas s ON s.history_id = f.history_id \
+                WHERE u.history_id = f.history_id AND f.tree_id = ? AND f.path = ? AND f.until_seq IS NULL";
+    let before =
+        found(writing, open, values![around.id, path], |row| Ok((row.get::<i64>("from_seq")?, held_of_file(row)?)))
+            .await?;
     if let Some((from_seq, _)) = before {
         let sql = "UPDATE version_files SET until_seq = $4, trash_key = $5 \
                    WHERE tree_id = $1 AND path = $2 AND from_seq = $3";
@@ -233,7 +238,7 @@ async fn file_came_back(
     };
     let mut came = Held::default();
     if let Some(history_id) = history_id {
-        let sql = "INSERT INTO version_files (tree_id, path, from_seq, history_id, is_copy) VALUES (?, ?, ?, ?, 1)";
+        let sql = "INSERT INTO version_files (tree_id, path, from_seq, history_id, is_copy) VALUES (?, ?, ?, ?, TRUE)";
         changed(writing, sql, values![around.id, path, seq, history_id]).await?;
         let sql = "SELECT u.target AS path, u.size_bytes, u.sha256, s.row_count FROM uploads u \
                    LEFT JOIN file_schemas s ON s.history_id = u.history_id WHERE u.history_id = ?";
@@ -245,13 +250,13 @@ async fn file_came_back(
 }
 
 /// Of a file that comes back to where nothing is: of the dataset around it, or of its folder.
-async fn tree_for_file(writing: &mut Writing, seq: i64, path: &str) -> Result<Tree, Error> {
+async fn tree_for_file(writing: &mut impl WriteTransaction, seq: i64, path: &str) -> Result<Tree, Error> {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let Heads { of_datasets, .. } = heads(writing, &all_above([folder])).await?;
     let dataset = of_datasets.into_iter().map(|(path, _)| path).max_by_key(String::len);
     let path = dataset.unwrap_or_else(|| folder.to_owned());
     let tree_id = 1 - 2 * seq;
-    let sql = "INSERT INTO trees (tree_id, path, is_live, digest) VALUES ($1, $2, 1, unhex($3)); \
+    let sql = "INSERT INTO trees (tree_id, path, is_live, digest) VALUES ($1, $2, TRUE, unhex($3)); \
                INSERT INTO tree_spans (path, from_seq, tree_id) VALUES ($2, $4, $1)";
     changed(writing, sql, values![tree_id, path, digits(&ListTotals::default()), seq]).await?;
     Ok(Tree { id: tree_id, path, held: Held::default(), is_complete: true })
@@ -259,7 +264,7 @@ async fn tree_for_file(writing: &mut Writing, seq: i64, path: &str) -> Result<Tr
 
 /// A version of each dataset that holds the place. One that has none yet is counted.
 async fn make_versions(
-    writing: &mut Writing,
+    writing: &mut impl WriteTransaction,
     change: &Change<'_>,
     place: &str,
     exchanged: Exchanged,
@@ -269,7 +274,7 @@ async fn make_versions(
     let mut heads: HashMap<_, _> = heads.into_iter().collect();
     let mut folders: HashMap<_, _> = of_datasets.into_iter().collect();
     if exchanged.is_whole && !folders.contains_key(place) {
-        folders.insert(place.to_owned(), folder_id(writing, place).await?);
+        folders.insert(place.to_owned(), writing.folder_id(place).await?);
     }
     for path in at_and_above(place) {
         let Some(folder_id) = folders.get(path).copied() else { continue };
@@ -296,7 +301,7 @@ async fn make_versions(
     Ok(())
 }
 
-async fn insert_version(writing: &mut Writing, change: &Change<'_>, head: &Head) -> Result<(), Error> {
+async fn insert_version(writing: &mut impl WriteTransaction, change: &Change<'_>, head: &Head) -> Result<(), Error> {
     let Change { seq, kind, sync_id, restored_from, by, .. } = change;
     let sql = "INSERT INTO versions (folder_id, number, seq, at, kind, sync_id, restored_from, key_id, made_by, files, bytes, \
                digest, is_complete) \

@@ -1,12 +1,12 @@
 //! The versions that a group of landings makes, and the entries of its files.
 
-use super::super::query::{Batch, Row, Value, changed, rows, values};
-use super::super::uploads::folder_of;
-use super::super::writing::Writing;
-use super::heads::{
-    Head, Held, Rows, add_rows, all_above, at_and_above, digits, head_of, held_at, held_of_file, last_seq, tree_of,
+use super::query::{Batch, Row, Value, changed, rows, values};
+use super::uploads::folder_of;
+use super::writing::Writing;
+use crate::row::{id, number};
+use crate::versions::heads::{
+    self, Head, Held, Rows, add_rows, all_above, around, at_and_above, digits, held_at, held_of_file, last_seq,
 };
-use crate::row::{DbRow as _, id, number};
 use lakeshore::model::id::SyncId;
 use lakeshore::model::version::ListTotals;
 use lakeshore::ports::metadata::upload::CompletedUpload;
@@ -17,18 +17,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Writes what a group changes beside its uploads. `$4` is the time, `$5` the change.
 const WRITE: &str = "\
     INSERT INTO version_files (tree_id, path, from_seq, history_id) \
-    SELECT (value ->> 0)::bigint, value ->> 1, (value ->> 2)::bigint, (value ->> 3)::bigint FROM json_rows($1) \
+    SELECT (value ->> 0)::bigint, value ->> 1, (value ->> 2)::bigint, (value ->> 3)::bigint FROM json_each($1) \
     ON CONFLICT (tree_id, path, from_seq) DO UPDATE SET history_id = excluded.history_id; \
     INSERT INTO trees (tree_id, path, files, bytes, digest) \
     SELECT (value ->> 0)::bigint, value ->> 1, (value ->> 2)::bigint, (value ->> 3)::bigint, decode(value ->> 4, 'hex') \
-    FROM json_rows($2) \
+    FROM json_each($2) \
     ON CONFLICT (tree_id) DO UPDATE SET files = excluded.files, bytes = excluded.bytes, digest = excluded.digest; \
     INSERT INTO versions (folder_id, number, seq, at, kind, sync_id, made_by, files, bytes, digest, is_complete) \
     SELECT (value ->> 0)::bigint, (value ->> 1)::bigint, (value ->> 2)::bigint, \
         greatest($4, (SELECT b.at FROM versions b WHERE b.folder_id = (value ->> 0)::bigint \
             AND b.number = (value ->> 1)::bigint - 1)), 'landing', (value ->> 3)::bigint, \
         value ->> 4, (value ->> 5)::bigint, (value ->> 6)::bigint, decode(value ->> 7, 'hex'), (value ->> 8)::boolean \
-    FROM json_rows($3); \
+    FROM json_each($3); \
     UPDATE version_state SET last_seq = $5 WHERE $5 > last_seq";
 
 /// Trees and datasets that a group needs, as the database has them.
@@ -57,14 +57,14 @@ struct Folder {
 }
 
 /// An upload that has landed, and has its row.
-pub(in super::super) struct Arrival<'a> {
-    pub(in super::super) history_id: i64,
-    pub(in super::super) upload: &'a CompletedUpload,
+pub(super) struct Arrival<'a> {
+    pub(super) history_id: i64,
+    pub(super) upload: &'a CompletedUpload,
     /// The path of its sync.
-    pub(in super::super) dataset: &'a str,
-    pub(in super::super) is_full: bool,
+    pub(super) dataset: &'a str,
+    pub(super) is_full: bool,
     /// The slot that holds what it has replaced.
-    pub(in super::super) trash_key: Option<&'a str>,
+    pub(super) trash_key: Option<&'a str>,
 }
 
 /// The entry that is open at a path of a tree.
@@ -74,45 +74,18 @@ struct Open {
     held: Held,
 }
 
-const AROUND: &str = "\
-    SELECT 'tree' AS is_of, t.tree_id, t.path, t.files, t.bytes, t.digest, t.row_count, t.counted, t.is_complete \
-    FROM trees t WHERE t.path = ANY($1) AND t.is_live; \
-    SELECT 'tree' AS is_of, t.tree_id, t.path, t.files, t.bytes, t.digest, t.row_count, t.counted, t.is_complete \
-    FROM trees t WHERE t.tree_id = ANY($2) AND NOT t.is_live; \
-    SELECT 'dataset' AS is_of, d.path FROM datasets d WHERE d.path = ANY($1); \
-    SELECT 'head' AS is_of, f.path, v.folder_id, v.number, v.files, v.bytes, v.digest, v.is_complete \
-    FROM folders f JOIN versions v ON v.folder_id = f.folder_id \
-    AND v.number = (SELECT max(number) FROM versions WHERE folder_id = f.folder_id) WHERE f.path = ANY($1)";
-
 /// The entries that are open at paths of trees: the last of each.
 const OPEN: &str = "\
-    SELECT w.key AS number, f.from_seq, f.path, u.size_bytes, u.sha256, s.row_count FROM json_rows($1) w \
+    SELECT w.key AS number, f.from_seq, f.path, u.size_bytes, u.sha256, s.row_count FROM json_each($1) w \
     CROSS JOIN LATERAL (SELECT * FROM version_files l WHERE l.tree_id = (w.value ->> 0)::bigint \
         AND l.path = w.value ->> 1 ORDER BY l.from_seq DESC LIMIT 1) AS f \
     JOIN uploads u ON u.history_id = f.history_id LEFT JOIN file_schemas s ON s.history_id = f.history_id \
     WHERE f.until_seq IS NULL";
 
 const CLOSE: &str = "\
-    UPDATE version_files SET until_seq = $2, trash_key = w.value ->> 3 FROM json_rows($1) w \
+    UPDATE version_files SET until_seq = $2, trash_key = w.value ->> 3 FROM json_each($1) w \
     WHERE version_files.tree_id = (w.value ->> 0)::bigint AND version_files.path = w.value ->> 1 \
     AND from_seq = (w.value ->> 2)::bigint";
-
-enum Found {
-    Tree(i64, KnownTree),
-    Dataset(String),
-    Head(String, Head),
-}
-
-fn found(row: &Row) -> sqlx::Result<Found> {
-    Ok(match row.text("is_of")? {
-        "tree" => {
-            let tree = tree_of(row)?;
-            Found::Tree(tree.id, KnownTree { path: tree.path, totals: tree.held.totals })
-        }
-        "dataset" => Found::Dataset(row.try_get("path")?),
-        _ => Found::Head(row.try_get("path")?, head_of(row)?),
-    })
-}
 
 /// What a group changes, as it is gathered.
 #[derive(Default)]
@@ -128,7 +101,7 @@ struct Changes {
 
 /// Makes the entries and the versions of a group, the last of them with the batch. Requires the lock of the history. Of each upload, the tree of its entry,
 /// and the change since which it is there.
-pub(in super::super) async fn landed(
+pub(super) async fn landed(
     writing: &mut Writing,
     batch: &mut Batch,
     arrivals: &[Arrival<'_>],
@@ -148,20 +121,20 @@ async fn look_around(connection: &mut PgConnection, arrivals: &[Arrival<'_>]) ->
     let places = all_above(folders.iter().copied());
     let staged: BTreeSet<_> =
         arrivals.iter().filter(|arrival| arrival.is_full).map(|arrival| id(arrival.upload.sync_id.0)).collect();
-    let asked = vec![Value::texts(places.iter().copied()), Value::Integers(staged.iter().copied().collect())];
+    let asked = vec![Value::column(&places)?, Value::column(&staged)?];
     let last_seq = last_seq(connection).await?;
-    let (mut live, mut datasets, mut heads) = (HashMap::new(), BTreeSet::new(), HashMap::new());
+    let (mut live, mut datasets, mut newest) = (HashMap::new(), BTreeSet::new(), HashMap::new());
     let mut trees = HashMap::new();
-    for found in rows(connection, AROUND, asked, found).await? {
+    for found in rows(connection, around::<sqlx::Postgres>(), asked, heads::known).await? {
         match found {
-            Found::Tree(tree_id, tree) => {
-                if places.contains(tree.path.as_str()) && !staged.contains(&tree_id) {
-                    live.insert(tree.path.clone(), tree_id);
+            heads::Known::Tree(tree) => {
+                if places.contains(tree.path.as_str()) && !staged.contains(&tree.id) {
+                    live.insert(tree.path.clone(), tree.id);
                 }
-                trees.insert(tree_id, tree);
+                trees.insert(tree.id, KnownTree { path: tree.path, totals: tree.held.totals });
             }
-            Found::Dataset(path) => _ = datasets.insert(path),
-            Found::Head(path, head) => _ = heads.insert(path, head),
+            heads::Known::Dataset(path, _) => _ = datasets.insert(path),
+            heads::Known::Head(path, head) => _ = newest.insert(path, head),
         }
     }
     for arrival in arrivals.iter().filter(|arrival| arrival.is_full) {
@@ -171,11 +144,11 @@ async fn look_around(connection: &mut PgConnection, arrivals: &[Arrival<'_>]) ->
     let of_folder = |folder: &str| {
         let above = at_and_above(folder);
         let tree = above.iter().rev().find_map(|place| live.get(*place)).copied();
-        let of = above.iter().filter(|place| datasets.contains(**place) && heads.contains_key(**place));
+        let of = above.iter().filter(|place| datasets.contains(**place) && newest.contains_key(**place));
         (folder.to_owned(), Folder { tree, datasets: of.map(|place| (*place).to_owned()).collect() })
     };
     let folders = folders.into_iter().map(of_folder).collect();
-    Ok(Known { last_seq, trees, folders, heads })
+    Ok(Known { last_seq, trees, folders, heads: newest })
 }
 
 async fn land(
@@ -256,8 +229,8 @@ async fn settle_in(
         let folder_id = folder_ids.get(&arrival.upload.sync_id).copied();
         let folder_id = folder_id.ok_or(Error::NoSuchSync(arrival.upload.sync_id))?;
         let before = known.heads.get(arrival.dataset);
-        let number = before.map_or(0, |head| head.number);
-        let head = Head { folder_id, number, totals: held.totals, is_complete: true };
+        let (number, at) = before.map_or((0, 0), |head| (head.number, head.at));
+        let head = Head { folder_id, number, at, totals: held.totals, is_complete: true };
         add_rows(writing, &[(folder_id, number + 1, held.rows)]).await?;
         known.heads.insert(arrival.dataset.to_owned(), head);
     }
@@ -338,7 +311,7 @@ async fn write(
         .collect();
     if !uncounted.is_empty() {
         let sql = "UPDATE trees SET row_count = row_count - (value ->> 1)::bigint, counted = counted - (value ->> 2)::bigint \
-                   FROM json_rows($1) WHERE tree_id = (value ->> 0)::bigint";
+                   FROM json_each($1) WHERE tree_id = (value ->> 0)::bigint";
         changed(writing, sql, vec![Value::rows(&uncounted)?]).await?;
     }
     let mut versions = Vec::with_capacity(datasets.len());

@@ -1,0 +1,83 @@
+//! The metadata store over either database, and what a database brings for it: its connections and its transactions.
+
+use crate::query::{Connection, Dialect, Value, changed};
+use crate::transaction::{Durability, Work, WriteTransaction};
+use lakeshore::Error;
+use sqlx::Database;
+use std::ops::Deref;
+
+/// Metadata store in a database. The stores that both databases have are implemented once, for any [`Backend`].
+#[derive(Clone)]
+pub struct MetadataStore<B>(pub(crate) B);
+
+impl<B> Deref for MetadataStore<B> {
+    type Target = B;
+
+    fn deref(&self) -> &B {
+        &self.0
+    }
+}
+
+pub(crate) trait Backend: Send + Sync + 'static {
+    type Db: Dialect;
+    type Look<'a>: Connection<Db = Self::Db>;
+    type List<'a>: Connection<Db = Self::Db>;
+    type Writing: WriteTransaction<Db = Self::Db>;
+
+    /// Connection for a query that finds a few rows by an index.
+    fn look(&self) -> impl Future<Output = Result<Self::Look<'_>, Error>> + Send;
+
+    /// Connection for a query that may visit many rows, or for a text search, which ends when it takes too long.
+    fn list_by(&self, text: Option<&str>) -> impl Future<Output = Result<Self::List<'_>, Error>> + Send;
+
+    fn list(&self) -> impl Future<Output = Result<Self::List<'_>, Error>> + Send {
+        self.list_by(None)
+    }
+
+    /// Runs `work` on one snapshot of the database; it visits many rows if `is_list`.
+    fn view<A: Send + Sync, T: Send>(
+        &self,
+        is_list: bool,
+        given: A,
+        work: Work<<Self::Db as Database>::Connection, A, T>,
+    ) -> impl Future<Output = Result<T, Error>> + Send;
+
+    /// Waits until the versions of all landings whose uploads were answered can be read.
+    fn write_versions(&self) -> impl Future<Output = Result<(), Error>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Runs `work` in a transaction, and returns after the commit. The work is completed even if its caller is gone.
+    fn write<A: Send + Sync + 'static, T: Send + 'static>(
+        &self,
+        durability: Durability,
+        given: A,
+        work: Work<Self::Writing, A, T>,
+    ) -> impl Future<Output = Result<T, Error>> + Send;
+
+    /// Like [`Self::write`], for work that changes nothing that the next group of landings relies on.
+    fn write_aside<A: Send + Sync + 'static, T: Send + 'static>(
+        &self,
+        durability: Durability,
+        given: A,
+        work: Work<Self::Writing, A, T>,
+    ) -> impl Future<Output = Result<T, Error>> + Send {
+        self.write(durability, given, work)
+    }
+
+    /// Runs statements in a transaction.
+    fn change(
+        &self,
+        durability: Durability,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        self.write(durability, (sql, values), |writing, (sql, values)| {
+            Box::pin(async move { changed(writing, *sql, values.clone()).await.map(drop) })
+        })
+    }
+
+    /// Ends the call with the error that a test has set for it.
+    #[cfg(feature = "testing")]
+    fn fail_if_told(&self, call: &'static str) -> Result<(), Error>;
+}

@@ -1,0 +1,89 @@
+//! Transactions that write to either database: what they lock, and where they take new ids from.
+//!
+//! SQLite has one writer, so that nothing has to be locked, and its tables allocate their ids. In PostgreSQL any number of
+//! nodes write: what a transaction decides by is locked first, and ids come from the table `counters`.
+
+use crate::query::WritingConnection;
+use futures_util::future::BoxFuture;
+use lakeshore::Error;
+use lakeshore::model::audit::AuditEntry;
+use lakeshore::model::id::SyncId;
+
+/// Durability of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Durability {
+    /// May be lost when the database crashes, also where this process lives on: only for what nobody relies on.
+    Passing,
+    /// Survives the end of the process, and is durable with the next `Synced` commit at the latest.
+    Written,
+    /// Durable before the answer.
+    Synced,
+}
+
+/// Ids that are allocated from the table `counters`, in the order in which their rows are locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counter {
+    /// Also held while the unfinished uploads of an owner are counted.
+    Resumables,
+    /// Held by whoever changes the history, the trash, the versions, or counts of them.
+    Uploads,
+    Syncs,
+    Landings,
+    Trash,
+    Folders,
+    Schemas,
+    Keys,
+    /// Also held by whoever begins or ends sessions.
+    Sessions,
+    Snapshots,
+    /// Held by whoever changes the tree of a lake on object storage.
+    Namespace,
+    /// Taken by the commit.
+    Activity,
+}
+
+/// How the row of a sync is locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SyncLock {
+    /// It stays open: an end waits.
+    Share,
+    /// It is changed: an end, and landings of other nodes, wait.
+    Change,
+}
+
+/// Transaction that a job writes by.
+pub(crate) trait WriteTransaction: WritingConnection {
+    /// Waits until no other start or restore is under way.
+    fn lock_starts(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Locks the rows of syncs, those that there are.
+    fn lock_syncs(&mut self, ids: &[SyncId], lock: SyncLock) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Locks the history, the trash, the versions, and what is counted of them.
+    fn lock_history(&mut self) -> impl Future<Output = Result<(), Error>> + Send {
+        self.lock(Counter::Uploads)
+    }
+
+    /// Locks a counter, and with it what its holder may change.
+    fn lock(&mut self, counter: Counter) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Allocates ids of new rows, and returns the first; NULL where the table allocates them.
+    fn new_ids(&mut self, counter: Counter, count: usize) -> impl Future<Output = Result<Option<i64>, Error>> + Send;
+
+    /// Id of a new row, like [`Self::new_ids`].
+    fn new_id(&mut self, counter: Counter) -> impl Future<Output = Result<Option<i64>, Error>> + Send {
+        self.new_ids(counter, 1)
+    }
+
+    /// Id of a folder; adds it and those above it where they are missing. Requires the lock of the history.
+    fn folder_id(&mut self, path: &str) -> impl Future<Output = Result<i64, Error>> + Send;
+
+    /// Keys or sessions are changed: what is cached of them is forgotten with the commit.
+    fn change_callers(&mut self) {}
+
+    /// Records an action in this transaction, and logs it after the commit.
+    fn record(&mut self, deed: &AuditEntry) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// Work of a transaction, which may run again where it failed for a passing reason.
+pub(crate) type Work<W, A, T> = for<'w> fn(&'w mut W, &'w A) -> BoxFuture<'w, Result<T, Error>>;
