@@ -48,12 +48,19 @@ impl FileDescription {
     pub fn of_footer(footer: &[u8]) -> Self {
         match ParquetMetaDataReader::decode_metadata(footer) {
             Ok(metadata) => Self::of(&metadata),
-            Err(error) => {
-                let problem = shortened(&error.to_string());
-                let schema = FileSchema { unfit: vec![Unfit::Unreadable { problem }], ..FileSchema::default() };
-                Self { schema, stats: "{}".to_owned() }
-            }
+            Err(error) => Self::unreadable(&error.to_string()),
         }
+    }
+
+    /// Of a file without a readable footer.
+    pub fn unreadable(problem: &str) -> Self {
+        Self::unfit(Unfit::Unreadable { problem: shortened(problem) })
+    }
+
+    /// Of a file that fits no table.
+    pub fn unfit(reason: Unfit) -> Self {
+        let schema = FileSchema { unfit: vec![reason], ..FileSchema::default() };
+        Self { schema, stats: "{}".to_owned() }
     }
 
     pub fn of(metadata: &ParquetMetaData) -> Self {

@@ -8,6 +8,7 @@ use crate::path::TablePath;
 use bytes::Bytes;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::VersionNumber;
+use lakeshore::model::object_key::ObjectKey;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::time::Timestamp;
 use lakeshore::model::version::VersionKind;
@@ -42,12 +43,20 @@ pub struct ManifestHead<'a> {
 pub struct ManifestFile {
     /// Relative to the dataset, as it was named.
     pub path: String,
-    /// The object, relative to the dataset's folder in the bucket.
-    pub object: TablePath,
+    pub object: Option<ManifestObject>,
     pub content: Digest,
     pub rows: Option<u64>,
     /// It is a file of the dataset's Delta table, too.
     pub is_in_table: bool,
+}
+
+/// Where the bytes of a file are in the bucket.
+#[derive(Debug, Clone)]
+pub enum ManifestObject {
+    /// Relative to the dataset's folder.
+    Below(TablePath),
+    /// They were uploaded to another dataset: relative to the lake's prefix.
+    Elsewhere(ObjectKey),
 }
 
 #[derive(Serialize)]
@@ -62,7 +71,10 @@ struct HeadJson<'a> {
 #[derive(Serialize)]
 struct FileJson<'a> {
     path: &'a str,
-    object: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object_in_lake: Option<&'a str>,
     size_bytes: u64,
     sha256: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,9 +116,15 @@ impl<F: Iterator<Item = ManifestFile>> ManifestChunks<F> {
         self.buffer.extend_from_slice(if self.num_files == 0 { b"\n" } else { b",\n" });
         self.num_files += 1;
         self.size_bytes = self.size_bytes.saturating_add(file.content.size_bytes);
+        let (object, object_in_lake) = match &file.object {
+            Some(ManifestObject::Below(object)) => (Some(object.as_str()), None),
+            Some(ManifestObject::Elsewhere(object)) => (None, Some(object.as_str())),
+            None => (None, None),
+        };
         let json = FileJson {
             path: &file.path,
-            object: file.object.as_str(),
+            object,
+            object_in_lake,
             size_bytes: file.content.size_bytes,
             sha256: hex::encode(file.content.sha256),
             rows: file.rows,
@@ -157,7 +175,7 @@ mod tests {
     fn file(path: &str) -> ManifestFile {
         ManifestFile {
             path: path.to_owned(),
-            object: TablePath::parse("7-1.csv").unwrap(),
+            object: Some(ManifestObject::Below(TablePath::parse("7-1.csv").unwrap())),
             content: Digest::of(b"abc"),
             rows: Some(2),
             is_in_table: false,

@@ -39,6 +39,18 @@ pub enum Unfit {
         "its folders name the partition columns {file:?}, those of the table are {table:?}; upload it below folders such as \"dt=2021-12-06\" with the table's names, or replace all files in a full sync"
     )]
     OtherPartitionColumns { table: Vec<String>, file: Vec<String> },
+    #[error(
+        "its bytes lie outside the folder of the dataset, because they were uploaded to a dataset above or beside it; upload it to this dataset"
+    )]
+    Elsewhere,
+    #[error(
+        "it has the same bytes in the bucket as another file of the dataset, which is in the table; upload one of them again"
+    )]
+    SharedObject,
+    #[error(
+        "its version has files of too many different lists of columns, of which the first {max} are considered; write files of fewer"
+    )]
+    TooManySchemas { max: u64 },
     #[error("the folders of its path name the partition column {column:?} twice; name it once")]
     DuplicatePartitionColumn { column: String },
 }
