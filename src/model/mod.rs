@@ -26,6 +26,7 @@ pub mod snapshot;
 pub mod snapshot_requests;
 pub mod storage_path;
 pub mod sync;
+pub mod table;
 pub mod time;
 pub mod totals;
 pub mod trash;

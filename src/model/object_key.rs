@@ -86,6 +86,11 @@ impl ObjectKey {
         Self(format!("{ENGINE_PREFIX}/server"))
     }
 
+    /// An entry of the folder of a dataset's table, such as `_delta_log/00000000000000000000.json`. No upload has such a key.
+    pub fn of_table(dataset: &LakePath, entry: &str) -> Self {
+        Self(format!("{}/{entry}", dataset_prefix(dataset)))
+    }
+
     /// A key that was made by one of the above and remembered.
     pub fn remembered(key: String) -> Self {
         Self(key)

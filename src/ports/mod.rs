@@ -12,6 +12,7 @@ pub mod metadata;
 pub mod namespace;
 pub mod space;
 pub mod storage;
+pub mod table_log;
 
 pub use clock::{Clock, ClockState, Randomness};
 pub use formats::Formats;
@@ -23,7 +24,9 @@ pub use metadata::resumable::ResumableState;
 pub use metadata::schema::SchemaState;
 pub use metadata::search::SearchState;
 pub use metadata::session::SessionState;
+pub use metadata::table::TableStore;
 pub use metadata::version::VersionStore;
 pub use namespace::Namespace;
 pub use space::Space;
 pub use storage::{Files, Partial, WrittenGroup};
+pub use table_log::TableLog;

@@ -17,5 +17,6 @@ mod query;
 mod row;
 pub mod sqlite;
 pub mod store;
+mod tables;
 mod transaction;
 mod versions;

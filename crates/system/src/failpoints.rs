@@ -42,6 +42,10 @@ pub const POINTS: &[&str] = &[
     "object.tail_intended",
     "object.landed",
     "object.deleted",
+    "object.table_drafted",
+    "object.table_fixed",
+    "object.table_written",
+    "object.table_current",
     "state.before_commit",
     "state.committed",
 ];

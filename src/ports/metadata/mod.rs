@@ -15,6 +15,7 @@ pub mod schema;
 pub mod search;
 pub mod session;
 pub mod sync;
+pub mod table;
 pub mod trash;
 pub mod upload;
 pub mod version;
@@ -28,7 +29,7 @@ use crate::ports::metadata::trash::TrashState;
 use crate::ports::metadata::upload::UploadState;
 use crate::ports::{
     ClockState, DatasetState, OverviewState, ResumableState, SchemaState, SearchState, SessionState, Space,
-    StateInspection, VersionStore,
+    StateInspection, TableStore, VersionStore,
 };
 
 /// Metadata store: all parts of the port together.
@@ -47,6 +48,7 @@ pub trait State:
     + SearchState
     + ClockState
     + VersionStore
+    + TableStore
     + StateInspection
 {
     /// Free space of the disk of the metadata. Called often, so it must not block.

@@ -26,6 +26,7 @@ mod schemas;
 mod search;
 mod sessions;
 mod syncs;
+mod tables;
 mod transfer;
 mod trash;
 mod uploads;

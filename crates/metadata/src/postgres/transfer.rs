@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _, SqliteConnection};
 const ROWS_AT_ONCE: usize = 2000;
 
 /// In an order in which references are satisfied.
-const TABLES: [&str; 41] = [
+const TABLES: [&str; 47] = [
     "folders",
     "folders_above",
     "syncs",
@@ -57,6 +57,12 @@ const TABLES: [&str; 41] = [
     "object_parts",
     "object_checkpoints",
     "nodes",
+    "dataset_tables",
+    "table_schemas",
+    "table_files",
+    "table_outside",
+    "table_entries",
+    "table_drafts",
 ];
 
 /// Each counter, and the column whose highest value it has.
@@ -124,7 +130,7 @@ impl PostgresState {
         // These ids are never given twice, also where the row is gone.
         let last = last_id(&mut reading, "sessions").await?;
         changed(to, "UPDATE counters SET last = greatest(last, ?) WHERE name = 'sessions'", values![last]).await?;
-        for (table, id) in [("objects", "object_id"), ("nodes", "node_id")] {
+        for (table, id) in [("objects", "object_id"), ("nodes", "node_id"), ("table_schemas", "schema_id")] {
             let last = last_id(&mut reading, table).await?;
             let sql = format!("SELECT setval(pg_get_serial_sequence('{table}', '{id}'), $1, TRUE)");
             if last > 0 {

@@ -37,6 +37,7 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "0019_fewer_pages",
     "0020_versions_later",
     "0021_namespace",
+    "0022_tables",
 ];
 
 /// Version that this program works with.

@@ -35,6 +35,7 @@ mod schemas;
 mod search;
 mod sessions;
 mod syncs;
+mod tables;
 #[cfg(test)]
 mod test_uploads;
 mod transaction_fault;

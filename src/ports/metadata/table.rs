@@ -1,0 +1,162 @@
+//! Tables of datasets on object storage. They follow the versions of their datasets, one after the other: what a version
+//! adds to the bucket is fixed here first, byte by byte, so that whoever writes it writes the same.
+
+use crate::model::error::Error;
+use crate::model::id::{UploadId, VersionNumber};
+use crate::model::object_key::ObjectKey;
+use crate::model::path::LakePath;
+use crate::model::table::{DraftId, EntryKind, TableDescription};
+use crate::model::time::Timestamp;
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// A table that has not come as far as its dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaggingTable {
+    pub dataset: LakePath,
+    /// Versions that are not in the bucket yet.
+    pub versions: u64,
+    /// Why the next one cannot be followed.
+    pub problem: Option<String>,
+}
+
+/// A table after the version that was followed last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredTable {
+    /// 0 where none was.
+    pub version: u64,
+    pub dataset_files: u64,
+    pub table_files: u64,
+    /// In JSON. Absent while no file has fitted a table.
+    pub state: Option<String>,
+    /// The version that has the newest manifest.
+    pub manifest: Option<u64>,
+    /// Number of the commit that has the newest checkpoint.
+    pub checkpoint: Option<u64>,
+    /// Actions of files since.
+    pub actions: u64,
+    pub first_commit: u64,
+    pub problem: Option<String>,
+}
+
+/// A file that landed with a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LandedInVersion {
+    pub upload_id: UploadId,
+    pub path: LakePath,
+    pub landed_at: Timestamp,
+    /// The file that lay at the path before.
+    pub replaced: Option<UploadId>,
+}
+
+/// An upload as tables know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableFile {
+    pub upload_id: UploadId,
+    /// Absent where the object was gone before it was read.
+    pub key: Option<ObjectKey>,
+    pub size_bytes: u64,
+    /// Absent for other formats than Parquet.
+    pub schema: Option<TableSchemaId>,
+    pub stats: Option<String>,
+    /// It is of Parquet and of the version that was followed last, and not in the table.
+    pub is_outside: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableSchemaId(pub i64);
+
+/// A file of a version that is not in the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileOutside {
+    pub upload_id: UploadId,
+    /// In JSON.
+    pub reasons: String,
+}
+
+/// What a version adds to the bucket.
+#[derive(Debug, Clone)]
+pub struct FixedVersion {
+    pub dataset: LakePath,
+    /// As it was when the version was derived.
+    pub before: u64,
+    /// After it. The problem and the checkpoint are not changed.
+    pub table: StoredTable,
+    pub entries: Vec<NewEntry>,
+    /// Files that have come, and are not in the table.
+    pub outside: Vec<FileOutside>,
+    /// Files that have gone; `None` where all have.
+    pub gone: Option<Vec<UploadId>>,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewEntry {
+    pub kind: EntryKind,
+    pub number: u64,
+    pub draft: DraftId,
+    /// All of its bytes, where they were not written as a draft before.
+    pub bytes: Option<Bytes>,
+}
+
+/// An entry whose bytes are fixed, and which may not be in the bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FixedEntry {
+    pub version: VersionNumber,
+    pub kind: EntryKind,
+    pub number: u64,
+    pub draft: DraftId,
+}
+
+#[async_trait]
+pub trait TableStore: Send + Sync {
+    /// Number of the last change of a dataset. Called often.
+    async fn last_change(&self) -> Result<i64, Error>;
+
+    /// Tables that lag behind their datasets, by path, at most `size`. Visits every dataset.
+    async fn lagging_tables(&self, size: u64) -> Result<Vec<LaggingTable>, Error>;
+
+    async fn table(&self, dataset: &LakePath) -> Result<Option<StoredTable>, Error>;
+
+    /// The first version that a new table follows.
+    async fn first_version(&self, dataset: &LakePath) -> Result<VersionNumber, Error>;
+
+    /// What landed with a version that a group of landings has made.
+    async fn landed_in(&self, dataset: &LakePath, version: VersionNumber) -> Result<Vec<LandedInVersion>, Error>;
+
+    /// Those that were described, in no order.
+    async fn table_files(&self, dataset: &LakePath, ids: &[UploadId]) -> Result<Vec<TableFile>, Error>;
+
+    /// Remembers what was read of uploads, and where their objects are. `None` for other formats than Parquet. What is
+    /// known stays.
+    async fn describe(&self, files: &[(UploadId, Option<TableDescription>)]) -> Result<(), Error>;
+
+    /// Schemas, in no order.
+    async fn table_schemas(&self, ids: &[TableSchemaId]) -> Result<Vec<(TableSchemaId, String)>, Error>;
+
+    /// Remembers a piece of bytes that are not fixed yet.
+    async fn write_draft(&self, draft: DraftId, number: u64, bytes: Bytes) -> Result<(), Error>;
+
+    /// Fixes what a version adds, durably. False where the table is another meanwhile: then nothing has changed.
+    async fn fix_version(&self, fixed: &FixedVersion) -> Result<bool, Error>;
+
+    /// Fixed entries of a dataset that may not be in the bucket, in the order in which they have to come there.
+    async fn fixed_entries(&self, dataset: &LakePath) -> Result<Vec<FixedEntry>, Error>;
+
+    /// The bytes of a draft, in pieces.
+    async fn draft(&self, draft: DraftId) -> Result<Vec<Bytes>, Error>;
+
+    /// An entry is in the bucket: its bytes are forgotten here.
+    async fn forget_entry(&self, dataset: &LakePath, entry: &FixedEntry) -> Result<(), Error>;
+
+    /// Forgets drafts that were never fixed. Only while nobody writes one.
+    async fn forget_drafts(&self) -> Result<(), Error>;
+
+    /// There is a checkpoint of this commit.
+    async fn set_checkpoint(&self, dataset: &LakePath, commit: u64) -> Result<(), Error>;
+
+    /// Remembers why a table cannot go on, or that it can.
+    async fn set_table_problem(&self, dataset: &LakePath, problem: Option<&str>) -> Result<(), Error>;
+
+    /// Files of Parquet that are not in the table, by their upload, at most `size`.
+    async fn files_outside(&self, dataset: &LakePath, size: u64) -> Result<Vec<(LakePath, FileOutside)>, Error>;
+}
