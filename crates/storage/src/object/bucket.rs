@@ -71,7 +71,11 @@ impl Bucket {
         Ok(Self { store, client: settings.client()?, prefix: settings.lake.prefix.clone(), lake })
     }
 
-    fn path(&self, key: &ObjectKey) -> Path {
+    pub(super) fn store(&self) -> &AmazonS3 {
+        &self.store
+    }
+
+    pub(super) fn path(&self, key: &ObjectKey) -> Path {
         let whole = match self.prefix.as_str() {
             "" => key.to_string(),
             prefix => format!("{prefix}/{key}"),
@@ -97,7 +101,7 @@ impl Bucket {
     }
 
     /// Makes attempts until one succeeds, fails for good, or the last one fails.
-    async fn attempts<'a, T>(
+    pub(super) async fn attempts<'a, T>(
         &self,
         doing: &'static str,
         bytes: usize,

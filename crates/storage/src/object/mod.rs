@@ -16,6 +16,7 @@ mod partial;
 mod reading;
 mod resuming;
 mod settings;
+mod table_log;
 
 use async_trait::async_trait;
 use bucket::Bucket;

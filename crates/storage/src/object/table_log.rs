@@ -1,0 +1,124 @@
+//! Logs of tables and manifests in the bucket. Their keys are not random, so a write may find what an earlier one has left: by
+//! this server, by one that has ended, or by one that seemed to have ended.
+//!
+//! They have no rows among the objects: what writes them knows their names.
+
+use super::ObjectFiles;
+use super::bucket::{Bucket, Replaced};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::StreamExt;
+use lakeshore::Error;
+use lakeshore::model::fault::FaultKind;
+use lakeshore::model::object_key::ObjectKey;
+use lakeshore::ports::TableLog;
+use lakeshore::ports::table_log::WrittenOnce;
+use object_store::aws::AmazonS3;
+use object_store::path::Path;
+use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+
+/// Attempts at replacing an object that others replace too.
+const REPLACEMENTS_MAX: usize = 8;
+
+impl Bucket {
+    async fn write_once(&self, key: &ObjectKey, pieces: &[Bytes]) -> Result<WrittenOnce, Error> {
+        let (store, path) = (self.store(), &self.path(key));
+        let bytes = pieces.iter().map(Bytes::len).sum();
+        self.attempts("writing an entry of a table", bytes, move || create(store, path, pieces).boxed()).await
+    }
+
+    async fn write_over(&self, key: &ObjectKey, pieces: &[Bytes]) -> Result<(), Error> {
+        let (store, path) = (self.store(), &self.path(key));
+        let bytes = pieces.iter().map(Bytes::len).sum();
+        let put = move || async move { store.put(path, payload(pieces)).await.map(drop) }.boxed();
+        self.attempts("writing an entry of a table", bytes, put).await
+    }
+}
+
+fn payload(pieces: &[Bytes]) -> PutPayload {
+    pieces.iter().cloned().collect()
+}
+
+async fn create(store: &AmazonS3, path: &Path, pieces: &[Bytes]) -> Result<WrittenOnce, StoreError> {
+    let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+    match store.put_opts(path, payload(pieces), options).await {
+        Ok(_) => Ok(WrittenOnce::Done),
+        Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => compare(store, path, pieces).await,
+        // Whoever writes it writes the same bytes.
+        Err(StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }) => {
+            store.put(path, payload(pieces)).await.map(|_| WrittenOnce::Done)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn compare(store: &AmazonS3, path: &Path, pieces: &[Bytes]) -> Result<WrittenOnce, StoreError> {
+    let there = store.get(path).await?;
+    let mut rest: Vec<Bytes> = pieces.iter().rev().cloned().collect();
+    let mut stream = there.into_stream();
+    while let Some(some) = stream.next().await.transpose()? {
+        let mut some = some;
+        while !some.is_empty() {
+            let Some(mut wanted) = rest.pop() else { return Ok(WrittenOnce::Taken) };
+            let length = some.len().min(wanted.len());
+            if some.split_to(length) != wanted.split_to(length) {
+                return Ok(WrittenOnce::Taken);
+            }
+            if !wanted.is_empty() {
+                rest.push(wanted);
+            }
+        }
+    }
+    let is_whole = rest.iter().all(Bytes::is_empty);
+    Ok(if is_whole { WrittenOnce::Done } else { WrittenOnce::Taken })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("replacing an entry of a table: others have replaced it {REPLACEMENTS_MAX} times meanwhile")]
+struct NeverReplaced;
+
+fn passing(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::passing(error).of_kind(FaultKind::NoObjectStorage)
+}
+
+#[async_trait]
+impl TableLog for ObjectFiles {
+    async fn write_once(&self, key: &ObjectKey, pieces: Vec<Bytes>) -> Result<WrittenOnce, Error> {
+        self.0.may_write()?;
+        self.0.bucket.write_once(key, &pieces).await
+    }
+
+    async fn write_over(&self, key: &ObjectKey, pieces: Vec<Bytes>) -> Result<(), Error> {
+        self.0.may_write()?;
+        self.0.bucket.write_over(key, &pieces).await
+    }
+
+    async fn replace_older(
+        &self,
+        key: &ObjectKey,
+        bytes: Bytes,
+        is_newer: &(dyn for<'b> Fn(&'b [u8]) -> bool + Sync),
+    ) -> Result<(), Error> {
+        self.0.may_write()?;
+        let bucket = &self.0.bucket;
+        for _ in 0..REPLACEMENTS_MAX {
+            match bucket.get_version(key).await.map_err(passing)? {
+                Some((there, _)) if there == bytes || is_newer(&there) => return Ok(()),
+                Some((_, version)) => match bucket.replace(key, bytes.clone(), &version).await.map_err(passing)? {
+                    Replaced::Done => return Ok(()),
+                    Replaced::Changed => {}
+                },
+                None if bucket.put_new(key, bytes.clone()).await.map_err(passing)? => return Ok(()),
+                None => {}
+            }
+        }
+        Err(passing(NeverReplaced))
+    }
+
+    async fn delete(&self, keys: &[ObjectKey]) -> Result<(), Error> {
+        self.0.may_write()?;
+        let (_, failed) = self.0.bucket.delete(keys).await;
+        failed.map_or(Ok(()), Err)
+    }
+}
