@@ -28,6 +28,7 @@ use lakeshore::model::dataset::schema::Format;
 use lakeshore::model::preview::{Inspected, Preview};
 use lakeshore::ports::Formats;
 use lakeshore::ports::storage::OpenFile;
+use lakeshore_delta::footer::FileDescription;
 use reading::{Depth, Reading};
 use std::fs::File;
 use std::io;
@@ -40,6 +41,8 @@ use worker::{Lane, NoAnswer, Pool};
 const PREVIEWS_MAX: usize = 2;
 /// Inspections of landed files that are read at the same time.
 const INSPECTIONS_MAX: usize = 1;
+/// Files that are described for tables at the same time.
+const DESCRIPTIONS_MAX: usize = 2;
 /// Default time limit of one file.
 pub const TIME_MAX: Duration = Duration::from_secs(20);
 /// Divisor of the time limit for processor time: the disk may use all of the time, the processor half.
@@ -75,13 +78,25 @@ pub struct FileFormats {
 impl FileFormats {
     /// Starts the readers; `time_max` limits each file.
     pub fn start(reopen: Reopen, time_max: Duration) -> io::Result<Self> {
-        let pool = Pool::start(PREVIEWS_MAX, INSPECTIONS_MAX, time_max)?;
+        let pool = Pool::start(PREVIEWS_MAX, INSPECTIONS_MAX, DESCRIPTIONS_MAX, time_max)?;
         Ok(Self { reopen, pool, processor_seconds_max: (time_max / PROCESSOR_PART).as_secs().max(1) })
     }
 
     /// Stops inspections, running ones included, because the server is stopping.
     pub fn stop_inspecting(&self) {
         self.pool.inspections.close();
+        self.pool.tables.close();
+    }
+
+    /// Describes a file for the table of its dataset; `None` for other formats than Parquet. No content causes an error.
+    pub async fn describe(&self, file: Arc<dyn OpenFile>, name: &str) -> Result<Option<FileDescription>, Error> {
+        match self.read(&self.pool.tables, file, name, Depth::Table).await? {
+            Reading::Described(description) => Ok(description.map(|description| *description)),
+            Reading::Unreadable { problem, .. } => Ok(Some(FileDescription::unreadable(&problem))),
+            Reading::Preview(_) | Reading::Disk { .. } => {
+                Ok(Some(FileDescription::unreadable("the file reader gave another answer")))
+            }
+        }
     }
 
     async fn read(&self, lane: &Lane, file: Arc<dyn OpenFile>, name: &str, depth: Depth) -> Result<Reading, Error> {
@@ -125,7 +140,7 @@ fn previewed(reading: Reading) -> Preview {
         Reading::Unreadable { format, problem, bytes_read } => {
             Preview { bytes_read, ..Preview::impossible(format, &problem) }
         }
-        Reading::Disk { .. } => Preview::impossible(Format::Other, "the disk failed"),
+        Reading::Described(_) | Reading::Disk { .. } => Preview::impossible(Format::Other, "the disk failed"),
     }
 }
 
@@ -140,7 +155,7 @@ fn inspected(reading: Reading) -> Inspected {
         Reading::Unreadable { format, problem, .. } => {
             Inspected { format, row_count: None, schema: None, problem: Some(problem) }
         }
-        Reading::Disk { .. } => {
+        Reading::Described(_) | Reading::Disk { .. } => {
             Inspected { format: Format::Other, row_count: None, schema: None, problem: Some("the disk failed".into()) }
         }
     }

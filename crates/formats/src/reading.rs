@@ -5,11 +5,14 @@ use super::source::Source;
 use super::{Fault, delimited, dialect, json_lines, parquet};
 use lakeshore::model::dataset::schema::Format;
 use lakeshore::model::preview::{PROBLEM_CHARACTERS_MAX, Preview, TEXT_CHARACTERS_MAX, image_type};
+use lakeshore_delta::footer::FileDescription;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Bytes of a text for detecting its format.
 const LOOK_BYTES: usize = 64 * 1024;
+/// First bytes of a file, by which some formats are known.
+const FIRST_BYTES: usize = 512;
 /// Largest image that a page shows.
 const IMAGE_BYTES_MAX: u64 = 32 << 20;
 
@@ -20,6 +23,8 @@ pub enum Depth {
     Columns,
     /// Also the first rows, up to this number.
     Rows(u64),
+    /// A file of Parquet in the terms of tables.
+    Table,
 }
 
 /// Result of a reading: a preview, or the reason why there is none.
@@ -29,6 +34,8 @@ pub enum Reading {
     Preview(Box<Preview>),
     /// `problem` begins in lower case, as a part of a sentence: "the footer is cut off".
     Unreadable { format: Format, problem: String, bytes_read: u64 },
+    /// Absent for other formats than Parquet.
+    Described(Option<Box<FileDescription>>),
     /// Fault of the disk, by its number in the kernel.
     Disk { errno: Option<i32> },
 }
@@ -36,11 +43,14 @@ pub enum Reading {
 /// Reads a file. Its `name` helps to detect the format.
 pub fn read(source: Source, name: &str, depth: Depth) -> Reading {
     let source = Arc::new(source);
+    if depth == Depth::Table {
+        return described(&source, name);
+    }
     let mut format = Format::Other;
     let read = format_of(&source, name).and_then(|found| {
         format = found;
         match depth {
-            Depth::Columns => inspect(&source, name, format),
+            Depth::Columns | Depth::Table => inspect(&source, name, format),
             Depth::Rows(rows) => preview(&source, name, format, usize::try_from(rows).unwrap_or(usize::MAX)),
         }
     });
@@ -51,6 +61,19 @@ pub fn read(source: Source, name: &str, depth: Depth) -> Reading {
             let problem = problem.chars().take(PROBLEM_CHARACTERS_MAX).collect();
             Reading::Unreadable { format, problem, bytes_read }
         }
+        Err(Fault::Disk(error)) => Reading::Disk { errno: error.raw_os_error() },
+    }
+}
+
+fn described(source: &Arc<Source>, name: &str) -> Reading {
+    let described = match is_parquet(source, name) {
+        Ok(true) => parquet::describe(source).map(|description| Some(Box::new(description))),
+        Ok(false) => Ok(None),
+        Err(fault) => Err(fault),
+    };
+    match described {
+        Ok(description) => Reading::Described(description),
+        Err(Fault::Unreadable(problem)) => Reading::Described(Some(Box::new(FileDescription::unreadable(&problem)))),
         Err(Fault::Disk(error)) => Reading::Disk { errno: error.raw_os_error() },
     }
 }
@@ -76,17 +99,27 @@ fn inspect(source: &Arc<Source>, name: &str, format: Format) -> Result<Preview, 
     }
 }
 
+fn extension(name: &str) -> String {
+    let extension = head::plain_name(name).rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    extension.unwrap_or_default()
+}
+
+fn is_parquet(source: &Source, name: &str) -> Result<bool, Fault> {
+    if extension(name) == "parquet" && source.len() > 0 {
+        return Ok(true);
+    }
+    let first = source.read(0, FIRST_BYTES)?;
+    Ok(first.starts_with(parquet::MAGIC) || first.starts_with(parquet::MAGIC_ENCRYPTED))
+}
+
 /// Detects the format: by the first bytes, else by the name, else by the contents.
 fn format_of(source: &Source, name: &str) -> Result<Format, Fault> {
-    let first = source.read(0, LOOK_BYTES.min(512))?;
-    if first.starts_with(parquet::MAGIC) || first.starts_with(parquet::MAGIC_ENCRYPTED) {
+    if is_parquet(source, name)? {
         return Ok(Format::Parquet);
     }
-    let extension = head::plain_name(name).rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    let extension = extension.as_deref().unwrap_or_default();
-    if extension == "parquet" && source.len() > 0 {
-        return Ok(Format::Parquet);
-    }
+    let first = source.read(0, FIRST_BYTES)?;
+    let extension = extension(name);
+    let extension = extension.as_str();
     if image_type(&first).is_some() {
         return Ok(Format::Image);
     }

@@ -23,6 +23,7 @@ use lakeshore::model::dataset::schema::{Column, Format, Schema};
 use lakeshore::model::preview::{
     CELL_CHARACTERS_MAX, COLUMNS_SHOWN_MAX, PROBLEM_CHARACTERS_MAX, Preview, ROW_GROUPS_SHOWN_MAX, RowGroup,
 };
+use lakeshore_delta::footer::FileDescription;
 use leaf::Root;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
@@ -84,6 +85,12 @@ pub(super) fn inspect(source: &Arc<Source>) -> Result<Preview, Fault> {
     let num_columns = schema.columns.len() as u64 + schema.num_omitted;
     let (row_count, problem) = (Some(opened.row_count()), opened.contradiction());
     Ok(Preview { schema: Some(schema), num_columns, row_count, problem, ..Preview::nothing(Format::Parquet) })
+}
+
+/// Describes the footer as it is in the file.
+pub(super) fn describe(source: &Arc<Source>) -> Result<FileDescription, Fault> {
+    let file = ParquetFile::new(source)?;
+    Ok(FileDescription::of_footer(&file.footer()?))
 }
 
 pub(super) fn preview(source: &Arc<Source>, rows_max: usize) -> Result<Preview, Fault> {

@@ -5,6 +5,8 @@ use super::protocol::{self, ANSWER_BYTES_MAX, Answer, FrameError, Hello, LENGTH_
 use crate::reading::{self, Reading};
 use crate::serving::ServedFile;
 use crate::source::Source;
+use lakeshore_delta::footer::{FileDescription, LEAVES_MAX};
+use lakeshore_delta::unfit::Unfit;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use std::fs::File;
 use std::io::{self, IoSliceMut, Read, Write};
@@ -80,6 +82,10 @@ fn shortened(reading: Reading) -> Reading {
         Reading::Preview(preview) => {
             let problem = "its metadata is too large".to_owned();
             Reading::Unreadable { format: preview.format, problem, bytes_read: preview.bytes_read }
+        }
+        Reading::Described(_) => {
+            let reason = Unfit::TooManyColumns { max: LEAVES_MAX as u64 };
+            Reading::Described(Some(Box::new(FileDescription::unfit(reason))))
         }
         other => other,
     }

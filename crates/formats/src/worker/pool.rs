@@ -61,14 +61,17 @@ impl Shared {
 pub(crate) struct Pool {
     pub(crate) previews: Lane,
     pub(crate) inspections: Lane,
+    /// Descriptions for tables.
+    pub(crate) tables: Lane,
 }
 
 impl Pool {
-    pub(crate) fn start(previews: usize, inspections: usize, time_max: Duration) -> io::Result<Self> {
+    pub(crate) fn start(previews: usize, inspections: usize, tables: usize, time_max: Duration) -> io::Result<Self> {
         // Descriptors that the server inherited must not reach readers. The server opens its own with CLOEXEC.
         close_fds::set_fds_cloexec_threadsafe(FIRST_INHERITED, &[]);
         let previews = Lane::start("preview", previews, time_max)?;
-        Ok(Self { previews, inspections: Lane::start("inspect", inspections, time_max)? })
+        let inspections = Lane::start("inspect", inspections, time_max)?;
+        Ok(Self { previews, inspections, tables: Lane::start("table", tables, time_max)? })
     }
 }
 

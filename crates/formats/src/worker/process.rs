@@ -225,6 +225,7 @@ fn is_plausible(reading: &Reading) -> bool {
     match reading {
         Reading::Preview(preview) => preview.is_within_bounds(),
         Reading::Unreadable { problem, .. } => problem.len() <= lakeshore::model::preview::PROBLEM_BYTES_MAX,
+        Reading::Described(described) => described.as_ref().is_none_or(|described| described.is_within_bounds()),
         Reading::Disk { .. } => true,
     }
 }
