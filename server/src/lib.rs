@@ -14,3 +14,4 @@ pub mod placement;
 pub mod readiness;
 pub mod serve;
 pub mod site;
+mod tables;

@@ -7,6 +7,7 @@ use crate::housekeeping;
 use crate::opening::{self, LakeFiles, Opened};
 use crate::readiness::Readiness;
 use crate::site;
+use crate::tables::Follower;
 use anyhow::{Context, anyhow, bail};
 use lakeshore::Lake;
 use lakeshore::service::{Parts, Recovered};
@@ -125,6 +126,14 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         ))),
         LakeFiles::Folder(_) => None,
     };
+    let following = match files {
+        LakeFiles::Objects(files) => {
+            let known = store.known_lake().await?.context("the database knows no lake")?;
+            let follower = Follower::new(store.state(), files.clone(), formats.clone(), known.identity);
+            Some(tokio::spawn(follower.run(app_state.stopping.clone())))
+        }
+        LakeFiles::Folder(_) => None,
+    };
     let commit_thread = CommitThread::start(lake.clone()).context("starting the thread of the commit queue")?;
     let threads = Threads::start(thread::available_parallelism().map_or(1, usize::from))?;
     let router = lakeshore_http::router(app_state.clone(), site::router());
@@ -167,8 +176,8 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     app_state.changes.close();
     let _ = tokio::time::timeout(INTERRUPT_MAX, app_state.changes.wait()).await;
     let _ = housekeeping.await;
-    if let Some(collecting) = collecting {
-        let _ = collecting.await;
+    for job in [collecting, following].into_iter().flatten() {
+        let _ = job.await;
     }
     if let Err(error) = lake.record_clock().await {
         tracing::debug!(%error, "cannot record the clock");

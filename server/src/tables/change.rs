@@ -1,0 +1,220 @@
+//! In what a version differs from the one before: which files its table loses, and which ones it may get.
+
+use super::describing::TOGETHER_MAX;
+use super::{FollowError, Shared};
+use lakeshore::Error;
+use lakeshore::model::id::{UploadId, VersionNumber};
+use lakeshore::model::path::LakePath;
+use lakeshore::model::time::Timestamp;
+use lakeshore::model::version::{Version, VersionFile, VersionKind};
+use lakeshore::ports::metadata::table::{LandedInVersion, StoredTable, TableFile, TableSchemaId};
+use lakeshore::ports::metadata::version::VersionFilesQuery;
+use lakeshore_delta::commit::RemoveFile;
+use lakeshore_delta::partition::PartitionValues;
+use lakeshore_delta::path::TablePath;
+use lakeshore_delta::unfit::Unfit;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Files of a page of a version.
+const PAGE_FILES: u64 = 1000;
+
+/// A file of a version.
+pub(super) struct Member {
+    pub(super) upload_id: UploadId,
+    pub(super) path: LakePath,
+    pub(super) landed_at: Timestamp,
+}
+
+impl From<VersionFile> for Member {
+    fn from(file: VersionFile) -> Self {
+        Self { upload_id: file.upload_id, path: file.path, landed_at: file.landed_at }
+    }
+}
+
+impl From<&LandedInVersion> for Member {
+    fn from(file: &LandedInVersion) -> Self {
+        Self { upload_id: file.upload_id, path: file.path.clone(), landed_at: file.landed_at }
+    }
+}
+
+/// A file of Parquet that the table may get.
+pub(super) struct Candidate {
+    pub(super) upload_id: UploadId,
+    pub(super) landed_at: Timestamp,
+    pub(super) size_bytes: u64,
+    pub(super) schema: TableSchemaId,
+    pub(super) stats: Option<String>,
+    /// Where it is in the table, or why it cannot be there.
+    pub(super) place: Result<(TablePath, PartitionValues), Unfit>,
+}
+
+/// What a version changes.
+pub(super) struct Change {
+    /// Files that the table loses, in no order.
+    pub(super) removed: Vec<RemoveFile>,
+    /// In no order.
+    pub(super) candidates: Vec<Candidate>,
+    /// Files of the table that stay.
+    pub(super) kept: u64,
+    /// Uploads that have gone; `None` where all files of the version are looked at.
+    pub(super) gone: Option<Vec<UploadId>>,
+}
+
+/// Where a file is in the table of a dataset.
+pub(super) fn place_of(
+    dataset: &LakePath,
+    path: &LakePath,
+    file: &TableFile,
+) -> Result<(TablePath, PartitionValues), Unfit> {
+    let relative = file.key.as_ref().and_then(|key| key.relative_to(dataset)).ok_or(Unfit::Elsewhere)?;
+    let place = TablePath::parse(relative).map_err(|_| Unfit::Elsewhere)?;
+    Ok((place, PartitionValues::of_path(dataset.relative(path).unwrap_or_default())?))
+}
+
+fn candidate(dataset: &LakePath, member: &Member, file: &TableFile, schema: TableSchemaId) -> Candidate {
+    Candidate {
+        upload_id: member.upload_id,
+        landed_at: member.landed_at,
+        size_bytes: file.size_bytes,
+        schema,
+        stats: file.stats.clone(),
+        place: place_of(dataset, &member.path, file),
+    }
+}
+
+/// Of a file that was in the table at the version before.
+fn removal(dataset: &LakePath, path: &LakePath, file: &TableFile, removed: Timestamp) -> Option<RemoveFile> {
+    if file.schema.is_none() || file.is_outside {
+        return None;
+    }
+    let (path, partition) = place_of(dataset, path, file).ok()?;
+    Some(RemoveFile { path, partition, size_bytes: file.size_bytes, removed })
+}
+
+impl Shared {
+    pub(super) async fn change(
+        &self,
+        dataset: &LakePath,
+        table: &StoredTable,
+        version: &Version,
+    ) -> Result<Change, FollowError> {
+        if version.kind == VersionKind::Landing
+            && table.version > 0
+            && let Some(change) = self.landed(dataset, table, version).await?
+        {
+            return Ok(change);
+        }
+        self.difference(dataset, table, version).await
+    }
+
+    /// What a group of landings has changed. `None` where more has changed, or where files that did not fit the table may
+    /// fit it now.
+    async fn landed(
+        &self,
+        dataset: &LakePath,
+        table: &StoredTable,
+        version: &Version,
+    ) -> Result<Option<Change>, FollowError> {
+        let landed = self.state.landed_in(dataset, version.version).await?;
+        let replaced: BTreeMap<_, _> = landed.iter().filter_map(|file| Some((file.replaced?, &file.path))).collect();
+        if table.dataset_files + landed.len() as u64 != version.files + replaced.len() as u64 {
+            return Ok(None);
+        }
+        let ids: Vec<_> = replaced.keys().copied().collect();
+        let mut removed = Vec::new();
+        for some in ids.chunks(TOGETHER_MAX) {
+            for (upload_id, file) in self.known_already(dataset, some).await? {
+                removed.extend(replaced.get(&upload_id).and_then(|path| removal(dataset, path, &file, version.at)));
+            }
+        }
+        let kept = table.table_files.saturating_sub(removed.len() as u64);
+        if kept == 0 && !self.state.files_outside(dataset, 1).await?.is_empty() {
+            return Ok(None);
+        }
+        let members: Vec<_> = landed.iter().map(Member::from).collect();
+        let mut candidates = Vec::new();
+        for some in members.chunks(TOGETHER_MAX) {
+            let known = self.known(dataset, version.version, some).await?;
+            for member in some {
+                let Some(file) = known.get(&member.upload_id) else { continue };
+                candidates.extend(file.schema.map(|schema| candidate(dataset, member, file, schema)));
+            }
+        }
+        Ok(Some(Change { removed, candidates, kept, gone: Some(ids) }))
+    }
+
+    /// Compares all files with those of the version that was followed last. A file that was taken over has its object in
+    /// both, so the table keeps it.
+    async fn difference(
+        &self,
+        dataset: &LakePath,
+        table: &StoredTable,
+        version: &Version,
+    ) -> Result<Change, FollowError> {
+        let mut before = BTreeMap::new();
+        if table.version > 0 {
+            let mut pages = Pages::new(dataset, VersionNumber(table.version));
+            while let Some(page) = pages.next(self).await? {
+                for some in page.chunks(TOGETHER_MAX) {
+                    let ids: Vec<_> = some.iter().map(|file| file.upload_id).collect();
+                    let known = self.known_already(dataset, &ids).await?;
+                    let removals = some
+                        .iter()
+                        .filter_map(|file| removal(dataset, &file.path, known.get(&file.upload_id)?, version.at));
+                    before.extend(removals.map(|removal| (removal.path.clone(), removal)));
+                }
+            }
+        }
+        let (mut kept, mut candidates) = (BTreeSet::new(), Vec::new());
+        let mut pages = Pages::new(dataset, version.version);
+        while let Some(page) = pages.next(self).await? {
+            let members: Vec<_> = page.into_iter().map(Member::from).collect();
+            for some in members.chunks(TOGETHER_MAX) {
+                let known = self.known(dataset, version.version, some).await?;
+                for member in some {
+                    let Some(file) = known.get(&member.upload_id) else { continue };
+                    let Some(schema) = file.schema else { continue };
+                    let mut new = candidate(dataset, member, file, schema);
+                    if let Ok((path, partition)) = &new.place
+                        && let Some(there) = before.get(path)
+                    {
+                        if there.partition == *partition && kept.insert(path.clone()) {
+                            continue;
+                        }
+                        new.place = Err(Unfit::SharedObject);
+                    }
+                    candidates.push(new);
+                }
+            }
+        }
+        let num_kept = kept.len() as u64;
+        let removed = before.into_values().filter(|file| !kept.contains(&file.path)).collect();
+        Ok(Change { removed, candidates, kept: num_kept, gone: None })
+    }
+}
+
+/// The files of a version, a page after the other.
+pub(super) struct Pages {
+    query: VersionFilesQuery,
+    is_done: bool,
+}
+
+impl Pages {
+    pub(super) fn new(dataset: &LakePath, version: VersionNumber) -> Self {
+        let query = VersionFilesQuery { dataset: dataset.clone(), version, below: None, after: None, size: PAGE_FILES };
+        Self { query, is_done: false }
+    }
+
+    pub(super) async fn next(&mut self, shared: &Shared) -> Result<Option<Vec<VersionFile>>, Error> {
+        if self.is_done {
+            return Ok(None);
+        }
+        let page = shared.state.version_files(&self.query).await?;
+        self.is_done = (page.len() as u64) < PAGE_FILES;
+        match page.last() {
+            Some(last) => self.query.after = Some(last.path.clone()),
+            None => return Ok(None),
+        }
+        Ok(Some(page))
+    }
+}

@@ -1,0 +1,82 @@
+//! Checkpoints: the state of a table after its last commit. Nothing waits for them, and they are made from rows, so one that a
+//! stop has cut off is made by the next round.
+
+use super::change::{Pages, place_of};
+use super::{FollowError, Shared};
+use bytes::Bytes;
+use lakeshore::Error;
+use lakeshore::model::id::VersionNumber;
+use lakeshore::model::object_key::ObjectKey;
+use lakeshore::model::path::LakePath;
+use lakeshore::ports::metadata::table::StoredTable;
+use lakeshore_delta::checkpoint::{
+    CheckpointChunks, CheckpointError, CheckpointSummary, FileAction, checkpoint_name, last_checkpoint_name,
+};
+use lakeshore_delta::commit::AddFile;
+use lakeshore_delta::plan::TableState;
+use lakeshore_delta::retention::is_checkpoint_due;
+use tokio::sync::mpsc;
+
+/// Pages of files that wait to be encoded.
+const PAGES_AHEAD: usize = 2;
+
+impl Shared {
+    /// Writes the checkpoint of the last commit, where one is due. All entries are in the bucket.
+    pub(super) async fn write_checkpoint(&self, dataset: &LakePath, table: &StoredTable) -> Result<(), FollowError> {
+        let Some(state) = &table.state else { return Ok(()) };
+        let state: TableState = serde_json::from_str(state)?;
+        let commit = state.commit;
+        if !is_checkpoint_due(commit, table.checkpoint, table.actions) {
+            return Ok(());
+        }
+        let (pages, waiting) = mpsc::channel(PAGES_AHEAD);
+        let encoding = tokio::task::spawn_blocking(move || encode(&state, waiting));
+        let sent = self.send_files(dataset, VersionNumber(table.version), &pages).await;
+        drop(pages);
+        let (pieces, summary) = encoding.await??;
+        sent?;
+        let key = |name: &str| ObjectKey::of_table(dataset, name);
+        self.log.write_over(&key(&checkpoint_name(commit)), pieces).await?;
+        self.log.write_over(&key(&last_checkpoint_name()), vec![summary.last_checkpoint()?]).await?;
+        self.state.set_checkpoint(dataset, commit).await?;
+        Ok(())
+    }
+
+    async fn send_files(
+        &self,
+        dataset: &LakePath,
+        version: VersionNumber,
+        to: &mpsc::Sender<Vec<FileAction>>,
+    ) -> Result<(), Error> {
+        let mut pages = Pages::new(dataset, version);
+        while let Some(page) = pages.next(self).await? {
+            let ids: Vec<_> = page.iter().map(|file| file.upload_id).collect();
+            let mut known = self.known_already(dataset, &ids).await?;
+            let actions = page.iter().filter_map(|file| {
+                let known = known.remove(&file.upload_id)?;
+                if known.schema.is_none() || known.is_outside {
+                    return None;
+                }
+                let (path, partition) = place_of(dataset, &file.path, &known).ok()?;
+                let size_bytes = known.size_bytes;
+                let add = AddFile { path, partition, size_bytes, modified: file.landed_at, stats: known.stats };
+                Some(FileAction::Add(add))
+            });
+            if to.send(actions.collect()).await.is_err() {
+                // The encoder has failed, and says why.
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn encode(
+    state: &TableState,
+    mut pages: mpsc::Receiver<Vec<FileAction>>,
+) -> Result<(Vec<Bytes>, CheckpointSummary), CheckpointError> {
+    let files = std::iter::from_fn(move || pages.blocking_recv()).flatten();
+    let mut chunks = CheckpointChunks::new(state, files)?;
+    let pieces = chunks.by_ref().collect::<Result<Vec<_>, _>>()?;
+    Ok((pieces, chunks.summary()))
+}

@@ -1,0 +1,67 @@
+//! Why a table cannot follow its dataset, and when it is tried again.
+
+use lakeshore::Error;
+use lakeshore::model::object_key::ObjectKey;
+use lakeshore::model::path::LakePath;
+use lakeshore_delta::checkpoint::CheckpointError;
+use lakeshore_delta::commit::CommitError;
+use lakeshore_delta::plan::PlanError;
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Pause after the first failure; each later one is twice as long, up to the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FollowError {
+    #[error(transparent)]
+    Lake(#[from] Error),
+    #[error(
+        "the object {0} has other bytes than this lake has fixed for it: another lake or program has written it, or the database is an older copy; move the folder of the log away, and the table begins anew"
+    )]
+    Taken(ObjectKey),
+    #[error("another server has followed a version of the dataset meanwhile")]
+    Overtaken,
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error("what is remembered of the table cannot be read: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("the task that encodes a checkpoint has ended: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl FollowError {
+    /// For people who see the dataset. The cause of an internal fault is in the log alone.
+    pub(super) fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// Datasets that failed, and when they are tried again.
+#[derive(Default)]
+pub(super) struct Failures(HashMap<LakePath, (u32, Instant)>);
+
+impl Failures {
+    pub(super) fn is_waiting(&self, dataset: &LakePath) -> bool {
+        self.0.get(dataset).is_some_and(|(_, next)| *next > Instant::now())
+    }
+
+    /// Whether it is the first failure in a row.
+    pub(super) fn add(&mut self, dataset: LakePath) -> bool {
+        let (count, next) = self.0.entry(dataset).or_insert((0, Instant::now()));
+        *next = Instant::now() + PAUSE_MIN.saturating_mul(1 << (*count).min(16)).min(PAUSE_MAX);
+        *count = count.saturating_add(1);
+        *count == 1
+    }
+
+    /// Whether it had failed.
+    pub(super) fn remove(&mut self, dataset: &LakePath) -> bool {
+        self.0.remove(dataset).is_some()
+    }
+}

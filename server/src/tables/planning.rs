@@ -1,0 +1,127 @@
+//! Which of the files that a version brings are in the table, and what the commit holds.
+
+use super::change::{Candidate, Change};
+use super::{FollowError, Shared};
+use lakeshore::model::id::UploadId;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::version::Version;
+use lakeshore::ports::metadata::table::{FileOutside, TableSchemaId};
+use lakeshore_delta::commit::{AddFile, RemoveFile};
+use lakeshore_delta::footer::FileSchema;
+use lakeshore_delta::plan::{self, FileShape, PlannedCommit, TableId, TableState, plan};
+use lakeshore_delta::schema::Widening;
+use lakeshore_delta::unfit::Unfit;
+use std::collections::{BTreeMap, HashMap};
+
+/// Lists of columns of the files of one version that are considered, and what they are together as JSON.
+const SCHEMAS_MAX: usize = 1000;
+const SCHEMAS_BYTES_MAX: usize = 32 << 20;
+
+/// A version, as the table gets it.
+pub(super) struct Planned {
+    /// Absent where there is no table, and none comes about.
+    pub(super) commit: Option<PlannedCommit>,
+    /// In the order of their paths.
+    pub(super) adds: Vec<AddFile>,
+    pub(super) removes: Vec<RemoveFile>,
+    pub(super) outside: Vec<FileOutside>,
+}
+
+/// What files have in common that decides whether they fit.
+type Shape = (TableSchemaId, Vec<String>);
+
+impl Shared {
+    pub(super) async fn plan(
+        &self,
+        dataset: &LakePath,
+        before: Option<&TableState>,
+        version: &Version,
+        change: Change,
+    ) -> Result<Planned, FollowError> {
+        let Change { mut removed, mut candidates, kept, .. } = change;
+        // Where two files clash, the one that landed first is in the table.
+        candidates.sort_by_key(|candidate| candidate.upload_id);
+        let shapes = shapes(&candidates);
+        let schemas = self.schemas(&shapes).await?;
+        let considered: Vec<_> = shapes
+            .iter()
+            .filter_map(|(schema, columns)| {
+                Some(FileShape { schema: schemas.get(schema)?, partition_columns: columns.clone() })
+            })
+            .collect();
+        let planned = plan(
+            before,
+            &TableId::of(&self.lake, dataset),
+            &plan::Change {
+                version: version.version,
+                at: version.at,
+                kind: version.kind,
+                replaces_all: kept == 0,
+                widening: Widening::Refused,
+                shapes: &considered,
+            },
+        )?;
+        let of_known = shapes.iter().filter(|(schema, _)| schemas.contains_key(schema));
+        let outcomes: BTreeMap<_, _> = of_known.zip(&planned.outcomes).collect();
+        let (mut adds, mut outside) = (BTreeMap::new(), Vec::new());
+        let num_adds = candidates.len() as u64;
+        for candidate in candidates {
+            let upload_id = candidate.upload_id;
+            match outcome(candidate, &outcomes) {
+                Ok(add) if !adds.contains_key(&add.path) => {
+                    adds.insert(add.path.clone(), add.with_short_stats(num_adds));
+                }
+                Ok(_) => outside.push(file_outside(upload_id, &[Unfit::SharedObject])?),
+                Err(reasons) => outside.push(file_outside(upload_id, &reasons)?),
+            }
+        }
+        removed.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(Planned { commit: planned.commit, adds: adds.into_values().collect(), removes: removed, outside })
+    }
+
+    /// Schemas of shapes, as many as are considered.
+    async fn schemas(&self, shapes: &[Shape]) -> Result<HashMap<TableSchemaId, FileSchema>, FollowError> {
+        let (mut schemas, mut bytes) = (HashMap::new(), 0);
+        for (schema, _) in shapes {
+            if schemas.contains_key(schema) {
+                continue;
+            }
+            let Some((_, content)) = self.state.table_schemas(&[*schema]).await?.pop() else { continue };
+            bytes += content.len();
+            if schemas.len() >= SCHEMAS_MAX || (bytes > SCHEMAS_BYTES_MAX && !schemas.is_empty()) {
+                break;
+            }
+            schemas.insert(*schema, serde_json::from_str(&content)?);
+        }
+        Ok(schemas)
+    }
+}
+
+/// In the order of the first file of each.
+fn shapes(candidates: &[Candidate]) -> Vec<Shape> {
+    let mut first: BTreeMap<Shape, UploadId> = BTreeMap::new();
+    for candidate in candidates {
+        if let Ok((_, partition)) = &candidate.place {
+            let columns = partition.columns().map(str::to_owned).collect();
+            first.entry((candidate.schema, columns)).or_insert(candidate.upload_id);
+        }
+    }
+    let mut shapes: Vec<_> = first.into_iter().collect();
+    shapes.sort_by_key(|(_, first)| *first);
+    shapes.into_iter().map(|(shape, _)| shape).collect()
+}
+
+fn outcome(candidate: Candidate, outcomes: &BTreeMap<&Shape, &Result<(), Vec<Unfit>>>) -> Result<AddFile, Vec<Unfit>> {
+    let Candidate { landed_at, size_bytes, schema, stats, place, .. } = candidate;
+    let (path, partition) = place.map_err(|reason| vec![reason])?;
+    let shape = (schema, partition.columns().map(str::to_owned).collect());
+    match outcomes.get(&shape) {
+        None => Err(vec![Unfit::TooManySchemas { max: SCHEMAS_MAX as u64 }]),
+        Some(Err(reasons)) => Err(reasons.clone()),
+        Some(Ok(())) => Ok(AddFile { path, partition, size_bytes, modified: landed_at, stats }),
+    }
+}
+
+fn file_outside(upload_id: UploadId, reasons: &[Unfit]) -> Result<FileOutside, FollowError> {
+    Ok(FileOutside { upload_id, reasons: serde_json::to_string(reasons)? })
+}

@@ -1,0 +1,52 @@
+//! Writes fixed entries to the bucket, in their order. Twice does no harm.
+
+use super::fixing::head_of;
+use super::{FollowError, Shared};
+use lakeshore::Error;
+use lakeshore::model::object_key::ObjectKey;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::table::EntryKind;
+use lakeshore::model::version::WhichVersion;
+use lakeshore::ports::metadata::table::FixedEntry;
+use lakeshore::ports::table_log::WrittenOnce;
+use lakeshore_delta::commit::commit_name;
+use lakeshore_delta::manifest::{current, current_name, manifest_name};
+use lakeshore_system::failpoints::crash_point;
+
+impl Shared {
+    pub(super) async fn write_entries(&self, dataset: &LakePath) -> Result<(), FollowError> {
+        for entry in self.state.fixed_entries(dataset).await? {
+            let name = match entry.kind {
+                EntryKind::Commit => commit_name(entry.number),
+                EntryKind::Manifest => manifest_name(entry.version),
+            };
+            let key = ObjectKey::of_table(dataset, &name);
+            let pieces = self.state.draft(entry.draft).await?;
+            match self.log.write_once(&key, pieces).await? {
+                WrittenOnce::Done => {}
+                WrittenOnce::Taken => return Err(FollowError::Taken(key)),
+            }
+            crash_point!("object.table_written");
+            if entry.kind == EntryKind::Manifest {
+                self.name_current(dataset, &entry).await?;
+                crash_point!("object.table_current");
+            }
+            self.state.forget_entry(dataset, &entry).await?;
+        }
+        Ok(())
+    }
+
+    /// Names the manifest as the newest, unless a newer one is.
+    async fn name_current(&self, dataset: &LakePath, entry: &FixedEntry) -> Result<(), FollowError> {
+        let found = self.state.find_version(dataset, WhichVersion::Number(entry.version)).await?;
+        let version = found.ok_or_else(|| Error::NoSuchVersion(entry.version.to_string(), dataset.clone()))?;
+        let bytes = current(&head_of(dataset, &version))?;
+        let number = entry.version.0;
+        let is_newer = |there: &[u8]| {
+            let there: Option<serde_json::Value> = serde_json::from_slice(there).ok();
+            there.and_then(|there| there["version"].as_u64()).is_some_and(|there| there > number)
+        };
+        let key = ObjectKey::of_table(dataset, &current_name());
+        Ok(self.log.replace_older(&key, bytes, &is_newer).await?)
+    }
+}
