@@ -58,6 +58,7 @@ mod slow_clients;
 mod snapshots;
 mod supersede;
 mod syncs;
+mod tables;
 mod trash;
 mod tus;
 mod tus_extensions;

@@ -203,7 +203,9 @@ pub fn disagreements(data_dir: &Path, bucket: &Bucket) -> Vec<String> {
         .map(|(path, key)| format!("{path} has no object {key}"))
         .collect();
     let own = ["_lakeshore/identity", "_lakeshore/probe", "_lakeshore/server"];
-    let unknown = keys.iter().filter(|key| !objects.contains_key(*key) && !own.contains(&key.as_str()));
+    let is_of_table = |key: &str| key.contains("/_delta_log/") || key.contains("/_versions/");
+    let unknown =
+        keys.iter().filter(|key| !objects.contains_key(*key) && !own.contains(&key.as_str()) && !is_of_table(key));
     found.extend(unknown.map(|key| format!("the object {key} has no row")));
     found
 }
