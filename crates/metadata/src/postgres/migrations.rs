@@ -13,8 +13,7 @@ macro_rules! migrations {
 }
 
 /// Numbered from 1, each by its name.
-const MIGRATIONS: &[(&str, &str)] =
-    migrations!["0001_lake", "0002_namespace", "0003_functions", "0004_tables"];
+const MIGRATIONS: &[(&str, &str)] = migrations!["0001_lake", "0002_namespace", "0003_functions", "0004_tables"];
 
 /// Version that this program works with.
 pub(super) fn newest() -> i64 {

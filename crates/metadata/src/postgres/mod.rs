@@ -26,7 +26,6 @@ mod schemas;
 mod search;
 mod sessions;
 mod syncs;
-mod tables;
 mod transfer;
 mod trash;
 mod uploads;

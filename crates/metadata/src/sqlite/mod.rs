@@ -35,7 +35,6 @@ mod schemas;
 mod search;
 mod sessions;
 mod syncs;
-mod tables;
 #[cfg(test)]
 mod test_uploads;
 mod transaction_fault;

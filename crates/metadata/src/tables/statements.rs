@@ -1,4 +1,4 @@
-//! Tables of datasets on object storage: what both databases have in common.
+//! Statements of the tables of datasets, and their rows.
 
 use crate::row::{DbRow, id, number, number_if_any, parsed, path, time};
 use bytes::Bytes;
@@ -13,10 +13,10 @@ use sha2::{Digest as _, Sha256};
 use sqlx::Result;
 use std::collections::BTreeMap;
 
-pub(crate) const LAST_CHANGE: &str = "SELECT last_seq FROM version_state";
+pub(super) const LAST_CHANGE: &str = "SELECT last_seq FROM version_state";
 
 /// Versions that were not followed, and those whose entries are not in the bucket.
-pub(crate) const LAGGING: &str = "\
+pub(super) const LAGGING: &str = "\
     SELECT path, problem, newest - followed + entries AS versions FROM ( \
         SELECT d.path, t.problem, coalesce(t.version, 0) AS followed, \
         coalesce((SELECT max(v.number) FROM versions v WHERE v.folder_id = f.folder_id), 0) AS newest, \
@@ -24,16 +24,16 @@ pub(crate) const LAGGING: &str = "\
         FROM datasets d JOIN folders f ON f.path = d.path LEFT JOIN dataset_tables t ON t.folder_id = f.folder_id) AS heads \
     WHERE newest - followed + entries > 0 ORDER BY path LIMIT $1";
 
-pub(crate) const TABLE: &str = "\
+pub(super) const TABLE: &str = "\
     SELECT t.version, t.dataset_files, t.table_files, t.state, t.manifest, t.checkpoint, t.actions, t.first_commit, t.problem \
     FROM folders f JOIN dataset_tables t ON t.folder_id = f.folder_id WHERE f.path = $1";
 
-pub(crate) const FIRST_VERSION: &str = "\
-    SELECT coalesce(max(v.number), 1) FROM folders f JOIN versions v ON v.folder_id = f.folder_id \
+pub(super) const FIRST_VERSION: &str = "\
+    SELECT coalesce(max(v.number), 1) AS first FROM folders f JOIN versions v ON v.folder_id = f.folder_id \
     WHERE f.path = $1 AND v.seq <= (SELECT tables_from FROM version_state)";
 
 /// Dataset, version before, then the columns.
-pub(crate) const SET_TABLE: &str = "\
+pub(super) const SET_TABLE: &str = "\
     INSERT INTO dataset_tables AS t (folder_id, version, dataset_files, table_files, state, manifest, actions) \
     SELECT f.folder_id, $3, $4, $5, $6, $7, $8 FROM folders f WHERE f.path = $1 \
         AND ($2 = 0 OR EXISTS (SELECT 1 FROM dataset_tables o WHERE o.folder_id = f.folder_id)) \
@@ -41,40 +41,84 @@ pub(crate) const SET_TABLE: &str = "\
         table_files = excluded.table_files, state = excluded.state, manifest = excluded.manifest, \
         actions = excluded.actions, problem = NULL WHERE t.version = $2";
 
-pub(crate) const ENTRIES: &str = "\
+pub(super) const ENTRIES: &str = "\
     SELECT e.version, e.kind, e.number, e.draft_id FROM folders f JOIN table_entries e ON e.folder_id = f.folder_id \
     WHERE f.path = $1 ORDER BY e.version, e.kind";
 
-pub(crate) const WRITE_DRAFT: &str = "INSERT INTO table_drafts (draft_id, number, bytes) VALUES ($1, $2, $3)";
+pub(super) const WRITE_DRAFT: &str = "INSERT INTO table_drafts (draft_id, number, bytes) VALUES ($1, $2, $3)";
 
-pub(crate) const DRAFT: &str = "SELECT bytes FROM table_drafts WHERE draft_id = $1 ORDER BY number";
+pub(super) const DRAFT: &str = "SELECT bytes FROM table_drafts WHERE draft_id = $1 ORDER BY number";
 
-pub(crate) const FORGET_ENTRY: &str = "\
+pub(super) const FORGET_ENTRY: &str = "\
     DELETE FROM table_entries WHERE folder_id = (SELECT folder_id FROM folders WHERE path = $1) \
     AND version = $2 AND kind = $3; \
     DELETE FROM table_drafts WHERE draft_id = $4";
 
-pub(crate) const FORGET_DRAFTS: &str =
+pub(super) const FORGET_DRAFTS: &str =
     "DELETE FROM table_drafts WHERE draft_id NOT IN (SELECT draft_id FROM table_entries)";
 
-pub(crate) const SET_CHECKPOINT: &str = "\
+pub(super) const SET_CHECKPOINT: &str = "\
     UPDATE dataset_tables SET checkpoint = $2, actions = 0 \
     WHERE folder_id = (SELECT folder_id FROM folders WHERE path = $1)";
 
-pub(crate) const SET_PROBLEM: &str = "\
+pub(super) const SET_PROBLEM: &str = "\
     INSERT INTO dataset_tables (folder_id, version, dataset_files, table_files, problem) \
     SELECT folder_id, 0, 0, 0, $2 FROM folders WHERE path = $1 \
     ON CONFLICT (folder_id) DO UPDATE SET problem = excluded.problem";
 
-pub(crate) const OUTSIDE: &str = "\
+pub(super) const OUTSIDE: &str = "\
     SELECT u.target, o.history_id, o.reasons FROM folders f JOIN table_outside o ON o.folder_id = f.folder_id \
     JOIN uploads u ON u.history_id = o.history_id WHERE f.path = $1 ORDER BY o.history_id LIMIT $2";
 
-pub(crate) fn lagging_of(row: &impl DbRow) -> Result<LaggingTable> {
+/// In the order of their rows in the history.
+pub(super) const LANDED_IN: &str = "\
+    SELECT u.history_id, u.target, u.end_time, old.history_id AS replaced \
+    FROM folders f CROSS JOIN versions v CROSS JOIN uploads u CROSS JOIN version_files e \
+    LEFT JOIN version_files old ON old.tree_id = u.tree_id AND old.path = u.target AND old.until_seq = v.seq \
+    WHERE f.path = $1 AND v.folder_id = f.folder_id AND v.number = $2 AND u.tree_seq = v.seq AND u.tree_seq > 0 \
+    AND u.tree_id IS NOT NULL AND e.tree_id = u.tree_id AND e.path = u.target AND e.from_seq = u.tree_seq \
+    AND e.history_id = u.history_id AND u.target >= $1 || '/' AND u.target < $1 || '0' ORDER BY u.history_id";
+
+pub(super) const FILES: &str = "\
+    SELECT t.history_id, t.object_key, t.schema_id, t.stats, u.size_bytes, o.history_id IS NOT NULL AS is_outside \
+    FROM json_each($2) CROSS JOIN table_files t CROSS JOIN uploads u \
+    LEFT JOIN table_outside o ON o.folder_id = (SELECT folder_id FROM folders WHERE path = $1) \
+        AND o.history_id = u.history_id \
+    WHERE t.history_id = CAST(value ->> 0 AS BIGINT) AND u.history_id = t.history_id";
+
+/// Schemas, then files: upload, digest of its schema, statistics. The identity of an upload is the number of its node.
+pub(super) const DESCRIBE: &str = "\
+    INSERT INTO table_schemas (sha256, content) SELECT unhex(value ->> 0), value ->> 1 FROM json_each($1) WHERE TRUE \
+    ORDER BY 1 ON CONFLICT (sha256) DO NOTHING; \
+    INSERT INTO table_files (history_id, object_key, schema_id, stats) \
+    SELECT u.history_id, (SELECT o.key FROM nodes n CROSS JOIN objects o WHERE o.object_id = n.object_id \
+        AND n.node_id = CASE WHEN length(u.identity) BETWEEN 1 AND 18 AND trim(u.identity, '0123456789') = '' \
+            THEN CAST(u.identity AS BIGINT) END), s.schema_id, value ->> 2 \
+    FROM json_each($2) CROSS JOIN uploads u LEFT JOIN table_schemas s ON s.sha256 = unhex(value ->> 1) \
+    WHERE u.history_id = CAST(value ->> 0 AS BIGINT) ORDER BY 1 ON CONFLICT (history_id) DO NOTHING";
+
+pub(super) const SCHEMAS: &str = "SELECT s.schema_id, s.content FROM json_each($1) CROSS JOIN table_schemas s \
+                                  WHERE s.schema_id = CAST(value ->> 0 AS BIGINT)";
+
+/// Files that are outside no more: all, or those of the array.
+pub(super) const GONE: &str = "DELETE FROM table_outside WHERE folder_id = (SELECT folder_id FROM folders WHERE path = $1) \
+                               AND ($3 OR history_id IN (SELECT CAST(value ->> 0 AS BIGINT) FROM json_each($2)))";
+
+pub(super) const ADD_OUTSIDE: &str = "\
+    INSERT INTO table_outside (folder_id, history_id, reasons) \
+    SELECT f.folder_id, CAST(value ->> 0 AS BIGINT), value ->> 1 FROM json_each($2) CROSS JOIN folders f WHERE f.path = $1 \
+    ON CONFLICT (folder_id, history_id) DO UPDATE SET reasons = excluded.reasons";
+
+pub(super) const ADD_ENTRIES: &str = "\
+    INSERT INTO table_entries (folder_id, version, kind, number, draft_id) \
+    SELECT f.folder_id, $3, value ->> 0, CAST(value ->> 1 AS BIGINT), CAST(value ->> 2 AS BIGINT) \
+    FROM json_each($2) CROSS JOIN folders f WHERE f.path = $1";
+
+pub(super) fn lagging_of(row: &impl DbRow) -> Result<LaggingTable> {
     Ok(LaggingTable { dataset: path(row, "path")?, versions: number(row, "versions")?, problem: row.get("problem")? })
 }
 
-pub(crate) fn table_of(row: &impl DbRow) -> Result<StoredTable> {
+pub(super) fn table_of(row: &impl DbRow) -> Result<StoredTable> {
     Ok(StoredTable {
         version: number(row, "version")?,
         dataset_files: number(row, "dataset_files")?,
@@ -88,7 +132,7 @@ pub(crate) fn table_of(row: &impl DbRow) -> Result<StoredTable> {
     })
 }
 
-pub(crate) fn landed_of(row: &impl DbRow) -> Result<LandedInVersion> {
+pub(super) fn landed_of(row: &impl DbRow) -> Result<LandedInVersion> {
     Ok(LandedInVersion {
         upload_id: UploadId(number(row, "history_id")?),
         path: path(row, "target")?,
@@ -97,7 +141,7 @@ pub(crate) fn landed_of(row: &impl DbRow) -> Result<LandedInVersion> {
     })
 }
 
-pub(crate) fn file_of(row: &impl DbRow) -> Result<TableFile> {
+pub(super) fn file_of(row: &impl DbRow) -> Result<TableFile> {
     Ok(TableFile {
         upload_id: UploadId(number(row, "history_id")?),
         key: row.get::<Option<String>>("object_key")?.map(ObjectKey::remembered),
@@ -108,7 +152,7 @@ pub(crate) fn file_of(row: &impl DbRow) -> Result<TableFile> {
     })
 }
 
-pub(crate) fn entry_of(row: &impl DbRow) -> Result<FixedEntry> {
+pub(super) fn entry_of(row: &impl DbRow) -> Result<FixedEntry> {
     Ok(FixedEntry {
         version: VersionNumber(number(row, "version")?),
         kind: parsed(row, "kind", EntryKind::parse)?,
@@ -117,11 +161,11 @@ pub(crate) fn entry_of(row: &impl DbRow) -> Result<FixedEntry> {
     })
 }
 
-pub(crate) fn pieces(row: &impl DbRow) -> Result<Bytes> {
+pub(super) fn draft_bytes(row: &impl DbRow) -> Result<Bytes> {
     Ok(Bytes::copy_from_slice(row.blob("bytes")?))
 }
 
-pub(crate) fn outside_of(row: &impl DbRow) -> Result<(LakePath, FileOutside)> {
+pub(super) fn outside_of(row: &impl DbRow) -> Result<(LakePath, FileOutside)> {
     let file = FileOutside { upload_id: UploadId(number(row, "history_id")?), reasons: row.get("reasons")? };
     Ok((path(row, "target")?, file))
 }
@@ -129,7 +173,7 @@ pub(crate) fn outside_of(row: &impl DbRow) -> Result<(LakePath, FileOutside)> {
 /// Rows of schemas, by their digests; and those of files: upload, digest of the schema, statistics.
 type Described<'a> = (Vec<(String, &'a str)>, Vec<(i64, Option<String>, Option<&'a str>)>);
 
-pub(crate) fn schema_rows(files: &[(UploadId, Option<TableDescription>)]) -> Described<'_> {
+pub(super) fn schema_rows(files: &[(UploadId, Option<TableDescription>)]) -> Described<'_> {
     let mut schemas = BTreeMap::new();
     let file = |(upload_id, description): &'_ (UploadId, Option<TableDescription>)| {
         (id(upload_id.0), description.as_ref().map(|description| hex::encode(Sha256::digest(&description.schema))))

@@ -1,0 +1,159 @@
+//! Tables of datasets on object storage: see migration 22 of SQLite. They follow the versions of their datasets.
+
+mod statements;
+
+use crate::backend::{Backend, MetadataStore};
+use crate::query::{Value, changed, clamp, found, rows, values};
+use crate::row::{DbRow, id};
+use crate::transaction::Durability::{Synced, Written};
+use crate::transaction::WriteTransaction;
+use async_trait::async_trait;
+use bytes::Bytes;
+use lakeshore::Error;
+use lakeshore::model::id::{UploadId, VersionNumber};
+use lakeshore::model::path::LakePath;
+use lakeshore::model::table::{DraftId, TableDescription};
+use lakeshore::ports::TableStore;
+use lakeshore::ports::metadata::table::{
+    FileOutside, FixedEntry, FixedVersion, LaggingTable, LandedInVersion, NewEntry, StoredTable, TableFile,
+    TableSchemaId,
+};
+use statements::{
+    ADD_ENTRIES, ADD_OUTSIDE, DESCRIBE, DRAFT, ENTRIES, FILES, FIRST_VERSION, FORGET_DRAFTS, FORGET_ENTRY, GONE,
+    LAGGING, LANDED_IN, LAST_CHANGE, OUTSIDE, SCHEMAS, SET_CHECKPOINT, SET_PROBLEM, SET_TABLE, TABLE, WRITE_DRAFT,
+    draft_bytes, entry_of, file_of, lagging_of, landed_of, outside_of, schema_rows, table_of,
+};
+
+/// Runs statements that change nothing that landings rely on.
+async fn change(
+    backend: &impl Backend,
+    durability: crate::transaction::Durability,
+    sql: &'static str,
+    values: Vec<Value>,
+) -> Result<(), Error> {
+    backend
+        .write_aside(durability, (sql, values), |writing, (sql, values)| {
+            Box::pin(async move { changed(writing, *sql, values.clone()).await.map(drop) })
+        })
+        .await
+}
+
+async fn fix(writing: &mut impl WriteTransaction, fixed: &FixedVersion) -> Result<bool, Error> {
+    let FixedVersion { dataset, before, table, entries, outside, gone } = fixed;
+    let dataset = dataset.as_str();
+    let set = values![
+        dataset,
+        id(*before),
+        id(table.version),
+        id(table.dataset_files),
+        id(table.table_files),
+        table.state,
+        table.manifest.map(id),
+        id(table.actions),
+    ];
+    if changed(writing, SET_TABLE, set).await? == 0 {
+        return Ok(false);
+    }
+    let ids = Value::column(gone.iter().flatten().map(|upload_id| id(upload_id.0)))?;
+    changed(writing, GONE, values![dataset, ids, gone.is_none()]).await?;
+    if !outside.is_empty() {
+        let files: Vec<_> = outside.iter().map(|file| (id(file.upload_id.0), &file.reasons)).collect();
+        changed(writing, ADD_OUTSIDE, values![dataset, Value::rows(&files)?]).await?;
+    }
+    for entry in entries {
+        if let Some(bytes) = &entry.bytes {
+            changed(writing, WRITE_DRAFT, values![entry.draft.0, 0_i64, bytes.to_vec()]).await?;
+        }
+    }
+    if !entries.is_empty() {
+        let entry = |entry: &NewEntry| (entry.kind.as_str(), id(entry.number), entry.draft.0);
+        let rows = Value::rows(&entries.iter().map(entry).collect::<Vec<_>>())?;
+        changed(writing, ADD_ENTRIES, values![dataset, rows, id(table.version)]).await?;
+    }
+    Ok(true)
+}
+
+#[async_trait]
+impl<B: Backend> TableStore for MetadataStore<B> {
+    async fn last_change(&self) -> Result<i64, Error> {
+        self.write_versions().await?;
+        let last = found(&mut self.look().await?, LAST_CHANGE, values![], |row| row.get("last_seq")).await?;
+        Ok(last.unwrap_or(0))
+    }
+
+    async fn lagging_tables(&self, size: u64) -> Result<Vec<LaggingTable>, Error> {
+        self.write_versions().await?;
+        rows(&mut self.list().await?, LAGGING, values![clamp(size)], |row| lagging_of(row)).await
+    }
+
+    async fn table(&self, dataset: &LakePath) -> Result<Option<StoredTable>, Error> {
+        found(&mut self.look().await?, TABLE, values![dataset.as_str()], |row| table_of(row)).await
+    }
+
+    async fn first_version(&self, dataset: &LakePath) -> Result<VersionNumber, Error> {
+        let number = |row: &_| DbRow::get::<i64>(row, "first");
+        let first = found(&mut self.look().await?, FIRST_VERSION, values![dataset.as_str()], number).await?;
+        Ok(VersionNumber(first.unwrap_or(1).cast_unsigned()))
+    }
+
+    async fn landed_in(&self, dataset: &LakePath, version: VersionNumber) -> Result<Vec<LandedInVersion>, Error> {
+        let asked = values![dataset.as_str(), id(version.0)];
+        rows(&mut self.list().await?, LANDED_IN, asked, |row| landed_of(row)).await
+    }
+
+    async fn table_files(&self, dataset: &LakePath, wanted: &[UploadId]) -> Result<Vec<TableFile>, Error> {
+        let ids = Value::column(wanted.iter().map(|upload_id| id(upload_id.0)))?;
+        rows(&mut self.list().await?, FILES, values![dataset.as_str(), ids], |row| file_of(row)).await
+    }
+
+    async fn describe(&self, files: &[(UploadId, Option<TableDescription>)]) -> Result<(), Error> {
+        let (schemas, files) = schema_rows(files);
+        change(&self.0, Written, DESCRIBE, vec![Value::rows(&schemas)?, Value::rows(&files)?]).await
+    }
+
+    async fn table_schemas(&self, wanted: &[TableSchemaId]) -> Result<Vec<(TableSchemaId, String)>, Error> {
+        let ids = Value::column(wanted.iter().map(|schema| schema.0))?;
+        rows(&mut self.look().await?, SCHEMAS, vec![ids], |row| {
+            Ok((TableSchemaId(row.get("schema_id")?), row.get("content")?))
+        })
+        .await
+    }
+
+    async fn write_draft(&self, draft: DraftId, number: u64, bytes: Bytes) -> Result<(), Error> {
+        change(&self.0, Written, WRITE_DRAFT, values![draft.0, id(number), bytes.to_vec()]).await
+    }
+
+    async fn fix_version(&self, fixed: &FixedVersion) -> Result<bool, Error> {
+        self.write_aside(Synced, fixed.clone(), |writing, fixed| Box::pin(fix(writing, fixed))).await
+    }
+
+    async fn fixed_entries(&self, dataset: &LakePath) -> Result<Vec<FixedEntry>, Error> {
+        rows(&mut self.look().await?, ENTRIES, values![dataset.as_str()], |row| entry_of(row)).await
+    }
+
+    async fn draft(&self, draft: DraftId) -> Result<Vec<Bytes>, Error> {
+        rows(&mut self.list().await?, DRAFT, values![draft.0], |row| draft_bytes(row)).await
+    }
+
+    async fn forget_entry(&self, dataset: &LakePath, entry: &FixedEntry) -> Result<(), Error> {
+        let values = values![dataset.as_str(), id(entry.version.0), entry.kind.as_str(), entry.draft.0];
+        change(&self.0, Written, FORGET_ENTRY, values).await
+    }
+
+    async fn forget_drafts(&self) -> Result<(), Error> {
+        change(&self.0, Written, FORGET_DRAFTS, values![]).await
+    }
+
+    async fn set_checkpoint(&self, dataset: &LakePath, commit: u64) -> Result<(), Error> {
+        change(&self.0, Written, SET_CHECKPOINT, values![dataset.as_str(), id(commit)]).await
+    }
+
+    async fn set_table_problem(&self, dataset: &LakePath, problem: Option<&str>) -> Result<(), Error> {
+        change(&self.0, Written, SET_PROBLEM, values![dataset.as_str(), problem]).await
+    }
+
+    async fn files_outside(&self, dataset: &LakePath, size: u64) -> Result<Vec<(LakePath, FileOutside)>, Error> {
+        let asked = values![dataset.as_str(), clamp(size)];
+        rows(&mut self.list().await?, OUTSIDE, asked, |row| outside_of(row)).await
+    }
+}
