@@ -76,8 +76,4 @@ pub(crate) trait Backend: Send + Sync + 'static {
             Box::pin(async move { changed(writing, *sql, values.clone()).await.map(drop) })
         })
     }
-
-    /// Ends the call with the error that a test has set for it.
-    #[cfg(feature = "testing")]
-    fn fail_if_told(&self, call: &'static str) -> Result<(), Error>;
 }

@@ -14,6 +14,7 @@ pub mod lock;
 mod namespace;
 pub mod postgres;
 mod query;
+mod resumables;
 mod row;
 pub mod sqlite;
 pub mod store;

@@ -7,7 +7,8 @@ use crate::query::WritingConnection;
 use futures_util::future::BoxFuture;
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
-use lakeshore::model::id::SyncId;
+use lakeshore::model::id::UploadId;
+use lakeshore::ports::metadata::upload::NewUpload;
 
 /// Durability of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,12 +54,6 @@ pub(crate) enum SyncLock {
 
 /// Transaction that a job writes by.
 pub(crate) trait WriteTransaction: WritingConnection {
-    /// Waits until no other start or restore is under way.
-    fn lock_starts(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
-
-    /// Locks the rows of syncs, those that there are.
-    fn lock_syncs(&mut self, ids: &[SyncId], lock: SyncLock) -> impl Future<Output = Result<(), Error>> + Send;
-
     /// Locks the history, the trash, the versions, and what is counted of them.
     fn lock_history(&mut self) -> impl Future<Output = Result<(), Error>> + Send {
         self.lock(Counter::Uploads)
@@ -75,11 +70,11 @@ pub(crate) trait WriteTransaction: WritingConnection {
         self.new_ids(counter, 1)
     }
 
+    /// Begins an upload: its row, and the counts of its sync.
+    fn begin_upload(&mut self, new: &NewUpload) -> impl Future<Output = Result<UploadId, Error>> + Send;
+
     /// Id of a folder; adds it and those above it where they are missing. Requires the lock of the history.
     fn folder_id(&mut self, path: &str) -> impl Future<Output = Result<i64, Error>> + Send;
-
-    /// Keys or sessions are changed: what is cached of them is forgotten with the commit.
-    fn change_callers(&mut self) {}
 
     /// Records an action in this transaction, and logs it after the commit.
     fn record(&mut self, deed: &AuditEntry) -> impl Future<Output = Result<(), Error>> + Send;

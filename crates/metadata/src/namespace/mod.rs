@@ -1,6 +1,6 @@
 //! Namespace of a lake on object storage, for every database: what each call does, as steps of one transaction.
 //!
-//! A database brings [`NamespaceRows`], which is its SQL. Every step takes all of its rows at once, so that a group of
+//! [`NamespaceRows`] is their SQL ([`sql`]). Every step takes all of its rows at once, so that a group of
 //! landings costs few statements, however many files it has.
 
 mod exchanging;
@@ -9,6 +9,8 @@ mod landing;
 mod measuring;
 mod removing;
 mod rows;
+mod sql;
+mod store;
 mod tree;
 mod uploads;
 

@@ -17,11 +17,9 @@ mod landed;
 mod landings;
 mod lease;
 mod migrations;
-mod namespace;
 mod open;
 mod options;
 mod query;
-mod resumables;
 mod schemas;
 mod search;
 mod sessions;
@@ -200,11 +198,6 @@ impl Backend for Postgres {
         work: Work<Writing, A, T>,
     ) -> Result<T, Error> {
         transaction!(self, durability, |writing| work(writing, &given).await)
-    }
-
-    #[cfg(feature = "testing")]
-    fn fail_if_told(&self, call: &'static str) -> Result<(), Error> {
-        self.faults.lock().next(call)
     }
 }
 

@@ -139,6 +139,7 @@ impl Dialect for Postgres {
     const LIKE: &'static str = "ILIKE";
     const LIKE_END: &'static str = "";
     const UNINDEXED: &'static str = "";
+    const LOCKING_NODES: &'static str = " FOR NO KEY UPDATE OF n";
 
     fn number(element: &str) -> String {
         format!("CAST({element} AS BIGINT)")

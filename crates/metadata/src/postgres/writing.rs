@@ -13,13 +13,13 @@ use super::connection::{fault, is_unknown};
 use super::query::{Row, changed, found, rows, values};
 use super::uploads;
 use crate::deed_log;
-use crate::row::id;
 use crate::transaction::WriteTransaction;
 pub(super) use crate::transaction::{Counter, Durability, SyncLock};
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
-use lakeshore::model::id::SyncId;
+use lakeshore::model::id::UploadId;
 use lakeshore::ports::Randomness;
+use lakeshore::ports::metadata::upload::NewUpload;
 use lakeshore_system::clock::SystemRandomness;
 use lakeshore_system::failpoints::crash_point;
 use sqlx::{Connection, PgConnection, Row as _, Transaction};
@@ -219,14 +219,6 @@ impl Writing {
 }
 
 impl WriteTransaction for Writing {
-    async fn lock_starts(&mut self) -> Result<(), Error> {
-        Self::lock_starts(self).await
-    }
-
-    async fn lock_syncs(&mut self, ids: &[SyncId], lock: SyncLock) -> Result<(), Error> {
-        Self::lock_syncs(self, ids.iter().map(|sync_id| id(sync_id.0)).collect(), lock).await
-    }
-
     async fn lock(&mut self, counter: Counter) -> Result<(), Error> {
         self.next_ids(counter, 0).await.map(drop)
     }
@@ -234,6 +226,10 @@ impl WriteTransaction for Writing {
     async fn new_ids(&mut self, counter: Counter, count: usize) -> Result<Option<i64>, Error> {
         let count = i64::try_from(count).map_err(Error::internal)?;
         Ok(Some(self.next_ids(counter, count).await? + 1))
+    }
+
+    async fn begin_upload(&mut self, new: &NewUpload) -> Result<UploadId, Error> {
+        uploads::begin_upload(self, new).await
     }
 
     async fn folder_id(&mut self, path: &str) -> Result<i64, Error> {

@@ -37,6 +37,8 @@ pub(crate) trait Dialect: Database<Row: DbRow, Connection: Connection<Db = Self>
     const LIKE_END: &'static str;
     /// Precedes a column whose index is not to be used.
     const UNINDEXED: &'static str;
+    /// Follows a statement that reads nodes `n`, to lock them.
+    const LOCKING_NODES: &'static str;
 
     /// An element of a JSON array as a number. Only for statements of which SQLite runs very many; others use CAST.
     fn number(element: &str) -> String;

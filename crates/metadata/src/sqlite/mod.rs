@@ -1,9 +1,9 @@
 //! Metadata store in one SQLite file: the embedded default.
 //!
 //! It runs in WAL mode, with one writer that commits many requests in one transaction ([`writer`]), and readers that
-//! never wait for it ([`readers`]). Each module has the queries of its types: [`syncs`], [`batches`], [`uploads`],
-//! [`resumables`], [`schemas`], [`inspected`], [`trash`], [`keys`], [`sessions`], [`datasets`], [`versions`], [`activity`],
-//! [`search`], [`identity`], [`clock`], [`namespace`]; [`counts`] and [`days`] keep counts beside them.
+//! never wait for it ([`readers`]). Statements that PostgreSQL runs too are in
+//! the modules above; here are those of [`syncs`], [`batches`], [`uploads`], [`schemas`], [`inspected`], [`trash`], [`keys`],
+//! [`sessions`], [`datasets`], [`versions`], [`activity`], [`search`], [`identity`] and [`clock`].
 
 mod activity;
 mod backup;
@@ -23,13 +23,11 @@ mod landing_facts;
 mod landings;
 mod lookups;
 mod migrations;
-mod namespace;
 mod open;
 #[cfg(test)]
 mod pages;
 mod query;
 mod readers;
-mod resumables;
 mod rights;
 mod schemas;
 mod search;
@@ -211,11 +209,6 @@ impl Backend for Sqlite {
         self.writer
             .write_aside(durability.into(), move |writing| Box::pin(async move { work(writing, &given).await }))
             .await
-    }
-
-    #[cfg(feature = "testing")]
-    fn fail_if_told(&self, call: &'static str) -> Result<(), Error> {
-        self.faults.lock().next(call)
     }
 }
 

@@ -35,6 +35,7 @@ impl Dialect for Sqlite {
     const LIKE: &'static str = "LIKE";
     const LIKE_END: &'static str = " ESCAPE '\\'";
     const UNINDEXED: &'static str = "+";
+    const LOCKING_NODES: &'static str = "";
 
     fn number(element: &str) -> String {
         element.to_owned()

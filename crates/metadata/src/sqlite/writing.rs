@@ -20,11 +20,12 @@ use super::query::{Value, query, run};
 use super::transaction_fault::Fault;
 use super::uploads;
 use super::versions::unversioned::{self, HasUnversioned, Unversioned};
-use crate::transaction::{Counter, SyncLock, WriteTransaction};
+use crate::transaction::{Counter, WriteTransaction};
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
-use lakeshore::model::id::SyncId;
+use lakeshore::model::id::UploadId;
 use lakeshore::ports::metadata::upload::LandingsId;
+use lakeshore::ports::metadata::upload::NewUpload;
 use lakeshore_system::failpoints::crash_point;
 use sqlx::{Connection, Executor, Row as _, SqliteConnection};
 use std::ops::{Deref, DerefMut};
@@ -396,14 +397,6 @@ impl Writing {
 
 /// One writer runs all jobs, one after the other: nothing has to be locked, and the tables allocate the ids.
 impl WriteTransaction for Writing {
-    async fn lock_starts(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn lock_syncs(&mut self, _: &[SyncId], _: SyncLock) -> Result<(), Error> {
-        Ok(())
-    }
-
     async fn lock(&mut self, _: Counter) -> Result<(), Error> {
         Ok(())
     }
@@ -412,8 +405,8 @@ impl WriteTransaction for Writing {
         Ok(None)
     }
 
-    fn change_callers(&mut self) {
-        Self::change_callers(self);
+    async fn begin_upload(&mut self, new: &NewUpload) -> Result<UploadId, Error> {
+        uploads::begin_upload(self, new).await
     }
 
     async fn folder_id(&mut self, path: &str) -> Result<i64, Error> {

@@ -1,13 +1,11 @@
 //! Resumable uploads: the table `resumables`. An unfinished upload is found by its row in the history, so that a change
 //! that ends the upload ends it here too.
 
-use super::PostgresState;
-use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
-use super::uploads::begin_upload;
-use super::writing::Durability::Synced;
-use super::writing::{Counter, Writing, transaction};
-use crate::backend::Backend as _;
-use crate::row::{DbRow as _, bytes_if_any, id, is_null, number, number_if_any, parsed, path, time};
+use crate::backend::{Backend, MetadataStore};
+use crate::query::{Select, Value, changed, clamp, found, rows, values};
+use crate::row::{DbRow, bytes_if_any, id, is_null, number, number_if_any, parsed, path, time};
+use crate::transaction::Durability::{Synced, Written};
+use crate::transaction::{Counter, WriteTransaction};
 use async_trait::async_trait;
 use lakeshore::model::access::principal::Principal;
 use lakeshore::model::digest::ExpectedDigests;
@@ -19,7 +17,6 @@ use lakeshore::model::upload::resumable::{Checkpoint, Token};
 use lakeshore::ports::ResumableState;
 use lakeshore::ports::metadata::resumable::{AnnouncedBytes, NewResumable, ResumableId, ResumableRecord};
 use lakeshore::{Error, Timestamp};
-use sqlx::Row as _;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -54,8 +51,8 @@ fn unfinished_page(after: ResumableId, size: u64) -> [Select; 2] {
 }
 
 fn announced() -> [String; 2] {
-    let select = "SELECT r.owner, coalesce(sum(r.length - r.durable_bytes), 0)::bigint AS bytes, \
-                  coalesce(sum(CASE WHEN r.durable_bytes > 0 THEN r.length - r.durable_bytes END), 0)::bigint AS begun_bytes";
+    let select = "SELECT r.owner, CAST(coalesce(sum(r.length - r.durable_bytes), 0) AS BIGINT) AS bytes, \
+                  CAST(coalesce(sum(CASE WHEN r.durable_bytes > 0 THEN r.length - r.durable_bytes END), 0) AS BIGINT) AS begun_bytes";
     unfinished(select, select).map(|sql| format!("{sql} GROUP BY r.owner"))
 }
 
@@ -90,14 +87,18 @@ fn expired(before: Timestamp, size: u64) -> Select {
 }
 
 #[async_trait]
-impl ResumableState for PostgresState {
+impl<B: Backend> ResumableState for MetadataStore<B> {
     async fn begin_resumable(&self, new: &NewResumable, unfinished_max: u64) -> Result<Option<UploadId>, Error> {
-        transaction!(self, Synced, |writing| begin_resumable(writing, new, unfinished_max).await)
+        self.0
+            .write(Synced, (new.clone(), unfinished_max), |writing, (new, unfinished_max)| {
+                Box::pin(begin_resumable(writing, new, *unfinished_max))
+            })
+            .await
     }
 
     async fn resumable(&self, token: &Token) -> Result<Option<ResumableRecord>, Error> {
         static OF_TOKEN: LazyLock<String> = LazyLock::new(|| of_token().join("; "));
-        let mut connection = self.look().await?;
+        let mut connection = self.0.look().await?;
         found(&mut connection, OF_TOKEN.as_str(), values![token.as_str()], record).await
     }
 
@@ -112,38 +113,42 @@ impl ResumableState for PostgresState {
                    WHERE token = ?";
         let (offset, length) = (id(checkpoint.offset), length.map(id));
         let values = values![offset, checkpoint.hash_state, length, expires_at.0, token.as_str()];
-        transaction!(self, Synced, |writing| changed(writing, sql, values.clone()).await.map(drop))
+        self.0.change(Synced, sql, values).await
     }
 
     async fn unfinished_resumables(&self, after: ResumableId, size: u64) -> Result<Vec<ResumableRecord>, Error> {
-        let mut connection = self.list().await?;
-        let mut records = Vec::new();
-        for select in unfinished_page(after, size) {
-            records.extend(select.rows(&mut connection, record).await?);
-        }
+        let unfinished = self.0.view(true, (after, size), |view, (after, size)| {
+            Box::pin(async move {
+                let mut records = Vec::new();
+                for select in unfinished_page(*after, *size) {
+                    records.extend(select.rows(view, record).await?);
+                }
+                Ok(records)
+            })
+        });
+        let mut records: Vec<ResumableRecord> = unfinished.await?;
         records.sort_by_key(|record| record.resumable_id);
         records.truncate(usize::try_from(size).unwrap_or(usize::MAX));
         Ok(records)
     }
 
     async fn failed_resumables_of(&self, sync_id: SyncId) -> Result<Vec<PartialName>, Error> {
-        let partial = |row: &Row| row.try_get("partial").map(PartialName::remembered);
-        failed_of(sync_id).rows(&mut *self.list().await?, partial).await
+        let mut connection = self.0.list().await?;
+        failed_of(sync_id).rows(&mut connection, |row| row.get("partial").map(PartialName::remembered)).await
     }
 
     async fn expired_resumables(&self, before: Timestamp, size: u64) -> Result<Vec<Token>, Error> {
-        let token = |row: &Row| row.try_get("token").map(Token::remembered);
-        expired(before, size).rows(&mut *self.list().await?, token).await
+        let mut connection = self.0.list().await?;
+        expired(before, size).rows(&mut connection, |row| row.get("token").map(Token::remembered)).await
     }
 
     async fn delete_resumable(&self, token: &Token) -> Result<(), Error> {
-        let sql = "DELETE FROM resumables WHERE token = ?";
-        transaction!(self, Synced, |writing| changed(writing, sql, values![token.as_str()]).await.map(drop))
+        self.0.change(Written, "DELETE FROM resumables WHERE token = ?", values![token.as_str()]).await
     }
 
     async fn announced_bytes(&self) -> Result<Vec<AnnouncedBytes>, Error> {
         static ANNOUNCED: LazyLock<String> = LazyLock::new(|| announced().join("; "));
-        let mut connection = self.look().await?;
+        let mut connection = self.0.look().await?;
         let mut by_owner: BTreeMap<Principal, AnnouncedBytes> = BTreeMap::new();
         for one in rows(&mut connection, ANNOUNCED.as_str(), values![], announced_bytes).await? {
             let AnnouncedBytes { owner, bytes, begun_bytes } = one;
@@ -155,33 +160,34 @@ impl ResumableState for PostgresState {
     }
 }
 
-fn announced_bytes(row: &Row) -> sqlx::Result<AnnouncedBytes> {
-    let owner = Principal::parse(row.try_get("owner")?);
+fn announced_bytes(row: &impl DbRow) -> sqlx::Result<AnnouncedBytes> {
+    let owner = Principal::parse(row.text("owner")?);
     Ok(AnnouncedBytes { owner, bytes: number(row, "bytes")?, begun_bytes: number(row, "begun_bytes")? })
 }
 
 async fn begin_resumable(
-    writing: &mut Writing,
+    writing: &mut impl WriteTransaction,
     new: &NewResumable,
     unfinished_max: u64,
 ) -> Result<Option<UploadId>, Error> {
     static UNFINISHED_OF: LazyLock<String> = LazyLock::new(|| unfinished_of().join("; "));
     // Counted while nobody else begins one.
-    let resumable_id = writing.next_id(Counter::Resumables).await?;
+    let resumable_id = writing.new_id(Counter::Resumables).await?;
     let asked = values![new.owner.to_string(), clamp(unfinished_max)];
     let unfinished = rows(writing, UNFINISHED_OF.as_str(), asked, |_| Ok(())).await?;
     if unfinished.len() as u64 >= unfinished_max {
         return Err(Error::TooManyUnfinished { unfinished_max });
     }
     let upload_id = match &new.upload {
-        Some(upload) => Some(begin_upload(writing, upload).await?),
+        Some(upload) => Some(writing.begin_upload(upload).await?),
         None => None,
     };
     let parts: Vec<_> = new.parts.iter().map(Token::as_str).collect();
+    let joined = parts.join(" ");
     let sql = "INSERT INTO resumables (resumable_id, token, upload_id, sync_id, file_name, target, partial, identity, length, \
                durable_bytes, hash_state, metadata, sha256, sha512, is_told, parts, owner, started_by, begun_at, expires_at) \
                VALUES ($21, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19); \
-               UPDATE resumables SET joined_into = $1 WHERE token = ANY($20)";
+               UPDATE resumables SET joined_into = $1 WHERE token IN (SELECT value ->> 0 FROM json_each($20))";
     let values = values![
         new.token.as_str(),
         upload_id.map(|upload_id| id(upload_id.0)),
@@ -197,42 +203,63 @@ async fn begin_resumable(
         new.digests.sha256,
         new.digests.sha512,
         new.is_told,
-        parts.join(" "),
+        joined,
         new.owner.to_string(),
         new.by,
         new.at.0,
         new.expires_at.0,
-        Value::texts(parts.iter().copied()),
+        Value::column(parts)?,
         resumable_id,
     ];
     changed(writing, sql, values).await?;
     Ok(upload_id)
 }
 
-fn record(row: &Row) -> sqlx::Result<ResumableRecord> {
+fn record(row: &impl DbRow) -> sqlx::Result<ResumableRecord> {
     let is_to_land = !is_null(row, "target")?;
     let parts = row.text("parts")?;
     Ok(ResumableRecord {
         resumable_id: ResumableId(number(row, "resumable_id")?),
-        token: Token::remembered(row.try_get("token")?),
-        partial: PartialName::remembered(row.try_get("partial")?),
-        identity: Identity(row.try_get("identity")?),
+        token: Token::remembered(row.get("token")?),
+        partial: PartialName::remembered(row.get("partial")?),
+        identity: Identity(row.get("identity")?),
         upload_id: number_if_any(row, "upload_id")?.map(UploadId),
         sync_id: number_if_any(row, "sync_id")?.map(SyncId),
-        file_name: row.try_get("file_name")?,
+        file_name: row.get("file_name")?,
         target: if is_to_land { Some(path(row, "target")?) } else { None },
         parts: parts.split_whitespace().map(|part| Token::remembered(part.to_owned())).collect(),
-        joined_into: row.try_get::<Option<String>, _>("joined_into")?.map(Token::remembered),
-        checkpoint: Checkpoint { offset: number(row, "durable_bytes")?, hash_state: row.try_get("hash_state")? },
+        joined_into: row.get::<Option<String>>("joined_into")?.map(Token::remembered),
+        checkpoint: Checkpoint { offset: number(row, "durable_bytes")?, hash_state: row.get("hash_state")? },
         length: number_if_any(row, "length")?,
-        metadata: row.try_get("metadata")?,
+        metadata: row.get("metadata")?,
         digests: ExpectedDigests { sha256: bytes_if_any(row, "sha256")?, sha512: bytes_if_any(row, "sha512")? },
-        is_told: row.try_get("is_told")?,
-        owner: Principal::parse(row.try_get("owner")?),
-        by: row.try_get("started_by")?,
+        is_told: row.get("is_told")?,
+        owner: Principal::parse(row.text("owner")?),
+        by: row.get("started_by")?,
         begun_at: time(row, "begun_at")?,
         expires_at: time(row, "expires_at")?,
         status: parsed(row, "status", Status::parse)?,
-        message: row.try_get("message")?,
+        message: row.get("message")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::SqliteState;
+
+    #[tokio::test]
+    async fn every_query_goes_by_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap();
+        let plain = [announced(), unfinished_of(), of_token()].into_iter().flatten().map(Select::new);
+        let selects = plain.chain(unfinished_page(ResumableId(7), 9));
+        for select in selects.chain([failed_of(SyncId(1)), expired(Timestamp(9), 9)]) {
+            let plan = select.plan(&mut state.0.look().await.unwrap()).await;
+            assert!(!plan.is_empty());
+            // Parts are few, and have an index of their own.
+            let is_scan = |step: &&String| step.starts_with("SCAN") && !step.contains("resumables_that_are_parts");
+            assert_eq!(plan.iter().find(is_scan), None, "{plan:?}");
+        }
+    }
 }
