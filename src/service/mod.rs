@@ -45,7 +45,7 @@ use events::Events;
 use expiry::Watched;
 use reserve::Reserve;
 use snapshots::Snapshots;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use syncs::dataset_size_cache::DatasetSizeCache;
 use syncs::difference::Comparisons;
 use syncs::sync_lock::SyncLocks;
@@ -70,6 +70,8 @@ struct Inner {
     watched: Watched,
     randomness: Arc<dyn Randomness>,
     limits: Limits,
+    /// Address of the tables of a lake on object storage.
+    table_root: OnceLock<String>,
     /// No request was received before.
     started_at: Timestamp,
     gates: SyncLocks,
@@ -122,6 +124,7 @@ impl Lake {
             watched,
             randomness,
             limits,
+            table_root: OnceLock::new(),
             gates: SyncLocks::default(),
             landings: CommitQueue::default(),
             failures: Failures::default(),

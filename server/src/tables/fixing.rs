@@ -7,9 +7,11 @@ use bytes::Bytes;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::table::{DraftId, EntryKind};
 use lakeshore::model::version::{Version, WhichVersion};
+use lakeshore::ports::Clock;
 use lakeshore::ports::metadata::table::{FileOutside, FixedVersion, NewEntry, StoredTable};
 use lakeshore_delta::manifest::{ManifestChunks, ManifestFile, ManifestHead, ManifestObject};
 use lakeshore_delta::plan::TableState;
+use lakeshore_system::clock::SystemClock;
 use lakeshore_system::failpoints::crash_point;
 use std::collections::HashSet;
 
@@ -34,6 +36,7 @@ impl Shared {
             dataset_files: version.files,
             table_files: kept + adds.len() as u64,
             state: table.state.clone(),
+            commit: table.commit,
             manifest: table.manifest,
             actions: table.actions + (adds.len() + removes.len()) as u64,
             ..StoredTable::default()
@@ -42,6 +45,7 @@ impl Shared {
         if let Some(commit) = &commit {
             after.state = Some(serde_json::to_string(&commit.state)?);
             let number = commit.number();
+            after.commit = Some(number);
             let chunks = commit.chunks(adds, removes).map(|chunk| chunk.map_err(FollowError::from));
             entries.push(self.draft(EntryKind::Commit, number, chunks).await?);
         }
@@ -76,7 +80,7 @@ impl Shared {
         };
         let mut pieces = 0;
         for chunk in [Ok(first), second].into_iter().chain(chunks) {
-            self.state.write_draft(draft, pieces, chunk?).await?;
+            self.state.write_draft(draft, pieces, chunk?, SystemClock.now()).await?;
             pieces += 1;
         }
         Ok(NewEntry { kind, number, draft, bytes: None })

@@ -18,21 +18,26 @@ use lakeshore::Error;
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::version::WhichVersion;
-use lakeshore::ports::{Files, Randomness, State, TableLog};
+use lakeshore::ports::{Clock, Files, Randomness, State, TableLog};
 use lakeshore_formats::FileFormats;
 use lakeshore_storage::object::ObjectFiles;
-use lakeshore_system::clock::SystemRandomness;
+use lakeshore_system::clock::{SystemClock, SystemRandomness};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Interval in which changes are looked for: one small query.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// Pause after the database failed.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Of the time, the part that looking for lagging tables may take: one in so many.
+const LOOKING_SHARE: u32 = 5;
+/// Age from which a draft that was not fixed never will be.
+const DRAFT_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Datasets that are followed at the same time.
 const DATASETS_MAX: usize = 8;
 /// Lagging datasets that one look finds.
@@ -69,7 +74,7 @@ impl Follower {
     }
 
     async fn follow_all(&self) {
-        while let Err(error) = self.0.state.forget_drafts().await {
+        while let Err(error) = self.0.state.forget_drafts(SystemClock.now().minus(DRAFT_AGE_MAX)).await {
             tracing::error!(fault = ?error, "cannot forget what was never fixed of tables; retrying");
             tokio::time::sleep(PATIENCE).await;
         }
@@ -84,6 +89,7 @@ impl Follower {
                 followed.remove(&dataset);
                 self.0.report(&mut failures, dataset, ended).await;
             }
+            let looked = Instant::now();
             match self.start_some(&mut running, &mut followed, &failures, settled).await {
                 Ok(now) => settled = now,
                 Err(error) => {
@@ -92,7 +98,7 @@ impl Follower {
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(INTERVAL) => {}
+                () = tokio::time::sleep(INTERVAL.max(looked.elapsed() * LOOKING_SHARE)) => {}
                 Some(ended) = running.join_next() => {
                     let Ok((dataset, ended)) = ended else { continue };
                     followed.remove(&dataset);
@@ -154,6 +160,8 @@ impl Shared {
     /// Remembers why a dataset cannot be followed, or that it can.
     async fn report(&self, failures: &mut Failures, dataset: LakePath, ended: Result<(), FollowError>) {
         let told = match ended {
+            // It is followed by another.
+            Err(FollowError::Overtaken) => Ok(()),
             Ok(()) if failures.remove(&dataset) => self.state.set_table_problem(&dataset, None).await,
             Ok(()) => Ok(()),
             Err(error) => {

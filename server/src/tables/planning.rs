@@ -4,6 +4,7 @@ use super::change::{Candidate, Change};
 use super::{FollowError, Shared};
 use lakeshore::model::id::UploadId;
 use lakeshore::model::path::LakePath;
+use lakeshore::model::table::ReasonOutside;
 use lakeshore::model::version::Version;
 use lakeshore::ports::metadata::table::{FileOutside, TableSchemaId};
 use lakeshore_delta::commit::{AddFile, RemoveFile};
@@ -123,5 +124,10 @@ fn outcome(candidate: Candidate, outcomes: &BTreeMap<&Shape, &Result<(), Vec<Unf
 }
 
 fn file_outside(upload_id: UploadId, reasons: &[Unfit]) -> Result<FileOutside, FollowError> {
-    Ok(FileOutside { upload_id, reasons: serde_json::to_string(reasons)? })
+    let mut shown = Vec::with_capacity(reasons.len());
+    for reason in reasons {
+        let name = serde_json::to_value(reason)?["reason"].as_str().unwrap_or_default().to_owned();
+        shown.push(ReasonOutside { reason: name, message: reason.to_string() });
+    }
+    Ok(FileOutside { upload_id, reasons: serde_json::to_string(&shown)? })
 }

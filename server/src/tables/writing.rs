@@ -22,6 +22,10 @@ impl Shared {
             };
             let key = ObjectKey::of_table(dataset, &name);
             let pieces = self.state.draft(entry.draft).await?;
+            if pieces.is_empty() {
+                // Another server has written it.
+                continue;
+            }
             match self.log.write_once(&key, pieces).await? {
                 WrittenOnce::Done => {}
                 WrittenOnce::Taken => return Err(FollowError::Taken(key)),

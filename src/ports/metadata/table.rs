@@ -29,6 +29,8 @@ pub struct StoredTable {
     pub table_files: u64,
     /// In JSON. Absent while no file has fitted a table.
     pub state: Option<String>,
+    /// Number of its last commit.
+    pub commit: Option<u64>,
     /// The version that has the newest manifest.
     pub manifest: Option<u64>,
     /// Number of the commit that has the newest checkpoint.
@@ -117,6 +119,9 @@ pub trait TableStore: Send + Sync {
 
     async fn table(&self, dataset: &LakePath) -> Result<Option<StoredTable>, Error>;
 
+    /// Versions whose entries are fixed, and may not be in the bucket.
+    async fn versions_unwritten(&self, dataset: &LakePath) -> Result<u64, Error>;
+
     /// The first version that a new table follows.
     async fn first_version(&self, dataset: &LakePath) -> Result<VersionNumber, Error>;
 
@@ -134,7 +139,7 @@ pub trait TableStore: Send + Sync {
     async fn table_schemas(&self, ids: &[TableSchemaId]) -> Result<Vec<(TableSchemaId, String)>, Error>;
 
     /// Remembers a piece of bytes that are not fixed yet.
-    async fn write_draft(&self, draft: DraftId, number: u64, bytes: Bytes) -> Result<(), Error>;
+    async fn write_draft(&self, draft: DraftId, number: u64, bytes: Bytes, at: Timestamp) -> Result<(), Error>;
 
     /// Fixes what a version adds, durably. False where the table is another meanwhile: then nothing has changed.
     async fn fix_version(&self, fixed: &FixedVersion) -> Result<bool, Error>;
@@ -142,14 +147,14 @@ pub trait TableStore: Send + Sync {
     /// Fixed entries of a dataset that may not be in the bucket, in the order in which they have to come there.
     async fn fixed_entries(&self, dataset: &LakePath) -> Result<Vec<FixedEntry>, Error>;
 
-    /// The bytes of a draft, in pieces.
+    /// The bytes of a draft, in pieces; none where it was forgotten.
     async fn draft(&self, draft: DraftId) -> Result<Vec<Bytes>, Error>;
 
     /// An entry is in the bucket: its bytes are forgotten here.
     async fn forget_entry(&self, dataset: &LakePath, entry: &FixedEntry) -> Result<(), Error>;
 
-    /// Forgets drafts that were never fixed. Only while nobody writes one.
-    async fn forget_drafts(&self) -> Result<(), Error>;
+    /// Forgets drafts from before a time that were not fixed.
+    async fn forget_drafts(&self, before: Timestamp) -> Result<(), Error>;
 
     /// There is a checkpoint of this commit.
     async fn set_checkpoint(&self, dataset: &LakePath, commit: u64) -> Result<(), Error>;

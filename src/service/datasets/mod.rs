@@ -7,3 +7,4 @@ pub(super) mod listing;
 pub(super) mod preview;
 pub(super) mod reading;
 pub(super) mod schemas;
+pub(super) mod table;

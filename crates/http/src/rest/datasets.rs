@@ -10,6 +10,7 @@ use lakeshore::Error;
 use lakeshore::model::dataset::record::{Dataset, DatasetDetail, DatasetParameters, SetRhythm};
 use lakeshore::model::overview::{Overview, OverviewParameters};
 use lakeshore::model::sync::difference::{ChangesPage, CompareTrashed, Difference};
+use lakeshore::model::table::DatasetTable;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -46,6 +47,20 @@ pub async fn one(
         Error::Invalid("the parameter path is missing; add ?path=/data/db/t, as the list of datasets gives it".into())
     })?;
     Ok(Json(app_state.lake.dataset(&caller, &path).await?))
+}
+
+pub async fn table(
+    State(app_state): State<Arc<AppState>>,
+    credentials: Credentials,
+    Parameters(of): Parameters<OfDataset>,
+) -> Result<Json<DatasetTable>, HttpError> {
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    let path = of.path.ok_or_else(|| Error::Invalid("the parameter path is missing; add ?path=/data/db/t".into()))?;
+    let table = app_state.lake.dataset_table(&caller, &path).await?;
+    let table = table.ok_or_else(|| {
+        Error::Invalid("this lake is in a folder, so its datasets have no tables; read the files of the folder".into())
+    })?;
+    Ok(Json(table))
 }
 
 pub async fn difference(

@@ -62,6 +62,7 @@ pub fn router() -> Router<Arc<AppState>> {
         .route("/api/lake/dataset/snapshots", get(snapshots::list))
         .route("/api/lake/dataset/rhythm", post(datasets::set_rhythm))
         .route("/api/lake/dataset/schema", get(schemas::schema))
+        .route("/api/lake/dataset/table", get(datasets::table))
         .route("/api/lake/dataset/schema-policy", post(schemas::set_policy))
         .route("/api/lake/search", get(search::search))
         .route("/api/lake/activity", get(activity::list))

@@ -17,6 +17,8 @@ CREATE TABLE dataset_tables (
     table_files   BIGINT NOT NULL,
     -- The table after it, in JSON. Absent while no file has fitted a table.
     state         TEXT COLLATE "C",
+    -- Number of its last commit.
+    last_commit   BIGINT,
     -- The version that has the newest manifest.
     manifest      BIGINT,
     -- Number of the commit that has the newest checkpoint, and actions of files since.
@@ -64,10 +66,11 @@ CREATE TABLE table_entries (
     PRIMARY KEY (folder_id, version, kind)
 );
 
--- The bytes of entries, in pieces. Those of a draft that no entry has were never fixed.
+-- The bytes of entries, in pieces. Those of a draft that no entry has are not fixed yet, or never will be.
 CREATE TABLE table_drafts (
-    draft_id BIGINT NOT NULL,
-    number   BIGINT NOT NULL,
-    bytes    BYTEA NOT NULL,
+    draft_id   BIGINT NOT NULL,
+    number     BIGINT NOT NULL,
+    bytes      BYTEA NOT NULL,
+    created_at BIGINT NOT NULL,
     PRIMARY KEY (draft_id, number)
 );

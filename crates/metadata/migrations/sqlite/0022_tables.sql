@@ -16,6 +16,8 @@ CREATE TABLE dataset_tables (
     table_files   INTEGER NOT NULL,
     -- The table after it, in JSON. Absent while no file has fitted a table.
     state         TEXT,
+    -- Number of its last commit.
+    last_commit   INTEGER,
     -- The version that has the newest manifest.
     manifest      INTEGER,
     -- Number of the commit that has the newest checkpoint, and actions of files since.
@@ -63,10 +65,11 @@ CREATE TABLE table_entries (
     PRIMARY KEY (folder_id, version, kind)
 ) STRICT, WITHOUT ROWID;
 
--- The bytes of entries, in pieces. Those of a draft that no entry has were never fixed.
+-- The bytes of entries, in pieces. Those of a draft that no entry has are not fixed yet, or never will be.
 CREATE TABLE table_drafts (
-    draft_id INTEGER NOT NULL,
-    number   INTEGER NOT NULL,
-    bytes    BLOB    NOT NULL,
+    draft_id   INTEGER NOT NULL,
+    number     INTEGER NOT NULL,
+    bytes      BLOB    NOT NULL,
+    created_at INTEGER NOT NULL,
     PRIMARY KEY (draft_id, number)
 ) STRICT;

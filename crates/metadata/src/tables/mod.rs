@@ -9,7 +9,6 @@ use crate::transaction::Durability::{Synced, Written};
 use crate::transaction::WriteTransaction;
 use async_trait::async_trait;
 use bytes::Bytes;
-use lakeshore::Error;
 use lakeshore::model::id::{UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::table::{DraftId, TableDescription};
@@ -18,10 +17,11 @@ use lakeshore::ports::metadata::table::{
     FileOutside, FixedEntry, FixedVersion, LaggingTable, LandedInVersion, NewEntry, StoredTable, TableFile,
     TableSchemaId,
 };
+use lakeshore::{Error, Timestamp};
 use statements::{
     ADD_ENTRIES, ADD_OUTSIDE, DESCRIBE, DRAFT, ENTRIES, FILES, FIRST_VERSION, FORGET_DRAFTS, FORGET_ENTRY, GONE,
-    LAGGING, LANDED_IN, LAST_CHANGE, OUTSIDE, SCHEMAS, SET_CHECKPOINT, SET_PROBLEM, SET_TABLE, TABLE, WRITE_DRAFT,
-    draft_bytes, entry_of, file_of, lagging_of, landed_of, outside_of, schema_rows, table_of,
+    LAGGING, LANDED_IN, LAST_CHANGE, OUTSIDE, SCHEMAS, SET_CHECKPOINT, SET_PROBLEM, SET_TABLE, TABLE, UNWRITTEN,
+    WRITE_DRAFT, draft_bytes, entry_of, file_of, lagging_of, landed_of, outside_of, schema_rows, table_of,
 };
 
 /// Runs statements that change nothing that landings rely on.
@@ -50,6 +50,7 @@ async fn fix(writing: &mut impl WriteTransaction, fixed: &FixedVersion) -> Resul
         table.state,
         table.manifest.map(id),
         id(table.actions),
+        table.commit.map(id),
     ];
     if changed(writing, SET_TABLE, set).await? == 0 {
         return Ok(false);
@@ -62,7 +63,7 @@ async fn fix(writing: &mut impl WriteTransaction, fixed: &FixedVersion) -> Resul
     }
     for entry in entries {
         if let Some(bytes) = &entry.bytes {
-            changed(writing, WRITE_DRAFT, values![entry.draft.0, 0_i64, bytes.to_vec()]).await?;
+            changed(writing, WRITE_DRAFT, values![entry.draft.0, 0_i64, bytes.to_vec(), 0_i64]).await?;
         }
     }
     if !entries.is_empty() {
@@ -88,6 +89,12 @@ impl<B: Backend> TableStore for MetadataStore<B> {
 
     async fn table(&self, dataset: &LakePath) -> Result<Option<StoredTable>, Error> {
         found(&mut self.look().await?, TABLE, values![dataset.as_str()], |row| table_of(row)).await
+    }
+
+    async fn versions_unwritten(&self, dataset: &LakePath) -> Result<u64, Error> {
+        let number = |row: &_| DbRow::get::<i64>(row, "count");
+        let count = found(&mut self.look().await?, UNWRITTEN, values![dataset.as_str()], number).await?;
+        Ok(count.unwrap_or(0).cast_unsigned())
     }
 
     async fn first_version(&self, dataset: &LakePath) -> Result<VersionNumber, Error> {
@@ -119,8 +126,8 @@ impl<B: Backend> TableStore for MetadataStore<B> {
         .await
     }
 
-    async fn write_draft(&self, draft: DraftId, number: u64, bytes: Bytes) -> Result<(), Error> {
-        change(&self.0, Written, WRITE_DRAFT, values![draft.0, id(number), bytes.to_vec()]).await
+    async fn write_draft(&self, draft: DraftId, number: u64, bytes: Bytes, at: Timestamp) -> Result<(), Error> {
+        change(&self.0, Written, WRITE_DRAFT, values![draft.0, id(number), bytes.to_vec(), at.0]).await
     }
 
     async fn fix_version(&self, fixed: &FixedVersion) -> Result<bool, Error> {
@@ -140,8 +147,8 @@ impl<B: Backend> TableStore for MetadataStore<B> {
         change(&self.0, Written, FORGET_ENTRY, values).await
     }
 
-    async fn forget_drafts(&self) -> Result<(), Error> {
-        change(&self.0, Written, FORGET_DRAFTS, values![]).await
+    async fn forget_drafts(&self, before: Timestamp) -> Result<(), Error> {
+        change(&self.0, Written, FORGET_DRAFTS, values![before.0]).await
     }
 
     async fn set_checkpoint(&self, dataset: &LakePath, commit: u64) -> Result<(), Error> {

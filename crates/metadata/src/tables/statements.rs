@@ -25,8 +25,11 @@ pub(super) const LAGGING: &str = "\
     WHERE newest - followed + entries > 0 ORDER BY path LIMIT $1";
 
 pub(super) const TABLE: &str = "\
-    SELECT t.version, t.dataset_files, t.table_files, t.state, t.manifest, t.checkpoint, t.actions, t.first_commit, t.problem \
+    SELECT t.version, t.dataset_files, t.table_files, t.state, t.last_commit, t.manifest, t.checkpoint, t.actions, t.first_commit, t.problem \
     FROM folders f JOIN dataset_tables t ON t.folder_id = f.folder_id WHERE f.path = $1";
+
+pub(super) const UNWRITTEN: &str = "\
+    SELECT count(DISTINCT e.version) AS count FROM folders f JOIN table_entries e ON e.folder_id = f.folder_id WHERE f.path = $1";
 
 pub(super) const FIRST_VERSION: &str = "\
     SELECT coalesce(max(v.number), 1) AS first FROM folders f JOIN versions v ON v.folder_id = f.folder_id \
@@ -34,18 +37,19 @@ pub(super) const FIRST_VERSION: &str = "\
 
 /// Dataset, version before, then the columns.
 pub(super) const SET_TABLE: &str = "\
-    INSERT INTO dataset_tables AS t (folder_id, version, dataset_files, table_files, state, manifest, actions) \
-    SELECT f.folder_id, $3, $4, $5, $6, $7, $8 FROM folders f WHERE f.path = $1 \
+    INSERT INTO dataset_tables AS t (folder_id, version, dataset_files, table_files, state, manifest, actions, last_commit) \
+    SELECT f.folder_id, $3, $4, $5, $6, $7, $8, $9 FROM folders f WHERE f.path = $1 \
         AND ($2 = 0 OR EXISTS (SELECT 1 FROM dataset_tables o WHERE o.folder_id = f.folder_id)) \
     ON CONFLICT (folder_id) DO UPDATE SET version = excluded.version, dataset_files = excluded.dataset_files, \
         table_files = excluded.table_files, state = excluded.state, manifest = excluded.manifest, \
-        actions = excluded.actions, problem = NULL WHERE t.version = $2";
+        actions = excluded.actions, last_commit = excluded.last_commit, problem = NULL WHERE t.version = $2";
 
 pub(super) const ENTRIES: &str = "\
     SELECT e.version, e.kind, e.number, e.draft_id FROM folders f JOIN table_entries e ON e.folder_id = f.folder_id \
     WHERE f.path = $1 ORDER BY e.version, e.kind";
 
-pub(super) const WRITE_DRAFT: &str = "INSERT INTO table_drafts (draft_id, number, bytes) VALUES ($1, $2, $3)";
+pub(super) const WRITE_DRAFT: &str =
+    "INSERT INTO table_drafts (draft_id, number, bytes, created_at) VALUES ($1, $2, $3, $4)";
 
 pub(super) const DRAFT: &str = "SELECT bytes FROM table_drafts WHERE draft_id = $1 ORDER BY number";
 
@@ -55,7 +59,7 @@ pub(super) const FORGET_ENTRY: &str = "\
     DELETE FROM table_drafts WHERE draft_id = $4";
 
 pub(super) const FORGET_DRAFTS: &str =
-    "DELETE FROM table_drafts WHERE draft_id NOT IN (SELECT draft_id FROM table_entries)";
+    "DELETE FROM table_drafts WHERE created_at < $1 AND draft_id NOT IN (SELECT draft_id FROM table_entries)";
 
 pub(super) const SET_CHECKPOINT: &str = "\
     UPDATE dataset_tables SET checkpoint = $2, actions = 0 \
@@ -124,6 +128,7 @@ pub(super) fn table_of(row: &impl DbRow) -> Result<StoredTable> {
         dataset_files: number(row, "dataset_files")?,
         table_files: number(row, "table_files")?,
         state: row.get("state")?,
+        commit: number_if_any(row, "last_commit")?,
         manifest: number_if_any(row, "manifest")?,
         checkpoint: number_if_any(row, "checkpoint")?,
         actions: number(row, "actions")?,

@@ -1,0 +1,50 @@
+//! Tables of datasets on object storage, as readers of the bucket find them.
+
+use crate::model::access::key::Caller;
+use crate::model::error::Error;
+use crate::model::id::VersionNumber;
+use crate::model::object_key::dataset_prefix;
+use crate::model::path::LakePath;
+use crate::model::table::{DatasetTable, FILES_OUTSIDE_SHOWN_MAX, FileOutsideTable};
+use crate::service::Lake;
+
+impl Lake {
+    /// Datasets of this lake are tables below an address. Called once, before the lake is used.
+    pub fn set_table_root(&self, address: String) {
+        let _ = self.0.table_root.set(address);
+    }
+
+    /// The table of a dataset; `None` where the lake is in a folder, and has none.
+    pub async fn dataset_table(&self, caller: &Caller, path: &str) -> Result<Option<DatasetTable>, Error> {
+        let prefix = caller.may_read()?;
+        let sees_all = prefix.is_none();
+        let path = LakePath::parse(path)?;
+        let unknown = || Error::NoSuchDataset(path.clone());
+        if !caller.sees(&path) {
+            return Err(unknown());
+        }
+        let Some(root) = self.0.table_root.get() else { return Ok(None) };
+        self.0.state.dataset_record(&path).await?.ok_or_else(unknown)?;
+        let newest = self.0.state.current_version(&path).await?.map_or(0, |newest| newest.0);
+        let table = self.0.state.table(&path).await?.unwrap_or_default();
+        let unwritten = self.0.state.versions_unwritten(&path).await?;
+        let mut outside = Vec::new();
+        for (path, file) in self.0.state.files_outside(&path, FILES_OUTSIDE_SHOWN_MAX).await? {
+            let reasons = serde_json::from_str(&file.reasons).map_err(Error::internal)?;
+            outside.push(FileOutsideTable { path, reasons });
+        }
+        let number = |version: u64| (version > 0).then_some(VersionNumber(version));
+        Ok(Some(DatasetTable {
+            location: sees_all.then(|| format!("{}/{}", root.trim_end_matches('/'), dataset_prefix(&path))),
+            commit: table.commit,
+            version: number(table.version),
+            versions_behind: newest.saturating_sub(table.version) + unwritten,
+            table_files: table.table_files,
+            dataset_files: table.dataset_files,
+            manifest: table.manifest.map(VersionNumber),
+            problem: table.problem,
+            outside,
+            path,
+        }))
+    }
+}
