@@ -62,6 +62,15 @@ pub struct AsOf<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LakeRoot(pub String);
 
+#[cfg(feature = "ssr")]
+impl LakeRoot {
+    /// Where a file or folder of the lake lies on the server's disk; `None` on object storage, where names are in the
+    /// database.
+    pub(crate) fn disk_path(&self, path: &LakePath) -> Option<String> {
+        (!self.0.contains("://")).then(|| format!("{}{path}", self.0.trim_end_matches('/')))
+    }
+}
+
 /// Checks whether a write would succeed. The answer is the reason why not, if any.
 #[cfg(feature = "ssr")]
 #[derive(Clone)]
@@ -290,7 +299,7 @@ pub async fn look_into_lake(wanted: BrowseFolder) -> Result<AsOf<InLake>, ApiErr
     // Not for those who may see only a part of the lake.
     let sees_all = caller.may_read()?.is_none();
     let root = use_context::<LakeRoot>().filter(|_| sees_all);
-    let disk_path = root.map(|LakeRoot(root)| format!("{}{}", root.trim_end_matches('/'), file.path));
+    let disk_path = root.and_then(|root| root.disk_path(&file.path));
     Ok(AsOf { now, last_event, value: InLake::File { file, dataset, disk_path } })
 }
 

@@ -14,6 +14,7 @@ use lakeshore::model::id::VersionNumber;
 use lakeshore::model::overview::{Breakdown, Overview};
 use lakeshore::model::sync::difference::ChangeKind;
 use lakeshore::model::sync::job::SyncJob;
+use lakeshore::model::table::DatasetTable;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +131,8 @@ pub struct DatasetPage {
     pub dataset: Dataset,
     pub spark: String,
     pub tab: Tab,
+    /// With the files of a dataset on object storage.
+    pub table: Option<Box<DatasetTable>>,
 }
 
 /// Rows of the lists on the dataset page.
@@ -169,8 +172,12 @@ pub async fn get_dataset(path: String, wanted: TabParameters) -> Result<AsOf<Dat
             Tab::Files { folder: wanted.folder, entries }
         }
     };
+    let table = match &tab {
+        Tab::Files { .. } => lake.dataset_table(&caller, dataset.path.as_str()).await?.map(Box::new),
+        _ => None,
+    };
     let spark = charts::spark(&std::mem::take(&mut dataset.days), Day::of(now));
-    Ok(AsOf { now, last_event, value: DatasetPage { dataset, spark, tab } })
+    Ok(AsOf { now, last_event, value: DatasetPage { dataset, spark, tab, table } })
 }
 
 /// Fields of the form, which is a plain post without scripts. Without a choice, the schedule is removed.

@@ -7,6 +7,7 @@ use lakeshore::model::id::SyncId;
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::sync::difference::Difference;
+use lakeshore::model::table::DatasetTable;
 use lakeshore::model::version::Version;
 use lakeshore::model::version_requests::{ListedVersionFile, RestoredVersion};
 use leptos::prelude::*;
@@ -84,6 +85,8 @@ pub struct VersionPage {
     pub next: Option<LakePath>,
     /// Folder of the dataset on the server's disk, for callers who may know it.
     pub disk_path: Option<String>,
+    /// Of a lake on object storage.
+    pub table: Option<Box<DatasetTable>>,
 }
 
 /// Effect of restoring a version.
@@ -242,8 +245,9 @@ pub async fn get_version(
             return Err(Error::NoSuchDataset(LakePath::parse(&path)?));
         }
         let current = find(&lake, &caller, &detail.version.path, None, None).await?.version;
-        let disk_path = root.map(|LakeRoot(root)| format!("{}{path}", root.trim_end_matches('/')));
-        Ok(VersionPage { version: detail.version, current, files: detail.files, next: detail.next, disk_path })
+        let disk_path = root.and_then(|root| root.disk_path(&detail.version.path));
+        let table = lake.dataset_table(&caller, &path).await?.map(Box::new);
+        Ok(VersionPage { version: detail.version, current, files: detail.files, next: detail.next, disk_path, table })
     };
     as_of(&lake, read).await
 }

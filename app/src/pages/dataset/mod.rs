@@ -4,3 +4,4 @@ pub(super) mod files;
 pub(super) mod list;
 pub(super) mod page;
 pub(super) mod schedule;
+pub(super) mod table;

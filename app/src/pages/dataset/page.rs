@@ -12,6 +12,7 @@ use crate::json;
 use crate::pages::dataset::files::Files;
 use crate::pages::dataset::list::{Freshness, Holds, is_counting, keep_counted};
 use crate::pages::dataset::schedule::{RhythmForm, words};
+use crate::pages::dataset::table::ReadTable;
 use crate::pages::sync::list::SyncTable;
 use crate::pages::versions::list::VersionsTab;
 use crate::query::use_query;
@@ -103,7 +104,7 @@ fn DatasetNow(
     fault: Option<ApiError>,
     as_of: Timestamp,
 ) -> impl IntoView {
-    let DatasetPage { dataset, spark, tab } = page;
+    let DatasetPage { dataset, spark, tab, table } = page;
     let base = routes::dataset(dataset.path.as_str());
     let links = DatasetTab::ALL.map(|tab| {
         let href = routes::dataset_tab(dataset.path.as_str(), tab);
@@ -205,6 +206,7 @@ fn DatasetNow(
             {links.collect_view()}
         </nav>
         {shown}
+        {table.map(|table| view! { <ReadTable table=*table/> })}
     }
     .into_any()
 }

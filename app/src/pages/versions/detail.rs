@@ -63,7 +63,7 @@ pub fn VersionDetailPage() -> impl IntoView {
 
 #[component]
 fn Detail(session: Session, found: AsOf<VersionPage>, is_first: bool, fault: Option<ApiError>) -> impl IntoView {
-    let AsOf { now: as_of, value: VersionPage { version, current, files, next, disk_path }, .. } = found;
+    let AsOf { now: as_of, value: VersionPage { version, current, files, next, disk_path, table }, .. } = found;
     Clock::here().observe(as_of);
     let may_write = session.has_role(Role::Write);
     let is_signed_in = session.signed_in.is_some();
@@ -79,7 +79,7 @@ fn Detail(session: Session, found: AsOf<VersionPage>, is_first: bool, fault: Opt
     let is_incomplete = !version.is_complete;
     let reading = {
         let (path, is_current) = (path.clone(), version.is_current);
-        view! { <Reading path number is_current site=session.site disk_path/> }
+        view! { <Reading path number is_current site=session.site disk_path table=table.map(|table| *table)/> }
     };
     view! {
         <nav class="crumbs" aria-label="Parents">

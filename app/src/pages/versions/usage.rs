@@ -2,9 +2,11 @@
 
 use crate::api::Site;
 use crate::components::copy::Command;
+use crate::pages::dataset::table::TableLines;
 use crate::query::percent_encoded;
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::path::LakePath;
+use lakeshore::model::table::DatasetTable;
 use leptos::prelude::*;
 
 #[component]
@@ -15,14 +17,23 @@ pub(super) fn Reading(
     site: Site,
     /// The folder on the server's disk, for callers who may know it.
     disk_path: Option<String>,
+    /// Of a lake on object storage, which has no snapshots.
+    table: Option<DatasetTable>,
 ) -> impl IntoView {
-    let lines = lines(&path, number, &site).map(|(name, hint, label, line)| {
-        view! {
-            <h3>{name}</h3>
-            <p class="quiet">{hint}</p>
-            <Command text=line label/>
-        }
+    let of_table = table.as_ref().and_then(|table| {
+        let (location, commit) = (table.location.as_ref()?, table.commit_of(number)?);
+        Some(view! { <TableLines location=location.clone() commit=Some(commit)/> })
     });
+    let is_in_folder = table.is_none();
+    let lines = lines(&path, number, &site).into_iter().filter(|(name, ..)| is_in_folder || *name != SNAPSHOT).map(
+        |(name, hint, label, line)| {
+            view! {
+                <h3>{name}</h3>
+                <p class="quiet">{hint}</p>
+                <Command text=line label/>
+            }
+        },
+    );
     let held = disk_path.filter(|_| is_current).map(|place| {
         view! {
             <h3>"Python, on the server's disk"</h3>
@@ -35,12 +46,15 @@ pub(super) fn Reading(
     view! {
         <section class="section" aria-labelledby="read-title">
             <h2 id="read-title">"Read this version"</h2>
-            {lines.into_iter().collect_view()}
+            {of_table}
+            {lines.collect_view()}
             {held}
         </section>
     }
     .into_any()
 }
+
+const SNAPSHOT: &str = "Snapshot";
 
 type Line = (&'static str, &'static str, &'static str, String);
 
@@ -57,7 +71,7 @@ fn lines(path: &LakePath, number: VersionNumber, site: &Site) -> [Line; 3] {
             format!("lakeshore get {word} ./copy --version {number} --server {origin}"),
         ),
         (
-            "Snapshot",
+            SNAPSHOT,
             "For readers on the server that list a folder: they see only these files, whatever is published meanwhile.",
             "Copy snapshot command",
             format!(
