@@ -16,6 +16,7 @@ mod schemas;
 mod search;
 mod sessions;
 mod syncs;
+mod tables;
 mod trash;
 mod uploads;
 mod versions;
@@ -32,6 +33,7 @@ pub use schemas::*;
 pub use search::*;
 pub use sessions::*;
 pub use syncs::*;
+pub use tables::*;
 pub use trash::*;
 pub use uploads::*;
 pub use versions::*;
@@ -158,6 +160,10 @@ macro_rules! version_promises {
             a_replaced_dataset_is_a_version_in_the_trash_until_it_is_purged,
             only_the_files_of_a_version_are_published_as_its_restore,
             a_snapshot_is_stored_until_its_files_are_removed,
+            a_table_lags_until_its_versions_are_fixed_and_their_entries_are_written,
+            a_version_is_fixed_once_and_what_was_not_fixed_is_forgotten,
+            a_group_of_landings_is_found_by_its_version_with_what_it_replaced,
+            files_are_described_once_and_those_outside_a_table_are_listed,
         );
     };
 }

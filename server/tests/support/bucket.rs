@@ -173,6 +173,24 @@ pub fn object(bucket: &Bucket, key: &str) -> Option<Vec<u8>> {
     get(&format!("/buckets/{}/lake/{}", bucket.name, escaped(key)))
 }
 
+/// Writes an object, past the lake.
+pub fn put(bucket: &Bucket, key: &str, bytes: &[u8]) {
+    let path = format!("/buckets/{}/lake/{}", bucket.name, escaped(key));
+    let mut connection = TcpStream::connect(("127.0.0.1", storage().filer_port())).unwrap();
+    let head = format!(
+        "PUT {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        bytes.len()
+    );
+    connection.write_all(&[head.as_bytes(), bytes].concat()).unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).unwrap();
+    assert!(
+        answer.starts_with(b"HTTP/1.0 20") || answer.starts_with(b"HTTP/1.1 20"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
+}
+
 /// Keys of all objects of the lake, as the object storage itself lists them.
 pub fn keys(bucket: &Bucket) -> BTreeSet<String> {
     let root = format!("/buckets/{}/lake/", bucket.name);

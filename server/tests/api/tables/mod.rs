@@ -1,10 +1,13 @@
 //! Tables of a lake on object storage, as their readers see them: they follow the versions of their datasets.
 
+#[path = "../../../../crates/storage/tests/support/faulty_proxy.rs"]
+mod faulty_proxy;
 mod log;
 mod parquet;
 mod readers;
 
 use crate::server::{Stopped, TestServer, bucket, skipped};
+use faulty_proxy::Faults;
 use log::{Log, until_followed};
 use parquet::{Column, file, ids};
 use readers::Readers;
@@ -184,6 +187,85 @@ async fn columns_are_added_and_a_file_of_another_type_stays_outside() {
     let names = ["1.parquet", "2.parquet", "3.parquet", "4.parquet", "5.parquet"];
     assert_eq!(names.map(in_table), [true, true, false, false, false]);
     assert_eq!(log.current()["version"], 5);
+    let table = table(&server, "/t").await;
+    let reasons: Vec<_> =
+        table["outside"].as_array().unwrap().iter().map(|file| &file["reasons"][0]["reason"]).collect();
+    assert_eq!(reasons, ["other_type", "unsupported_type", "unreadable"], "{table}");
+    assert_eq!(table["outside"][0]["path"], "/t/3.parquet");
+    let message = table["outside"][0]["reasons"][0]["message"].as_str().unwrap();
+    assert!(message.contains("\"id\" is string in this file and long in the table"), "{message}");
+    assert_eq!((&table["commit"], &table["version"], &table["versions_behind"]), (&json!(4), &json!(5), &json!(0)));
+    assert_eq!((&table["table_files"], &table["dataset_files"]), (&json!(2), &json!(5)));
+    let bucket = server.stopped().bucket.clone().unwrap();
+    assert_eq!(table["location"], format!("s3://{}/lake/t", bucket.name));
+    // Files of one type replace them all.
+    let texts = file(&[Column::Texts("id", vec!["five"])]);
+    publish(&server, "/t", &[("3.parquet", texts)]).await;
+    until_followed(&server, "/t").await;
+    assert_rows(&mut readers, "t", &["id"], None, &json!([["five"]]));
+    assert_eq!(self::table(&server, "/t").await["outside"], json!([]));
+}
+
+/// What the API says of a table.
+async fn table(server: &TestServer, dataset: &str) -> Value {
+    let (status, body) = crate::server::answer(server.get(&format!("/api/lake/dataset/table?path={dataset}"))).await;
+    assert_eq!(status, 200, "{body}");
+    body
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lake_in_a_folder_has_no_tables() {
+    if bucket::is_wanted() {
+        return;
+    }
+    let server = TestServer::start().await;
+    land(&server, "/t", &[("1.parquet", ids([1]))]).await;
+    let refused = crate::server::answer(server.get("/api/lake/dataset/table?path=/t")).await;
+    crate::server::assert_refused(refused, 40001, "this lake is in a folder");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_another_has_written_is_left_alone_and_told() {
+    let Some(server) = server().await else { return };
+    land(&server, "/t", &[("1.parquet", ids([1]))]).await;
+    let log = until_followed(&server, "/t").await;
+    let commit = format!("{}/_delta_log/00000000000000000001.json", log.table);
+    let bucket = server.stopped().bucket.clone().unwrap();
+    bucket::put(&bucket, &commit, b"{\"commitInfo\":{}}\n");
+    land(&server, "/t", &[("2.parquet", ids([2]))]).await;
+    let table =
+        server.eventually(async || Some(table(&server, "/t").await).filter(|table| table["problem"].is_string()));
+    let table = table.await;
+    assert!(table["problem"].as_str().unwrap().contains("has other bytes than this lake has fixed"), "{table}");
+    assert!(table["versions_behind"].as_u64().unwrap() > 0, "{table}");
+    assert_eq!(bucket::object(&bucket, &commit).unwrap(), b"{\"commitInfo\":{}}\n");
+    // Other datasets, and uploads, do not wait.
+    land(&server, "/other", &[("1.parquet", ids([1]))]).await;
+    until_followed(&server, "/other").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_lost_and_requests_that_fail_leave_each_version_one_commit() {
+    if bucket::seaweedfs::seaweedfs().is_none() {
+        return skipped("SeaweedFS is not installed; run \"make seaweedfs\"");
+    }
+    let stopped = stopped(&[]);
+    let upstream = bucket::seaweedfs::seaweedfs().unwrap().endpoint();
+    let faults = Faults { unavailable: 7, cut: 11, lost_answer: 5, late: 13 };
+    let proxy = faulty_proxy::start(&upstream, faults);
+    bucket::go_by(stopped.data_dir(), Some(proxy.address.clone()));
+    let server = stopped.start().await;
+    for number in 0..6 {
+        publish(&server, "/t", &[("a.parquet", ids([number])), ("b.parquet", ids([number]))]).await;
+    }
+    land(&server, "/t", &[("c.parquet", ids([7])), ("c.csv", b"x\n".to_vec())]).await;
+    let log = until_followed(&server, "/t").await;
+    assert_eq!((log.len(), log.live()), (8, 3));
+    let failed = proxy.failed.load(std::sync::atomic::Ordering::Relaxed);
+    println!("{failed} requests failed");
+    assert!(failed > 0);
+    let mut readers = readers(&server);
+    assert_rows(&mut readers, "t", &["id"], None, &json!([[5], [5], [7]]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,143 @@
+//! Conformance: tables, which follow versions.
+
+use super::*;
+use crate::model::id::VersionNumber;
+use crate::model::table::{DraftId, EntryKind, TableDescription};
+use crate::ports::metadata::table::{FileOutside, FixedEntry, FixedVersion, NewEntry, StoredTable};
+
+/// Lands a file in a sync of its own, in place of another where there is trash.
+async fn landed(state: &dyn State, file: &str, identity: &str, trash: Option<NewTrash>, at: i64) -> UploadId {
+    let sync = start(state, "/a", SyncType::IncrementalSync).await;
+    let upload = CompletedUpload { identity: Identity(identity.into()), ..whole(None, sync, file) };
+    land_upload(state, upload, trash, at).await;
+    let version = state.current_version(&path("/a")).await.unwrap().unwrap();
+    state.landed_in(&path("/a"), version).await.unwrap()[0].upload_id
+}
+
+fn fixed(before: u64, version: u64, entries: Vec<NewEntry>) -> FixedVersion {
+    let table = StoredTable {
+        version,
+        dataset_files: version,
+        table_files: version - 1,
+        state: Some(format!("{{\"of\":{version}}}")),
+        commit: Some(version - 1),
+        actions: version * 10,
+        ..StoredTable::default()
+    };
+    FixedVersion { dataset: path("/a"), before, table, entries, outside: Vec::new(), gone: None }
+}
+
+fn entry(kind: EntryKind, number: u64, draft: i64, bytes: Option<&'static [u8]>) -> NewEntry {
+    NewEntry { kind, number, draft: DraftId(draft), bytes: bytes.map(Bytes::from_static) }
+}
+
+async fn lag(state: &dyn State) -> Vec<(String, u64)> {
+    let lagging = state.lagging_tables(10).await.unwrap();
+    lagging.into_iter().map(|table| (table.dataset.to_string(), table.versions)).collect()
+}
+
+pub async fn a_table_lags_until_its_versions_are_fixed_and_their_entries_are_written(state: &dyn State) {
+    let before = state.last_change().await.unwrap();
+    assert_eq!(lag(state).await, []);
+    landed(state, "/a/1", "1", None, 20).await;
+    landed(state, "/a/2", "2", None, 30).await;
+    assert!(state.last_change().await.unwrap() > before);
+    assert_eq!(lag(state).await, [("/a".to_owned(), 2)]);
+    assert_eq!(state.table(&path("/a")).await.unwrap(), None);
+    assert_eq!(state.first_version(&path("/a")).await.unwrap(), VersionNumber(1));
+    let entries = vec![
+        entry(EntryKind::Manifest, 1, 7, Some(b"manifest")),
+        entry(EntryKind::Commit, 0, 8, Some(b"commit")),
+    ];
+    assert!(state.fix_version(&fixed(0, 1, entries)).await.unwrap());
+    assert_eq!(lag(state).await, [("/a".to_owned(), 2)], "it is not in the bucket");
+    assert_eq!(state.versions_unwritten(&path("/a")).await.unwrap(), 1);
+    let written = state.fixed_entries(&path("/a")).await.unwrap();
+    let wanted = |kind, number, draft| FixedEntry { version: VersionNumber(1), kind, number, draft: DraftId(draft) };
+    assert_eq!(written, [wanted(EntryKind::Commit, 0, 8), wanted(EntryKind::Manifest, 1, 7)]);
+    assert_eq!(state.draft(DraftId(8)).await.unwrap(), [Bytes::from_static(b"commit")]);
+    for entry in &written {
+        state.forget_entry(&path("/a"), entry).await.unwrap();
+        assert_eq!(state.draft(entry.draft).await.unwrap(), [] as [Bytes; 0]);
+    }
+    assert_eq!(lag(state).await, [("/a".to_owned(), 1)]);
+    assert!(state.fix_version(&fixed(1, 2, Vec::new())).await.unwrap());
+    assert_eq!(lag(state).await, []);
+    let table = state.table(&path("/a")).await.unwrap().unwrap();
+    assert_eq!(table, fixed(1, 2, Vec::new()).table);
+    state.set_checkpoint(&path("/a"), 1).await.unwrap();
+    state.set_table_problem(&path("/a"), Some("it fails")).await.unwrap();
+    let table = state.table(&path("/a")).await.unwrap().unwrap();
+    assert_eq!((table.checkpoint, table.actions, table.problem.as_deref()), (Some(1), 0, Some("it fails")));
+}
+
+pub async fn a_version_is_fixed_once_and_what_was_not_fixed_is_forgotten(state: &dyn State) {
+    landed(state, "/a/1", "1", None, 20).await;
+    state.write_draft(DraftId(1), 0, Bytes::from_static(b"one "), Timestamp(50)).await.unwrap();
+    state.write_draft(DraftId(1), 1, Bytes::from_static(b"piece"), Timestamp(50)).await.unwrap();
+    state.write_draft(DraftId(2), 0, Bytes::from_static(b"another"), Timestamp(50)).await.unwrap();
+    assert!(!state.fix_version(&fixed(3, 4, Vec::new())).await.unwrap(), "there is no table");
+    assert!(state.fix_version(&fixed(0, 1, vec![entry(EntryKind::Commit, 0, 1, None)])).await.unwrap());
+    let late = fixed(0, 1, vec![entry(EntryKind::Commit, 0, 2, None)]);
+    assert!(!state.fix_version(&late).await.unwrap(), "another was first");
+    assert_eq!(state.fixed_entries(&path("/a")).await.unwrap().len(), 1);
+    state.forget_drafts(Timestamp(50)).await.unwrap();
+    assert_eq!(state.draft(DraftId(2)).await.unwrap().len(), 1, "it is not old");
+    state.forget_drafts(Timestamp(51)).await.unwrap();
+    assert_eq!(state.draft(DraftId(2)).await.unwrap().len(), 0);
+    assert_eq!(state.draft(DraftId(1)).await.unwrap().concat(), b"one piece");
+}
+
+pub async fn a_group_of_landings_is_found_by_its_version_with_what_it_replaced(state: &dyn State) {
+    let first = landed(state, "/a/1", "1", None, 20).await;
+    let trash = NewTrash {
+        key: TrashKey::of_upload(&partial(2)),
+        kind: TrashKind::File,
+        reason: TrashReason::Overwritten,
+        ..trash_of(SyncId(2), "/a/1")
+    };
+    let second = landed(state, "/a/1", "2", Some(trash), 30).await;
+    let of = async |version| {
+        let landed = state.landed_in(&path("/a"), VersionNumber(version)).await.unwrap();
+        landed.into_iter().map(|file| (file.upload_id, file.path.to_string(), file.replaced)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(1).await, [(first, "/a/1".to_owned(), None)]);
+    assert_eq!(of(2).await, [(second, "/a/1".to_owned(), Some(first))]);
+    assert_eq!(of(3).await, []);
+}
+
+pub async fn files_are_described_once_and_those_outside_a_table_are_listed(state: &dyn State) {
+    let one = landed(state, "/a/1", "1", None, 20).await;
+    let two = landed(state, "/a/2", "2", None, 30).await;
+    let three = landed(state, "/a/3", "3", None, 40).await;
+    let known = async || {
+        let mut known = state.table_files(&path("/a"), &[one, two, three]).await.unwrap();
+        known.sort_by_key(|file| file.upload_id);
+        known
+    };
+    assert_eq!(known().await, []);
+    let of = |stats: &str| Some(TableDescription { schema: "[1]".into(), stats: stats.into() });
+    state.describe(&[(one, of("first")), (two, None), (three, of("third"))]).await.unwrap();
+    state.describe(&[(one, None), (two, of("late"))]).await.unwrap();
+    let files = known().await;
+    let stats: Vec<_> = files.iter().map(|file| file.stats.as_deref()).collect();
+    assert_eq!(stats, [Some("first"), None, Some("third")]);
+    assert_eq!((files[0].schema, files[1].schema), (files[2].schema, None), "equal schemas are one");
+    let schema = files[0].schema.unwrap();
+    assert_eq!(state.table_schemas(&[schema]).await.unwrap(), [(schema, "[1]".to_owned())]);
+    let outside = |upload_id| FileOutside { upload_id, reasons: "[]".into() };
+    let put = FixedVersion { outside: vec![outside(one), outside(three)], ..fixed(0, 1, Vec::new()) };
+    assert!(state.fix_version(&put).await.unwrap());
+    assert_eq!(known().await.iter().map(|file| file.is_outside).collect::<Vec<_>>(), [true, false, true]);
+    let listed = async |size| {
+        let listed = state.files_outside(&path("/a"), size).await.unwrap();
+        listed.into_iter().map(|(path, file)| (path.to_string(), file.upload_id)).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(9).await, [("/a/1".to_owned(), one), ("/a/3".to_owned(), three)]);
+    assert_eq!(listed(1).await.len(), 1);
+    let gone = FixedVersion { gone: Some(vec![one]), ..fixed(1, 2, Vec::new()) };
+    assert!(state.fix_version(&gone).await.unwrap());
+    assert_eq!(listed(9).await, [("/a/3".to_owned(), three)]);
+    assert!(state.fix_version(&fixed(2, 3, Vec::new())).await.unwrap());
+    assert_eq!(listed(9).await, [], "all that were there have gone");
+}
