@@ -45,10 +45,8 @@ pub async fn a_table_lags_until_its_versions_are_fixed_and_their_entries_are_wri
     assert_eq!(lag(state).await, [("/a".to_owned(), 2)]);
     assert_eq!(state.table(&path("/a")).await.unwrap(), None);
     assert_eq!(state.first_version(&path("/a")).await.unwrap(), VersionNumber(1));
-    let entries = vec![
-        entry(EntryKind::Manifest, 1, 7, Some(b"manifest")),
-        entry(EntryKind::Commit, 0, 8, Some(b"commit")),
-    ];
+    let entries =
+        vec![entry(EntryKind::Manifest, 1, 7, Some(b"manifest")), entry(EntryKind::Commit, 0, 8, Some(b"commit"))];
     assert!(state.fix_version(&fixed(0, 1, entries)).await.unwrap());
     assert_eq!(lag(state).await, [("/a".to_owned(), 2)], "it is not in the bucket");
     assert_eq!(state.versions_unwritten(&path("/a")).await.unwrap(), 1);
