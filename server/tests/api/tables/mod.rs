@@ -221,7 +221,7 @@ async fn a_lake_in_a_folder_has_no_tables() {
     let server = TestServer::start().await;
     land(&server, "/t", &[("1.parquet", ids([1]))]).await;
     let refused = crate::server::answer(server.get("/api/lake/dataset/table?path=/t")).await;
-    crate::server::assert_refused(refused, 40001, "this lake is in a folder");
+    crate::server::assert_refused(refused, 40000, "this lake is in a folder");
 }
 
 #[tokio::test(flavor = "multi_thread")]

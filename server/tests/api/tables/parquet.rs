@@ -1,6 +1,6 @@
 //! Small files of Parquet.
 
-use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
+use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
@@ -9,7 +9,6 @@ use std::sync::Arc;
 /// A column and its values.
 pub enum Column<'a> {
     Longs(&'a str, Vec<i64>),
-    Doubles(&'a str, Vec<f64>),
     Texts(&'a str, Vec<&'a str>),
     /// A type that no table has.
     Unsigned(&'a str, Vec<i64>),
@@ -18,7 +17,6 @@ pub enum Column<'a> {
 pub fn file(columns: &[Column<'_>]) -> Vec<u8> {
     let kinds = columns.iter().map(|column| match column {
         Column::Longs(name, _) => format!("optional int64 {name};"),
-        Column::Doubles(name, _) => format!("optional double {name};"),
         Column::Texts(name, _) => format!("optional binary {name} (STRING);"),
         Column::Unsigned(name, _) => format!("optional int64 {name} (INTEGER(64,false));"),
     });
@@ -33,10 +31,6 @@ pub fn file(columns: &[Column<'_>]) -> Vec<u8> {
             Column::Longs(_, values) | Column::Unsigned(_, values) => {
                 let defined = vec![1; values.len()];
                 next.typed::<Int64Type>().write_batch(values, Some(&defined), None).unwrap();
-            }
-            Column::Doubles(_, values) => {
-                let defined = vec![1; values.len()];
-                next.typed::<DoubleType>().write_batch(values, Some(&defined), None).unwrap();
             }
             Column::Texts(_, values) => {
                 let texts: Vec<_> = values.iter().map(|text| ByteArray::from(*text)).collect();
