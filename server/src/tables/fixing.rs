@@ -78,10 +78,8 @@ impl Shared {
         let Some(second) = chunks.next() else {
             return Ok(NewEntry { kind, number, draft, bytes: Some(first) });
         };
-        let mut pieces = 0;
-        for chunk in [Ok(first), second].into_iter().chain(chunks) {
-            self.state.write_draft(draft, pieces, chunk?, SystemClock.now()).await?;
-            pieces += 1;
+        for (piece, chunk) in (0..).zip([Ok(first), second].into_iter().chain(chunks)) {
+            self.state.write_draft(draft, piece, chunk?, SystemClock.now()).await?;
         }
         Ok(NewEntry { kind, number, draft, bytes: None })
     }

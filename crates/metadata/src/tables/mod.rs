@@ -84,11 +84,11 @@ impl<B: Backend> TableStore for MetadataStore<B> {
 
     async fn lagging_tables(&self, size: u64) -> Result<Vec<LaggingTable>, Error> {
         self.write_versions().await?;
-        rows(&mut self.list().await?, LAGGING, values![clamp(size)], |row| lagging_of(row)).await
+        rows(&mut self.list().await?, LAGGING, values![clamp(size)], lagging_of).await
     }
 
     async fn table(&self, dataset: &LakePath) -> Result<Option<StoredTable>, Error> {
-        found(&mut self.look().await?, TABLE, values![dataset.as_str()], |row| table_of(row)).await
+        found(&mut self.look().await?, TABLE, values![dataset.as_str()], table_of).await
     }
 
     async fn versions_unwritten(&self, dataset: &LakePath) -> Result<u64, Error> {
@@ -105,12 +105,12 @@ impl<B: Backend> TableStore for MetadataStore<B> {
 
     async fn landed_in(&self, dataset: &LakePath, version: VersionNumber) -> Result<Vec<LandedInVersion>, Error> {
         let asked = values![dataset.as_str(), id(version.0)];
-        rows(&mut self.list().await?, LANDED_IN, asked, |row| landed_of(row)).await
+        rows(&mut self.list().await?, LANDED_IN, asked, landed_of).await
     }
 
     async fn table_files(&self, dataset: &LakePath, wanted: &[UploadId]) -> Result<Vec<TableFile>, Error> {
         let ids = Value::column(wanted.iter().map(|upload_id| id(upload_id.0)))?;
-        rows(&mut self.list().await?, FILES, values![dataset.as_str(), ids], |row| file_of(row)).await
+        rows(&mut self.list().await?, FILES, values![dataset.as_str(), ids], file_of).await
     }
 
     async fn describe(&self, files: &[(UploadId, Option<TableDescription>)]) -> Result<(), Error> {
@@ -135,11 +135,11 @@ impl<B: Backend> TableStore for MetadataStore<B> {
     }
 
     async fn fixed_entries(&self, dataset: &LakePath) -> Result<Vec<FixedEntry>, Error> {
-        rows(&mut self.look().await?, ENTRIES, values![dataset.as_str()], |row| entry_of(row)).await
+        rows(&mut self.look().await?, ENTRIES, values![dataset.as_str()], entry_of).await
     }
 
     async fn draft(&self, draft: DraftId) -> Result<Vec<Bytes>, Error> {
-        rows(&mut self.list().await?, DRAFT, values![draft.0], |row| draft_bytes(row)).await
+        rows(&mut self.list().await?, DRAFT, values![draft.0], draft_bytes).await
     }
 
     async fn forget_entry(&self, dataset: &LakePath, entry: &FixedEntry) -> Result<(), Error> {
@@ -161,6 +161,6 @@ impl<B: Backend> TableStore for MetadataStore<B> {
 
     async fn files_outside(&self, dataset: &LakePath, size: u64) -> Result<Vec<(LakePath, FileOutside)>, Error> {
         let asked = values![dataset.as_str(), clamp(size)];
-        rows(&mut self.list().await?, OUTSIDE, asked, |row| outside_of(row)).await
+        rows(&mut self.list().await?, OUTSIDE, asked, outside_of).await
     }
 }
