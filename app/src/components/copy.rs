@@ -56,6 +56,23 @@ pub fn Command(#[prop(into)] text: Signal<String>, label: &'static str) -> impl 
     .into_any()
 }
 
+/// Name of a program, label of the button, and the command or code.
+pub type CommandOf = (&'static str, &'static str, String);
+
+/// Commands or code for several programs, each below its name.
+#[component]
+pub fn Commands(commands: Vec<CommandOf>) -> impl IntoView {
+    commands
+        .into_iter()
+        .map(|(name, label, text)| {
+            view! {
+                <h3>{name}</h3>
+                <Command text label/>
+            }
+        })
+        .collect_view()
+}
+
 /// SHA-256: shortened, complete on hover and when copied.
 #[component]
 pub fn Digest(sha256: String) -> impl IntoView {

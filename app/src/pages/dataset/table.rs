@@ -1,6 +1,6 @@
 //! The table of a dataset on object storage: code to read it, how far it has come, and which files are not in it.
 
-use crate::components::copy::Command;
+use crate::components::copy::{CommandOf, Commands};
 use crate::format;
 use crate::visible::visible;
 use lakeshore::model::table::{DatasetTable, FILES_OUTSIDE_SHOWN_MAX, FileOutsideTable};
@@ -9,21 +9,11 @@ use leptos::prelude::*;
 /// Code to read a table, or one of its commits, in each program.
 #[component]
 pub(in crate::pages) fn TableLines(location: String, commit: Option<u64>) -> impl IntoView {
-    lines(&location, commit)
-        .into_iter()
-        .map(|(name, label, line)| {
-            view! {
-                <h3>{name}</h3>
-                <Command text=line label/>
-            }
-        })
-        .collect_view()
+    view! { <Commands commands=lines(&location, commit).into()/> }
 }
 
-type Line = (&'static str, &'static str, String);
-
 /// An address has ASCII letters, digits and a few signs; no quotes.
-fn lines(location: &str, commit: Option<u64>) -> [Line; 4] {
+fn lines(location: &str, commit: Option<u64>) -> [CommandOf; 4] {
     let past = |text: &str| commit.map_or(String::new(), |commit| format!("{text}{commit}"));
     let option = commit.map_or(String::new(), |commit| format!(".option(\"versionAsOf\", {commit})"));
     [

@@ -1,7 +1,7 @@
 //! Code to copy for reading a file in DuckDB, Polars, pandas and Spark.
 
 use crate::api::Site;
-use crate::components::copy::Command;
+use crate::components::copy::{CommandOf, Commands};
 use crate::routes;
 use lakeshore::model::dataset::schema::Format;
 use lakeshore::model::path::LakePath;
@@ -24,7 +24,7 @@ pub(in crate::pages) fn UseIt(
         view! {
             <section class="section" aria-labelledby="use-disk">
                 <h2 id="use-disk">"On the server"</h2>
-                <Lines lines=lines(format, dialect, &place)/>
+                <Commands commands=lines(format, dialect, &place)/>
             </section>
         }
     });
@@ -40,29 +40,14 @@ pub(in crate::pages) fn UseIt(
         <section class="section" aria-labelledby="use-http">
             <h2 id="use-http">"Over HTTP"</h2>
             <p class="quiet">"If reading needs a key, send it as the header " <code>"Authorization: Bearer KEY"</code> "."</p>
-            <Lines lines=by_http/>
+            <Commands commands=by_http/>
         </section>
         <section class="section" aria-labelledby="use-copy">
             <h2 id="use-copy">"Download a copy"</h2>
-            <Lines lines=fetched/>
+            <Commands commands=fetched/>
         </section>
     }
     .into_any()
-}
-
-type Line = (&'static str, &'static str, String);
-
-#[component]
-fn Lines(lines: Vec<Line>) -> impl IntoView {
-    lines
-        .into_iter()
-        .map(|(name, label, line)| {
-            view! {
-                <h3>{name}</h3>
-                <Command text=line label/>
-            }
-        })
-        .collect_view()
 }
 
 /// Quotes one word of a command line.
@@ -71,7 +56,7 @@ fn shell(text: &str) -> String {
 }
 
 /// Code of each program for the file at an address or path.
-fn lines(format: Format, dialect: Option<&Dialect>, place: &str) -> Vec<Line> {
+fn lines(format: Format, dialect: Option<&Dialect>, place: &str) -> Vec<CommandOf> {
     let sql = format!("'{}'", place.replace('\'', "''"));
     let code = format!("\"{}\"", place.replace('\\', "\\\\").replace('"', "\\\""));
     let (delimiter, has_header) = dialect.map_or((',', true), |dialect| (dialect.delimiter, dialect.has_header));
