@@ -8,6 +8,7 @@ use lakeshore::Error;
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::object_key::ObjectKey;
 use lakeshore::model::path::LakePath;
+use lakeshore::ports::TableLog;
 use lakeshore::ports::metadata::table::StoredTable;
 use lakeshore_delta::checkpoint::{
     CheckpointChunks, CheckpointError, CheckpointSummary, FileAction, checkpoint_name, last_checkpoint_name,
@@ -36,8 +37,8 @@ impl Shared {
         let (pieces, summary) = encoding.await??;
         sent?;
         let key = |name: &str| ObjectKey::of_table(dataset, name);
-        self.log.write_over(&key(&checkpoint_name(commit)), pieces).await?;
-        self.log.write_over(&key(&last_checkpoint_name()), vec![summary.last_checkpoint()?]).await?;
+        self.objects.write_over(&key(&checkpoint_name(commit)), pieces).await?;
+        self.objects.write_over(&key(&last_checkpoint_name()), vec![summary.last_checkpoint()?]).await?;
         self.state.set_checkpoint(dataset, commit).await?;
         Ok(())
     }

@@ -7,6 +7,7 @@ use lakeshore::Error;
 use lakeshore::model::id::{UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::table::TableDescription;
+use lakeshore::ports::Files;
 use lakeshore::ports::metadata::table::TableFile;
 use lakeshore_delta::footer::FileDescription;
 use std::collections::HashMap;
@@ -106,7 +107,7 @@ impl Shared {
             }
             let Some(file) = self.state.version_file(dataset, version, path).await? else { continue };
             let Some(place) = file.place() else { continue };
-            if let Some(open) = self.files.open(&place).await?
+            if let Some(open) = self.objects.open(&place).await?
                 && file.identity.as_ref().is_none_or(|identity| open.found().identity == *identity)
             {
                 return self.formats.describe(Arc::from(open), path.leaf()).await;

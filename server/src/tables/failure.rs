@@ -14,6 +14,7 @@ use tokio::time::Instant;
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
+/// Its text is shown to people who see the dataset. The cause of an internal fault is in the log alone.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FollowError {
     #[error(transparent)]
@@ -32,15 +33,8 @@ pub(super) enum FollowError {
     Checkpoint(#[from] CheckpointError),
     #[error("what is remembered of the table cannot be read: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("the task that encodes a checkpoint has ended: {0}")]
+    #[error("a task of the table has ended: {0}")]
     Task(#[from] tokio::task::JoinError),
-}
-
-impl FollowError {
-    /// For people who see the dataset. The cause of an internal fault is in the log alone.
-    pub(super) fn shown(&self) -> String {
-        self.to_string()
-    }
 }
 
 /// Datasets that failed, and when they are tried again.
@@ -50,6 +44,17 @@ pub(super) struct Failures(HashMap<LakePath, (u32, Instant)>);
 impl Failures {
     pub(super) fn is_waiting(&self, dataset: &LakePath) -> bool {
         self.0.get(dataset).is_some_and(|(_, next)| *next > Instant::now())
+    }
+
+    /// Whether a dataset is to be tried again now.
+    pub(super) fn is_any_due(&self) -> bool {
+        let now = Instant::now();
+        self.0.values().any(|(_, next)| *next <= now)
+    }
+
+    /// Forgets the others. A dataset that does not lag any more is not tried again until its next version.
+    pub(super) fn keep(&mut self, is_wanted: impl Fn(&LakePath) -> bool) {
+        self.0.retain(|dataset, _| is_wanted(dataset));
     }
 
     /// Whether it is the first failure in a row.

@@ -4,6 +4,7 @@ use super::change::{Pages, place_of};
 use super::planning::Planned;
 use super::{FollowError, Shared};
 use bytes::Bytes;
+use lakeshore::model::id::UploadId;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::table::{DraftId, EntryKind};
 use lakeshore::model::version::{Version, WhichVersion};
@@ -27,8 +28,8 @@ impl Shared {
         version: &Version,
     ) -> Result<(), FollowError> {
         let state: Option<TableState> = table.state.as_deref().map(serde_json::from_str).transpose()?;
-        let change = self.change(dataset, table, version).await?;
-        let (kept, gone) = (change.kept, change.gone.clone());
+        let mut change = self.change(dataset, table, version).await?;
+        let (kept, gone) = (change.kept, change.gone.take());
         let planned = self.plan(dataset, state.as_ref(), version, change).await?;
         let Planned { commit, adds, removes, outside } = planned;
         let mut after = StoredTable {
@@ -108,7 +109,7 @@ impl Shared {
         dataset: &LakePath,
         version: &Version,
         outside: &[FileOutside],
-        gone: Option<&[lakeshore::model::id::UploadId]>,
+        gone: Option<&[UploadId]>,
     ) -> Result<Vec<ManifestFile>, FollowError> {
         let outside: HashSet<_> = outside.iter().map(|file| file.upload_id).collect();
         let mut files = Vec::new();
@@ -118,10 +119,9 @@ impl Shared {
             let known = self.known_already(dataset, &ids).await?;
             for file in page {
                 let known = known.get(&file.upload_id);
-                let was_outside =
-                    |file: &lakeshore::ports::metadata::table::TableFile| gone.is_some() && file.is_outside;
                 let is_in_table = known.is_some_and(|known| {
-                    known.schema.is_some() && !was_outside(known) && !outside.contains(&file.upload_id)
+                    let was_outside = gone.is_some() && known.is_outside;
+                    known.schema.is_some() && !was_outside && !outside.contains(&file.upload_id)
                 });
                 let object = known.and_then(|known| match place_of(dataset, &file.path, known) {
                     Ok((path, _)) => Some(ManifestObject::Below(path)),

@@ -1,8 +1,8 @@
 //! Tables of a lake on object storage: each dataset of Parquet is a Delta table that follows the versions of the dataset, a
 //! commit a version; of other datasets, a version gets a manifest. See decision 0047.
 //!
-//! Of each dataset, one version after the other: what it adds to the bucket is derived from its rows ([`change`],
-//! [`planning`]), its bytes are fixed in the database ([`fixing`]), then written to the bucket ([`writing`]). Whatever stops in
+//! The versions of a dataset come one after the other: what a version adds to the bucket is derived from its rows ([`change`],
+//! [`planning`]), its bytes are fixed in the database ([`fixing`]), then written to the bucket ([`writing`]). After a stop in
 //! between, the next round goes on with what is fixed. Datasets do not wait for each other.
 
 mod change;
@@ -15,10 +15,11 @@ mod writing;
 
 use failure::{Failures, FollowError};
 use lakeshore::Error;
-use lakeshore::model::id::VersionNumber;
+use lakeshore::model::id::{UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::version::WhichVersion;
-use lakeshore::ports::{Clock, Files, Randomness, State, TableLog};
+use lakeshore::ports::metadata::table::LaggingTable;
+use lakeshore::ports::{Clock, Randomness, State};
 use lakeshore_formats::FileFormats;
 use lakeshore_storage::object::ObjectFiles;
 use lakeshore_system::clock::{SystemClock, SystemRandomness};
@@ -26,7 +27,7 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -49,20 +50,17 @@ pub struct Follower(Arc<Shared>);
 
 struct Shared {
     state: Arc<dyn State>,
-    files: Arc<dyn Files>,
     objects: ObjectFiles,
-    log: Arc<dyn TableLog>,
     formats: Arc<FileFormats>,
     /// Identity of the lake.
     lake: String,
     /// Files that could not be read, and how often.
-    unreadable: Mutex<HashMap<lakeshore::model::id::UploadId, u32>>,
+    unreadable: Mutex<HashMap<UploadId, u32>>,
 }
 
 impl Follower {
     pub fn new(state: Arc<dyn State>, objects: ObjectFiles, formats: Arc<FileFormats>, lake: String) -> Self {
-        let (files, log) = (Arc::new(objects.clone()), Arc::new(objects.clone()));
-        Self(Arc::new(Shared { state, files, objects, log, formats, lake, unreadable: Mutex::default() }))
+        Self(Arc::new(Shared { state, objects, formats, lake, unreadable: Mutex::default() }))
     }
 
     /// Follows until the server stops. What is under way then is dropped: the next server goes on with it.
@@ -78,65 +76,72 @@ impl Follower {
             tracing::error!(fault = ?error, "cannot forget what was never fixed of tables; retrying");
             tokio::time::sleep(PATIENCE).await;
         }
-        let mut running: JoinSet<(LakePath, Result<(), FollowError>)> = JoinSet::new();
-        let mut followed: HashSet<LakePath> = HashSet::new();
-        let mut failures = Failures::default();
-        // The change up to which nothing lags.
-        let mut settled = None;
+        let mut following = Following::default();
         loop {
-            while let Some(ended) = running.try_join_next() {
-                let Ok((dataset, ended)) = ended else { continue };
-                followed.remove(&dataset);
-                self.0.report(&mut failures, dataset, ended).await;
-            }
             let looked = Instant::now();
-            match self.start_some(&mut running, &mut followed, &failures, settled).await {
-                Ok(now) => settled = now,
-                Err(error) => {
-                    tracing::error!(fault = ?error, "cannot find the tables that lag behind their datasets; retrying");
-                    tokio::time::sleep(PATIENCE).await;
-                }
+            if let Err(error) = self.start_some(&mut following).await {
+                tracing::error!(fault = ?error, "cannot find the tables that lag behind their datasets; retrying");
+                tokio::time::sleep(PATIENCE).await;
             }
             tokio::select! {
                 () = tokio::time::sleep(INTERVAL.max(looked.elapsed() * LOOKING_SHARE)) => {}
-                Some(ended) = running.join_next() => {
-                    let Ok((dataset, ended)) = ended else { continue };
-                    followed.remove(&dataset);
-                    self.0.report(&mut failures, dataset, ended).await;
-                }
+                Some(ended) = following.tasks.join_next_with_id() => self.end(&mut following, ended).await,
+            }
+            while let Some(ended) = following.tasks.try_join_next_with_id() {
+                self.end(&mut following, ended).await;
             }
         }
     }
 
-    /// Starts to follow datasets that lag. Gives the change up to which none does.
-    async fn start_some(
-        &self,
-        running: &mut JoinSet<(LakePath, Result<(), FollowError>)>,
-        followed: &mut HashSet<LakePath>,
-        failures: &Failures,
-        settled: Option<i64>,
-    ) -> Result<Option<i64>, Error> {
+    /// Starts to follow datasets that lag.
+    async fn start_some(&self, following: &mut Following) -> Result<(), Error> {
         let last = self.0.state.last_change().await?;
-        if settled == Some(last) || running.len() >= DATASETS_MAX {
-            return Ok(settled);
+        let is_settled = following.settled == Some(last) && !following.failures.is_any_due();
+        if is_settled || following.tasks.len() >= DATASETS_MAX {
+            return Ok(());
         }
         let lagging = self.0.state.lagging_tables(LAGGING_MAX).await?;
-        let is_settled = lagging.is_empty() && running.is_empty();
-        for table in lagging {
-            if running.len() >= DATASETS_MAX {
+        let Following { tasks, datasets, failures, settled } = following;
+        let followed: HashSet<_> = datasets.values().chain(lagging.iter().map(|table| &table.dataset)).collect();
+        failures.keep(|dataset| followed.contains(dataset));
+        let are_all_waiting = lagging.iter().all(|table| failures.is_waiting(&table.dataset));
+        let is_settled = tasks.is_empty() && are_all_waiting && (lagging.len() as u64) < LAGGING_MAX;
+        *settled = is_settled.then_some(last);
+        for LaggingTable { dataset, .. } in lagging {
+            if tasks.len() >= DATASETS_MAX {
                 break;
             }
-            if failures.is_waiting(&table.dataset) || !followed.insert(table.dataset.clone()) {
+            if failures.is_waiting(&dataset) || datasets.values().any(|other| *other == dataset) {
                 continue;
             }
-            let shared = self.0.clone();
-            running.spawn(async move {
-                let ended = shared.follow(&table.dataset).await;
-                (table.dataset, ended)
-            });
+            let (shared, followed) = (self.0.clone(), dataset.clone());
+            let task = tasks.spawn(async move { shared.follow(&followed).await });
+            datasets.insert(task.id(), dataset);
         }
-        Ok(is_settled.then_some(last))
+        Ok(())
     }
+
+    async fn end(&self, following: &mut Following, ended: Ended) {
+        let (task, ended) = match ended {
+            Ok((task, ended)) => (task, ended),
+            Err(panicked) => (panicked.id(), Err(panicked.into())),
+        };
+        if let Some(dataset) = following.datasets.remove(&task) {
+            self.0.report(&mut following.failures, dataset, ended).await;
+        }
+    }
+}
+
+type Ended = Result<(task::Id, Result<(), FollowError>), JoinError>;
+
+/// Datasets that are followed at this moment, and those that failed.
+#[derive(Default)]
+struct Following {
+    tasks: JoinSet<Result<(), FollowError>>,
+    datasets: HashMap<task::Id, LakePath>,
+    failures: Failures,
+    /// Change up to which nothing is to be done: no table lags but those that failed, which are tried again in their time.
+    settled: Option<i64>,
 }
 
 impl Shared {
@@ -165,7 +170,7 @@ impl Shared {
             Ok(()) if failures.remove(&dataset) => self.state.set_table_problem(&dataset, None).await,
             Ok(()) => Ok(()),
             Err(error) => {
-                let problem = error.shown();
+                let problem = error.to_string();
                 if failures.add(dataset.clone()) {
                     tracing::error!(%dataset, fault = ?error, "the table of a dataset cannot follow it; retrying");
                 }

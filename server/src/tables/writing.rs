@@ -7,6 +7,7 @@ use lakeshore::model::object_key::ObjectKey;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::table::EntryKind;
 use lakeshore::model::version::WhichVersion;
+use lakeshore::ports::TableLog;
 use lakeshore::ports::metadata::table::FixedEntry;
 use lakeshore::ports::table_log::WrittenOnce;
 use lakeshore_delta::commit::commit_name;
@@ -26,7 +27,7 @@ impl Shared {
                 // Another server has written it.
                 continue;
             }
-            match self.log.write_once(&key, pieces).await? {
+            match self.objects.write_once(&key, pieces).await? {
                 WrittenOnce::Done => {}
                 WrittenOnce::Taken => return Err(FollowError::Taken(key)),
             }
@@ -51,6 +52,6 @@ impl Shared {
             there.and_then(|there| there["version"].as_u64()).is_some_and(|there| there > number)
         };
         let key = ObjectKey::of_table(dataset, &current_name());
-        Ok(self.log.replace_older(&key, bytes, &is_newer).await?)
+        Ok(self.objects.replace_older(&key, bytes, &is_newer).await?)
     }
 }
