@@ -29,7 +29,4 @@ pub trait TableLog: Send + Sync {
         bytes: Bytes,
         is_newer: &(dyn for<'b> Fn(&'b [u8]) -> bool + Sync),
     ) -> Result<(), Error>;
-
-    /// Deletes objects. Those that are not there are no error.
-    async fn delete(&self, keys: &[ObjectKey]) -> Result<(), Error>;
 }

@@ -16,8 +16,6 @@ pub struct LaggingTable {
     pub dataset: LakePath,
     /// Versions that are not in the bucket yet.
     pub versions: u64,
-    /// Why the next one cannot be followed.
-    pub problem: Option<String>,
 }
 
 /// A table after the version that was followed last.
@@ -37,7 +35,6 @@ pub struct StoredTable {
     pub checkpoint: Option<u64>,
     /// Actions of files since.
     pub actions: u64,
-    pub first_commit: u64,
     pub problem: Option<String>,
 }
 

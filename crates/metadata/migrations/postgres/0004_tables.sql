@@ -24,8 +24,6 @@ CREATE TABLE dataset_tables (
     -- Number of the commit that has the newest checkpoint, and actions of files since.
     checkpoint    BIGINT,
     actions       BIGINT NOT NULL DEFAULT 0,
-    -- Number of the first commit that is still in the log.
-    first_commit  BIGINT NOT NULL DEFAULT 0,
     -- Why the version after it cannot be followed.
     problem       TEXT COLLATE "C"
 ) WITH (fillfactor = 80);

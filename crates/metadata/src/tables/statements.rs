@@ -17,15 +17,15 @@ pub(super) const LAST_CHANGE: &str = "SELECT last_seq FROM version_state";
 
 /// Versions that were not followed, and those whose entries are not in the bucket.
 pub(super) const LAGGING: &str = "\
-    SELECT path, problem, newest - followed + entries AS versions FROM ( \
-        SELECT d.path, t.problem, coalesce(t.version, 0) AS followed, \
+    SELECT path, newest - followed + entries AS versions FROM ( \
+        SELECT d.path, coalesce(t.version, 0) AS followed, \
         coalesce((SELECT max(v.number) FROM versions v WHERE v.folder_id = f.folder_id), 0) AS newest, \
         (SELECT count(DISTINCT e.version) FROM table_entries e WHERE e.folder_id = f.folder_id) AS entries \
         FROM datasets d JOIN folders f ON f.path = d.path LEFT JOIN dataset_tables t ON t.folder_id = f.folder_id) AS heads \
     WHERE newest - followed + entries > 0 ORDER BY path LIMIT $1";
 
 pub(super) const TABLE: &str = "\
-    SELECT t.version, t.dataset_files, t.table_files, t.state, t.last_commit, t.manifest, t.checkpoint, t.actions, t.first_commit, t.problem \
+    SELECT t.version, t.dataset_files, t.table_files, t.state, t.last_commit, t.manifest, t.checkpoint, t.actions, t.problem \
     FROM folders f JOIN dataset_tables t ON t.folder_id = f.folder_id WHERE f.path = $1";
 
 pub(super) const UNWRITTEN: &str = "\
@@ -119,7 +119,7 @@ pub(super) const ADD_ENTRIES: &str = "\
     FROM json_each($2) CROSS JOIN folders f WHERE f.path = $1";
 
 pub(super) fn lagging_of(row: &impl DbRow) -> Result<LaggingTable> {
-    Ok(LaggingTable { dataset: path(row, "path")?, versions: number(row, "versions")?, problem: row.get("problem")? })
+    Ok(LaggingTable { dataset: path(row, "path")?, versions: number(row, "versions")? })
 }
 
 pub(super) fn table_of(row: &impl DbRow) -> Result<StoredTable> {
@@ -132,7 +132,6 @@ pub(super) fn table_of(row: &impl DbRow) -> Result<StoredTable> {
         manifest: number_if_any(row, "manifest")?,
         checkpoint: number_if_any(row, "checkpoint")?,
         actions: number(row, "actions")?,
-        first_commit: number(row, "first_commit")?,
         problem: row.get("problem")?,
     })
 }

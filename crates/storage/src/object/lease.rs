@@ -178,7 +178,7 @@ impl Held {
     async fn write(&self, own: &Record) -> Result<bool, BucketError> {
         let begun = now_ms();
         let Some((found, version)) = read(&self.bucket).await? else {
-            // Somebody has deleted it. Whoever writes it next has the lake.
+            // Somebody has deleted it. The next writer has the lake.
             if self.bucket.put_new(&key(), content(own)).await? {
                 self.renewed_at_ms.store(begun, Ordering::Relaxed);
             }

@@ -45,7 +45,7 @@ async fn create(store: &AmazonS3, path: &Path, pieces: &[Bytes]) -> Result<Writt
     match store.put_opts(path, payload(pieces), options).await {
         Ok(_) => Ok(WrittenOnce::Done),
         Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => compare(store, path, pieces).await,
-        // Whoever writes it writes the same bytes.
+        // Every writer has the same bytes for it.
         Err(StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }) => {
             store.put(path, payload(pieces)).await.map(|_| WrittenOnce::Done)
         }
@@ -114,11 +114,5 @@ impl TableLog for ObjectFiles {
             }
         }
         Err(passing(NeverReplaced))
-    }
-
-    async fn delete(&self, keys: &[ObjectKey]) -> Result<(), Error> {
-        self.0.may_write()?;
-        let (_, failed) = self.0.bucket.delete(keys).await;
-        failed.map_or(Ok(()), Err)
     }
 }
