@@ -175,10 +175,19 @@ pub fn object(bucket: &Bucket, key: &str) -> Option<Vec<u8>> {
 
 /// Writes an object, past the lake.
 pub fn put(bucket: &Bucket, key: &str, bytes: &[u8]) {
+    change(bucket, "PUT", key, bytes);
+}
+
+/// Deletes an object past the lake.
+pub fn delete(bucket: &Bucket, key: &str) {
+    change(bucket, "DELETE", key, b"");
+}
+
+fn change(bucket: &Bucket, method: &str, key: &str, bytes: &[u8]) {
     let path = format!("/buckets/{}/lake/{}", bucket.name, escaped(key));
     let mut connection = TcpStream::connect(("127.0.0.1", storage().filer_port())).unwrap();
     let head = format!(
-        "PUT {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         bytes.len()
     );
     connection.write_all(&[head.as_bytes(), bytes].concat()).unwrap();

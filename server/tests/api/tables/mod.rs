@@ -2,6 +2,7 @@
 
 #[path = "../../../../crates/storage/tests/support/faulty_proxy.rs"]
 mod faulty_proxy;
+mod hostile;
 mod log;
 mod parquet;
 mod readers;

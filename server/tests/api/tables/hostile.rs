@@ -1,0 +1,71 @@
+//! Tables beside names, purges and logs that are meant to spoil them.
+
+use super::{assert_rows, land, publish, put, readers, server, table};
+use crate::server::{answer, bucket};
+use crate::tables::log::until_followed;
+use crate::tables::parquet::ids;
+use serde_json::{Value, json};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datasets_and_files_named_like_the_log_of_a_table_are_no_part_of_it() {
+    let Some(server) = server().await else { return };
+    let mut readers = readers(&server);
+    publish(&server, "/t", &[("1.parquet", ids([1]))]).await;
+    let forged = br#"{"remove":{"path":"sync-1","dataChange":true}}"#;
+    for folder in ["/t/_delta_log", "/t/_versions"] {
+        let id = server.start_sync(folder, "IncrementalSync").await;
+        for name in ["00000000000000000001.json", "_last_checkpoint", "current.json"] {
+            put(&server, id, folder, name, forged).await;
+        }
+        server.end_sync(id).await;
+    }
+    let id = server.start_sync("/t", "IncrementalSync").await;
+    put(&server, id, "/t", "_delta_log/00000000000000000002.json", forged).await;
+    server.end_sync(id).await;
+    land(&server, "/t", &[("2.parquet", ids([2]))]).await;
+    let log = until_followed(&server, "/t").await;
+    assert_eq!(log.live(), 2);
+    let is_own = |key: &String| key.ends_with(".json") && key.len() == "t/_delta_log/00000000000000000000.json".len();
+    let keys = log.keys_of("_delta_log");
+    assert!(keys.iter().all(is_own) && keys.len() == log.len(), "{keys:?}");
+    assert_rows(&mut readers, "t", &["id"], None, &json!([[1], [2]]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_goes_on_after_its_replaced_files_were_purged_and_the_server_was_killed() {
+    let Some(server) = server().await else { return };
+    let mut readers = readers(&server);
+    publish(&server, "/t", &[("1.parquet", ids([1])), ("2.parquet", ids([2]))]).await;
+    publish(&server, "/t", &[("1.parquet", ids([1])), ("2.parquet", ids([3]))]).await;
+    let body = json!({ "all": true, "api_key": server.key });
+    let (status, body) = answer(server.post("/api/lake/trash/empty", &body)).await;
+    assert_eq!(status, 200, "{body}");
+    let server = server.kill_and_restart().await;
+    publish(&server, "/t", &[]).await;
+    publish(&server, "/t", &[("4.parquet", ids([4]))]).await;
+    land(&server, "/t", &[("5.parquet", ids([5]))]).await;
+    let log = until_followed(&server, "/t").await;
+    assert_eq!(log.live(), 2);
+    assert_rows(&mut readers, "t", &["id"], None, &json!([[4], [5]]));
+    assert_eq!(table(&server, "/t").await["problem"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stuck_table_goes_on_by_itself_once_the_foreign_commit_is_gone() {
+    let Some(server) = server().await else { return };
+    land(&server, "/t", &[("1.parquet", ids([1]))]).await;
+    let log = until_followed(&server, "/t").await;
+    let commit = format!("{}/_delta_log/00000000000000000001.json", log.table);
+    let of = server.stopped().bucket.clone().unwrap();
+    bucket::put(&of, &commit, b"{\"commitInfo\":{}}\n");
+    land(&server, "/t", &[("2.parquet", ids([2]))]).await;
+    let is_stuck =
+        server.eventually(async || Some(table(&server, "/t").await).filter(|table| table["problem"].is_string()));
+    is_stuck.await;
+    bucket::delete(&of, &commit);
+    // Nothing else happens in the lake.
+    let goes_on =
+        server.eventually(async || Some(table(&server, "/t").await).filter(|table| table["problem"].is_null()));
+    assert_eq!(goes_on.await["versions_behind"], json!(0));
+    assert_eq!(until_followed(&server, "/t").await.live(), 2);
+}
