@@ -30,7 +30,7 @@ export const FULL_PAGES = [
   ['Schema of a file', '/lake/data/db/orders/part-0.csv?tab=schema'],
   ['Use of a file', '/lake/data/db/orders/part-0.csv?tab=use'],
   ['Trash of a sync', '/trash/syncs/2'],
-  ['Piece of the trash', '/trash/pieces/1'],
+  ['Item of the trash', '/trash/pieces/1'],
   ['Failed uploads', '/history?status=Failed'],
   ['Found', '/search?q=orders'],
   ['Found nothing', '/search?q=nothing-has-this-name'],

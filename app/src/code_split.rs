@@ -6,7 +6,7 @@ use crate::components::error_box::ErrorBox;
 use crate::error::ApiError;
 use crate::pages::{
     Activity, DatasetDetail, Datasets, History, Keys, Lake, OverviewPage, RestoreTrashPage, RestoreVersionPage, Search,
-    SignIn, SyncDetail, Syncs, Trash, TrashPiece, TrashSync, Upload, VersionDetailPage,
+    SignIn, SyncDetail, Syncs, Trash, TrashItem, TrashSync, Upload, VersionDetailPage,
 };
 use crate::palette::Loaded;
 use crate::routes::{matches, with_routes};
@@ -71,7 +71,7 @@ parts! {
     versions: versions_view, load_versions, {
         Version => VersionDetailPage, RestoreVersion => RestoreVersionPage, RestoreTrash => RestoreTrashPage
     };
-    trash: trash_view, load_trash, { Trash => Trash, TrashSync => TrashSync, TrashPiece => TrashPiece };
+    trash: trash_view, load_trash, { Trash => Trash, TrashSync => TrashSync, TrashItem => TrashItem };
     deeds: deeds_view, load_deeds, { Activity => Activity, Keys => Keys };
     palette: palette_view, load_search, { Search => Search };
 }
@@ -152,7 +152,7 @@ mod tests {
             (routes::confirm_restore("/a", VersionNumber(1), false), Page::RestoreVersion),
             (routes::confirm_trash_restore("trash_id", 1, routes::TRASH), Page::RestoreTrash),
             (routes::trash_of_sync(0), Page::TrashSync),
-            (routes::trash_piece(TrashId(1)), Page::TrashPiece),
+            (routes::trash_item(TrashId(1)), Page::TrashItem),
             (routes::SEARCH.to_owned(), Page::Search),
             (routes::sign_in("/keys"), Page::SignIn),
         ];

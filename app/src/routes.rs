@@ -25,7 +25,7 @@ macro_rules! with_routes {
             "/trash" => Trash,
             "/trash/restore" => RestoreTrash,
             "/trash/syncs/:id" => TrashSync,
-            "/trash/pieces/:id" => TrashPiece,
+            "/trash/pieces/:id" => TrashItem,
             "/activity" => Activity,
             "/keys" => Keys,
             "/search" => Search,
@@ -236,7 +236,7 @@ pub fn trash_of_sync(id: impl Display) -> String {
 }
 
 /// A trash item.
-pub fn trash_piece(id: TrashId) -> String {
+pub fn trash_item(id: TrashId) -> String {
     format!("{TRASH}/pieces/{id}")
 }
 

@@ -12,14 +12,14 @@ const SAID: [&str; 6] = ["restored", "failed", "why", "undo", "emptied", "bytes"
 pub enum FlashMessage {
     /// `why` is the code of the first refusal, or 0.
     Restored {
-        pieces: u64,
+        items: u64,
         failed: u64,
         why: u32,
         /// Items that it moved to the trash: restoring them undoes it.
         undo: Vec<u64>,
     },
     Emptied {
-        pieces: u64,
+        items: u64,
         bytes: u64,
     },
 }
@@ -31,8 +31,8 @@ impl FlashMessage {
         let mut pairs = Vec::new();
         let mut say = |name: &str, number: u64| pairs.push(format!("{name}={number}"));
         match self {
-            Self::Restored { pieces, failed, why, undo } => {
-                say("restored", *pieces);
+            Self::Restored { items, failed, why, undo } => {
+                say("restored", *items);
                 for (name, number) in [("failed", *failed), ("why", u64::from(*why))] {
                     if number > 0 {
                         say(name, number);
@@ -42,8 +42,8 @@ impl FlashMessage {
                     pairs.push(format!("undo={}", undo.iter().map(u64::to_string).collect::<Vec<_>>().join(",")));
                 }
             }
-            Self::Emptied { pieces, bytes } => {
-                say("emptied", *pieces);
+            Self::Emptied { items, bytes } => {
+                say("emptied", *items);
                 if *bytes > 0 {
                     say("bytes", *bytes);
                 }
@@ -65,13 +65,13 @@ impl FlashMessage {
     pub fn from_map(map: &ParamsMap) -> Option<Self> {
         let number = |name: &str| map.get(name).and_then(|text| text.parse::<u64>().ok());
         match (number("restored"), number("emptied")) {
-            (Some(pieces), _) => {
+            (Some(items), _) => {
                 let why = map.get("why").and_then(|code| code.parse().ok()).unwrap_or(0);
                 let undo = map.get("undo").unwrap_or_default();
                 let undo = undo.split(',').filter_map(|id| id.parse().ok()).collect();
-                Some(Self::Restored { pieces, failed: number("failed").unwrap_or(0), why, undo })
+                Some(Self::Restored { items, failed: number("failed").unwrap_or(0), why, undo })
             }
-            (None, Some(pieces)) => Some(Self::Emptied { pieces, bytes: number("bytes").unwrap_or(0) }),
+            (None, Some(items)) => Some(Self::Emptied { items, bytes: number("bytes").unwrap_or(0) }),
             (None, None) => None,
         }
     }
@@ -84,9 +84,9 @@ mod tests {
     #[test]
     fn what_was_said_is_read_back_from_the_address() {
         let said = [
-            FlashMessage::Restored { pieces: 2, failed: 1, why: 40901, undo: vec![7, 9] },
-            FlashMessage::Restored { pieces: 0, failed: 0, why: 0, undo: Vec::new() },
-            FlashMessage::Emptied { pieces: 2, bytes: 1_000_000_000 },
+            FlashMessage::Restored { items: 2, failed: 1, why: 40901, undo: vec![7, 9] },
+            FlashMessage::Restored { items: 0, failed: 0, why: 0, undo: Vec::new() },
+            FlashMessage::Emptied { items: 2, bytes: 1_000_000_000 },
         ];
         for one in said {
             let address = one.address("/trash?page=2&q=a&restored=4&undo=3&refused=40901");

@@ -120,7 +120,7 @@ async fn pages(counter: &fill::Counter, examples: &fill::Examples) -> Vec<(&'sta
     let last = async |table: &str, condition: &str| counter.count(table, condition).await.saturating_sub(50);
     let of_sync = format!("sync_id = {sync_id}");
     let running = counter.highest("sync_id", "syncs", "phase = 'Open'").await;
-    let piece = counter.highest("trash_id", "trash", "kind = 'Dataset'").await;
+    let item = counter.highest("trash_id", "trash", "kind = 'Dataset'").await;
     let full = counter.highest("sync_id", "trash", "kind = 'Dataset'").await;
     let wide = file.rsplit_once('/').unwrap().0;
     vec![
@@ -157,7 +157,7 @@ async fn pages(counter: &fill::Counter, examples: &fill::Examples) -> Vec<(&'sta
         ("History, by text", format!("/history?q={rare_text}")),
         ("Trash", "/trash".to_owned()),
         ("Trash of a sync", format!("/trash/syncs/{full}")),
-        ("A piece of trash", format!("/trash/pieces/{piece}")),
+        ("An item of trash", format!("/trash/pieces/{item}")),
         ("Activity", "/activity".to_owned()),
         ("Keys", "/keys".to_owned()),
         ("Sign in", "/sign-in".to_owned()),

@@ -188,11 +188,11 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
         if has_grown {
             let excess =
                 log(lake.mark_excess_trash_for_purge().await, "purge trash above its limit").unwrap_or_default();
-            marked.pieces += excess.pieces;
+            marked.items += excess.items;
             marked.bytes += excess.bytes;
         }
-        if marked.pieces > 0 {
-            tracing::info!(pieces = marked.pieces, bytes = marked.bytes, "purging expired trash");
+        if marked.items > 0 {
+            tracing::info!(items = marked.items, bytes = marked.bytes, "purging expired trash");
         }
         if ticks.is_multiple_of(RESUMING_INTERVALS) {
             log(lake.resume_closings().await, "resume the end of a sync");

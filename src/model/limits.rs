@@ -73,9 +73,9 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// Time for which a start under an `Idempotency-Key` is kept.
 pub const IDEMPOTENCY_LIFETIME: Duration = Duration::from_secs(48 * 3600);
 /// Trash items that one transaction marks for a purge, and that one step of the purge processes.
-pub const EMPTYING_PIECES_MAX: u64 = 256;
+pub const EMPTYING_ITEMS_MAX: u64 = 256;
 /// Maximum trash items that one call restores.
-pub const RESTORED_PIECES_MAX: u64 = 10_000;
+pub const RESTORED_ITEMS_MAX: u64 = 10_000;
 /// Items that could not be restored, as named in a response.
 pub const NOT_RESTORED_NAMED_MAX: usize = 100;
 /// Items moved to the trash by one restore, as named in its response.

@@ -42,7 +42,7 @@ impl TrashReason {
 /// Selection of items to purge. Items that are being restored are never included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PurgeSelector {
-    Piece(TrashId),
+    Item(TrashId),
     /// Items that this sync moved to the trash; 0 selects the items without a sync.
     OfSync(SyncId),
     /// Items moved to the trash before this time.
@@ -98,7 +98,8 @@ pub struct TrashGroup {
     /// Dataset of the sync.
     pub path: Option<LakePath>,
     pub reason: TrashReason,
-    pub pieces: u64,
+    #[serde(rename = "pieces")]
+    pub items: u64,
     /// Totals of the counted items.
     pub totals: Totals,
     pub num_uncounted: u64,
@@ -112,7 +113,8 @@ pub struct TrashGroup {
 /// Totals of the trash that a caller may see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrashSummary {
-    pub pieces: u64,
+    #[serde(rename = "pieces")]
+    pub items: u64,
     pub totals: Totals,
     pub num_uncounted: u64,
     /// Time for which an item stays; absent: until somebody purges it.
@@ -157,13 +159,14 @@ pub struct EmptyTrash {
 /// Items that are purged, or marked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Emptied {
-    pub pieces: u64,
+    #[serde(rename = "pieces")]
+    pub items: u64,
     pub bytes: u64,
 }
 
 impl Emptied {
     pub(crate) fn add(&mut self, entries: &[TrashEntry]) {
-        self.pieces += entries.len() as u64;
+        self.items += entries.len() as u64;
         self.bytes += entries.iter().filter_map(|entry| entry.totals).map(|totals| totals.bytes).sum::<u64>();
     }
 }
@@ -180,7 +183,7 @@ pub struct RestoreTrash {
 
 impl RestoreTrash {
     /// A single item.
-    pub fn piece(trash_id: TrashId) -> Self {
+    pub fn item(trash_id: TrashId) -> Self {
         Self { trash_id: Some(trash_id), ..Self::default() }
     }
 }
@@ -207,8 +210,9 @@ pub struct NotRestored {
 
 /// Effect of restoring one item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PiecePreview {
-    pub piece: TrashEntry,
+pub struct ItemPreview {
+    #[serde(rename = "piece")]
+    pub item: TrashEntry,
     /// Current content of its path, which would move to the trash.
     pub replaced: Totals,
     /// Content that would come back.
@@ -220,30 +224,32 @@ pub struct PiecePreview {
 /// Effect of restoring items.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RestorePreview {
-    pub num_pieces: u64,
+    #[serde(rename = "num_pieces")]
+    pub num_items: u64,
     pub replaced: Totals,
     pub restored: Totals,
     pub is_shrinking: bool,
     /// The first [`RESTORE_PREVIEW_NAMED_MAX`] items; those that the shrink guard would hold come first.
-    pub pieces: Vec<PiecePreview>,
+    #[serde(rename = "pieces")]
+    pub items: Vec<ItemPreview>,
     /// Changed files, for a single dataset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub difference: Option<Difference>,
 }
 
 impl RestorePreview {
-    pub(crate) fn add(&mut self, piece: PiecePreview) {
-        self.num_pieces += 1;
-        for (sum, totals) in [(&mut self.replaced, piece.replaced), (&mut self.restored, piece.restored)] {
+    pub(crate) fn add(&mut self, item: ItemPreview) {
+        self.num_items += 1;
+        for (sum, totals) in [(&mut self.replaced, item.replaced), (&mut self.restored, item.restored)] {
             sum.files = sum.files.saturating_add(totals.files);
             sum.bytes = sum.bytes.saturating_add(totals.bytes);
         }
-        self.is_shrinking |= piece.is_shrinking;
-        if piece.is_shrinking {
-            self.pieces.insert(0, piece);
-            self.pieces.truncate(RESTORE_PREVIEW_NAMED_MAX);
-        } else if self.pieces.len() < RESTORE_PREVIEW_NAMED_MAX {
-            self.pieces.push(piece);
+        self.is_shrinking |= item.is_shrinking;
+        if item.is_shrinking {
+            self.items.insert(0, item);
+            self.items.truncate(RESTORE_PREVIEW_NAMED_MAX);
+        } else if self.items.len() < RESTORE_PREVIEW_NAMED_MAX {
+            self.items.push(item);
         }
     }
 }

@@ -181,7 +181,7 @@ pub trait Namespace: Send + Sync {
     async fn restore(&self, restoration: &Restoration, at: Timestamp) -> Result<LandingOutcome, Error>;
 
     /// As [`Files::remove_trash`](crate::ports::Files::remove_trash). The objects stay until their time is over.
-    async fn remove_trash(&self, pieces: &[TrashKey], removals_max: u64, at: Timestamp) -> Result<Removed, Error>;
+    async fn remove_trash(&self, items: &[TrashKey], removals_max: u64, at: Timestamp) -> Result<Removed, Error>;
 
     async fn measure(&self, place: &StoragePath) -> Result<Totals, Error>;
 

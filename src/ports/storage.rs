@@ -301,7 +301,7 @@ pub trait Files: FilesInspection {
 
     /// Removes trash items one after the other, at most `removals_max` files and folders in total. A repeated call
     /// continues.
-    async fn remove_trash(&self, pieces: &[TrashKey], removals_max: u64) -> Removed;
+    async fn remove_trash(&self, items: &[TrashKey], removals_max: u64) -> Removed;
 
     /// Begins a snapshot, with a folder of this name in it.
     async fn begin_snapshot(&self, token: &SnapshotToken, leaf: &str) -> Result<(), Error>;

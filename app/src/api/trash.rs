@@ -83,23 +83,24 @@ async fn replaced_version(lake: &Lake, caller: &Caller, group: &TrashGroup) -> R
 pub struct TrashOfSync {
     /// Absent if none of its items is left.
     pub group: Option<TrashGroup>,
-    pub pieces: Vec<TrashEntry>,
+    #[serde(rename = "pieces")]
+    pub items: Vec<TrashEntry>,
 }
 
 #[server(prefix = "/fn", endpoint = "trash-of-sync", input = Call, output = Call)]
 pub async fn get_trash_of_sync(sync_id: SyncId, filters: Filters) -> Result<AsOf<TrashOfSync>, ApiError> {
     let (lake, caller) = request_context()?;
     // In order of arrival, so that restoring one item does not move the others.
-    let pieces = ListParameters { sync_id: Some(sync_id), order: Order::Asc, ..filters.parameters()? };
+    let in_order = ListParameters { sync_id: Some(sync_id), order: Order::Asc, ..filters.parameters()? };
     let read = async {
         let of_sync = ListParameters { sync_id: Some(sync_id), size: Some(1), ..ListParameters::default() };
         let group = lake.trash_groups(&caller, &of_sync).await?.into_iter().next();
-        Ok(TrashOfSync { group, pieces: lake.trash(&caller, &pieces).await? })
+        Ok(TrashOfSync { group, items: lake.trash(&caller, &in_order).await? })
     };
     as_of(&lake, read).await
 }
 
-#[server(prefix = "/fn", endpoint = "trash-piece", input = Call, output = Call)]
+#[server(prefix = "/fn", endpoint = "trash-item", input = Call, output = Call)]
 pub async fn look_into_trash(wanted: trash::LookIntoTrash) -> Result<AsOf<InTrash>, ApiError> {
     let (lake, caller) = request_context()?;
     as_of(&lake, lake.look_into_trash(&caller, &wanted)).await
@@ -115,7 +116,7 @@ pub async fn preview_trash_restore(wanted: trash::RestoreTrash) -> Result<AsOf<R
 /// Those of the items that a restore moved to the trash, so that restoring them undoes it. The ids come from an address,
 /// which must not offer to restore anything else.
 #[server(prefix = "/fn", endpoint = "displaced", input = Call, output = Call)]
-pub async fn displaced_pieces(trash_ids: Vec<TrashId>) -> Result<Vec<TrashId>, ApiError> {
+pub async fn displaced_items(trash_ids: Vec<TrashId>) -> Result<Vec<TrashId>, ApiError> {
     let (lake, caller) = request_context()?;
     let mut displaced = Vec::new();
     for trash_id in trash_ids.into_iter().take(DISPLACED_NAMED_MAX) {
@@ -148,8 +149,8 @@ pub async fn undo_restore(
 
 #[cfg(feature = "ssr")]
 async fn is_displaced(lake: &Lake, caller: &Caller, trash_id: TrashId) -> Result<bool, Error> {
-    match lake.restore_preview(caller, &trash::RestoreTrash::piece(trash_id)).await {
-        Ok(preview) => Ok(preview.pieces.iter().all(|piece| piece.piece.reason == TrashReason::Restored)),
+    match lake.restore_preview(caller, &trash::RestoreTrash::item(trash_id)).await {
+        Ok(preview) => Ok(preview.items.iter().all(|listed| listed.item.reason == TrashReason::Restored)),
         Err(Error::NoSuchTrash(_)) => Ok(false),
         Err(refused) => Err(refused),
     }
@@ -163,7 +164,7 @@ fn lead_back(restored: RestoredTrash, back: &str) {
         bring(&FormRefusal { code: failed.refusal.code, msg: failed.refusal.msg });
     }
     let undo = restored.displaced.iter().map(|id| id.0).collect();
-    let said = FlashMessage::Restored { pieces: restored.restored, failed: restored.num_failed, why, undo };
+    let said = FlashMessage::Restored { items: restored.restored, failed: restored.num_failed, why, undo };
     leptos_axum::redirect(&said.address(back));
 }
 
@@ -225,6 +226,6 @@ pub async fn empty_trash(
         lake.empty_trash(&caller, &trash::EmptyTrash { trash_id, sync_id, all, older_than_days }).await
     };
     let emptied = empty.await.map_err(|error| ApiError::of_form(&error))?;
-    leptos_axum::redirect(&FlashMessage::Emptied { pieces: emptied.pieces, bytes: emptied.bytes }.address(""));
+    leptos_axum::redirect(&FlashMessage::Emptied { items: emptied.items, bytes: emptied.bytes }.address(""));
     Ok(())
 }

@@ -268,7 +268,7 @@ pub(crate) fn trash_group(row: &impl DbRow) -> Result<TrashGroup> {
         sync_name: row.get::<Option<String>>("sync_name")?.unwrap_or_default(),
         path: if has_path { Some(path(row, "sync_path")?) } else { None },
         reason: parsed(row, "reason", TrashReason::parse)?,
-        pieces: number(row, "pieces")?,
+        items: number(row, "items")?,
         totals: Totals { files: number(row, "files")?, bytes: number(row, "bytes")? },
         num_uncounted: number(row, "uncounted")?,
         first_at: time(row, "first_at")?,

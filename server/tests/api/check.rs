@@ -41,8 +41,8 @@ async fn publish(server: &TestServer, path: &str, name: &str, bytes: &[u8]) -> u
 }
 
 async fn in_trash(server: &TestServer, call: &str, origin: &str) {
-    let pieces = server.rows(&format!("/api/lake/trash?order=desc&path={origin}")).await;
-    let body = json!({ "trash_id": pieces[0]["trash_id"], "api_key": server.key });
+    let items = server.rows(&format!("/api/lake/trash?order=desc&path={origin}")).await;
+    let body = json!({ "trash_id": items[0]["trash_id"], "api_key": server.key });
     assert_eq!(answer(server.post(&format!("/api/lake/trash/{call}"), &body)).await.0, 200);
 }
 
@@ -174,7 +174,7 @@ async fn missing_and_changed_files_are_found_and_rows_of_replaced_files_are_skip
 #[tokio::test]
 async fn trash_without_a_row_is_listed_again_and_a_row_without_its_trash_leaves_the_list() {
     let server = busy_lake().await;
-    let pieces = server.rows("/api/lake/trash").await;
+    let items = server.rows("/api/lake/trash").await;
     let stopped = server.kill();
     let lake = stopped.folder();
     let database = Database::of(stopped.data_dir()).await;
@@ -210,7 +210,7 @@ async fn trash_without_a_row_is_listed_again_and_a_row_without_its_trash_leaves_
     assert_found(&stopped, &["--digests"], 0, &[]);
     let server = stopped.start().await;
     let again = server.rows("/api/lake/trash").await;
-    assert_eq!(again.len(), pieces.len() - 1, "{again:?}");
+    assert_eq!(again.len(), items.len() - 1, "{again:?}");
     in_trash(&server, "restore", "/full").await;
     assert_eq!(server.file_names("full"), ["old"]);
     in_trash(&server, "restore", "/inc/a.csv").await;

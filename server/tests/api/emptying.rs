@@ -34,7 +34,7 @@ async fn eventually_in_trash(server: &TestServer, left: &[&[u8]]) {
 }
 
 async fn origins(server: &TestServer) -> Vec<Value> {
-    server.rows("/api/lake/trash").await.into_iter().map(|piece| piece["origin"].clone()).collect()
+    server.rows("/api/lake/trash").await.into_iter().map(|item| item["origin"].clone()).collect()
 }
 
 #[tokio::test]

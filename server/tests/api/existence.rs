@@ -130,7 +130,7 @@ const CALLS: &[Call] = {
         call(Sync, Write, "POST", "/fn/missing", "{\"offer\":{\"sync_id\":@,\"files\":[]}}"),
         call(Sync, Write, "POST", "/fn/restore-trash", "form:sync_id=@"),
         call(Sync, Admin, "POST", "/fn/empty-trash", "form:word=delete&sync_id=@"),
-        call(Trash, Read, "POST", "/fn/trash-piece", "{\"wanted\":{\"trash_id\":@}}"),
+        call(Trash, Read, "POST", "/fn/trash-item", "{\"wanted\":{\"trash_id\":@}}"),
         call(Trash, Write, "POST", "/fn/restore-trash", "form:trash_id=@"),
         call(Trash, Write, "POST", "/fn/restore-trash", "form:trash_ids[0]=@"),
         call(Trash, Write, "POST", "/fn/restore-trash-preview", "{\"wanted\":{\"trash_id\":@}}"),
@@ -264,7 +264,7 @@ impl Lake {
         let rows = answer(server.get("/api/ingestion/file/sync/history?path=/hr").bearer_auth(&server.key)).await.1;
         let rows = rows.as_array().unwrap().iter().map(|row| row["history_id"].as_u64().unwrap()).collect();
         let trash = answer(server.get("/api/lake/trash").bearer_auth(&server.key)).await.1;
-        let trash: Vec<_> = trash.as_array().unwrap().iter().map(|piece| piece["trash_id"].as_u64().unwrap()).collect();
+        let trash: Vec<_> = trash.as_array().unwrap().iter().map(|item| item["trash_id"].as_u64().unwrap()).collect();
         assert_eq!(trash.len(), 2, "a version, and a file");
         Self { server, syncs, rows, trash, token }
     }

@@ -215,8 +215,8 @@ async fn the_changes_of_a_publish_are_listed_before_it() {
     assert_refused(ended, 40900, "ended");
 
     // A restored file has its landed content.
-    let piece = server.rows("/api/lake/trash").await[0]["trash_id"].clone();
-    let body = json!({ "trash_id": piece, "api_key": server.key });
+    let item = server.rows("/api/lake/trash").await[0]["trash_id"].clone();
+    let body = json!({ "trash_id": item, "api_key": server.key });
     assert_eq!(answer(server.post("/api/lake/trash/restore", &body)).await.0, 200);
     let third = stage(&server, "/data/t", &[]).await;
     server.upload(third, "same", b"same").await;

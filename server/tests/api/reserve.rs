@@ -52,14 +52,14 @@ async fn below_the_reserve_uploads_are_refused_and_calls_that_free_space_work() 
     assert_eq!(server.file_names("full"), ["part"]);
     assert_eq!(server.try_abort(aborted).await.0, 200);
     server.end_sync(incremental).await;
-    let pieces = server.rows("/api/lake/trash").await;
+    let items = server.rows("/api/lake/trash").await;
     let call = async |call: &str, trash_id: &Value| {
         let body = json!({ "trash_id": trash_id, "api_key": server.key });
         answer(server.post(&format!("/api/lake/trash/{call}"), &body)).await.0
     };
-    assert_eq!(call("restore", &pieces[0]["trash_id"]).await, 200);
+    assert_eq!(call("restore", &items[0]["trash_id"]).await, 200);
     assert_eq!(server.files("inc")["a.csv"], b"old");
-    assert_eq!(call("empty", &pieces[1]["trash_id"]).await, 200);
+    assert_eq!(call("empty", &items[1]["trash_id"]).await, 200);
 
     disk.make_space();
     let id = server.start_sync("/inc", "IncrementalSync").await;

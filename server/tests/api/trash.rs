@@ -98,9 +98,9 @@ async fn a_dataset_is_not_restored_above_newer_datasets_unless_they_are_gone() {
     let below = server.start_sync("/data/t/below", "IncrementalSync").await;
     server.upload(below, "b.csv", b"new").await;
     server.end_sync(below).await;
-    let piece = server.rows("/api/lake/trash").await[0]["trash_id"].clone();
+    let item = server.rows("/api/lake/trash").await[0]["trash_id"].clone();
     let restore = async || {
-        answer(server.post("/api/lake/trash/restore", &json!({ "trash_id": piece, "api_key": server.key }))).await
+        answer(server.post("/api/lake/trash/restore", &json!({ "trash_id": item, "api_key": server.key }))).await
     };
     assert_refused(restore().await, 40904, "/data/t/below");
     assert_eq!(server.files("data/t")["below/b.csv"], b"new");
@@ -131,7 +131,7 @@ async fn the_trash_is_grouped_by_sync_and_a_group_is_restored_to_the_state_befor
     assert_eq!((groups.len(), &groups[0]["sync_id"], &groups[0]["pieces"]), (1, &json!(second), &json!(3)));
     assert_eq!((&groups[0]["path"], &groups[0]["totals"]["bytes"]), (&json!("/data/t"), &json!(9)));
     let (first_at, expires_at) = (groups[0]["first_at"].as_i64().unwrap(), groups[0]["expires_at"].as_i64().unwrap());
-    assert_eq!(expires_at - first_at, 7 * 24 * 3600 * 1000, "it says when the first piece goes");
+    assert_eq!(expires_at - first_at, 7 * 24 * 3600 * 1000, "it says when the first item goes");
     let summary = answer(server.get("/api/lake/trash/summary")).await.1;
     assert_eq!((&summary["pieces"], &summary["totals"]["bytes"]), (&json!(3), &json!(9)));
 

@@ -310,8 +310,8 @@ async fn a_pinned_version_survives_every_purge_until_it_is_unpinned() {
     let trash = server.rows("/api/lake/trash").await;
     assert_eq!(trash.len(), 2, "{trash:?}");
     assert!(are(&files(&server, T, 1).await, &[("a.csv", "a1"), ("b.csv", "b1")]));
-    for piece in &trash {
-        assert_refused(empty(&server, json!({ "trash_id": piece["trash_id"] })).await, 40913, "unpin");
+    for item in &trash {
+        assert_refused(empty(&server, json!({ "trash_id": item["trash_id"] })).await, 40913, "unpin");
     }
     assert_eq!(answer(server.post("/api/lake/dataset/unpin", &pin)).await.0, 200);
     assert_eq!(empty(&server, json!({ "all": true })).await.0, 200);
@@ -458,7 +458,7 @@ async fn versions_of_an_older_database_are_derived_from_its_history_and_trash() 
     server.try_abort(aborted).await;
     assert_eq!(restore(&server, T, 4, json!({})).await.0, 200);
     let overwritten = server.rows("/api/lake/trash?order=desc&size=1000").await;
-    let of_b3 = overwritten.iter().find(|piece| piece["kind"] == json!("File")).unwrap();
+    let of_b3 = overwritten.iter().find(|item| item["kind"] == json!("File")).unwrap();
     let body = json!({ "trash_id": of_b3["trash_id"], "api_key": server.key });
     assert_eq!(answer(server.post("/api/lake/trash/restore", &body)).await.0, 200);
     add(&server, T, &[("f.csv", b"f")]).await;
@@ -528,11 +528,11 @@ async fn a_purge_refused_for_a_pin_above_the_prefix_of_a_key_does_not_name_the_d
     let pin = json!({ "path": "/data/t", "version": 1, "note": "secret", "api_key": server.key });
     assert_eq!(answer(server.post("/api/lake/dataset/pin", &pin)).await.0, 200);
     publish(&server, "/data/t/n", &[("x.csv", b"2")]).await;
-    let piece = server.rows("/api/lake/trash").await[0]["trash_id"].clone();
+    let item = server.rows("/api/lake/trash").await[0]["trash_id"].clone();
     let key = server.new_key(&["--role", "admin", "--path-prefix", "/data/t/n"]);
-    let body = json!({ "trash_id": piece, "api_key": key });
+    let body = json!({ "trash_id": item, "api_key": key });
     let refused = answer(server.post("/api/lake/trash/empty", &body)).await;
     assert!(!refused.1["msg"].as_str().unwrap().contains("versions?path="), "{refused:?}");
     assert_refused(refused, 40913, "a dataset that this key does not cover");
-    assert_refused(empty(&server, json!({ "trash_id": piece })).await, 40913, "versions?path=/data/t");
+    assert_refused(empty(&server, json!({ "trash_id": item })).await, 40913, "versions?path=/data/t");
 }

@@ -262,10 +262,10 @@ impl Sender {
         assert_eq!(status, 200, "{answer}");
         // The rest happens in the background; a point that is passed there has to be passed before the scenario ends.
         // A kill may have left a slot behind that an exchange had emptied.
-        let is_piece =
+        let is_item =
             |slot: &std::fs::DirEntry| std::fs::read_dir(slot.path()).is_ok_and(|mut slot| slot.next().is_some());
         let slots = || std::fs::read_dir(self.server.lake().join(".lakeshore/trash")).unwrap();
-        let count = || slots().map(Result::unwrap).filter(is_piece).count();
+        let count = || slots().map(Result::unwrap).filter(is_item).count();
         let url = format!("{}/api/lake/trash?size=1000", self.url);
         for _ in 0..500 {
             let listed: Value = self.client.get(&url).send().await.ok()?.json().await.ok()?;

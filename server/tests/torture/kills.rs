@@ -202,7 +202,7 @@ async fn kills_at_any_moment_leave_nothing_lost_incomplete_or_in_doubt_after_the
     // Each of these would have failed the test.
     println!(
         "{kills} kills under load and {in_recovery} in the recovery, {acknowledged} acknowledged uploads checked, \
-         {readings} datasets read meanwhile, {restored} pieces of trash restored: lost 0, half 0, mixed 0"
+         {readings} datasets read meanwhile, {restored} items of trash restored: lost 0, half 0, mixed 0"
     );
 }
 

@@ -188,10 +188,10 @@ async fn one_of_concurrent_restores_of_one_item_succeeds() {
         publish(&server, format!("old-{round}").as_bytes()).await;
         publish(&server, format!("new-{round}").as_bytes()).await;
         let kept = server.rows("/api/lake/trash?size=1000").await;
-        let piece = kept.last().unwrap()["trash_id"].clone();
+        let item = kept.last().unwrap()["trash_id"].clone();
         let mut restores = JoinSet::new();
         for _ in 0..8 {
-            let body = json!({ "trash_id": piece, "api_key": server.key });
+            let body = json!({ "trash_id": item, "api_key": server.key });
             restores.spawn(answer(server.post("/api/lake/trash/restore", &body)));
         }
         let answers = restores.join_all().await;

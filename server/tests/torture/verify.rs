@@ -148,9 +148,9 @@ impl Verifier {
     }
 
     /// Checks that each trash item can be restored, and that the replaced one can be restored too. Newest first, at
-    /// most `pieces`. No sync may be open.
-    pub async fn restore_latest(&mut self, server: &TestServer, ledger: &Ledger, pieces: usize) -> usize {
-        let trash = server.rows(&format!("/api/lake/trash?order=desc&size={pieces}")).await;
+    /// most `items`. No sync may be open.
+    pub async fn restore_latest(&mut self, server: &TestServer, ledger: &Ledger, items: usize) -> usize {
+        let trash = server.rows(&format!("/api/lake/trash?order=desc&size={items}")).await;
         for entry in &trash {
             let body = json!({ "trash_id": entry["trash_id"], "api_key": server.key });
             let (status, said) = answer(server.post("/api/lake/trash/restore", &body)).await;
@@ -181,22 +181,22 @@ async fn check_trash(server: &TestServer) {
 }
 
 /// Number of items, by name and by whether they are datasets.
-type Pieces = BTreeMap<(String, bool), i64>;
+type Items = BTreeMap<(String, bool), i64>;
 
-async fn trash_as_listed_and_found(server: &TestServer) -> (Pieces, Pieces) {
-    let mut listed = Pieces::new();
+async fn trash_as_listed_and_found(server: &TestServer) -> (Items, Items) {
+    let mut listed = Items::new();
     for entry in every_row(server, "/api/lake/trash?", 0).await {
         let leaf = entry["origin"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
         *listed.entry((leaf, entry["kind"] == "Dataset")).or_default() += 1;
     }
-    let mut found = Pieces::new();
+    let mut found = Items::new();
     for slot in std::fs::read_dir(server.lake().join(".lakeshore/trash")).unwrap().map(Result::unwrap) {
-        let pieces: Vec<_> = std::fs::read_dir(slot.path()).into_iter().flatten().map(Result::unwrap).collect();
+        let items: Vec<_> = std::fs::read_dir(slot.path()).into_iter().flatten().map(Result::unwrap).collect();
         // A folder emptied by an exchange, and left by a kill, is not an item.
-        assert!(pieces.len() <= 1, "{pieces:?} share a slot");
-        for piece in pieces {
-            let name = piece.file_name().into_string().unwrap();
-            *found.entry((name, piece.file_type().is_ok_and(|kind| kind.is_dir()))).or_default() += 1;
+        assert!(items.len() <= 1, "{items:?} share a slot");
+        for item in items {
+            let name = item.file_name().into_string().unwrap();
+            *found.entry((name, item.file_type().is_ok_and(|kind| kind.is_dir()))).or_default() += 1;
         }
     }
     (listed, found)

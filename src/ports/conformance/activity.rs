@@ -71,7 +71,7 @@ pub async fn each_action_has_an_audit_entry_that_is_found_by_actor_and_action(st
     let none =
         state.begin_emptying(&PurgeSelector::Before(Timestamp(1)), 9, &Actor::lake(), Timestamp(80)).await.unwrap();
     assert!(none.is_empty());
-    state.begin_emptying(&PurgeSelector::Piece(TrashId(2)), 1, &Actor::lake(), Timestamp(80)).await.unwrap();
+    state.begin_emptying(&PurgeSelector::Item(TrashId(2)), 1, &Actor::lake(), Timestamp(80)).await.unwrap();
     let rhythm = DeliverySchedule::new(Every::Day, Some("07:00"), 10, 0).unwrap();
     assert!(state.set_rhythm(&path("/a/b"), Some(&rhythm), &ada(), Timestamp(90)).await.unwrap());
     assert!(!state.set_rhythm(&path("/none"), Some(&rhythm), &ada(), Timestamp(90)).await.unwrap());

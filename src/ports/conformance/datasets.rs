@@ -224,10 +224,10 @@ pub async fn a_dataset_is_counted_again_after_a_change(state: &dyn State) {
     for counted in &third {
         state.count_dataset(counted, totals, at(0, 9), at(0, 9)).await.unwrap();
     }
-    let piece = state.versions(&path("/a/b"), 1).await.unwrap().remove(0).trash_id;
-    state.begin_restore(piece, &crate::model::storage_path::Identity("5".into()), &"me".into()).await.unwrap();
+    let item = state.versions(&path("/a/b"), 1).await.unwrap().remove(0).trash_id;
+    state.begin_restore(item, &crate::model::storage_path::Identity("5".into()), &"me".into()).await.unwrap();
     for _ in 0..2 {
-        state.finish_restore(piece, None, at(0, 10)).await.unwrap();
+        state.finish_restore(item, None, at(0, 10)).await.unwrap();
     }
     assert_eq!(paths(&uncounted(state, at(0, 9)).await), [path("/a"), path("/a/b")]);
 }

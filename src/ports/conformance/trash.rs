@@ -66,7 +66,7 @@ pub async fn a_restored_item_leaves_the_list_and_holds_its_path_during_the_resto
 }
 
 /// Makes three trash items of 10, 20 and 30 bytes, at the times 1, 2 and 3.
-async fn three_pieces(state: &dyn State) -> [TrashId; 3] {
+async fn three_items(state: &dyn State) -> [TrashId; 3] {
     for at in 1..=3 {
         let id = start(state, "/a", SyncType::FullSync).await;
         finish(state, id, "/a/1.csv").await;
@@ -75,8 +75,8 @@ async fn three_pieces(state: &dyn State) -> [TrashId; 3] {
         let (status, message) = (Status::Finished, String::new());
         state.settle_sync(&Settlement { sync_id: id, status, message, trash, at: Timestamp(60) }).await.unwrap();
     }
-    let pieces = state.trash(&all_trash()).await.unwrap();
-    let ids: Vec<_> = pieces.iter().map(|piece| piece.trash_id).collect();
+    let items = state.trash(&all_trash()).await.unwrap();
+    let ids: Vec<_> = items.iter().map(|item| item.trash_id).collect();
     for (id, bytes) in ids.iter().zip([10, 20, 30]) {
         state.count_trash(*id, Totals { files: 1, bytes }).await.unwrap();
     }
@@ -93,13 +93,13 @@ async fn restore_begun(state: &dyn State, id: TrashId) -> Result<(), Error> {
 }
 
 pub async fn an_item_marked_for_a_purge_is_not_listed_and_cannot_be_restored(state: &dyn State) {
-    let [first, second, third] = three_pieces(state).await;
-    assert_eq!(mark_for_purge(state, PurgeSelector::Piece(second), 1).await, [second]);
+    let [first, second, third] = three_items(state).await;
+    assert_eq!(mark_for_purge(state, PurgeSelector::Item(second), 1).await, [second]);
     let listed = state.trash(&all_trash()).await.unwrap();
-    assert_eq!(listed.iter().map(|piece| piece.trash_id).collect::<Vec<_>>(), [first, third]);
+    assert_eq!(listed.iter().map(|item| item.trash_id).collect::<Vec<_>>(), [first, third]);
     assert!(state.trash_record(second).await.unwrap().is_none());
     assert!(matches!(restore_begun(state, second).await, Err(Error::NoSuchTrash(_))));
-    let again = state.begin_emptying(&PurgeSelector::Piece(second), 1, &"me".into(), Timestamp(90)).await;
+    let again = state.begin_emptying(&PurgeSelector::Item(second), 1, &"me".into(), Timestamp(90)).await;
     assert!(matches!(again, Err(Error::NoSuchTrash(_))));
     let key = TrashKey::of_sync(SyncId(2));
     assert_eq!(state.emptying_trash(TrashId(0), 10).await.unwrap(), [(second, key)]);
@@ -112,10 +112,10 @@ pub async fn an_item_marked_for_a_purge_is_not_listed_and_cannot_be_restored(sta
 }
 
 pub async fn the_oldest_items_are_purged_first_and_never_those_being_restored(state: &dyn State) {
-    let [first, second, third] = three_pieces(state).await;
+    let [first, second, third] = three_items(state).await;
     assert_eq!(mark_for_purge(state, PurgeSelector::Beyond { bytes_max: 60 }, 9).await, []);
     restore_begun(state, first).await.unwrap();
-    let refused = state.begin_emptying(&PurgeSelector::Piece(first), 1, &"me".into(), Timestamp(90)).await;
+    let refused = state.begin_emptying(&PurgeSelector::Item(first), 1, &"me".into(), Timestamp(90)).await;
     assert!(matches!(refused, Err(Error::PathRestoring { trash_id, .. }) if trash_id == first));
     assert_eq!(mark_for_purge(state, PurgeSelector::Before(Timestamp(2)), 9).await, []);
     state.cancel_restore(first).await.unwrap();
@@ -158,8 +158,8 @@ pub async fn landed_uploads_are_listed_by_path_and_found_by_content(state: &dyn 
 }
 
 pub async fn trash_that_has_a_folder_is_listed_adopted_and_restored(state: &dyn State) {
-    let [first, second, third] = three_pieces(state).await;
-    mark_for_purge(state, PurgeSelector::Piece(first), 1).await;
+    let [first, second, third] = three_items(state).await;
+    mark_for_purge(state, PurgeSelector::Item(first), 1).await;
     restore_begun(state, second).await.unwrap();
     state.finish_restore(second, None, Timestamp(80)).await.unwrap();
     assert_eq!(state.restored().await.unwrap(), [(path("/a"), Timestamp(80))]);
@@ -198,16 +198,16 @@ pub async fn trash_is_grouped_by_its_sync(state: &dyn State) {
 
     let groups = state.trash_groups(&all_trash()).await.unwrap();
     assert_eq!(
-        groups.iter().map(|group| (group.sync_id, group.pieces)).collect::<Vec<_>>(),
+        groups.iter().map(|group| (group.sync_id, group.items)).collect::<Vec<_>>(),
         [(SyncId(0), 1), (first, 2)],
-        "by whose last piece came last"
+        "by whose last item came last"
     );
     assert_eq!((groups[1].totals.bytes, groups[1].num_uncounted), (5, 1));
     assert_eq!((groups[1].first_at, groups[1].last_at), (Timestamp(30), Timestamp(32)));
     assert_eq!((&groups[1].path, groups[1].sync_name.as_str()), (&Some(path("/a/x")), "sync of /a/x"));
     assert_eq!((&groups[0].path, groups[0].reason), (&None, TrashReason::Restored));
     let sum = state.trash_sum(Some(&path("/a"))).await.unwrap();
-    assert_eq!((sum.pieces, sum.totals.bytes, sum.num_uncounted), (2, 5, 1));
+    assert_eq!((sum.items, sum.totals.bytes, sum.num_uncounted), (2, 5, 1));
     let of_none = TrashQuery { sync_id: Some(SyncId(0)), ..all_trash() };
     assert_eq!(state.trash(&of_none).await.unwrap().len(), 1);
     assert_eq!(mark_for_purge(state, PurgeSelector::OfSync(first), 9).await, [TrashId(1), TrashId(3)]);

@@ -78,8 +78,8 @@ pub async fn a_replaced_dataset_is_a_version_in_the_trash_until_it_is_purged(sta
     published(state, "/a/2", true, 50).await;
     let old = files(state, "/a", 1).await;
     let Whereabouts::Trash { trash_id, .. } = old[0].whereabouts else { panic!("{old:?}") };
-    let piece = state.trash_of_version(&path("/a"), VersionNumber(1)).await.unwrap();
-    assert_eq!(piece, Some(trash_id));
+    let item = state.trash_of_version(&path("/a"), VersionNumber(1)).await.unwrap();
+    assert_eq!(item, Some(trash_id));
     state.begin_restore(trash_id, &Identity("5".into()), &"me".into()).await.unwrap();
     let replaced = NewTrash { reason: TrashReason::Restored, ..trash_of(SyncId(2), "/a") };
     state.finish_restore(trash_id, Some(&replaced), Timestamp(60)).await.unwrap();

@@ -443,11 +443,11 @@ impl Files for MemoryFiles {
         }
     }
 
-    async fn remove_trash(&self, pieces: &[TrashKey], removals_max: u64) -> Removed {
+    async fn remove_trash(&self, items: &[TrashKey], removals_max: u64) -> Removed {
         let mut tree = self.tree();
         let mut left = removals_max;
         let mut removed = Removed::default();
-        for key in pieces {
+        for key in items {
             let slot = at(&StoragePath::TrashSlot(key.clone()));
             // Deepest first: the last in the order of the map.
             while let Some((path, _)) = tree.below(&slot).last() {

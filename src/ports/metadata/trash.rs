@@ -23,7 +23,7 @@ pub struct TrashRecord {
 /// Size of the trash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TrashSum {
-    pub pieces: u64,
+    pub items: u64,
     pub totals: Totals,
     pub num_uncounted: u64,
 }

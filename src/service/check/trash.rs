@@ -26,7 +26,7 @@ impl Check<'_> {
             after = last.trash_id;
             for slot in slots {
                 if !slot.is_emptying {
-                    self.judge_piece(&slot).await?;
+                    self.judge_item(&slot).await?;
                 }
                 known.insert(slot.key.as_str().to_owned());
             }
@@ -41,7 +41,7 @@ impl Check<'_> {
     }
 
     /// Checks that the item of a restorable row exists.
-    async fn judge_piece(&mut self, slot: &TrashSlot) -> Result<(), Error> {
+    async fn judge_item(&mut self, slot: &TrashSlot) -> Result<(), Error> {
         let identity = match self.lake.0.files.identify_trash(&slot.key, &slot.origin).await {
             Err(Error::InTheWay(_)) => None,
             other => other?,
@@ -55,7 +55,7 @@ impl Check<'_> {
         let mut finding = Finding::new(FindingKind::MissingTrash, path, detail).repair("removes it from the list");
         if self.options.repair {
             let state = &self.lake.0.state;
-            state.begin_emptying(&PurgeSelector::Piece(slot.trash_id), 1, &BY.into(), self.lake.now()).await?;
+            state.begin_emptying(&PurgeSelector::Item(slot.trash_id), 1, &BY.into(), self.lake.now()).await?;
             state.finish_emptying(&[slot.trash_id], self.lake.now()).await?;
             finding.repaired = true;
         }
@@ -68,9 +68,9 @@ impl Check<'_> {
         let files = &self.lake.0.files;
         let key = TrashKey::remembered(entry.name.clone());
         let slot = StoragePath::TrashSlot(key.clone());
-        let pieces = files.list(&slot).await?;
+        let items = files.list(&slot).await?;
         let path = slot.shown();
-        if entry.kind == EntryKind::Folder && pieces.is_empty() {
+        if entry.kind == EntryKind::Folder && items.is_empty() {
             let note = Finding::new(FindingKind::EmptySlot, path, "left behind by an interrupted move");
             let note = note.repair("removes it");
             if self.options.repair {
@@ -80,7 +80,7 @@ impl Check<'_> {
             return Ok(());
         }
         let unknown = |detail: String| Finding::new(FindingKind::UnknownTrash, path.clone(), detail);
-        if let Some((origin, kind, sync_id)) = self.origin_of(&key, &pieces).await? {
+        if let Some((origin, kind, sync_id)) = self.origin_of(&key, &items).await? {
             let mut finding = unknown(format!("not in the database; it came from {origin}"));
             finding.repair = Some("lists it as a trash item again");
             if self.options.repair {
@@ -108,21 +108,21 @@ impl Check<'_> {
     async fn origin_of(
         &self,
         key: &TrashKey,
-        pieces: &[Entry],
+        items: &[Entry],
     ) -> Result<Option<(LakePath, TrashKind, Option<SyncId>)>, Error> {
-        let [piece] = pieces else { return Ok(None) };
-        match (key.sync(), piece.kind) {
+        let [item] = items else { return Ok(None) };
+        match (key.sync(), item.kind) {
             // A sync moves the old content of its path, or its staged files, to the trash.
             (Some(sync_id), EntryKind::Folder) => {
                 let record = self.lake.0.state.sync(sync_id).await?;
-                let path = record.map(|record| record.sync.path).filter(|path| path.leaf() == piece.name);
+                let path = record.map(|record| record.sync.path).filter(|path| path.leaf() == item.name);
                 Ok(path.map(|path| (path, TrashKind::Dataset, Some(sync_id))))
             }
             // An upload moves the file that it replaces to the trash: one that landed there before, with this content.
             (None, EntryKind::File) => {
-                let place = StoragePath::Trashed { key: key.clone(), leaf: piece.name.clone() };
+                let place = StoragePath::Trashed { key: key.clone(), leaf: item.name.clone() };
                 let Some(content) = self.lake.0.files.digest(&place).await? else { return Ok(None) };
-                let mut origins = self.lake.0.state.landed_as(&content, &piece.name, 2).await?;
+                let mut origins = self.lake.0.state.landed_as(&content, &item.name, 2).await?;
                 let only = if origins.len() == 1 { origins.pop() } else { None };
                 Ok(only.map(|origin| (origin, TrashKind::File, None)))
             }

@@ -65,10 +65,10 @@ impl Lake {
     /// Size of the trash, and its retention.
     pub async fn trash_summary(&self, caller: &Caller) -> Result<TrashSummary, Error> {
         let scope = caller.may_read()?;
-        let TrashSum { pieces, totals, num_uncounted } = self.0.state.trash_sum(scope.as_ref()).await?;
+        let TrashSum { items, totals, num_uncounted } = self.0.state.trash_sum(scope.as_ref()).await?;
         let limits = &self.0.limits;
         let kept_ms = limits.trash_kept().map(|kept| i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
-        Ok(TrashSummary { pieces, totals, num_uncounted, kept_ms, bytes_max: limits.trash_bytes_max })
+        Ok(TrashSummary { items, totals, num_uncounted, kept_ms, bytes_max: limits.trash_bytes_max })
     }
 
     pub(in crate::service) fn trash_ends(&self, trashed_at: Timestamp) -> Option<Timestamp> {
@@ -77,11 +77,11 @@ impl Lake {
 
     /// Restores a trash item to its path. The current content of that path goes to the trash.
     pub async fn restore(&self, caller: &Caller, id: TrashId) -> Result<(), Error> {
-        self.restore_piece(caller, id).await.map(drop)
+        self.restore_item(caller, id).await.map(drop)
     }
 
     /// Restores an item, and returns the item that it moved to the trash: restoring that one undoes it.
-    pub(in crate::service) async fn restore_piece(
+    pub(in crate::service) async fn restore_item(
         &self,
         caller: &Caller,
         id: TrashId,
@@ -203,8 +203,8 @@ impl Lake {
 
     /// Counts a few items without a count. Slow, so it runs in the background. Returns the number of counted items.
     pub async fn count_trash(&self) -> Result<usize, Error> {
-        const PIECES_MAX: u64 = 16;
-        let uncounted = self.0.state.uncounted_trash(PIECES_MAX).await?;
+        const ITEMS_MAX: u64 = 16;
+        let uncounted = self.0.state.uncounted_trash(ITEMS_MAX).await?;
         for record in &uncounted {
             let place = StoragePath::trashed(&record.key, &record.entry.origin);
             let totals = self.0.files.measure(&place).await?;

@@ -9,7 +9,7 @@ use crate::model::access::key::{Caller, may_administer};
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::id::TrashId;
-use crate::model::limits::{EMPTYING_PIECES_MAX, EMPTYING_REMOVALS_MAX};
+use crate::model::limits::{EMPTYING_ITEMS_MAX, EMPTYING_REMOVALS_MAX};
 use crate::model::storage_path::StoragePath;
 use crate::model::time::Timestamp;
 use crate::model::trash::{Emptied, EmptyTrash};
@@ -23,7 +23,7 @@ impl Lake {
     pub async fn empty_trash(&self, caller: &Caller, wanted: &EmptyTrash) -> Result<Emptied, Error> {
         caller.may_destroy_somewhere()?;
         match (wanted.trash_id, wanted.sync_id, wanted.all, wanted.older_than_days) {
-            (Some(id), None, false, None) => self.empty_piece(caller, id).await,
+            (Some(id), None, false, None) => self.empty_item(caller, id).await,
             (None, Some(id), false, None) => self.empty_group(caller, id).await,
             (None, None, true, days) => self.empty_all(caller, days.unwrap_or(0)).await,
             (None, None, false, _) => Err(Error::Invalid(
@@ -46,7 +46,7 @@ impl Lake {
         self.mark_for_purge(PurgeSelector::OfSync(sync_id), &caller.actor()).await
     }
 
-    async fn empty_piece(&self, caller: &Caller, id: TrashId) -> Result<Emptied, Error> {
+    async fn empty_item(&self, caller: &Caller, id: TrashId) -> Result<Emptied, Error> {
         let record = self.seen_trash(caller, id).await?;
         // The count is only for the response; an item that cannot be counted can still be purged.
         if record.entry.totals.is_none()
@@ -55,7 +55,7 @@ impl Lake {
             self.0.state.count_trash(id, totals).await?;
         }
         let mut emptied = Emptied::default();
-        let begun = self.begin_emptying(&PurgeSelector::Piece(id), 1, &caller.actor()).await;
+        let begun = self.begin_emptying(&PurgeSelector::Item(id), 1, &caller.actor()).await;
         emptied.add(&begun.map_err(|refused| match refused {
             // The pin may be on a dataset above the prefix of the key.
             Error::Pinned { trash_id, origin, dataset } => {
@@ -116,12 +116,12 @@ impl Lake {
     async fn mark_for_purge(&self, selector: PurgeSelector, by: &Actor) -> Result<Emptied, Error> {
         let mut emptied = Emptied::default();
         loop {
-            let entries = self.begin_emptying(&selector, EMPTYING_PIECES_MAX, by).await?;
+            let entries = self.begin_emptying(&selector, EMPTYING_ITEMS_MAX, by).await?;
             emptied.add(&entries);
             if !entries.is_empty() {
                 self.0.events.pending_changes().trash_changed();
             }
-            if (entries.len() as u64) < EMPTYING_PIECES_MAX {
+            if (entries.len() as u64) < EMPTYING_ITEMS_MAX {
                 return Ok(emptied);
             }
         }
@@ -130,11 +130,11 @@ impl Lake {
     /// One small step of removing marked items, after the item `after`. Returns where the next step continues; `None`
     /// when this round has seen every item. An item that cannot be removed is left for the next round.
     pub async fn remove_some_trash(&self, after: TrashId) -> Result<(Option<TrashId>, Vec<Error>), Error> {
-        let pieces = self.0.state.emptying_trash(after, EMPTYING_PIECES_MAX).await?;
-        let Some((last, _)) = pieces.last() else { return Ok((None, Vec::new())) };
-        let keys: Vec<_> = pieces.iter().map(|(_, key)| key.clone()).collect();
+        let items = self.0.state.emptying_trash(after, EMPTYING_ITEMS_MAX).await?;
+        let Some((last, _)) = items.last() else { return Ok((None, Vec::new())) };
+        let keys: Vec<_> = items.iter().map(|(_, key)| key.clone()).collect();
         let removed = self.0.files.remove_trash(&keys, EMPTYING_REMOVALS_MAX).await;
-        let gone = pieces.iter().filter(|(_, key)| removed.gone.contains(key));
+        let gone = items.iter().filter(|(_, key)| removed.gone.contains(key));
         let gone: Vec<_> = gone.map(|(id, _)| *id).collect();
         if !gone.is_empty() {
             self.finish_emptying(&gone).await?;

@@ -5,7 +5,7 @@ use crate::model::error::Error;
 use crate::model::id::TrashId;
 use crate::model::storage_path::StoragePath;
 use crate::model::totals::Totals;
-use crate::model::trash::{PiecePreview, RestorePreview, RestoreTrash, RestoredTrash, TrashKind};
+use crate::model::trash::{ItemPreview, RestorePreview, RestoreTrash, RestoredTrash, TrashKind};
 use crate::ports::metadata::trash::TrashRecord;
 use crate::service::Lake;
 
@@ -13,11 +13,11 @@ impl Lake {
     /// Effect of a restore. Counts the files of datasets that have not been counted yet.
     pub async fn restore_preview(&self, caller: &Caller, wanted: &RestoreTrash) -> Result<RestorePreview, Error> {
         caller.may_write_somewhere()?;
-        let ids = self.pieces_to_restore(caller, wanted).await?;
+        let ids = self.items_to_restore(caller, wanted).await?;
         let mut preview = RestorePreview::default();
         for id in &ids {
-            match self.piece_preview(caller, *id).await {
-                Ok((piece, _)) => preview.add(piece),
+            match self.item_preview(caller, *id).await {
+                Ok((item, _)) => preview.add(item),
                 // One of several may be gone meanwhile.
                 Err(Error::NoSuchTrash(_)) if ids.len() > 1 => {}
                 Err(refused) => return Err(refused),
@@ -41,11 +41,11 @@ impl Lake {
     ) -> Result<RestoredTrash, Error> {
         caller.may_write_somewhere()?;
         if !confirm {
-            for id in self.pieces_to_restore(caller, wanted).await? {
-                if let Ok((piece, record)) = self.piece_preview(caller, id).await
-                    && piece.is_shrinking
+            for id in self.items_to_restore(caller, wanted).await? {
+                if let Ok((item, record)) = self.item_preview(caller, id).await
+                    && item.is_shrinking
                 {
-                    let (replaced, restored) = (piece.replaced, piece.restored);
+                    let (replaced, restored) = (item.replaced, item.restored);
                     return Err(Error::TrashRestoreHeld { path: record.entry.origin, replaced, restored });
                 }
             }
@@ -53,7 +53,7 @@ impl Lake {
         self.restore_trash(caller, wanted).await
     }
 
-    async fn piece_preview(&self, caller: &Caller, id: TrashId) -> Result<(PiecePreview, TrashRecord), Error> {
+    async fn item_preview(&self, caller: &Caller, id: TrashId) -> Result<(ItemPreview, TrashRecord), Error> {
         let record = self.seen_trash(caller, id).await?;
         let origin = &record.entry.origin;
         let restored = match record.entry.totals {
@@ -70,8 +70,8 @@ impl Lake {
         let is_emptying = restored.files == 0 && replaced.files > 0;
         let is_guarded = record.entry.kind == TrashKind::Dataset && replaced.files > 0;
         let is_shrinking = is_guarded && (is_emptying || self.0.limits.shrink_guard.holds(origin, replaced, restored));
-        let mut piece = record.entry.clone();
-        piece.expires_at = self.trash_ends(piece.trashed_at);
-        Ok((PiecePreview { piece, replaced, restored, is_shrinking }, record))
+        let mut item = record.entry.clone();
+        item.expires_at = self.trash_ends(item.trashed_at);
+        Ok((ItemPreview { item, replaced, restored, is_shrinking }, record))
     }
 }

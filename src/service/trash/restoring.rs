@@ -4,7 +4,7 @@ use crate::model::access::key::Caller;
 use crate::model::error::{Error, Refusal};
 use crate::model::id::SyncId;
 use crate::model::id::TrashId;
-use crate::model::limits::{DISPLACED_NAMED_MAX, LIST_SIZE_MAX, NOT_RESTORED_NAMED_MAX, RESTORED_PIECES_MAX};
+use crate::model::limits::{DISPLACED_NAMED_MAX, LIST_SIZE_MAX, NOT_RESTORED_NAMED_MAX, RESTORED_ITEMS_MAX};
 use crate::model::page::{ListParameters, Order};
 use crate::model::trash::{NotRestored, RestoreTrash, RestoredTrash};
 use crate::service::Lake;
@@ -15,13 +15,13 @@ impl Lake {
     pub async fn restore_trash(&self, caller: &Caller, wanted: &RestoreTrash) -> Result<RestoredTrash, Error> {
         caller.may_write_somewhere()?;
         if let (Some(id), None, []) = (wanted.trash_id, wanted.sync_id, wanted.trash_ids.as_slice()) {
-            let displaced = self.restore_piece(caller, id).await?.into_iter().collect();
+            let displaced = self.restore_item(caller, id).await?.into_iter().collect();
             return Ok(RestoredTrash { restored: 1, displaced, ..RestoredTrash::default() });
         }
-        let ids = self.pieces_to_restore(caller, wanted).await?;
+        let ids = self.items_to_restore(caller, wanted).await?;
         let mut restored = RestoredTrash::default();
         for trash_id in ids {
-            match self.restore_piece(caller, trash_id).await {
+            match self.restore_item(caller, trash_id).await {
                 Ok(displaced) => {
                     restored.restored += 1;
                     let room = DISPLACED_NAMED_MAX.saturating_sub(restored.displaced.len());
@@ -39,7 +39,7 @@ impl Lake {
     }
 
     /// Items that the call selects.
-    pub(in crate::service) async fn pieces_to_restore(
+    pub(in crate::service) async fn items_to_restore(
         &self,
         caller: &Caller,
         wanted: &RestoreTrash,
@@ -53,8 +53,8 @@ impl Lake {
                 return Err(Error::Invalid(msg.into()));
             }
         };
-        if ids.len() as u64 > RESTORED_PIECES_MAX {
-            let msg = format!("a request restores at most {RESTORED_PIECES_MAX} items; select some with \"trash_ids\"");
+        if ids.len() as u64 > RESTORED_ITEMS_MAX {
+            let msg = format!("a request restores at most {RESTORED_ITEMS_MAX} items; select some with \"trash_ids\"");
             return Err(Error::Invalid(msg));
         }
         Ok(ids)
@@ -76,7 +76,7 @@ impl Lake {
             let is_last = (entries.len() as u64) < LIST_SIZE_MAX;
             let oldest = entries.into_iter().filter(|entry| places.insert(entry.origin.clone()));
             ids.extend(oldest.map(|entry| entry.trash_id));
-            if is_last || ids.len() as u64 > RESTORED_PIECES_MAX {
+            if is_last || ids.len() as u64 > RESTORED_ITEMS_MAX {
                 return Ok(ids);
             }
         }

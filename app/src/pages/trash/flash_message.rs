@@ -1,6 +1,6 @@
 //! Notice with the outcome of a trash form.
 
-use crate::api::trash::displaced_pieces;
+use crate::api::trash::displaced_items;
 use crate::components::error_box::sentence;
 use crate::components::icon::{Icon, Picture};
 use crate::format;
@@ -12,20 +12,20 @@ use leptos::prelude::*;
 
 fn words(said: &FlashMessage) -> String {
     match said {
-        FlashMessage::Restored { pieces: 0, failed: 0, .. } => "Nothing to restore.".to_owned(),
-        FlashMessage::Restored { pieces, failed: 0, .. } => {
-            let counted = format::counted(*pieces, "item");
+        FlashMessage::Restored { items: 0, failed: 0, .. } => "Nothing to restore.".to_owned(),
+        FlashMessage::Restored { items, failed: 0, .. } => {
+            let counted = format::counted(*items, "item");
             format!("{counted} restored. Replaced files are now in the trash.")
         }
-        FlashMessage::Restored { pieces, failed, why, .. } => {
+        FlashMessage::Restored { items, failed, why, .. } => {
             let counted = format::counted(*failed, "item");
             let why = refusal::said(*why).map(|said| format!(" {}", sentence(&said))).unwrap_or_default();
-            format!("{counted} could not be restored; {} restored.{why}", format::count(*pieces))
+            format!("{counted} could not be restored; {} restored.{why}", format::count(*items))
         }
-        FlashMessage::Emptied { pieces: 0, .. } => "Nothing to delete.".to_owned(),
-        FlashMessage::Emptied { pieces, bytes } => format!(
+        FlashMessage::Emptied { items: 0, .. } => "Nothing to delete.".to_owned(),
+        FlashMessage::Emptied { items, bytes } => format!(
             "{}, {}, permanently deleted. The space is available again shortly.",
-            format::counted(*pieces, "item"),
+            format::counted(*items, "item"),
             format::bytes(*bytes)
         ),
     }
@@ -59,7 +59,7 @@ pub fn SaidNotice(
 /// Offered only for items that a restore moved to the trash and that are still there, whatever the address says.
 #[component]
 fn Undo(trash_ids: Vec<TrashId>, back: String) -> impl IntoView {
-    let asked = json::ask(move || trash_ids.clone(), displaced_pieces);
+    let asked = json::ask(move || trash_ids.clone(), displaced_items);
     view! {
         <Transition>
             {move || {
@@ -94,13 +94,13 @@ mod tests {
 
     #[test]
     fn it_is_said_in_words() {
-        let restored = FlashMessage::Restored { pieces: 2, failed: 1, why: 40901, undo: Vec::new() };
+        let restored = FlashMessage::Restored { items: 2, failed: 1, why: 40901, undo: Vec::new() };
         let text = words(&restored);
         assert!(text.starts_with("1 item could not be restored; 2 restored. An open sync or a restore"), "{text}");
-        let unknown = FlashMessage::Restored { pieces: 2, failed: 1, why: 1, undo: Vec::new() };
+        let unknown = FlashMessage::Restored { items: 2, failed: 1, why: 1, undo: Vec::new() };
         assert_eq!(words(&unknown), "1 item could not be restored; 2 restored.");
         assert!(
-            words(&FlashMessage::Emptied { pieces: 2, bytes: 1_000_000_000 })
+            words(&FlashMessage::Emptied { items: 2, bytes: 1_000_000_000 })
                 .starts_with("2 items, 1.0 GB, permanently deleted")
         );
     }

@@ -1,8 +1,8 @@
 //! Pages of the trash.
 
 pub(super) mod flash_message;
+pub(super) mod item;
 pub(super) mod of_sync;
 pub(super) mod page;
 pub(super) mod parts;
-pub(super) mod piece;
 pub(super) mod restore;

@@ -50,15 +50,15 @@ pub fn TrashSync() -> impl IntoView {
 fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSync>) -> impl IntoView {
     Clock::here().observe(listed.now);
     let as_of = listed.now;
-    let TrashOfSync { group, pieces } = listed.value;
+    let TrashOfSync { group, items } = listed.value;
     let heading = group.as_ref().map_or_else(|| format!("Sync {id}"), title);
     let group = RwSignal::new(group);
-    let rows = RwSignal::new(pieces);
+    let rows = RwSignal::new(items);
     let asked = StoredValue::new(filters);
     LiveRefresh::keep(listed.last_event, ASKING_MS_MIN, concerns, move || async move {
         let listed = get_trash_of_sync(id, asked.try_get_value()?).await.ok()?;
         group.try_set(listed.value.group);
-        rows.try_set(listed.value.pieces);
+        rows.try_set(listed.value.items);
         Some(listed.last_event)
     });
     let may_restore = session.has_role(Role::Write);
@@ -85,7 +85,7 @@ fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSy
                 }
                     .into_any()
             } else {
-                view! { <Pieces rows id back=back.clone() as_of may_restore/> }.into_any()
+                view! { <Items rows id back=back.clone() as_of may_restore/> }.into_any()
             }
         }}
         {move || view! { <Pager base=base.clone() filters=asked.get_value() rows=rows.with(Vec::len)/> }}
@@ -94,7 +94,7 @@ fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSy
                 .get()
                 .filter(|_| may_empty)
                 .map(|group| {
-                    let what = format!("Deletes {} of {}.", format::counted(group.pieces, "item"), title(&group));
+                    let what = format!("Deletes {} of {}.", format::counted(group.items, "item"), title(&group));
                     view! { <EmptyForm selector=PurgeSelector::OfSync(id) what/> }
                 })
         }}
@@ -153,7 +153,7 @@ fn Facts(group: TrashGroup, as_of: Timestamp) -> impl IntoView {
 }
 
 #[component]
-fn Pieces(
+fn Items(
     rows: RwSignal<Vec<TrashEntry>>,
     id: SyncId,
     /// Address of this page of the list.
@@ -166,7 +166,7 @@ fn Pieces(
     view! {
         <form method="get" action=routes::RESTORE_TRASH>
             <input type="hidden" name="back" value=back/>
-            <table class="table table-pieces">
+            <table class="table table-items">
                 {table_head([
                     column("Select").unseen().when(may_restore), column("Path"), column("Files").number(),
                     column("Size").number(), column("Deleted"), column("Expires"),
@@ -176,7 +176,7 @@ fn Pieces(
                     <LiveRows
                         rows
                         id=|entry: &TrashEntry| entry.trash_id.0
-                        row=move |entry| view! { <PieceRow entry back=kept.get_value() as_of may_restore/> }
+                        row=move |entry| view! { <ItemRow entry back=kept.get_value() as_of may_restore/> }
                     />
                 </tbody>
             </table>
@@ -199,7 +199,7 @@ fn Pieces(
 }
 
 #[component]
-fn PieceRow(entry: Signal<TrashEntry>, back: String, as_of: Timestamp, may_restore: bool) -> impl IntoView {
+fn ItemRow(entry: Signal<TrashEntry>, back: String, as_of: Timestamp, may_restore: bool) -> impl IntoView {
     let fixed = entry.get_untracked();
     let id = fixed.trash_id;
     let what = what_it_is(&fixed);
@@ -221,7 +221,7 @@ fn PieceRow(entry: Signal<TrashEntry>, back: String, as_of: Timestamp, may_resto
             <td class="cell-main">
                 <span class="with-icon">
                     <Picture icon/>
-                    <a class="path path-main" href=routes::trash_piece(id) title="Open">
+                    <a class="path path-main" href=routes::trash_item(id) title="Open">
                         {visible(origin)}
                     </a>
                 </span>

@@ -102,7 +102,7 @@ fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> imp
             view! { <Pager base=routes::TRASH.to_owned() filters=asked.get_value() rows=rows.with(Vec::len)/> }
         }}
         {move || {
-            (may_empty && summary.with(|summary| summary.pieces > 0))
+            (may_empty && summary.with(|summary| summary.items > 0))
                 .then(|| {
                     let what = "Deletes items from the trash of the whole lake, regardless of the filter.".to_owned();
                     view! { <EmptyForm selector=PurgeSelector::All what/> }
@@ -130,11 +130,11 @@ pub(in crate::pages) fn Told(may_restore: bool) -> impl IntoView {
 
 /// `3 items, 12 files, 3.1 GB. Items are permanently deleted after 30 days.`
 fn in_words(summary: &TrashSummary) -> String {
-    let held = match summary.pieces {
+    let held = match summary.items {
         0 => String::new(),
-        pieces => {
+        items => {
             let counting = if summary.num_uncounted > 0 { " counted so far" } else { "" };
-            format!("{}, {}{counting}. ", format::counted(pieces, "item"), format::totals(summary.totals))
+            format!("{}, {}{counting}. ", format::counted(items, "item"), format::totals(summary.totals))
         }
     };
     let kept = match summary.kept_ms {
@@ -207,7 +207,7 @@ fn GroupRow(
                 {by.map(|by| view! { <span class="row-detail">{visible(by)}</span> })}
             </td>
             <td data-label="Items" class="number">
-                {move || format::count(group.with(|group| group.pieces))}
+                {move || format::count(group.with(|group| group.items))}
             </td>
             <td data-label="Files" class="number">
                 {move || {
@@ -257,7 +257,7 @@ mod tests {
     fn the_trash_is_told_in_a_sentence() {
         let totals = Totals { files: 12, bytes: 3_100_000_000 };
         let summary = TrashSummary {
-            pieces: 3,
+            items: 3,
             totals,
             num_uncounted: 0,
             kept_ms: Some(30 * DAY_MS),
@@ -266,7 +266,7 @@ mod tests {
         let words = "3 items, 12 files, 3.1 GB. Items are permanently deleted after 30 days; above 5.0 GB, the oldest are deleted first.";
         assert_eq!(in_words(&summary), words);
         let none =
-            TrashSummary { pieces: 0, totals: Totals::default(), num_uncounted: 0, kept_ms: None, bytes_max: None };
+            TrashSummary { items: 0, totals: Totals::default(), num_uncounted: 0, kept_ms: None, bytes_max: None };
         assert_eq!(in_words(&none), "Items stay until someone deletes them.");
     }
 }

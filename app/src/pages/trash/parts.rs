@@ -47,7 +47,7 @@ pub fn what_they_are(group: &TrashGroup, version: Option<VersionNumber>) -> Stri
     match (group.reason, version) {
         (TrashReason::Replaced, Some(version)) => format!("Replaced version {version}"),
         (TrashReason::Replaced, None) => "Replaced version".to_owned(),
-        (TrashReason::Overwritten, _) if group.pieces == 1 => "Overwritten file".to_owned(),
+        (TrashReason::Overwritten, _) if group.items == 1 => "Overwritten file".to_owned(),
         (TrashReason::Overwritten, _) => "Overwritten files".to_owned(),
         (TrashReason::Aborted, _) => format!("Aborted full sync {id}"),
         (TrashReason::Expired, _) => format!("Expired full sync {id}"),
@@ -95,7 +95,7 @@ pub fn Leaves(at: Option<Timestamp>, as_of: Timestamp) -> impl IntoView {
 /// Items to purge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PurgeSelector {
-    Piece(TrashId),
+    Item(TrashId),
     OfSync(SyncId),
     All,
 }
@@ -104,11 +104,11 @@ pub enum PurgeSelector {
 #[component]
 pub fn EmptyForm(selector: PurgeSelector, what: String) -> impl IntoView {
     let (word, label) = match selector {
-        PurgeSelector::Piece(_) | PurgeSelector::OfSync(_) => ("delete", "Delete permanently"),
+        PurgeSelector::Item(_) | PurgeSelector::OfSync(_) => ("delete", "Delete permanently"),
         PurgeSelector::All => ("empty", "Empty trash"),
     };
     let hidden = match selector {
-        PurgeSelector::Piece(TrashId(id)) => Some(("trash_id", id)),
+        PurgeSelector::Item(TrashId(id)) => Some(("trash_id", id)),
         PurgeSelector::OfSync(SyncId(id)) => Some(("sync_id", id)),
         PurgeSelector::All => None,
     };
@@ -162,12 +162,12 @@ mod tests {
 
     #[test]
     fn a_group_is_named_by_what_it_is() {
-        let group = |reason, pieces| TrashGroup {
+        let group = |reason, items| TrashGroup {
             sync_id: SyncId(7),
             sync_name: "nightly".into(),
             path: None,
             reason,
-            pieces,
+            items,
             totals: Totals::default(),
             num_uncounted: 0,
             first_at: Timestamp(1),

@@ -25,14 +25,14 @@ use lakeshore::model::id::SyncId;
 use lakeshore::model::id::TrashId;
 use lakeshore::model::time::Timestamp;
 use lakeshore::model::trash::TrashReason;
-use lakeshore::model::trash::{PiecePreview, RestorePreview, RestoreTrash};
+use lakeshore::model::trash::{ItemPreview, RestorePreview, RestoreTrash};
 use leptos::prelude::*;
 
 /// Items that the address names.
 fn wanted_of(query: &leptos_router::params::ParamsMap) -> RestoreTrash {
     let number = |name: &str| query.get(name).and_then(|text| text.parse().ok());
     match (number("trash_id"), number("sync_id")) {
-        (Some(id), _) => RestoreTrash::piece(TrashId(id)),
+        (Some(id), _) => RestoreTrash::item(TrashId(id)),
         (None, Some(id)) => RestoreTrash { sync_id: Some(SyncId(id)), ..RestoreTrash::default() },
         (None, None) => {
             let ids = query.get_all("trash_ids").unwrap_or_default();
@@ -86,16 +86,16 @@ fn Confirmation(
     Clock::here().observe(as_of);
     let may_write = session.has_role(Role::Write);
     let is_signed_in = session.signed_in.is_some();
-    let RestorePreview { num_pieces, replaced, restored, is_shrinking, pieces, difference } = preview;
-    let heading = match pieces.as_slice() {
-        [only] => format!("Restore {}?", only.piece.origin),
-        _ => format!("Restore {} from trash?", format::counted(num_pieces, "item")),
+    let RestorePreview { num_items, replaced, restored, is_shrinking, items, difference } = preview;
+    let heading = match items.as_slice() {
+        [only] => format!("Restore {}?", only.item.origin),
+        _ => format!("Restore {} from trash?", format::counted(num_items, "item")),
     };
     // Files that were never published need a warning.
-    let unpublished = pieces.iter().filter(|piece| is_unpublished(piece.piece.reason)).count() as u64;
+    let unpublished = items.iter().filter(|listed| is_unpublished(listed.item.reason)).count() as u64;
     let warning = (unpublished > 0).then(|| {
-        let what = match (num_pieces, pieces.first()) {
-            (1, Some(piece)) => what_it_is(&piece.piece),
+        let what = match (num_items, items.first()) {
+            (1, Some(only)) => what_it_is(&only.item),
             _ => format!("{} from a sync that was never published", format::counted(unpublished, "item")),
         };
         view! {
@@ -113,9 +113,9 @@ fn Confirmation(
     let hidden = hidden.into_iter().flatten().chain(wanted.trash_ids.iter().map(|TrashId(id)| ("trash_ids[]", *id)));
     let hidden =
         hidden.map(|(name, id)| view! { <input type="hidden" name=name value=id.to_string()/> }).collect_view();
-    let list = (difference.is_none() && !pieces.is_empty())
-        .then(|| view! { <Pieces num_pieces pieces=pieces.clone() as_of/> });
-    let form = (may_write && num_pieces > 0).then(|| {
+    let list =
+        (difference.is_none() && !items.is_empty()).then(|| view! { <Items num_items items=items.clone() as_of/> });
+    let form = (may_write && num_items > 0).then(|| {
         let cancel = back.clone();
         view! {
             <form method="post" action="/fn/restore-trash" class="section">
@@ -142,7 +142,7 @@ fn Confirmation(
         <Heading title=heading/>
         {fault.map(|error| view! { <ErrorBox error/> })}
         {warning}
-        {(num_pieces == 0).then(|| view! { <p class="hint">"These items are no longer in the trash."</p> })}
+        {(num_items == 0).then(|| view! { <p class="hint">"These items are no longer in the trash."</p> })}
         {difference.map(|difference| view! { <ComesAndGoes difference/> })}
         {list}
         {form}
@@ -171,14 +171,14 @@ fn is_unpublished(reason: TrashReason) -> bool {
 }
 
 #[component]
-fn Pieces(num_pieces: u64, pieces: Vec<PiecePreview>, as_of: Timestamp) -> impl IntoView {
-    let more = num_pieces.saturating_sub(pieces.len() as u64);
-    let rows = pieces.into_iter().map(|PiecePreview { piece, replaced, restored, is_shrinking }| {
-        let what = what_it_is(&piece);
+fn Items(num_items: u64, items: Vec<ItemPreview>, as_of: Timestamp) -> impl IntoView {
+    let more = num_items.saturating_sub(items.len() as u64);
+    let rows = items.into_iter().map(|ItemPreview { item, replaced, restored, is_shrinking }| {
+        let what = what_it_is(&item);
         view! {
             <tr>
                 <td class="cell-main">
-                    <span class="path path-main">{visible(piece.origin.to_string())}</span>
+                    <span class="path path-main">{visible(item.origin.to_string())}</span>
                     <span class="row-detail">{visible(what)}</span>
                     {is_shrinking
                         .then(|| view! { <span class="message">"Held by the shrink guard"</span> })}
@@ -190,13 +190,13 @@ fn Pieces(num_pieces: u64, pieces: Vec<PiecePreview>, as_of: Timestamp) -> impl 
                     {if replaced.files == 0 { "Nothing".to_owned() } else { format::totals(replaced) }}
                 </td>
                 <td data-label="Deleted">
-                    <RelativeTime at=piece.trashed_at as_of/>
+                    <RelativeTime at=item.trashed_at as_of/>
                 </td>
             </tr>
         }
     });
     view! {
-        <table class="table table-pieces">
+        <table class="table table-items">
             {table_head([
                 column("Item"), column("Restored").number(), column("Moved to trash").number(), column("Deleted"),
             ])}

@@ -68,7 +68,7 @@ async fn exchange(
     move_one(rows, moved.node, NodeId::NOWHERE, &format!("moving-{}", moved.node.0)).await?;
     let outcome = match occupant {
         None => LandingOutcome::Added,
-        // A folder without files is no loss, and no piece of trash.
+        // A folder without files is no loss, and no item of trash.
         Some(old) if old.is_folder() && !rows.has_files_below(old.node).await? => {
             remove_whole_tree(rows, old.node, at).await?;
             LandingOutcome::Added

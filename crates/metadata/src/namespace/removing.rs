@@ -75,13 +75,13 @@ pub(super) async fn remove_if_empty(rows: &mut dyn NamespaceRows, folder: NodeId
 
 pub(crate) async fn remove_trash(
     rows: &mut dyn NamespaceRows,
-    pieces: &[TrashKey],
+    items: &[TrashKey],
     removals_max: u64,
     at: Timestamp,
 ) -> Result<Removed, Error> {
     let mut removed = Removed::default();
     let mut left = removals_max;
-    for key in pieces {
+    for key in items {
         let is_gone = match child(rows, NodeId::TRASH, key.as_str()).await? {
             Some(slot) => remove_tree(rows, slot.node, &mut left, at).await?,
             None => true,

@@ -241,9 +241,9 @@ impl<B: Backend> Namespace for MetadataStore<B> {
         .await
     }
 
-    async fn remove_trash(&self, pieces: &[TrashKey], removals_max: u64, at: Timestamp) -> Result<Removed, Error> {
-        self.change_tree(Synced, (pieces.to_vec(), removals_max, at), |rows, (pieces, removals_max, at)| {
-            Box::pin(namespace::remove_trash(rows, pieces, *removals_max, *at))
+    async fn remove_trash(&self, items: &[TrashKey], removals_max: u64, at: Timestamp) -> Result<Removed, Error> {
+        self.change_tree(Synced, (items.to_vec(), removals_max, at), |rows, (items, removals_max, at)| {
+            Box::pin(namespace::remove_trash(rows, items, *removals_max, *at))
         })
         .await
     }

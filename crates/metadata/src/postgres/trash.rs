@@ -41,7 +41,7 @@ impl TrashState for PostgresState {
     }
 
     async fn trash_sum(&self, scope: Option<&LakePath>) -> Result<TrashSum, Error> {
-        let mut select = Select::new("SELECT count(*) AS pieces, count(*) - count(files) AS uncounted, ");
+        let mut select = Select::new("SELECT count(*) AS items, count(*) - count(files) AS uncounted, ");
         select
             .push(
                 "coalesce(sum(files), 0)::bigint AS files, coalesce(sum(bytes), 0)::bigint AS bytes FROM trash WHERE ",
@@ -50,7 +50,7 @@ impl TrashState for PostgresState {
         select.within("origin", scope);
         let sum = |row: &Row| {
             let totals = Totals { files: number(row, "files")?, bytes: number(row, "bytes")? };
-            Ok(TrashSum { pieces: number(row, "pieces")?, totals, num_uncounted: number(row, "uncounted")? })
+            Ok(TrashSum { items: number(row, "items")?, totals, num_uncounted: number(row, "uncounted")? })
         };
         let rows = select.rows(&mut *self.list().await?, sum).await?;
         Ok(rows.into_iter().next().unwrap_or_default())
@@ -122,9 +122,8 @@ impl TrashState for PostgresState {
         let mut select = Select::new("SELECT trash_id, trash_key FROM trash");
         select.push(" WHERE emptying_at IS NOT NULL AND emptied_at IS NULL AND trash_id > ").bind(id(after.0));
         select.push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
-        let piece =
-            |row: &Row| Ok((TrashId(number(row, "trash_id")?), TrashKey::remembered(row.try_get("trash_key")?)));
-        select.rows(&mut *self.list().await?, piece).await
+        let item = |row: &Row| Ok((TrashId(number(row, "trash_id")?), TrashKey::remembered(row.try_get("trash_key")?)));
+        select.rows(&mut *self.list().await?, item).await
     }
 
     async fn finish_emptying(&self, ids: &[TrashId], at: Timestamp) -> Result<(), Error> {
@@ -168,7 +167,7 @@ fn of_sync(select: &mut Select, sync_id: SyncId) {
 /// Query of a page of the syncs that have items in the trash, by when the last item of each was added.
 fn groups(wanted: &TrashQuery) -> Select {
     let mut select = Select::new(
-        "SELECT sync_id, min(reason) AS reason, count(*) AS pieces, count(*) - count(files) AS uncounted, \
+        "SELECT sync_id, min(reason) AS reason, count(*) AS items, count(*) - count(files) AS uncounted, \
          coalesce(sum(files), 0)::bigint AS files, coalesce(sum(bytes), 0)::bigint AS bytes, min(trashed_at) AS first_at, \
          max(trashed_at) AS last_at, (SELECT name FROM syncs WHERE syncs.sync_id = trash.sync_id) AS sync_name, \
          (SELECT path FROM syncs WHERE syncs.sync_id = trash.sync_id) AS sync_path FROM trash WHERE ",
@@ -189,7 +188,7 @@ async fn begin_emptying(
 ) -> Result<Vec<TrashEntry>, Error> {
     writing.lock_history().await?;
     let entries = match selector {
-        PurgeSelector::Piece(trash_id) => {
+        PurgeSelector::Item(trash_id) => {
             let record = kept(writing, trash_id).await?.ok_or(Error::NoSuchTrash(trash_id))?;
             if record.restoring.is_some() {
                 let origin = record.entry.origin;

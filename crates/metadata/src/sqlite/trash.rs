@@ -41,12 +41,12 @@ impl TrashState for SqliteState {
     }
 
     async fn trash_sum(&self, scope: Option<&LakePath>) -> Result<TrashSum, Error> {
-        let mut select = Select::new("SELECT count(*) AS pieces, count(*) - count(files) AS uncounted, ");
+        let mut select = Select::new("SELECT count(*) AS items, count(*) - count(files) AS uncounted, ");
         select.push("coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM trash WHERE ").push(KEPT);
         select.within("origin", scope);
         let sum = |row: &Row| {
             let totals = Totals { files: number(row, "files")?, bytes: number(row, "bytes")? };
-            Ok(TrashSum { pieces: number(row, "pieces")?, totals, num_uncounted: number(row, "uncounted")? })
+            Ok(TrashSum { items: number(row, "items")?, totals, num_uncounted: number(row, "uncounted")? })
         };
         let rows = select.rows(&mut *self.readers.list().await?, sum).await?;
         Ok(rows.into_iter().next().unwrap_or_default())
@@ -135,9 +135,8 @@ impl TrashState for SqliteState {
         let mut select = Select::new("SELECT trash_id, trash_key FROM trash");
         select.push(" WHERE emptying_at IS NOT NULL AND emptied_at IS NULL AND trash_id > ").bind(id(after.0));
         select.push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
-        let piece =
-            |row: &Row| Ok((TrashId(number(row, "trash_id")?), TrashKey::remembered(row.try_get("trash_key")?)));
-        select.rows(&mut *self.readers.list().await?, piece).await
+        let item = |row: &Row| Ok((TrashId(number(row, "trash_id")?), TrashKey::remembered(row.try_get("trash_key")?)));
+        select.rows(&mut *self.readers.list().await?, item).await
     }
 
     async fn finish_emptying(&self, ids: &[TrashId], at: Timestamp) -> Result<(), Error> {
@@ -200,7 +199,7 @@ fn of_sync(select: &mut Select, sync_id: SyncId) {
 /// Query of a page of the syncs that have items in the trash, by when the last item of each was added.
 fn groups(wanted: &TrashQuery) -> Select {
     let mut select = Select::new(
-        "SELECT sync_id, min(reason) AS reason, count(*) AS pieces, count(*) - count(files) AS uncounted, \
+        "SELECT sync_id, min(reason) AS reason, count(*) AS items, count(*) - count(files) AS uncounted, \
          coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes, min(trashed_at) AS first_at, \
          max(trashed_at) AS last_at, (SELECT name FROM syncs WHERE syncs.sync_id = trash.sync_id) AS sync_name, \
          (SELECT path FROM syncs WHERE syncs.sync_id = trash.sync_id) AS sync_path FROM trash WHERE ",
@@ -220,7 +219,7 @@ async fn begin_emptying(
     at: Timestamp,
 ) -> Result<Vec<TrashEntry>, Error> {
     let entries = match selector {
-        PurgeSelector::Piece(trash_id) => {
+        PurgeSelector::Item(trash_id) => {
             let record = kept(writing, trash_id).await?.ok_or(Error::NoSuchTrash(trash_id))?;
             if record.restoring.is_some() {
                 let origin = record.entry.origin;
@@ -356,13 +355,13 @@ mod tests {
         assert!(plan.contains("USING INDEX trash_by_age (trashed_at<?)") && !plan.contains("B-TREE"), "{plan}");
         let all = TrashQuery { page: Page::FIRST, sync_id: None, path: None, text: None, scope: None };
         let plan = groups(&all).plan(&mut connection).await.join("; ");
-        // Only the groups are sorted, not the pieces.
+        // Only the groups are sorted, not the items.
         assert!(plan.contains("COVERING INDEX trash_of_syncs") && !plan.contains("B-TREE FOR GROUP BY"), "{plan}");
         let of_sync = TrashQuery { sync_id: Some(SyncId(3)), ..all };
-        let mut pieces = Select::new(format!("SELECT * FROM trash WHERE {KEPT}"));
-        filter(&mut pieces, &of_sync);
-        pieces.page("trash_id", Order::Asc, 10, 0);
-        let plan = pieces.plan(&mut connection).await.join("; ");
+        let mut items = Select::new(format!("SELECT * FROM trash WHERE {KEPT}"));
+        filter(&mut items, &of_sync);
+        items.page("trash_id", Order::Asc, 10, 0);
+        let plan = items.plan(&mut connection).await.join("; ");
         assert!(plan.contains("trash_of_syncs (sync_id=?)") && !plan.contains("B-TREE"), "{plan}");
         let sum = Select::new(format!("SELECT coalesce(sum(bytes), 0) FROM trash WHERE {KEPT}"));
         let plan = sum.plan(&mut connection).await.join("; ");

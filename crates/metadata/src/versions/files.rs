@@ -204,8 +204,8 @@ async fn settled<C: Connection>(connection: &mut C, mut files: Vec<Listed>) -> R
     Ok(files.into_iter().map(|listed| listed.file).collect())
 }
 
-/// A piece that holds the only tree of the version, in which nothing has changed since.
-pub(crate) async fn whole_piece(
+/// An item that holds the only tree of the version, in which nothing has changed since.
+pub(crate) async fn whole_item(
     connection: &mut impl Connection,
     dataset: &LakePath,
     version: VersionNumber,

@@ -81,7 +81,7 @@ impl<B: Backend> VersionStore for MetadataStore<B> {
     }
 
     async fn trash_of_version(&self, dataset: &LakePath, version: VersionNumber) -> Result<Option<TrashId>, Error> {
-        files::whole_piece(&mut versioned(&self.0).await?.look().await?, dataset, version).await
+        files::whole_item(&mut versioned(&self.0).await?.look().await?, dataset, version).await
     }
 
     async fn restoring_syncs(&self) -> Result<Vec<SyncId>, Error> {

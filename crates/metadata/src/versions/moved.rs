@@ -81,7 +81,7 @@ pub(crate) async fn dropped(writing: &mut impl WriteTransaction, sync_id: SyncId
     changed(writing, sql, values![id(sync_id.0), slot]).await.map(drop)
 }
 
-/// A piece of the trash has come back from its slot, which holds what was in its place now, if anything was.
+/// An item of the trash has come back from its slot, which holds what was in its place now, if anything was.
 pub(crate) async fn restored(
     writing: &mut impl WriteTransaction,
     entry: &TrashEntry,

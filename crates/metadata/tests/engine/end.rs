@@ -48,9 +48,9 @@ fn a_restore_that_a_full_disk_keeps_from_its_row_is_not_called_refused_and_is_go
             let id = stage(&bench, bytes).await;
             bench.lake.end_sync(&caller(), &EndSync::new(id)).await.unwrap();
         }
-        let piece = bench.lake.trash(&caller(), &Default::default()).await.unwrap()[0].trash_id;
+        let item = bench.lake.trash(&caller(), &Default::default()).await.unwrap()[0].trash_id;
         bench.fail("finish_restore", full());
-        let told = bench.lake.restore(&caller(), piece).await.unwrap_err();
+        let told = bench.lake.restore(&caller(), item).await.unwrap_err();
         assert!(told.is_unsettled(), "{told:?}");
         assert_eq!(bench.files.live_files()["/b/f"], b"1", "what readers see has changed");
         bench.lake.resume_restores().await.unwrap();
@@ -66,10 +66,10 @@ fn a_restore_that_cannot_be_cancelled_is_not_called_refused() {
             let id = stage(&bench, bytes).await;
             bench.lake.end_sync(&caller(), &EndSync::new(id)).await.unwrap();
         }
-        let piece = bench.lake.trash(&caller(), &Default::default()).await.unwrap()[0].trash_id;
+        let item = bench.lake.trash(&caller(), &Default::default()).await.unwrap()[0].trash_id;
         bench.files.fail_next("restore", full());
         bench.fail("cancel_restore", full());
-        let told = bench.lake.restore(&caller(), piece).await.unwrap_err();
+        let told = bench.lake.restore(&caller(), item).await.unwrap_err();
         assert!(told.is_unsettled(), "{told:?}");
     });
 }

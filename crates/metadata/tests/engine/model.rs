@@ -67,11 +67,11 @@ enum Step {
         sync: usize,
     },
     Restore {
-        piece: usize,
+        item: usize,
     },
-    /// Removes a piece of trash for good.
+    /// Removes an item of trash for good.
     Empty {
-        piece: usize,
+        item: usize,
     },
     /// One step of what goes on in the background.
     Remove,
@@ -92,8 +92,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..4_usize, any::<bool>(), any::<bool>())
             .prop_map(|(sync, allow_empty, confirm)| Step::End { sync, allow_empty, confirm }),
         1 => (0..4_usize).prop_map(|sync| Step::Abort { sync }),
-        2 => (0..4_usize).prop_map(|piece| Step::Restore { piece }),
-        1 => (0..4_usize).prop_map(|piece| Step::Empty { piece }),
+        2 => (0..4_usize).prop_map(|item| Step::Restore { item }),
+        1 => (0..4_usize).prop_map(|item| Step::Empty { item }),
         1 => Just(Step::Remove),
         1 => Just(Step::Wait),
         1 => Just(Step::Expire),
@@ -119,7 +119,7 @@ struct ModelSync {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct ModelPiece {
+struct ModelItem {
     id: u64,
     origin: String,
     kind: TrashKind,
@@ -133,9 +133,9 @@ struct Model {
     live: Files,
     syncs: Vec<ModelSync>,
     datasets: Vec<&'static str>,
-    trash: Vec<ModelPiece>,
-    /// Pieces that were ever in the trash.
-    pieces: u64,
+    trash: Vec<ModelItem>,
+    /// Items that were ever in the trash.
+    items: u64,
     now: i64,
     started_at: i64,
 }
@@ -171,8 +171,8 @@ impl Model {
 
     fn discard(&mut self, origin: &str, kind: TrashKind, files: Files) {
         if !files.is_empty() {
-            self.pieces += 1;
-            self.trash.push(ModelPiece { id: self.pieces, origin: origin.to_owned(), kind, files });
+            self.items += 1;
+            self.trash.push(ModelItem { id: self.items, origin: origin.to_owned(), kind, files });
         }
     }
 
@@ -351,23 +351,23 @@ impl Model {
         Ok(())
     }
 
-    fn restore(&mut self, piece: usize) -> Result<(), ErrorCode> {
-        let Some(found) = self.trash.get(piece).cloned() else { return Err(ErrorCode::NoSuchTrash) };
+    fn restore(&mut self, item: usize) -> Result<(), ErrorCode> {
+        let Some(found) = self.trash.get(item).cloned() else { return Err(ErrorCode::NoSuchTrash) };
         if self.is_held(&found.origin, found.kind == TrashKind::Dataset) {
             return Err(ErrorCode::PathHeld);
         }
-        self.trash.remove(piece);
+        self.trash.remove(item);
         let old = self.take(&found.origin);
         self.put(&found.origin, found.files);
         self.discard(&found.origin, found.kind, old);
         Ok(())
     }
 
-    fn empty(&mut self, piece: usize) -> Result<(), ErrorCode> {
-        if piece >= self.trash.len() {
+    fn empty(&mut self, item: usize) -> Result<(), ErrorCode> {
+        if item >= self.trash.len() {
             return Err(ErrorCode::NoSuchTrash);
         }
-        self.trash.remove(piece);
+        self.trash.remove(item);
         Ok(())
     }
 
@@ -493,11 +493,8 @@ async fn compare(engine: &Engine, model: &Model, after: &Step) {
             (entry.trash_id.0, entry.origin.as_str(), entry.kind, files)
         })
         .collect();
-    let expected: Vec<_> = model
-        .trash
-        .iter()
-        .map(|piece| (piece.id, piece.origin.as_str(), piece.kind, piece.files.len() as u64))
-        .collect();
+    let expected: Vec<_> =
+        model.trash.iter().map(|item| (item.id, item.origin.as_str(), item.kind, item.files.len() as u64)).collect();
     assert_eq!(seen, expected, "after {after:?}");
     compare_figures(engine, model, after).await;
 }
@@ -567,21 +564,21 @@ async fn take(step: &Step, serial: usize, engine: &mut Engine, model: &mut Model
             (engine.lake.end_sync(&caller, &end).await, model.end(*sync, *allow_empty, *confirm))
         }
         Step::Abort { sync } => (engine.lake.abort_sync(&caller, &EndSync::new(id(*sync))).await, model.abort(*sync)),
-        Step::Restore { piece } => {
+        Step::Restore { item } => {
             // A start above other datasets is refused. A restore is not, today, and takes them to the trash with the rest:
             // not asked for here, until it is decided.
             let is_above_others =
-                |piece: &ModelPiece| piece.kind == TrashKind::Dataset && model.has_datasets_below(&piece.origin);
-            if model.trash.get(*piece).is_some_and(is_above_others) {
+                |item: &ModelItem| item.kind == TrashKind::Dataset && model.has_datasets_below(&item.origin);
+            if model.trash.get(*item).is_some_and(is_above_others) {
                 return;
             }
-            let piece_id = model.trash.get(*piece).map_or(u64::MAX, |piece| piece.id);
-            (engine.lake.restore(&caller, TrashId(piece_id)).await, model.restore(*piece))
+            let item_id = model.trash.get(*item).map_or(u64::MAX, |item| item.id);
+            (engine.lake.restore(&caller, TrashId(item_id)).await, model.restore(*item))
         }
-        Step::Empty { piece } => {
-            let piece_id = model.trash.get(*piece).map_or(u64::MAX, |piece| piece.id);
-            let wanted = EmptyTrash { trash_id: Some(TrashId(piece_id)), ..EmptyTrash::default() };
-            (engine.lake.empty_trash(&caller, &wanted).await.map(drop), model.empty(*piece))
+        Step::Empty { item } => {
+            let item_id = model.trash.get(*item).map_or(u64::MAX, |item| item.id);
+            let wanted = EmptyTrash { trash_id: Some(TrashId(item_id)), ..EmptyTrash::default() };
+            (engine.lake.empty_trash(&caller, &wanted).await.map(drop), model.empty(*item))
         }
         Step::Remove => (engine.lake.remove_some_trash(TrashId(0)).await.map(drop), Ok(())),
         Step::Wait => {

@@ -215,9 +215,9 @@ impl Files for LocalFiles {
         self.blocking(move |tree| publish::restore(tree, &restoration)).await
     }
 
-    async fn remove_trash(&self, pieces: &[TrashKey], removals_max: u64) -> Removed {
-        let pieces = pieces.to_vec();
-        let removed = self.blocking(move |tree| Ok(purge::remove(tree, &pieces, removals_max))).await;
+    async fn remove_trash(&self, items: &[TrashKey], removals_max: u64) -> Removed {
+        let items = items.to_vec();
+        let removed = self.blocking(move |tree| Ok(purge::remove(tree, &items, removals_max))).await;
         removed.unwrap_or_else(|fault| Removed { faults: vec![fault], ..Removed::default() })
     }
 

@@ -13,16 +13,16 @@ use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
 /// Files are unlinked whole and never truncated first: a backup may hold a hard link to them.
-pub(super) fn remove(tree: &Tree, pieces: &[TrashKey], removals_max: u64) -> Removed {
+pub(super) fn remove(tree: &Tree, items: &[TrashKey], removals_max: u64) -> Removed {
     let mut removed = Removed::default();
-    let Some((first, _)) = pieces.split_first() else { return removed };
+    let Some((first, _)) = items.split_first() else { return removed };
     let trash = match tree.parent(&StoragePath::TrashSlot(first.clone())) {
         Ok(Some((trash, _))) => trash,
-        Ok(None) => return Removed { gone: pieces.to_vec(), ..removed },
+        Ok(None) => return Removed { gone: items.to_vec(), ..removed },
         Err(fault) => return Removed { faults: vec![fault], ..removed },
     };
     let mut step = Step { left: removals_max };
-    for key in pieces {
+    for key in items {
         let mut name = key.as_str().as_bytes().to_vec();
         name.push(0);
         let Ok(name) = CStr::from_bytes_with_nul(&name) else { continue };

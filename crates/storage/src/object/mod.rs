@@ -262,11 +262,11 @@ impl Files for ObjectFiles {
         restored
     }
 
-    async fn remove_trash(&self, pieces: &[TrashKey], removals_max: u64) -> Removed {
+    async fn remove_trash(&self, items: &[TrashKey], removals_max: u64) -> Removed {
         if let Err(fault) = self.0.may_write() {
             return Removed { faults: vec![fault], ..Removed::default() };
         }
-        let removed = self.0.namespace.remove_trash(pieces, removals_max, self.0.now()).await;
+        let removed = self.0.namespace.remove_trash(items, removals_max, self.0.now()).await;
         crash_point!("emptying.removed");
         removed.unwrap_or_else(|fault| Removed { faults: vec![fault], ..Removed::default() })
     }

@@ -140,9 +140,9 @@ impl Scene {
             Operation::RestoreDataset => {
                 let version = sender.stage("/full").await.unwrap();
                 sender.publish("/full", version).await.unwrap();
-                self.trash_id = newest_piece(server, "/full").await;
+                self.trash_id = newest_item(server, "/full").await;
             }
-            Operation::RestoreFile | Operation::Purge => self.trash_id = newest_piece(server, "/inc/trashed").await,
+            Operation::RestoreFile | Operation::Purge => self.trash_id = newest_item(server, "/inc/trashed").await,
             Operation::CreateKey | Operation::Backup => {}
             _ => self.sync_id = sender.start("/inc", "IncrementalSync").await.unwrap(),
         }
@@ -308,9 +308,9 @@ impl Scene {
     }
 }
 
-async fn newest_piece(server: &TestServer, path: &str) -> u64 {
-    let pieces = server.rows(&format!("/api/lake/trash?size=1&order=desc&path={path}")).await;
-    pieces[0]["trash_id"].as_u64().unwrap()
+async fn newest_item(server: &TestServer, path: &str) -> u64 {
+    let items = server.rows(&format!("/api/lake/trash?size=1&order=desc&path={path}")).await;
+    items[0]["trash_id"].as_u64().unwrap()
 }
 
 fn make_key(server: &TestServer, given: &mut Given) -> Answered {

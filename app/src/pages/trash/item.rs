@@ -31,7 +31,7 @@ use leptos_router::hooks::use_params_map;
 const FILES_PER_PAGE: u64 = 100;
 
 #[component]
-pub fn TrashPiece() -> impl IntoView {
+pub fn TrashItem() -> impl IntoView {
     refusal::provide();
     let params = use_params_map();
     let map = use_query();
@@ -49,7 +49,7 @@ pub fn TrashPiece() -> impl IntoView {
             Ok((page, look_into_trash(LookIntoTrash { trash_id, relative, from, size }).await?))
         },
     );
-    page(move || format!("Trash {}", id.get()), data, |session, (page, found)| view! { <Piece session page found/> })
+    page(move || format!("Trash {}", id.get()), data, |session, (page, found)| view! { <Item session page found/> })
 }
 
 /// Address of a path within an item.
@@ -62,11 +62,11 @@ fn address(id: TrashId, relative: &str, page: u64) -> String {
         pairs.push(format!("page={page}"));
     }
     let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
-    routes::trash_piece(id) + &query
+    routes::trash_item(id) + &query
 }
 
 #[component]
-fn Piece(session: Session, page: u64, found: AsOf<InTrash>) -> impl IntoView {
+fn Item(session: Session, page: u64, found: AsOf<InTrash>) -> impl IntoView {
     let AsOf { now: as_of, value: InTrash { entry, relative, content: inside }, .. } = found;
     Clock::here().observe(as_of);
     let id = entry.trash_id;
@@ -96,7 +96,7 @@ fn Piece(session: Session, page: u64, found: AsOf<InTrash>) -> impl IntoView {
             // Files in the trash have no download, so images are not shown.
             TrashContent::Preview(preview) => content(*preview, None),
         }}
-        {may_empty.then(|| view! { <EmptyForm selector=PurgeSelector::Piece(id) what/> })}
+        {may_empty.then(|| view! { <EmptyForm selector=PurgeSelector::Item(id) what/> })}
     }
     .into_any()
 }
