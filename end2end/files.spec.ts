@@ -8,7 +8,7 @@ import { expect, sha256, signIn, test } from './fixtures';
 import { bigFile, drop, MIB, openUpload, slowDown } from './uploading';
 
 /** Chunk that the digest worker reads. */
-const PIECE = 4 * MIB;
+const CHUNK = 4 * MIB;
 const UNREADABLE = 'cannot read';
 
 /** Drops files and folders of the disk, with entries that the browser itself creates. */
@@ -21,7 +21,7 @@ async function dropFromDisk(page: Page, paths: string[]): Promise<void> {
 }
 
 test('files that end near a chunk boundary are read completely, and recognised byte for byte', async ({ page, lakeshore }) => {
-  const sizes = [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE];
+  const sizes = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK];
   const files = sizes.map((size) => {
     const path = join(lakeshore.folder, `${size}.bin`);
     writeFileSync(path, randomBytes(size));
@@ -91,7 +91,7 @@ test('a file that changed before it was read is shown as unreadable, and the oth
   const [changed, large, kept] = ['changed.csv', 'large.bin', 'kept.csv'].map((name) => join(lakeshore.folder, name));
   writeFileSync(changed, 'a\n');
   writeFileSync(kept, 'a\n');
-  await bigFile(large, PIECE + MIB);
+  await bigFile(large, CHUNK + MIB);
   await signIn(page, lakeshore, lakeshore.key());
   await openUpload(page, lakeshore, '/data/t', 'Incremental');
   await drop(page, [changed, large, kept]);

@@ -118,9 +118,9 @@ export class Lakeshore {
 export function sha256(file: string): string {
   // In chunks: a file may be larger than a buffer.
   const hash = createHash('sha256');
-  const piece = Buffer.allocUnsafe(1024 * 1024);
+  const chunk = Buffer.allocUnsafe(1024 * 1024);
   const descriptor = openSync(file, 'r');
-  for (let read = readSync(descriptor, piece); read > 0; read = readSync(descriptor, piece)) hash.update(piece.subarray(0, read));
+  for (let read = readSync(descriptor, chunk); read > 0; read = readSync(descriptor, chunk)) hash.update(chunk.subarray(0, read));
   closeSync(descriptor);
   return hash.digest('hex');
 }

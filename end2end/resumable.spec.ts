@@ -68,7 +68,7 @@ async function expectLanded(
 
 const VARIANTS: Record<string, any> = {
   'in one request': {},
-  'in pieces': { chunkSize: 3 * MIB },
+  'in chunks': { chunkSize: 3 * MIB },
   'in parts side by side': { parallelUploads: 3, chunkSize: 5 * MIB },
   'with the first bytes in its creation': { uploadDataDuringCreation: true, chunkSize: 7 * MIB },
   'by the draft of the IETF': { protocol: 'ietf-draft-05', chunkSize: 4 * MIB },

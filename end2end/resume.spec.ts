@@ -47,7 +47,7 @@ test('a pause stops sending, and sent bytes are not sent again', async ({ page, 
   await speed(-1);
   await page.getByRole('button', { name: 'Resume', exact: true }).click();
   await arrivedOnce(page, lakeshore, big);
-  expect(requests.pieces[0]).toBeGreaterThan(0);
+  expect(requests.chunks[0]).toBeGreaterThan(0);
 });
 
 test('a single file is paused and resumed', async ({ page, lakeshore }) => {
@@ -58,7 +58,7 @@ test('a single file is paused and resumed', async ({ page, lakeshore }) => {
   await speed(-1);
   await page.getByRole('button', { name: 'Resume big.bin' }).click();
   await arrivedOnce(page, lakeshore, big);
-  expect(requests.pieces[0]).toBeGreaterThan(0);
+  expect(requests.chunks[0]).toBeGreaterThan(0);
 });
 
 test.describe('a network failure', () => {
@@ -71,7 +71,7 @@ test.describe('a network failure', () => {
     const requests = new Requests(page);
     await speed(-1);
     await arrivedOnce(page, lakeshore, big);
-    expect(requests.pieces[0]).toBeGreaterThan(0);
+    expect(requests.chunks[0]).toBeGreaterThan(0);
   });
 });
 
@@ -88,7 +88,7 @@ test.describe('a server killed during the upload', () => {
     });
     await page.getByRole('button', { name: 'Try now' }).click({ timeout: 5000 }).catch(() => undefined);
     await arrivedOnce(page, lakeshore, big);
-    expect(requests.pieces[0]).toBeGreaterThan(0);
+    expect(requests.chunks[0]).toBeGreaterThan(0);
   });
 });
 
@@ -105,7 +105,7 @@ test('after a reload during a large file, the same drop continues where it was',
   await drop(page, [big]);
   await page.getByRole('button', { name: 'Start upload' }).click();
   await arrivedOnce(page, lakeshore, big);
-  expect(requests.pieces[0]).toBeGreaterThan(0);
+  expect(requests.chunks[0]).toBeGreaterThan(0);
   await page.getByRole('link', { name: 'New upload' }).click();
   await expect(page.getByText('not finished')).toHaveCount(0);
 });
@@ -151,7 +151,7 @@ test('a second full sync sends only changed files, and shows the unchanged ones'
   await drop(page, files);
   await page.getByRole('button', { name: 'Start upload' }).click();
   await expect(page.getByText('Done: 1 file arrived, 2 unchanged')).toBeVisible();
-  expect([requests.whole, requests.pieces]).toEqual([1, []]);
+  expect([requests.whole, requests.chunks]).toEqual([1, []]);
   expect(lakeshore.digests('data/t')).toEqual({
     'a.csv': sha256(files[0]), 'b.csv': sha256(files[1]), 'big.parquet': sha256(files[2]),
   });

@@ -10,10 +10,10 @@ export const MIB = 1024 * 1024;
 /** Writes a file of random bytes, in chunks. */
 export async function bigFile(path: string, bytes: number): Promise<void> {
   const stream = createWriteStream(path);
-  const piece = randomBytes(MIB);
-  for (let written = 0; written < bytes; written += piece.length) {
-    piece.writeDoubleLE(written);
-    if (!stream.write(Buffer.from(piece.subarray(0, bytes - written)))) await new Promise<void>((resolve) => stream.once('drain', () => resolve()));
+  const chunk = randomBytes(MIB);
+  for (let written = 0; written < bytes; written += chunk.length) {
+    chunk.writeDoubleLE(written);
+    if (!stream.write(Buffer.from(chunk.subarray(0, bytes - written)))) await new Promise<void>((resolve) => stream.once('drain', () => resolve()));
   }
   await new Promise<void>((resolve) => stream.end(() => resolve()));
 }
@@ -68,20 +68,20 @@ export async function slowDown(page: Page, bytesPerSecond: number): Promise<SetN
 /** Records the upload requests of the page from now on. */
 export class Requests {
   /** Offsets of the requests of large files. */
-  pieces: number[] = [];
+  chunks: number[] = [];
   /** Number of files sent in a single request. */
   whole = 0;
 
   constructor(page: Page) {
     page.on('request', (request) => {
       const path = new URL(request.url()).pathname;
-      if (request.method() === 'PATCH') this.pieces.push(Number(request.headers()['upload-offset']));
+      if (request.method() === 'PATCH') this.chunks.push(Number(request.headers()['upload-offset']));
       if (path === '/api/lake/file/upload') this.whole += 1;
     });
   }
 
   forget(): void {
-    this.pieces = [];
+    this.chunks = [];
     this.whole = 0;
   }
 }

@@ -192,14 +192,14 @@ impl Connection {
     }
 
     fn read(&mut self) -> Result<(), String> {
-        let mut piece = [0; 4096];
+        let mut chunk = [0; 4096];
         loop {
-            match self.stream.read(&mut piece) {
+            match self.stream.read(&mut chunk) {
                 Ok(0) => return Err("the server closed the connection".to_owned()),
                 Ok(length) => {
-                    self.answer.extend_from_slice(&piece[..length]);
+                    self.answer.extend_from_slice(&chunk[..length]);
                     // A short read has emptied the socket (epoll(7)).
-                    if length < piece.len() {
+                    if length < chunk.len() {
                         return Ok(());
                     }
                 }
@@ -250,11 +250,11 @@ pub fn ask(address: SocketAddr, request: &str) -> Result<Answer, String> {
     stream.set_read_timeout(Some(SILENCE_MAX)).map_err(|error| error.to_string())?;
     stream.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
     let mut answer = Vec::new();
-    let mut piece = [0; 4096];
+    let mut chunk = [0; 4096];
     loop {
-        match stream.read(&mut piece).map_err(|error| error.to_string())? {
+        match stream.read(&mut chunk).map_err(|error| error.to_string())? {
             0 => return Err("the server closed the connection".to_owned()),
-            length => answer.extend_from_slice(&piece[..length]),
+            length => answer.extend_from_slice(&chunk[..length]),
         }
         if let Some(answer) = parse(&answer)? {
             return Ok(answer);

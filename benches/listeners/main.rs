@@ -107,9 +107,9 @@ impl Crowd {
             let mut stream = std::net::TcpStream::connect(address).unwrap();
             stream.write_all(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
             // The head, and the first event.
-            let mut piece = [0; 4096];
-            let length = stream.read(&mut piece).unwrap();
-            assert!(piece[..length].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&piece[..length]));
+            let mut chunk = [0; 4096];
+            let length = stream.read(&mut chunk).unwrap();
+            assert!(chunk[..length].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&chunk[..length]));
             stream.set_nonblocking(true).unwrap();
             let mut stream = TcpStream::from_std(stream);
             poll.registry().register(&mut stream, Token(at), Interest::READABLE).unwrap();
@@ -121,12 +121,12 @@ impl Crowd {
             let (stop, heard_bytes) = (stop.clone(), heard_bytes.clone());
             move || {
                 let mut events = Events::with_capacity(listeners);
-                let mut piece = vec![0; 64 * 1024];
+                let mut chunk = vec![0; 64 * 1024];
                 while !stop.load(Ordering::Relaxed) {
                     poll.poll(&mut events, Some(LOOK)).unwrap();
                     for event in &events {
                         loop {
-                            match streams[event.token().0].read(&mut piece) {
+                            match streams[event.token().0].read(&mut chunk) {
                                 Ok(0) => panic!("the server ended a stream"),
                                 Ok(length) => drop(heard_bytes.fetch_add(length as u64, Ordering::Relaxed)),
                                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,

@@ -26,8 +26,8 @@ fuzz_target!(|input: &[u8]| {
     for (_, bytes) in &whole.0 {
         assert!(!bytes.windows(delimiter.len()).any(|window| window == delimiter.as_bytes()));
     }
-    for pieces in [cut(body, |_| 1), cut(body, |at| 1 + usize::from(seed.wrapping_mul(31).wrapping_add(at)) % 97)] {
-        assert_eq!(scan(pieces, &boundary), whole);
+    for chunks in [cut(body, |_| 1), cut(body, |at| 1 + usize::from(seed.wrapping_mul(31).wrapping_add(at)) % 97)] {
+        assert_eq!(scan(chunks, &boundary), whole);
     }
 });
 
@@ -40,19 +40,19 @@ fn boundary(body: &[u8]) -> String {
 /// Splits a body into chunks, whose lengths `length` computes from their numbers.
 fn cut(body: &[u8], length: impl Fn(u8) -> usize) -> Vec<Bytes> {
     let mut rest = Bytes::copy_from_slice(body);
-    let mut pieces = Vec::new();
+    let mut chunks = Vec::new();
     while !rest.is_empty() {
-        pieces.push(rest.split_to(length(pieces.len() as u8).min(rest.len())));
+        chunks.push(rest.split_to(length(chunks.len() as u8).min(rest.len())));
     }
-    pieces
+    chunks
 }
 
-fn scan(pieces: Vec<Bytes>, boundary: &str) -> Outcome {
-    let longest = pieces.iter().map(Bytes::len).max().unwrap_or(0);
+fn scan(chunks: Vec<Bytes>, boundary: &str) -> Outcome {
+    let longest = chunks.iter().map(Bytes::len).max().unwrap_or(0);
     let taken = Cell::new(0);
-    let stream = stream::iter(pieces.into_iter().map(|piece| {
-        taken.set(taken.get() + piece.len());
-        Ok::<_, Infallible>(piece)
+    let stream = stream::iter(chunks.into_iter().map(|chunk| {
+        taken.set(taken.get() + chunk.len());
+        Ok::<_, Infallible>(chunk)
     }));
     let mut multipart = Multipart::new(stream, boundary);
     let mut parts: Vec<(Part, Vec<u8>)> = Vec::new();

@@ -337,8 +337,8 @@ fn owner() -> UploadOwner {
 /// Writes and seals a partial file.
 async fn sealed(files: &dyn Files, name: u8, bytes: &'static [u8]) -> (Identity, Digest) {
     let mut partial = files.create_partial(partial(name), Some(&owner())).await.unwrap();
-    for piece in bytes.chunks(3) {
-        partial.write(Bytes::from_static(piece)).await.unwrap();
+    for chunk in bytes.chunks(3) {
+        partial.write(Bytes::from_static(chunk)).await.unwrap();
     }
     let digest = partial.seal().await.unwrap();
     (partial.identity().clone(), digest)

@@ -17,10 +17,10 @@ pub enum WrittenOnce {
 #[async_trait]
 pub trait TableLog: Send + Sync {
     /// Writes an object that never changes.
-    async fn write_once(&self, key: &ObjectKey, pieces: Vec<Bytes>) -> Result<WrittenOnce, Error>;
+    async fn write_once(&self, key: &ObjectKey, chunks: Vec<Bytes>) -> Result<WrittenOnce, Error>;
 
     /// Writes an object, whatever was there.
-    async fn write_over(&self, key: &ObjectKey, pieces: Vec<Bytes>) -> Result<(), Error>;
+    async fn write_over(&self, key: &ObjectKey, chunks: Vec<Bytes>) -> Result<(), Error>;
 
     /// Replaces an object by `bytes`, unless `is_newer` says that what is there is newer.
     async fn replace_older(

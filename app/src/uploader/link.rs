@@ -46,22 +46,22 @@ impl Link {
 }
 
 /// Target duration of a chunk, in milliseconds: a failure costs little, and so do the requests between chunks.
-const PIECE_MS: f64 = 6000.0;
-const PIECE_BYTES_MIN: u64 = 1 << 20;
-const PIECE_BYTES_MAX: u64 = 64 << 20;
-const PIECE_BYTES_FIRST: u64 = 8 << 20;
+const CHUNK_MS: f64 = 6000.0;
+const CHUNK_BYTES_MIN: u64 = 1 << 20;
+const CHUNK_BYTES_MAX: u64 = 64 << 20;
+const CHUNK_BYTES_FIRST: u64 = 8 << 20;
 
 /// Size of the next chunk, learned from earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PieceSize(u64);
+pub struct ChunkSize(u64);
 
-impl Default for PieceSize {
+impl Default for ChunkSize {
     fn default() -> Self {
-        Self(PIECE_BYTES_FIRST)
+        Self(CHUNK_BYTES_FIRST)
     }
 }
 
-impl PieceSize {
+impl ChunkSize {
     pub fn bytes(self) -> u64 {
         self.0
     }
@@ -69,10 +69,10 @@ impl PieceSize {
     /// Records the duration of a chunk.
     pub fn learn(&mut self, bytes: u64, took_ms: f64) {
         // The last chunk of a file is short: its time is that of the request itself, unless it took long.
-        if bytes < self.0 && took_ms < PIECE_MS {
+        if bytes < self.0 && took_ms < CHUNK_MS {
             return;
         }
-        let fitting = bytes as f64 * PIECE_MS / took_ms.max(1.0);
+        let fitting = bytes as f64 * CHUNK_MS / took_ms.max(1.0);
         self.set((fitting as u64).clamp(self.0 / 4, self.0 * 4));
     }
 
@@ -81,8 +81,8 @@ impl PieceSize {
     }
 
     fn set(&mut self, bytes: u64) {
-        let whole = bytes / PIECE_BYTES_MIN * PIECE_BYTES_MIN;
-        self.0 = whole.clamp(PIECE_BYTES_MIN, PIECE_BYTES_MAX);
+        let whole = bytes / CHUNK_BYTES_MIN * CHUNK_BYTES_MIN;
+        self.0 = whole.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
     }
 }
 
@@ -121,35 +121,35 @@ mod tests {
     }
 
     #[test]
-    fn pieces_grow_on_a_fast_link_and_shrink_on_a_slow_one() {
-        let mut piece = PieceSize::default();
+    fn chunks_grow_on_a_fast_link_and_shrink_on_a_slow_one() {
+        let mut size = ChunkSize::default();
         for _ in 0..4 {
-            piece.learn(piece.bytes(), 50.0);
+            size.learn(size.bytes(), 50.0);
         }
-        assert_eq!(piece.bytes(), PIECE_BYTES_MAX);
+        assert_eq!(size.bytes(), CHUNK_BYTES_MAX);
         for _ in 0..8 {
             // 200 kB a second.
-            piece.learn(piece.bytes(), piece.bytes() as f64 / 200.0);
+            size.learn(size.bytes(), size.bytes() as f64 / 200.0);
         }
-        assert_eq!(piece.bytes(), PIECE_BYTES_MIN);
+        assert_eq!(size.bytes(), CHUNK_BYTES_MIN);
     }
 
     #[test]
-    fn the_short_end_of_a_file_does_not_make_pieces_larger() {
-        let mut piece = PieceSize::default();
-        piece.learn(1000, 1.0);
-        assert_eq!(piece.bytes(), PIECE_BYTES_FIRST);
+    fn the_short_end_of_a_file_does_not_make_chunks_larger() {
+        let mut size = ChunkSize::default();
+        size.learn(1000, 1.0);
+        assert_eq!(size.bytes(), CHUNK_BYTES_FIRST);
     }
 
     proptest! {
         #[test]
-        fn a_piece_stays_within_its_bounds(steps in prop::collection::vec((0_u64..1 << 40, 0.0..1e9), 0..50)) {
-            let mut piece = PieceSize::default();
+        fn the_size_of_a_chunk_stays_within_its_bounds(steps in prop::collection::vec((0_u64..1 << 40, 0.0..1e9), 0..50)) {
+            let mut size = ChunkSize::default();
             for (bytes, took_ms) in steps {
-                piece.learn(bytes, took_ms);
-                prop_assert!((PIECE_BYTES_MIN..=PIECE_BYTES_MAX).contains(&piece.bytes()));
-                if bytes % 3 == 0 { piece.broke(); }
-                prop_assert!((PIECE_BYTES_MIN..=PIECE_BYTES_MAX).contains(&piece.bytes()));
+                size.learn(bytes, took_ms);
+                prop_assert!((CHUNK_BYTES_MIN..=CHUNK_BYTES_MAX).contains(&size.bytes()));
+                if bytes % 3 == 0 { size.broke(); }
+                prop_assert!((CHUNK_BYTES_MIN..=CHUNK_BYTES_MAX).contains(&size.bytes()));
             }
         }
     }

@@ -22,8 +22,8 @@ pub enum HeadOf {
     File,
     /// A request that begins a resumable upload, perhaps with its first bytes.
     Creation,
-    /// A request whose body is a piece of a resumable upload.
-    Piece,
+    /// A request whose body is a chunk of a resumable upload.
+    Chunk,
 }
 
 /// Refuses a request whose body the route would not store as it is.
@@ -44,7 +44,7 @@ pub fn refuse_field(name: &str, value: &[u8], head: HeadOf) -> Result<(), Error>
     let encoded = |field| Err(Error::Encoded { field, value: cut(value) });
     let partial =
         |field: &str| Err(Error::PartOfFile(format!("{field} ({}) marks this as a part of a file; {TUS}", cut(value))));
-    let is_whole = !matches!(head, HeadOf::Creation | HeadOf::Piece);
+    let is_whole = !matches!(head, HeadOf::Creation | HeadOf::Chunk);
     match name.to_ascii_lowercase().as_str() {
         "content-range" | "x-content-range" => partial("Content-Range"),
         "content-encoding" if !all_of(&lower, &["identity"]) => encoded("Content-Encoding"),
@@ -53,7 +53,7 @@ pub fn refuse_field(name: &str, value: &[u8], head: HeadOf) -> Result<(), Error>
         }
         // In a request, this field frames the body; it was checked with the head.
         "transfer-encoding" if head == HeadOf::Part && !all_of(&lower, &["identity"]) => encoded("Transfer-Encoding"),
-        "upload-offset" if head != HeadOf::Piece && lower != "0" => partial("Upload-Offset"),
+        "upload-offset" if head != HeadOf::Chunk && lower != "0" => partial("Upload-Offset"),
         "upload-complete" if head == HeadOf::Form && lower.starts_with("?0") => partial("Upload-Complete"),
         "upload-incomplete" if head == HeadOf::Form && lower.starts_with("?1") => partial("Upload-Incomplete"),
         "content-type" => match media_type(&lower) {
@@ -72,7 +72,7 @@ pub fn refuse_field(name: &str, value: &[u8], head: HeadOf) -> Result<(), Error>
              trash; send it without {name}"
         ))),
         "x-http-method-override" | "x-method-override" | "x-http-method"
-            if head != HeadOf::Part && head != HeadOf::Piece && !matches!(lower.as_str(), "" | "post" | "put") =>
+            if head != HeadOf::Part && head != HeadOf::Chunk && !matches!(lower.as_str(), "" | "post" | "put") =>
         {
             Err(Error::Invalid(format!(
                 "{name} is {}, which this address does not support; send the request without it",
@@ -112,8 +112,8 @@ mod tests {
 
     #[test]
     fn a_part_of_a_file_is_told_from_the_whole() {
-        use HeadOf::{File, Form, Part, Piece};
-        for head in [Form, Part, File, Piece] {
+        use HeadOf::{Chunk, File, Form, Part};
+        for head in [Form, Part, File, Chunk] {
             for value in ["bytes 0-3/10", "bytes 0-9/10", "bytes */10", ""] {
                 assert_eq!(refused("Content-Range", value, head), Some(40005), "{value} {head:?}");
             }
@@ -122,7 +122,7 @@ mod tests {
         for (name, value) in [("Upload-Offset", "5"), ("content-type", "application/partial-upload")] {
             assert_eq!(refused(name, value, File), Some(40005));
             assert_eq!(refused(name, value, Form), Some(40005));
-            assert_eq!(refused(name, value, Piece), None);
+            assert_eq!(refused(name, value, Chunk), None);
         }
         assert_eq!(refused("Upload-Offset", "0", File), None);
         assert_eq!(refused("Upload-Offset", "5", HeadOf::Creation), Some(40005));
@@ -133,8 +133,8 @@ mod tests {
 
     #[test]
     fn an_encoded_body_is_told_from_a_plain_one() {
-        use HeadOf::{File, Form, Part, Piece};
-        for head in [Form, Part, File, Piece] {
+        use HeadOf::{Chunk, File, Form, Part};
+        for head in [Form, Part, File, Chunk] {
             for coding in ["gzip", "br", "zstd", "deflate", "x-gzip", "aws-chunked", "aes128gcm", "identity, GZIP"] {
                 assert_eq!(refused("Content-Encoding", coding, head), Some(41502), "{coding}");
             }

@@ -61,7 +61,7 @@ impl DigestFields {
         Ok(fields)
     }
 
-    /// Fields of a request whose body is a file, whole or in pieces.
+    /// Fields of a request whose body is a file, whole or in chunks.
     pub fn of_representation(headers: &HeaderMap) -> Self {
         let mut fields = Self::default();
         for value in headers.get_all(REPR_DIGEST) {

@@ -104,8 +104,8 @@ where
 
     /// Reads and drops the bytes after the last delimiter, to the end of the body.
     pub async fn skip_epilogue(&mut self) -> Result<(), MultipartError> {
-        while let Some(piece) = self.stream.next().await {
-            piece.map_err(|error| MultipartError::Broken(error.to_string()))?;
+        while let Some(chunk) = self.stream.next().await {
+            chunk.map_err(|error| MultipartError::Broken(error.to_string()))?;
         }
         Ok(())
     }
@@ -345,8 +345,8 @@ mod tests {
 
     type Parts = Vec<(Part, Vec<u8>)>;
 
-    fn parse(pieces: Vec<Bytes>, boundary: &str) -> Result<Parts, MultipartError> {
-        let stream = futures_util::stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>));
+    fn parse(chunks: Vec<Bytes>, boundary: &str) -> Result<Parts, MultipartError> {
+        let stream = futures_util::stream::iter(chunks.into_iter().map(Ok::<_, std::io::Error>));
         let mut multipart = Multipart::new(stream, boundary);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
@@ -459,8 +459,8 @@ mod tests {
     #[test]
     fn a_head_without_end_is_refused_before_it_fills_memory() {
         let endless = std::iter::repeat_n(Bytes::from_static(&[b'x'; 1024]), 64);
-        let pieces = std::iter::once(Bytes::from_static(b"--b\r\n")).chain(endless).collect();
-        assert!(matches!(parse(pieces, "b"), Err(MultipartError::Malformed(_))));
+        let chunks = std::iter::once(Bytes::from_static(b"--b\r\n")).chain(endless).collect();
+        assert!(matches!(parse(chunks, "b"), Err(MultipartError::Malformed(_))));
     }
 
     proptest! {
@@ -475,13 +475,13 @@ mod tests {
             prop_assume!(contents.iter().all(|bytes| !bytes.starts_with(b"--b01")));
             let files: Vec<_> = contents.into_iter().enumerate().map(|(i, bytes)| (format!("f{i}"), bytes)).collect();
             let whole = body(boundary, &files);
-            let mut pieces = Vec::new();
+            let mut chunks = Vec::new();
             let mut rest = Bytes::from(whole);
             for cut in cuts.into_iter().cycle() {
                 if rest.is_empty() { break; }
-                pieces.push(rest.split_to(cut.min(rest.len())));
+                chunks.push(rest.split_to(cut.min(rest.len())));
             }
-            let parts = parse(pieces, boundary).unwrap();
+            let parts = parse(chunks, boundary).unwrap();
             let expected: Parts = files
                 .into_iter()
                 .map(|(name, bytes)| (Part { name: "file".into(), file_name: Some(name), ..Part::default() }, bytes))

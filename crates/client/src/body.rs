@@ -1,6 +1,6 @@
 //! Request bodies read from a file as the connection takes them; reading stops when the file changes.
 
-use super::digest::{CHANGED, PIECE_BYTES, SOURCE_FLAGS};
+use super::digest::{CHANGED, CHUNK_BYTES, SOURCE_FLAGS};
 use super::progress::FileProgress;
 use super::walk::Stamp;
 use bytes::{Bytes, BytesMut};
@@ -79,21 +79,21 @@ impl SourceFile {
                 if left == 0 {
                     return Ok(None);
                 }
-                let wanted = usize::try_from(left).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
-                let mut piece = BytesMut::with_capacity(wanted);
-                while piece.len() < wanted {
-                    let room = (wanted - piece.len()) as u64;
-                    let count = (&mut source.file).take(room).read_buf(&mut piece).await;
+                let wanted = usize::try_from(left).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
+                let mut chunk = BytesMut::with_capacity(wanted);
+                while chunk.len() < wanted {
+                    let room = (wanted - chunk.len()) as u64;
+                    let count = (&mut source.file).take(room).read_buf(&mut chunk).await;
                     if count.map_err(|error| trouble.broken(error))? == 0 {
                         return Err(trouble.broken(CHANGED));
                     }
                 }
-                let left = left - piece.len() as u64;
+                let left = left - chunk.len() as u64;
                 if left == 0 && !source.is_unchanged().await {
                     return Err(trouble.broken(CHANGED));
                 }
-                progress.add(piece.len() as u64);
-                Ok(Some((piece.freeze(), (source, Some(left)))))
+                progress.add(chunk.len() as u64);
+                Ok(Some((chunk.freeze(), (source, Some(left)))))
             }
         })
     }

@@ -11,7 +11,7 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes per read.
-pub const PIECE_BYTES: usize = 256 * 1024;
+pub const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Problem of a file that changed, reported with its path.
 pub const CHANGED: &str = "it changed while it was read; run the command again when no program writes to it";
@@ -39,27 +39,27 @@ pub fn digest(path: &Path, stamp: &Stamp, stop: &CancellationToken, read: &dyn F
     if has_changed(&file)? {
         return Err(Unread::Problem(CHANGED.to_owned()));
     }
-    let piece_bytes = PIECE_BYTES.min(usize::try_from(stamp.size_bytes).unwrap_or(PIECE_BYTES) + 1);
-    let sha256 = hash(&mut file, piece_bytes, stop, read)?;
+    let chunk_bytes = CHUNK_BYTES.min(usize::try_from(stamp.size_bytes).unwrap_or(CHUNK_BYTES) + 1);
+    let sha256 = hash(&mut file, chunk_bytes, stop, read)?;
     if has_changed(&file)? { Err(Unread::Problem(CHANGED.to_owned())) } else { Ok(sha256) }
 }
 
 /// SHA-256 of an open file, from its current offset to its end.
 pub fn digest_of(file: &mut File, stop: &CancellationToken) -> Result<String, Unread> {
-    hash(file, PIECE_BYTES, stop, &|_| ())
+    hash(file, CHUNK_BYTES, stop, &|_| ())
 }
 
-fn hash(file: &mut File, piece_bytes: usize, stop: &CancellationToken, read: &dyn Fn(u64)) -> Result<String, Unread> {
+fn hash(file: &mut File, chunk_bytes: usize, stop: &CancellationToken, read: &dyn Fn(u64)) -> Result<String, Unread> {
     let mut hasher = Sha256::new();
-    let mut piece = vec![0; piece_bytes];
+    let mut chunk = vec![0; chunk_bytes];
     loop {
         if stop.is_cancelled() {
             return Err(Unread::Stopped);
         }
-        match file.read(&mut piece)? {
+        match file.read(&mut chunk)? {
             0 => return Ok(hex::encode(hasher.finalize())),
             count => {
-                hasher.update(&piece[..count]);
+                hasher.update(&chunk[..count]);
                 read(count as u64);
             }
         }

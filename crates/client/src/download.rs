@@ -5,7 +5,7 @@
 //! [`super::target`]. Complete, compared and synced, the file is renamed in one step.
 
 use super::call::Client;
-use super::digest::{PIECE_BYTES, Unread, digest_of};
+use super::digest::{CHUNK_BYTES, Unread, digest_of};
 use super::error::ClientError;
 use super::progress::FileProgress;
 use super::repr_digest::sha256_of;
@@ -266,18 +266,18 @@ async fn open(growing: &Growing, head: &Head) -> std::io::Result<Sink<BufWriter<
     file.set_len(head.from).await?;
     file.rewind().await?;
     let mut hasher = Sha256::new();
-    let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(head.from).unwrap_or(PIECE_BYTES) + 1)];
+    let mut chunk = vec![0; CHUNK_BYTES.min(usize::try_from(head.from).unwrap_or(CHUNK_BYTES) + 1)];
     let mut read = 0;
     loop {
-        match file.read(&mut piece).await? {
+        match file.read(&mut chunk).await? {
             0 => break,
             count => {
-                hasher.update(&piece[..count]);
+                hasher.update(&chunk[..count]);
                 read += count as u64;
             }
         }
     }
-    Ok(Sink { output: BufWriter::with_capacity(PIECE_BYTES, file), hasher, written: read })
+    Ok(Sink { output: BufWriter::with_capacity(CHUNK_BYTES, file), hasher, written: read })
 }
 
 /// Writes a file to standard output, continuing after a break; returns the number of bytes.

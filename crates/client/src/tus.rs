@@ -1,4 +1,4 @@
-//! Resumable uploads by tus 1.0 (<https://tus.io/protocols/resumable-upload>). A file is sent in pieces; after a break,
+//! Resumable uploads by tus 1.0 (<https://tus.io/protocols/resumable-upload>). A file is sent in chunks; after a break,
 //! the server is asked for the offset, also by the next push of the same command.
 
 use super::body::{SourceFile, Trouble};
@@ -16,7 +16,7 @@ use reqwest::{Body, Method, RequestBuilder, Response, Url};
 use std::sync::Arc;
 
 /// Bytes of one request: proxies limit its length and duration.
-const PIECE_BYTES_MAX: u64 = 64 << 20;
+const CHUNK_BYTES_MAX: u64 = 64 << 20;
 /// Limit of unexpected states: an upload that the server has lost is begun again, and one at another offset is
 /// followed.
 const SURPRISES_MAX: u32 = 8;
@@ -84,7 +84,7 @@ impl Sender<'_> {
         Ok(None)
     }
 
-    /// Begins the upload, asks for its offset, or sends one piece. Returns whether it is complete.
+    /// Begins the upload, asks for its offset, or sends one chunk. Returns whether it is complete.
     async fn step(
         &self,
         file: &PlannedFile,
@@ -111,7 +111,7 @@ impl Sender<'_> {
         };
         progress.at(from);
         if from < file.size_bytes() {
-            *offset = Some(self.send_piece(file, place, from, progress).await?);
+            *offset = Some(self.send_chunk(file, place, from, progress).await?);
         }
         let is_complete = offset.unwrap_or(from) >= file.size_bytes();
         *offset = offset.or(Some(from));
@@ -167,8 +167,8 @@ impl Sender<'_> {
         }
     }
 
-    /// Sends a piece; returns the offset after it, which is durable on the server.
-    async fn send_piece(
+    /// Sends a chunk; returns the offset after it, which is durable on the server.
+    async fn send_chunk(
         &self,
         file: &PlannedFile,
         url: &Url,
@@ -177,7 +177,7 @@ impl Sender<'_> {
     ) -> Result<u64, Unsent> {
         let path = self.folder.join(&file.path);
         let source = SourceFile::open(&path, &file.stamp).await.map_err(Unsent::File)?;
-        let length = (file.size_bytes() - from).min(PIECE_BYTES_MAX);
+        let length = (file.size_bytes() - from).min(CHUNK_BYTES_MAX);
         let trouble = Trouble::default();
         let stream = source.stream(from, length, progress.clone(), trouble.clone());
         let request = self
@@ -218,7 +218,7 @@ fn is_gone(error: &ClientError) -> bool {
     matches!(error, ClientError::Refused { code, .. } if is_lost(*code) || *code == ErrorCode::DigestMismatch.number())
 }
 
-/// Whether the upload is at another offset, because the answer to a piece was lost.
+/// Whether the upload is at another offset, because the answer to a chunk was lost.
 fn is_elsewhere(error: &ClientError) -> bool {
     error.is_refusal(ErrorCode::WrongOffset)
 }

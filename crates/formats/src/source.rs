@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Most bytes read of a file.
 const BYTES_MAX: u64 = 512 << 20;
 /// Most bytes of one read.
-const PIECE_BYTES_MAX: usize = 128 << 20;
+const CHUNK_BYTES_MAX: usize = 128 << 20;
 
 /// Reads bytes at an offset, of a file or of memory.
 pub trait ReadAt: Send + Sync {
@@ -60,7 +60,7 @@ impl Source {
         if length == 0 {
             return Ok(Bytes::new());
         }
-        if length > PIECE_BYTES_MAX || self.bytes_read() + length as u64 > BYTES_MAX {
+        if length > CHUNK_BYTES_MAX || self.bytes_read() + length as u64 > BYTES_MAX {
             return Err(Fault::unreadable("its preview needs too much data"));
         }
         let mut bytes = vec![0; length];

@@ -8,7 +8,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// Bytes of one read.
-const PIECE_BYTES: u64 = 4 << 20;
+const CHUNK_BYTES: u64 = 4 << 20;
 
 /// Digest of a file in hexadecimal. `on_read` is called with the bytes read so far, and returns whether to continue.
 ///
@@ -19,19 +19,19 @@ const PIECE_BYTES: u64 = 4 << 20;
 pub async fn digest(file: web_sys::File, on_read: Function) -> Result<String, JsValue> {
     let file = File::from(file);
     let size_bytes = file.size();
-    let piece_from = |at: u64| read_as_bytes(&Blob::slice(&file, at, size_bytes.min(at + PIECE_BYTES)));
+    let chunk_from = |at: u64| read_as_bytes(&Blob::slice(&file, at, size_bytes.min(at + CHUNK_BYTES)));
     let mut hash = Sha256::new();
     let mut at = 0;
-    let mut next = (size_bytes > 0).then(|| piece_from(0));
+    let mut next = (size_bytes > 0).then(|| chunk_from(0));
     while let Some(reading) = next.take() {
-        let piece = reading.await.map_err(|_| JsValue::UNDEFINED)?;
-        if piece.len() as u64 != PIECE_BYTES.min(size_bytes - at) {
+        let chunk = reading.await.map_err(|_| JsValue::UNDEFINED)?;
+        if chunk.len() as u64 != CHUNK_BYTES.min(size_bytes - at) {
             return Err(JsValue::UNDEFINED);
         }
-        at += piece.len() as u64;
+        at += chunk.len() as u64;
         // Requested before this one is hashed, so that disk and processor work in parallel.
-        next = (at < size_bytes).then(|| piece_from(at));
-        hash.update(&piece);
+        next = (at < size_bytes).then(|| chunk_from(at));
+        hash.update(&chunk);
         if !on_read.call1(&JsValue::UNDEFINED, &JsValue::from_f64(at as f64))?.is_truthy() {
             return Err(JsValue::UNDEFINED);
         }

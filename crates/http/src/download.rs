@@ -15,12 +15,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Chunks of one file in memory: one is sent while the next is read.
-const PIECES_MAX: usize = 2;
+const CHUNKS_MAX: usize = 2;
 /// Size of a chunk, in bytes: large with few downloads, small with many.
-const PIECE_BYTES_MAX: usize = 256 * 1024;
-const PIECE_BYTES_MIN: usize = 16 * 1024;
+const CHUNK_BYTES_MAX: usize = 256 * 1024;
+const CHUNK_BYTES_MIN: usize = 16 * 1024;
 /// Memory for the chunks of all downloads, in bytes. Exceeded only by very many downloads, each with the smallest chunk.
-const PIECES_BYTES: usize = 64 * 1024 * 1024;
+const CHUNKS_BYTES: usize = 64 * 1024 * 1024;
 
 /// Characters that are escaped in a file name: all but `attr-char` of RFC 8187.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
@@ -47,8 +47,8 @@ const TEXT_EXTENSIONS: [&str; 9] = ["txt", "text", "log", "csv", "tsv", "md", "j
 
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
-fn piece_bytes(downloads: usize) -> usize {
-    (PIECES_BYTES / PIECES_MAX / downloads.max(1)).clamp(PIECE_BYTES_MIN, PIECE_BYTES_MAX)
+fn chunk_bytes(downloads: usize) -> usize {
+    (CHUNKS_BYTES / CHUNKS_MAX / downloads.max(1)).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX)
 }
 
 /// Counts a download until it is dropped.
@@ -88,10 +88,10 @@ struct Download {
 
 /// Streams `range`, which lies within the file.
 pub fn body(file: Box<dyn OpenFile>, range: Range<u64>) -> Body {
-    let places = Arc::new(Semaphore::new(PIECES_MAX));
+    let places = Arc::new(Semaphore::new(CHUNKS_MAX));
     let download = Download { file, rest: range, places, _under_way: UnderWay::begin() };
     Body::from_stream(stream::try_unfold(download, |mut download| async move {
-        Ok::<_, io::Error>(download.next().await?.map(|piece| (Bytes::from_owner(piece), download)))
+        Ok::<_, io::Error>(download.next().await?.map(|chunk| (Bytes::from_owner(chunk), download)))
     }))
 }
 
@@ -102,7 +102,7 @@ impl Download {
             return Ok(None);
         }
         let place = self.places.clone().acquire_owned().await.map_err(io::Error::other)?;
-        let wanted = piece_bytes(UNDER_WAY.load(Ordering::Relaxed));
+        let wanted = chunk_bytes(UNDER_WAY.load(Ordering::Relaxed));
         let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(wanted);
         let read = self.file.read(self.rest.start, wanted).await.map_err(io::Error::other);
         let bytes = read.inspect_err(|error| tracing::error!(%error, "download failed"))?;
@@ -164,8 +164,8 @@ mod tests {
 
     #[test]
     fn many_downloads_share_what_few_have() {
-        assert_eq!(piece_bytes(0), PIECE_BYTES_MAX);
-        assert_eq!(piece_bytes(256), 128 * 1024);
-        assert_eq!(piece_bytes(100_000), PIECE_BYTES_MIN);
+        assert_eq!(chunk_bytes(0), CHUNK_BYTES_MAX);
+        assert_eq!(chunk_bytes(256), 128 * 1024);
+        assert_eq!(chunk_bytes(100_000), CHUNK_BYTES_MIN);
     }
 }

@@ -37,13 +37,13 @@ async fn gather(body: Body, limit_bytes: usize) -> Result<Bytes, HttpError> {
     }
     let mut stream = body.into_data_stream();
     let mut gathered = BytesMut::new();
-    while let Some(piece) = stream.next().await {
-        let piece =
-            piece.map_err(|error| Error::Invalid(format!("the body was interrupted: {error}; send it again")))?;
-        if gathered.len() + piece.len() > limit_bytes {
+    while let Some(chunk) = stream.next().await {
+        let chunk =
+            chunk.map_err(|error| Error::Invalid(format!("the body was interrupted: {error}; send it again")))?;
+        if gathered.len() + chunk.len() > limit_bytes {
             return Err(HttpError::BodyTooLarge { limit_bytes });
         }
-        gathered.extend_from_slice(&piece);
+        gathered.extend_from_slice(&chunk);
     }
     Ok(gathered.freeze())
 }

@@ -301,10 +301,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The fault of these bytes, read in chunks of `piece` bytes.
-    fn fault(bytes: &[u8], piece: usize) -> Option<HeadFault> {
+    /// The fault of these bytes, read in chunks of `chunk_bytes` bytes.
+    fn fault(bytes: &[u8], chunk_bytes: usize) -> Option<HeadFault> {
         let mut requests = Requests::default();
-        bytes.chunks(piece).find_map(|bytes| requests.check(bytes).err())
+        bytes.chunks(chunk_bytes).find_map(|bytes| requests.check(bytes).err())
     }
 
     const UPLOAD: &[u8] = b"POST /u HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n\n\n\n\n\n";
@@ -313,14 +313,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bodies_may_hold_anything_and_the_next_head_is_found_however_the_bytes_come(piece in 1_usize..200, order in 0..4) {
+        fn bodies_may_hold_anything_and_the_next_head_is_found_however_the_bytes_come(chunk_bytes in 1_usize..200, order in 0..4) {
             let mut bytes = b"\r\n".to_vec();
             for number in 0..4 {
                 bytes.extend_from_slice(if order >> number & 1 == 0 { UPLOAD } else { CHUNKED });
             }
-            prop_assert_eq!(fault(&bytes, piece), None);
+            prop_assert_eq!(fault(&bytes, chunk_bytes), None);
             bytes.extend_from_slice(b"GET / HTTP/1.1\nHost: x\r\n\r\n");
-            prop_assert_eq!(fault(&bytes, piece), Some(HeadFault::BareLineFeed));
+            prop_assert_eq!(fault(&bytes, chunk_bytes), Some(HeadFault::BareLineFeed));
         }
     }
 
@@ -348,17 +348,17 @@ mod tests {
             ("Transfer-Encoding: chunked\r\n\r\n00000000000000001", HeadFault::Chunks),
             ("Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\n", HeadFault::BareLineFeed),
         ] {
-            for piece in [1, 7, 1000] {
-                assert_eq!(fault(head(fields).as_bytes(), piece), Some(expected), "{fields:?} by {piece}");
+            for chunk_bytes in [1, 7, 1000] {
+                assert_eq!(fault(head(fields).as_bytes(), chunk_bytes), Some(expected), "{fields:?} by {chunk_bytes}");
             }
         }
     }
 
     #[test]
-    fn a_length_of_more_digits_than_are_kept_is_a_fault_where_it_comes_in_pieces() {
+    fn a_length_of_more_digits_than_are_kept_is_a_fault_where_it_comes_in_several_reads() {
         let head = format!("POST / HTTP/1.1\r\nContent-Length: {}55\r\n\r\n", "0".repeat(300));
-        for piece in [1, 100, 299, 320] {
-            assert_eq!(fault(head.as_bytes(), piece), Some(HeadFault::Length), "by {piece}");
+        for chunk_bytes in [1, 100, 299, 320] {
+            assert_eq!(fault(head.as_bytes(), chunk_bytes), Some(HeadFault::Length), "by {chunk_bytes}");
         }
         let body = [head.as_bytes(), &[b'\n'; 55], b"GET / HTTP/1.1\r\n\r\n"].concat();
         assert_eq!(fault(&body, 10_000), None, "whole, it is read as hyper reads it");

@@ -154,7 +154,7 @@ impl Spool {
     async fn spool(
         &self,
         beginning: &[u8],
-        piece: &[u8],
+        chunk: &[u8],
         mut stream: BodyDataStream,
         holder: Holder,
         limit_bytes: usize,
@@ -164,19 +164,19 @@ impl Spool {
         let file = tokio::task::spawn_blocking(move || tempfile::tempfile_in(folder)).await.map_err(Error::internal)?;
         let mut file = tokio::fs::File::from_std(file.map_err(unwritten)?);
         let mut len = 0;
-        for piece in [beginning, piece] {
-            len += write(&mut file, &place, piece).await?;
+        for chunk in [beginning, chunk] {
+            len += write(&mut file, &place, chunk).await?;
         }
         loop {
             if len > limit_bytes {
                 return Err(HttpError::BodyTooLarge { limit_bytes });
             }
-            let piece = tokio::select! {
-                piece = stream.next() => piece,
+            let chunk = tokio::select! {
+                chunk = stream.next() => chunk,
                 () = give_way.cancelled() => return Err(HttpError::BodyGaveWay),
             };
-            let Some(piece) = piece else { break };
-            len += write(&mut file, &place, &piece.map_err(broken)?).await?;
+            let Some(chunk) = chunk else { break };
+            len += write(&mut file, &place, &chunk.map_err(broken)?).await?;
         }
         file.flush().await.map_err(unwritten)?;
         Ok(LongBody { file: file.into_std().await, len, give_way, _place: place })
@@ -235,20 +235,20 @@ async fn gather_beginning(
     beginning: &mut BytesMut,
     bytes_max: usize,
 ) -> Result<Option<Bytes>, HttpError> {
-    while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(broken)?;
-        if beginning.len() + piece.len() > bytes_max {
-            return Ok(Some(piece));
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(broken)?;
+        if beginning.len() + chunk.len() > bytes_max {
+            return Ok(Some(chunk));
         }
-        beginning.extend_from_slice(&piece);
+        beginning.extend_from_slice(&chunk);
     }
     Ok(None)
 }
 
-async fn write(file: &mut tokio::fs::File, place: &SpoolSlot, piece: &[u8]) -> Result<usize, HttpError> {
-    place.grow(piece.len());
-    file.write_all(piece).await.map_err(unwritten)?;
-    Ok(piece.len())
+async fn write(file: &mut tokio::fs::File, place: &SpoolSlot, chunk: &[u8]) -> Result<usize, HttpError> {
+    place.grow(chunk.len());
+    file.write_all(chunk).await.map_err(unwritten)?;
+    Ok(chunk.len())
 }
 
 fn broken(error: axum::Error) -> Error {

@@ -135,9 +135,9 @@ fn allocate(path: &Path) -> io::Result<()> {
     match fallocate(&file, FallocateFlags::empty(), 0, FILE_BYTES) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
             let mut file = std::fs::File::from(file);
-            let piece = vec![0xa5; 64 << 10];
-            for _ in 0..FILE_BYTES / piece.len() as u64 {
-                file.write_all(&piece)?;
+            let chunk = vec![0xa5; 64 << 10];
+            for _ in 0..FILE_BYTES / chunk.len() as u64 {
+                file.write_all(&chunk)?;
             }
             file.sync_all()
         }

@@ -118,28 +118,28 @@ fn bytes(length: usize, seed: u64) -> Bytes {
 
 async fn upload(files: &ObjectFiles, name: u8, file: &str, content: &Bytes) -> LandingOutcome {
     let mut partial = files.create_partial(partial(name), Some(&owner(file))).await.unwrap();
-    for piece in content.chunks(100_003) {
-        partial.write(content.slice_ref(piece)).await.unwrap();
+    for chunk in content.chunks(100_003) {
+        partial.write(content.slice_ref(chunk)).await.unwrap();
     }
     assert_eq!(partial.seal().await.unwrap(), Digest::of(content));
     let landing = landing(name, partial.identity().clone(), StoragePath::Live(path(file)));
     files.land(&[landing]).await.remove(0).unwrap()
 }
 
-async fn read(files: &ObjectFiles, file: &str, piece_bytes: usize) -> Vec<u8> {
+async fn read(files: &ObjectFiles, file: &str, chunk_bytes: usize) -> Vec<u8> {
     let open = files.open(&StoragePath::Live(path(file))).await.unwrap().unwrap();
     let mut read = Vec::new();
     loop {
-        let piece = open.read(read.len() as u64, piece_bytes).await.unwrap();
-        if piece.is_empty() {
+        let chunk = open.read(read.len() as u64, chunk_bytes).await.unwrap();
+        if chunk.is_empty() {
             return read;
         }
-        read.extend(piece);
+        read.extend(chunk);
     }
 }
 
 #[tokio::test]
-async fn a_large_file_is_sent_in_parts_and_read_whole_and_in_pieces() {
+async fn a_large_file_is_sent_in_parts_and_read_whole_and_in_chunks() {
     let Some(lake) = lake().await else { return };
     let files = lake.files();
     let content = bytes((20 << 20) + 12_345, 1);
@@ -148,8 +148,8 @@ async fn a_large_file_is_sent_in_parts_and_read_whole_and_in_pieces() {
     assert_eq!(read(&files, "/data/t/large.bin", 1 << 20).await, content);
     let open = files.open(&StoragePath::Live(path("/data/t/large.bin"))).await.unwrap().unwrap();
     for (at, length) in [(0, 4), (8 << 20, 100), ((8 << 20) - 3, 7), (content.len() - 5, 50), (17, 0)] {
-        let piece = open.read(at as u64, length).await.unwrap();
-        assert_eq!(piece, content[at..content.len().min(at + length)], "{length} from {at}");
+        let chunk = open.read(at as u64, length).await.unwrap();
+        assert_eq!(chunk, content[at..content.len().min(at + length)], "{length} from {at}");
     }
     let digest = files.digest(&StoragePath::Live(path("/data/t/large.bin"))).await.unwrap();
     assert_eq!(digest, Some(Digest::of(&content)));

@@ -34,10 +34,10 @@ impl Shared {
         let encoding = tokio::task::spawn_blocking(move || encode(&state, waiting));
         let sent = self.send_files(dataset, VersionNumber(table.version), &pages).await;
         drop(pages);
-        let (pieces, summary) = encoding.await??;
+        let (chunks, summary) = encoding.await??;
         sent?;
         let key = |name: &str| ObjectKey::of_table(dataset, name);
-        self.objects.write_over(&key(&checkpoint_name(commit)), pieces).await?;
+        self.objects.write_over(&key(&checkpoint_name(commit)), chunks).await?;
         self.objects.write_over(&key(&last_checkpoint_name()), vec![summary.last_checkpoint()?]).await?;
         self.state.set_checkpoint(dataset, commit).await?;
         Ok(())
@@ -77,7 +77,7 @@ fn encode(
     mut pages: mpsc::Receiver<Vec<FileAction>>,
 ) -> Result<(Vec<Bytes>, CheckpointSummary), CheckpointError> {
     let files = std::iter::from_fn(move || pages.blocking_recv()).flatten();
-    let mut chunks = CheckpointChunks::new(state, files)?;
-    let pieces = chunks.by_ref().collect::<Result<Vec<_>, _>>()?;
-    Ok((pieces, chunks.summary()))
+    let mut encoder = CheckpointChunks::new(state, files)?;
+    let chunks = encoder.by_ref().collect::<Result<Vec<_>, _>>()?;
+    Ok((chunks, encoder.summary()))
 }

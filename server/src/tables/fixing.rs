@@ -67,7 +67,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Bytes of one piece are fixed with the version, those of several are written before.
+    /// Bytes of one chunk are fixed with the version, those of several are written before.
     async fn draft(
         &self,
         kind: EntryKind,
@@ -79,8 +79,8 @@ impl Shared {
         let Some(second) = chunks.next() else {
             return Ok(NewEntry { kind, number, draft, bytes: Some(first) });
         };
-        for (piece, chunk) in (0..).zip([Ok(first), second].into_iter().chain(chunks)) {
-            self.state.write_draft(draft, piece, chunk?, SystemClock.now()).await?;
+        for (index, chunk) in (0..).zip([Ok(first), second].into_iter().chain(chunks)) {
+            self.state.write_draft(draft, index, chunk?, SystemClock.now()).await?;
         }
         Ok(NewEntry { kind, number, draft, bytes: None })
     }

@@ -22,12 +22,12 @@ impl Shared {
                 EntryKind::Manifest => manifest_name(entry.version),
             };
             let key = ObjectKey::of_table(dataset, &name);
-            let pieces = self.state.draft(entry.draft).await?;
-            if pieces.is_empty() {
+            let chunks = self.state.draft(entry.draft).await?;
+            if chunks.is_empty() {
                 // Another server has written it.
                 continue;
             }
-            match self.objects.write_once(&key, pieces).await? {
+            match self.objects.write_once(&key, chunks).await? {
                 WrittenOnce::Done => {}
                 WrittenOnce::Taken => return Err(FollowError::Taken(key)),
             }

@@ -151,8 +151,8 @@ async fn a_file_replaced_during_its_download_is_sent_with_the_old_bytes() {
     let id = server.start_sync("/data/t", "FullSync").await;
     server.upload(id, "b.bin", b"other").await;
     server.end_sync(id).await;
-    while let Some(piece) = response.chunk().await.unwrap() {
-        received.extend_from_slice(&piece);
+    while let Some(chunk) = response.chunk().await.unwrap() {
+        received.extend_from_slice(&chunk);
     }
     assert!(received == bytes);
     assert_refused(answer(request(&server, "/data/t/a.bin")).await, 40405, "/data/t/a.bin");

@@ -2,7 +2,7 @@
 //! role and every form of a response.
 
 use crate::server::{TestServer, answer};
-use crate::tus::{PIECE, Tus, header};
+use crate::tus::{CHUNK_TYPE, Tus, header};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -187,7 +187,7 @@ fn request(server: &TestServer, call: &Call, name: &str) -> RequestBuilder {
             request.header("Upload-Offset", "4").header("Upload-Complete", "?0").body("x")
         }
         "tus" => {
-            let request = request.header("Tus-Resumable", "1.0.0").header("Content-Type", PIECE);
+            let request = request.header("Tus-Resumable", "1.0.0").header("Content-Type", CHUNK_TYPE);
             let request = request.header("Upload-Metadata", crate::tus::metadata(&[("filename", "a")]));
             request.header("Upload-Length", 9).header("Upload-Offset", 4).body("x")
         }
@@ -259,7 +259,7 @@ impl Lake {
         upload(own, "ok.csv", b"a\n1\n").await;
         let creation = Tus(&server).creation(incremental, "slow").header("Upload-Length", 9);
         let created =
-            creation.header("Content-Type", PIECE).body("slow").bearer_auth(&server.key).send().await.unwrap();
+            creation.header("Content-Type", CHUNK_TYPE).body("slow").bearer_auth(&server.key).send().await.unwrap();
         let token = header(&created, "location").unwrap().rsplit('/').next().unwrap().to_owned();
         let rows = answer(server.get("/api/ingestion/file/sync/history?path=/hr").bearer_auth(&server.key)).await.1;
         let rows = rows.as_array().unwrap().iter().map(|row| row["history_id"].as_u64().unwrap()).collect();

@@ -211,10 +211,10 @@ async fn a_bare_line_feed_after_a_valid_request_is_refused_and_bodies_may_have_a
         connection.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"}") {
-            let mut piece = [0; 4096];
-            let length = connection.read(&mut piece).unwrap();
+            let mut chunk = [0; 4096];
+            let length = connection.read(&mut chunk).unwrap();
             assert!(length > 0, "{}", String::from_utf8_lossy(&answer));
-            answer.extend_from_slice(&piece[..length]);
+            answer.extend_from_slice(&chunk[..length]);
         }
         assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
     }

@@ -1,7 +1,7 @@
 //! Ownership by the id of a key, never by its name. Every key of these tests has the same name.
 
 use crate::server::{TestServer, answer, assert_refused, lakeshore, location};
-use crate::tus::{PIECE, Tus, header, offset_of};
+use crate::tus::{CHUNK_TYPE, Tus, header, offset_of};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
@@ -20,13 +20,13 @@ async fn begun(request: RequestBuilder) -> String {
 }
 
 async fn begin_as(server: &TestServer, key: &str, sync_id: u64, name: &str) -> String {
-    let creation = Tus(server).creation(sync_id, name).header("Upload-Length", 10).header("Content-Type", PIECE);
+    let creation = Tus(server).creation(sync_id, name).header("Upload-Length", 10).header("Content-Type", CHUNK_TYPE);
     begun(creation.body("GOOD").bearer_auth(key)).await
 }
 
 async fn part_as(server: &TestServer, key: &str, content: &'static str) -> String {
     let creation = Tus(server).request("POST", FILES).header("Upload-Concat", "partial");
-    let creation = creation.header("Upload-Length", content.len()).header("Content-Type", PIECE).body(content);
+    let creation = creation.header("Upload-Length", content.len()).header("Content-Type", CHUNK_TYPE).body(content);
     begun(creation.bearer_auth(key)).await
 }
 
@@ -50,7 +50,7 @@ async fn answers(server: &TestServer, address: &str, key: Option<&str>) -> Vec<(
     let calls = [
         tus.head_request(address),
         plain("HEAD"),
-        tus.piece(address, 4, b"EVIL"),
+        tus.chunk(address, 4, b"EVIL"),
         draft,
         tus.request("DELETE", address),
         plain("DELETE"),
@@ -122,10 +122,10 @@ async fn an_upload_begun_with_a_key_needs_that_key_or_an_admin_to_discard_it() {
         // An administrator of the path sees it, may end it, but may not continue it.
         let of_place = admin("/d");
         assert_eq!(tokens(&listed(&server, Some(&of_place)).await), [Some(address.clone())]);
-        let as_admin = Tus(&server).piece(&address, 4, b"EVIL").bearer_auth(&of_place);
+        let as_admin = Tus(&server).chunk(&address, 4, b"EVIL").bearer_auth(&of_place);
         assert_refused(answer(as_admin).await, 40404, "not found");
-        let piece = Tus(&server).piece(&address, 4, b" bytes").bearer_auth(&own).send().await.unwrap();
-        assert_eq!((piece.status().as_u16(), offset_of(&piece)), (204, Some(10)));
+        let chunk = Tus(&server).chunk(&address, 4, b" bytes").bearer_auth(&own).send().await.unwrap();
+        assert_eq!((chunk.status().as_u16(), offset_of(&chunk)), (204, Some(10)));
         assert_eq!(server.files("d")["x/a.csv"], b"GOOD bytes");
         let second = begin_as(&server, &own, id, "b.csv").await;
         assert_eq!(answer(Tus(&server).request("DELETE", &second).bearer_auth(&of_place)).await.0, 204);
@@ -144,9 +144,9 @@ async fn a_session_has_the_identity_of_its_key_and_continues_its_uploads() {
         location(&sign_in);
         sign_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
     };
-    let piece = |cookie: &str| Tus(&server).piece(&address, 4, b" bytes").header("cookie", cookie);
-    assert_refused(answer(piece(&session(&same).await)).await, 40404, "not found");
-    assert_eq!(answer(piece(&session(&own).await)).await.0, 204);
+    let chunk = |cookie: &str| Tus(&server).chunk(&address, 4, b" bytes").header("cookie", cookie);
+    assert_refused(answer(chunk(&session(&same).await)).await, 40404, "not found");
+    assert_eq!(answer(chunk(&session(&own).await)).await.0, 204);
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn an_idempotency_key_belongs_to_one_key_and_a_new_key_of_the_same_name_in
     let data_dir = server.data_dir().to_str().unwrap();
     // Key 1 belongs to the administrator.
     assert!(lakeshore(&["key", "revoke", "2", "--data-dir", data_dir]).status.success());
-    assert_refused(answer(Tus(&server).piece(&address, 4, b" bytes").bearer_auth(&one)).await, 40101, "revoked");
+    assert_refused(answer(Tus(&server).chunk(&address, 4, b" bytes").bearer_auth(&one)).await, 40101, "revoked");
     let heir = server.new_key(&["--role", "write"]);
     for address in [&address, &part] {
         assert_unknown(&server, address, Some(&heir)).await;

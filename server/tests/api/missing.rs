@@ -50,10 +50,10 @@ async fn counting_proxy(server: &TestServer) -> (String, Arc<AtomicUsize>) {
             let counter = counter.clone();
             tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
             tokio::spawn(async move {
-                let mut piece = vec![0; 64 * 1024];
-                while let Ok(length @ 1..) = from_client.read(&mut piece).await {
+                let mut chunk = vec![0; 64 * 1024];
+                while let Ok(length @ 1..) = from_client.read(&mut chunk).await {
                     counter.fetch_add(length, Ordering::SeqCst);
-                    to_server.write_all(&piece[..length]).await.unwrap();
+                    to_server.write_all(&chunk[..length]).await.unwrap();
                 }
             });
         }

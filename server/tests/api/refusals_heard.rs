@@ -17,9 +17,9 @@ fn send_all_then_read(server: &TestServer, head: &str) -> std::io::Result<String
     let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap())?;
     connection.set_read_timeout(Some(Duration::from_secs(20)))?;
     write!(connection, "{head}\r\nHost: localhost\r\nContent-Length: {BODY_BYTES}\r\nConnection: close\r\n\r\n")?;
-    let piece = vec![b'x'; 64 * 1024];
-    for _ in 0..BODY_BYTES / piece.len() {
-        connection.write_all(&piece)?;
+    let chunk = vec![b'x'; 64 * 1024];
+    for _ in 0..BODY_BYTES / chunk.len() {
+        connection.write_all(&chunk)?;
     }
     let mut said = String::new();
     connection.read_to_string(&mut said)?;

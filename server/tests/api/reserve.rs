@@ -89,10 +89,10 @@ async fn a_large_upload_is_refused_midway_when_the_rest_does_not_fit() {
     let id = server.start_sync("/inc", "IncrementalSync").await;
     fill(&disk, 100 * MIB).await;
     // Without an announced length.
-    let piece = bytes::Bytes::from(vec![b'x'; MIB as usize]);
+    let chunk = bytes::Bytes::from(vec![b'x'; MIB as usize]);
     let head = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"large\"\r\n\r\n";
-    let pieces = std::iter::once(bytes::Bytes::from(head)).chain(std::iter::repeat_n(piece, 100));
-    let body = futures_util::stream::iter(pieces.map(Ok::<_, std::io::Error>));
+    let chunks = std::iter::once(bytes::Bytes::from(head)).chain(std::iter::repeat_n(chunk, 100));
+    let body = futures_util::stream::iter(chunks.map(Ok::<_, std::io::Error>));
     let request = server.client.post(format!("{}/api/lake/file/upload?sync_id={id}", server.url));
     let request = request.header("content-type", "multipart/form-data; boundary=b");
     assert_refused(answer(request.body(reqwest::Body::wrap_stream(body))).await, 50700, "are reserved");
@@ -142,13 +142,13 @@ async fn unfinished_uploads_of_a_key_reserve_its_space() {
     assert_eq!(created("second", 8 * MIB).await.status(), 507, "there is room for one of them");
     assert_refused(answer(small(&server, key, id, 5 * MIB)).await, 50700, "uploads need");
     // Its announced space is still available.
-    let piece = |offset: u64, bytes: u64| {
-        crate::tus::Tus(&server).piece(address, offset, &vec![b'x'; bytes as usize]).bearer_auth(&server.key)
+    let chunk = |offset: u64, bytes: u64| {
+        crate::tus::Tus(&server).chunk(address, offset, &vec![b'x'; bytes as usize]).bearer_auth(&server.key)
     };
-    assert_eq!(answer(piece(0, 20 * MIB)).await.0, 204);
+    assert_eq!(answer(chunk(0, 20 * MIB)).await.0, 204);
     moment().await;
     assert_refused(answer(small(&server, key, id, 5 * MIB)).await, 50700, "uploads need");
-    assert_eq!(answer(piece(20 * MIB, 8 * MIB)).await.0, 204);
+    assert_eq!(answer(chunk(20 * MIB, 8 * MIB)).await.0, 204);
     // Discarded uploads reserve no space.
     let other = created("other", 3 * MIB).await;
     assert_eq!(other.status(), 201);
@@ -182,8 +182,8 @@ async fn announced_bytes_reserve_a_share_only_after_the_first_byte() {
     assert_refused(answer(small(&server, Some(&one), id, 9 * MIB)).await, 50700, "uploads need");
     // With one byte each, they together reserve half of the free space, and none has all of it.
     for (key, address) in &addresses {
-        let piece = crate::tus::Tus(&server).piece(address, 0, b"x");
-        assert_eq!(answer(key.iter().fold(piece, |piece, key| piece.bearer_auth(key))).await.0, 204);
+        let chunk = crate::tus::Tus(&server).chunk(address, 0, b"x");
+        assert_eq!(answer(key.iter().fold(chunk, |chunk, key| chunk.bearer_auth(key))).await.0, 204);
     }
     moment().await;
     assert_refused(answer(small(&server, admin, id, 14 * MIB)).await, 50700, "uploads need");
@@ -207,7 +207,7 @@ async fn an_upload_without_a_byte_expires_in_minutes_and_a_begun_one_after_its_i
         (row["expires"].as_i64().unwrap() - row["start_time"].as_i64().unwrap()) / 60_000
     };
     assert_eq!(minutes().await, 15);
-    let empty = crate::tus::Tus(&server).piece(&address, 0, b"");
+    let empty = crate::tus::Tus(&server).chunk(&address, 0, b"");
     assert_eq!(answer(empty).await.0, 204);
     assert_eq!(minutes().await, 15, "a word is no byte");
     assert_eq!(crate::tus::Tus(&server).append(&address, 0, b"x").await.0, 204);

@@ -23,7 +23,7 @@ async fn publish_many(server: &TestServer) -> u64 {
 
 /// A dataset whose version 1 is in no place as a whole, so that its restore copies files. Returns the id of the last
 /// sync.
-async fn in_pieces(server: &TestServer) -> u64 {
+async fn scattered(server: &TestServer) -> u64 {
     publish_many(server).await;
     add(server, T, &[("f0000.csv", b"other")]).await
 }
@@ -80,7 +80,7 @@ async fn while_restoring(server: &TestServer, sync_id: u64, calls: &[&str], key:
 #[tokio::test]
 async fn only_the_server_adds_files_to_a_restore_or_ends_it() {
     let server = TestServer::start().await;
-    let last = in_pieces(&server).await;
+    let last = scattered(&server).await;
     let writer = server.new_key(&["--role", "write"]);
     let calls = ["form", "whole", "tus", "missing", "expect", "end", "abort"];
     let (restored, refused) =
@@ -102,7 +102,7 @@ async fn only_the_server_adds_files_to_a_restore_or_ends_it() {
 #[tokio::test]
 async fn the_key_that_began_a_restore_may_abort_it_and_the_dataset_stays() {
     let server = TestServer::start().await;
-    let last = in_pieces(&server).await;
+    let last = scattered(&server).await;
     let writer = server.new_key(&["--role", "write"]);
     let body = json!({ "path": T, "version": 1, "api_key": writer });
     let restored = answer(server.post("/api/lake/dataset/restore", &body));

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::process::Command;
 
-const PIECE: &str = "application/partial-upload";
+const CHUNK_TYPE: &str = "application/partial-upload";
 const PROBLEMS: &str = "https://iana.org/assignments/http-problem-types#";
 
 /// A client of the draft.
@@ -33,9 +33,10 @@ impl Draft<'_> {
         header(&created, "location").unwrap()
     }
 
-    fn piece(&self, address: &str, offset: u64, complete: &str, content: &[u8]) -> RequestBuilder {
-        let piece = self.request("PATCH", address).header("Content-Type", PIECE).header("Upload-Complete", complete);
-        piece.header("Upload-Offset", offset).body(content.to_vec())
+    fn chunk(&self, address: &str, offset: u64, complete: &str, content: &[u8]) -> RequestBuilder {
+        let chunk =
+            self.request("PATCH", address).header("Content-Type", CHUNK_TYPE).header("Upload-Complete", complete);
+        chunk.header("Upload-Offset", offset).body(content.to_vec())
     }
 
     async fn head(&self, address: &str) -> Response {
@@ -109,7 +110,7 @@ async fn a_file_in_many_requests_is_complete_when_its_client_says_so() {
     let content = bytes(3_000_000);
     let address = draft.begin(id, "large", &content[..1_000_000]).await;
     assert_row(&server.history("").await[0], "large", "Syncing");
-    let more = draft.piece(&address, 1_000_000, "?0", &content[1_000_000..2_000_000]).send().await.unwrap();
+    let more = draft.chunk(&address, 1_000_000, "?0", &content[1_000_000..2_000_000]).send().await.unwrap();
     assert_eq!((more.status().as_u16(), said(&more)), (204, ("?0".into(), "2000000".into())));
     let head = draft.head(&address).await;
     assert_eq!((head.status().as_u16(), said(&head)), (204, ("?0".into(), "2000000".into())));
@@ -120,7 +121,7 @@ async fn a_file_in_many_requests_is_complete_when_its_client_says_so() {
 
     let server = server.kill_and_restart().await;
     let draft = Draft(&server);
-    let last = draft.piece(&address, 2_000_000, "?1", &content[2_000_000..]).send().await.unwrap();
+    let last = draft.chunk(&address, 2_000_000, "?1", &content[2_000_000..]).send().await.unwrap();
     assert_eq!((last.status().as_u16(), header(&last, "upload-complete").as_deref()), (200, Some("?1")));
     assert_eq!(last.json::<Value>().await.unwrap(), json!({ "code": 0, "msg": null }));
     assert!(server.files("data/t")["large"] == content);
@@ -128,7 +129,7 @@ async fn a_file_in_many_requests_is_complete_when_its_client_says_so() {
     assert_eq!((head.status().as_u16(), said(&head)), (204, ("?1".into(), "3000000".into())));
     assert_eq!(header(&head, "upload-length").unwrap(), "3000000");
     for (complete, content) in [("?0", "x"), ("?1", "")] {
-        let refused = draft.piece(&address, 3_000_000, complete, content.as_bytes()).send().await.unwrap();
+        let refused = draft.chunk(&address, 3_000_000, complete, content.as_bytes()).send().await.unwrap();
         assert_problem(refused, 409, "completed-upload").await;
     }
     assert_eq!(server.history("").await.len(), 1);
@@ -152,7 +153,7 @@ async fn all_bytes_are_not_the_end_before_the_client_says_so() {
         (("?0".into(), "5".into()), "5".into())
     );
     assert!(server.file_names("data").is_empty());
-    let last = draft.piece(&address, 5, "?1", b"").send().await.unwrap();
+    let last = draft.chunk(&address, 5, "?1", b"").send().await.unwrap();
     assert_eq!((last.status().as_u16(), header(&last, "upload-complete").as_deref()), (200, Some("?1")));
     assert_eq!(server.files("data/t")["a"], b"hello");
     // tus has no field for completeness, so an upload with all bytes lands before the offset is returned.
@@ -162,7 +163,7 @@ async fn all_bytes_are_not_the_end_before_the_client_says_so() {
     assert_eq!(server.files("data/t")["b"], b"hello");
     // An empty file.
     let address = draft.begin(id, "empty", b"").await;
-    assert_eq!(answer(draft.piece(&address, 0, "?1", b"")).await.0, 200);
+    assert_eq!(answer(draft.chunk(&address, 0, "?1", b"")).await.0, 200);
     assert_eq!(server.files("data/t")["empty"], b"");
 }
 
@@ -172,12 +173,12 @@ async fn a_body_of_unknown_length_may_be_the_last() {
     let draft = Draft(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let chunked = || {
-        let pieces = ["hel", "lo"].map(Ok::<_, std::io::Error>);
-        reqwest::Body::wrap_stream(futures_util::stream::iter(pieces))
+        let chunks = ["hel", "lo"].map(Ok::<_, std::io::Error>);
+        reqwest::Body::wrap_stream(futures_util::stream::iter(chunks))
     };
     let address = draft.begin(id, "streamed", b"").await;
-    assert_eq!(answer(draft.piece(&address, 0, "?0", b"").body(chunked())).await.0, 204);
-    assert_eq!(answer(draft.piece(&address, 5, "?1", b"").body(chunked())).await.0, 200);
+    assert_eq!(answer(draft.chunk(&address, 0, "?0", b"").body(chunked())).await.0, 204);
+    assert_eq!(answer(draft.chunk(&address, 5, "?1", b"").body(chunked())).await.0, 200);
     assert_eq!(server.files("data/t")["streamed"], b"hellohello");
     let too_short = draft.creation(&format!("sync_id={id}&file_name=short"), "?1").header("Upload-Length", 6);
     assert_problem(too_short.body(chunked()).send().await.unwrap(), 400, "inconsistent-upload-length").await;
@@ -191,9 +192,9 @@ async fn a_request_and_a_discard_preempt_a_dead_one() {
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let content = bytes(2_500_000);
     let address = draft.begin(id, "a", b"").await;
-    let begin_piece = |offset: u64, content: &[u8]| {
+    let begin_chunk = |offset: u64, content: &[u8]| {
         let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
-        let head = format!("Content-Type: {PIECE}\r\nUpload-Complete: ?1\r\nUpload-Offset: {offset}");
+        let head = format!("Content-Type: {CHUNK_TYPE}\r\nUpload-Complete: ?1\r\nUpload-Offset: {offset}");
         write!(
             connection,
             "PATCH {address} HTTP/1.1\r\nHost: localhost\r\n{head}\r\nContent-Length: {}\r\n\r\n",
@@ -203,7 +204,7 @@ async fn a_request_and_a_discard_preempt_a_dead_one() {
         connection.write_all(content).unwrap();
         connection
     };
-    let _dead = begin_piece(0, &content[..1_500_000]);
+    let _dead = begin_chunk(0, &content[..1_500_000]);
     let is_there = || server.files(".lakeshore/uploads").values().any(|bytes| bytes.len() > 1_000_000);
     server.eventually(async || is_there().then_some(())).await;
     let head = draft.head(&address).await;
@@ -211,7 +212,7 @@ async fn a_request_and_a_discard_preempt_a_dead_one() {
     let offset: u64 = offset.parse().unwrap();
     assert!(complete == "?0" && offset > 1_000_000);
     assert_eq!(header(&head, "upload-length").unwrap(), "2500000", "the length that the broken request has told");
-    let last = draft.piece(&address, offset, "?1", &content[offset as usize..]);
+    let last = draft.chunk(&address, offset, "?1", &content[offset as usize..]);
     assert_eq!(answer(last).await.0, 200);
     assert!(server.files("data/t")["a"] == content);
 
@@ -228,25 +229,25 @@ async fn contradictions_have_their_problem_type() {
     let draft = Draft(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let address = draft.begin(id, "a", b"hello").await;
-    let wrong = draft.piece(&address, 7, "?0", b"x").send().await.unwrap();
+    let wrong = draft.chunk(&address, 7, "?0", b"x").send().await.unwrap();
     assert_eq!(header(&wrong, "upload-offset").unwrap(), "5");
     let problem = assert_problem(wrong, 409, "mismatching-upload-offset").await;
     assert_eq!((&problem["expected-offset"], &problem["provided-offset"]), (&json!(5), &json!(7)));
-    let short = draft.piece(&address, 5, "?1", b"x").header("Upload-Length", 7).send().await.unwrap();
+    let short = draft.chunk(&address, 5, "?1", b"x").header("Upload-Length", 7).send().await.unwrap();
     assert_problem(short, 400, "inconsistent-upload-length").await;
-    let told = draft.piece(&address, 5, "?0", b"").header("Upload-Length", 9).send().await.unwrap();
+    let told = draft.chunk(&address, 5, "?0", b"").header("Upload-Length", 9).send().await.unwrap();
     assert_eq!(told.status(), 204);
-    let other = draft.piece(&address, 5, "?0", b"").header("Upload-Length", 8).send().await.unwrap();
+    let other = draft.chunk(&address, 5, "?0", b"").header("Upload-Length", 8).send().await.unwrap();
     assert_problem(other, 400, "inconsistent-upload-length").await;
-    let too_much = draft.piece(&address, 5, "?0", b"12345").send().await.unwrap();
+    let too_much = draft.chunk(&address, 5, "?0", b"12345").send().await.unwrap();
     assert_problem(too_much, 400, "inconsistent-upload-length").await;
     assert_eq!(said(&draft.head(&address).await), ("?0".into(), "5".into()));
 
     let bare = || draft.request("PATCH", &address).body("x");
     let refused = bare().send().await.unwrap();
-    assert_eq!(header(&refused, "accept-patch").unwrap(), PIECE);
+    assert_eq!(header(&refused, "accept-patch").unwrap(), CHUNK_TYPE);
     assert_eq!(refused.json::<Value>().await.unwrap()["code"], json!(41501));
-    let bare = || bare().header("Content-Type", PIECE);
+    let bare = || bare().header("Content-Type", CHUNK_TYPE);
     assert_refused(answer(bare().header("Upload-Complete", "?0")).await, 40000, "Upload-Offset");
     assert_refused(answer(bare().header("Upload-Offset", "5")).await, 40000, "Upload-Complete");
     assert_refused(
@@ -263,7 +264,7 @@ async fn contradictions_have_their_problem_type() {
     assert_refused(answer(draft.creation(&format!("sync_id={id}&file_name=../x"), "?1")).await, 40001, "upward");
     assert_refused(answer(draft.request("DELETE", "/api/lake/file/resumable")).await, 40500, "POST, PUT");
     let options = draft.request("OPTIONS", "/api/lake/file/resumable").send().await.unwrap();
-    assert_eq!(header(&options, "accept-patch").unwrap(), PIECE);
+    assert_eq!(header(&options, "accept-patch").unwrap(), CHUNK_TYPE);
     assert_eq!(header(&options, "upload-limit").unwrap(), "max-size=1000000");
 }
 
@@ -277,7 +278,7 @@ async fn a_final_refusal_is_distinguished_from_one_that_allows_resuming() {
         draft.creation(&format!("sync_id={id}&file_name={name}"), complete).header("Repr-Digest", digest)
     };
     let address = header(&creation("in-two", "?0").body("ha").send().await.unwrap(), "location").unwrap();
-    let refused = draft.piece(&address, 2, "?1", b"llo").send().await.unwrap();
+    let refused = draft.chunk(&address, 2, "?1", b"llo").send().await.unwrap();
     assert_eq!((refused.status().as_u16(), header(&refused, "upload-complete").as_deref()), (400, Some("?1")));
     assert_eq!(refused.json::<Value>().await.unwrap()["code"], json!(40003));
     assert_eq!(draft.head(&address).await.status(), 410);

@@ -93,8 +93,8 @@ async fn unfinished_requests(server: &TestServer) -> Vec<(&'static str, String)>
         ("a chunk's size", post(&upload, &format!("{multipart}{chunked}"), "00000")),
         ("a chunk's extension", post(&upload, &format!("{multipart}{chunked}"), "5;name=")),
         ("trailers", post(&upload, &format!("{multipart}{chunked}"), "1\r\nx\r\n0\r\nname: v")),
-        ("a tus piece", post(&format!("PATCH {tus}"), &tus_headers, "1")),
-        ("an IETF piece", post(&format!("PATCH {ietf}"), &ietf_headers, "1")),
+        ("a tus chunk", post(&format!("PATCH {tus}"), &tus_headers, "1")),
+        ("an IETF chunk", post(&format!("PATCH {ietf}"), &ietf_headers, "1")),
         ("a whole file", post(&whole, long, "1")),
         ("a file that may be gone on with", post(&whole, &format!("upload-complete: ?0\r\n{long}"), "1")),
     ]
@@ -145,9 +145,9 @@ async fn a_slow_upload_with_progress_outlives_the_idle_timeout() {
     let mut stream = connect(&server);
     let (head, end) =
         ("--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"slow.csv\"\r\n\r\n", "\r\n--b--\r\n");
-    let pieces = 20;
-    let piece = [7; 200];
-    let length = head.len() + pieces * piece.len() + end.len();
+    let chunks = 20;
+    let chunk = [7; 200];
+    let length = head.len() + chunks * chunk.len() + end.len();
     write!(
         stream,
         "POST /api/lake/file/upload?sync_id={id} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {}\r\nconnection: close\r\n\
@@ -155,10 +155,10 @@ async fn a_slow_upload_with_progress_outlives_the_idle_timeout() {
         server.key
     )
     .unwrap();
-    for _ in 0..pieces {
+    for _ in 0..chunks {
         // 2,000 bytes a second for two seconds.
         tokio::time::sleep(Duration::from_millis(100)).await;
-        stream.write_all(&piece).unwrap();
+        stream.write_all(&chunk).unwrap();
     }
     stream.write_all(end.as_bytes()).unwrap();
     assert!(read_to_end(&mut stream).starts_with("HTTP/1.1 200"));

@@ -112,11 +112,11 @@ async fn an_upload_in_flight_prevents_superseding() {
     let server = TestServer::start_with(&AT_ONCE).await;
     let old = server.start_sync("/data/t", "FullSync").await;
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
-    let pieces = futures_util::stream::unfold(receiver, async |mut receiver| {
-        let piece: Result<Vec<u8>, std::io::Error> = receiver.recv().await?;
-        Some((piece, receiver))
+    let chunks = futures_util::stream::unfold(receiver, async |mut receiver| {
+        let chunk: Result<Vec<u8>, std::io::Error> = receiver.recv().await?;
+        Some((chunk, receiver))
     });
-    let body = reqwest::Body::wrap_stream(pieces);
+    let body = reqwest::Body::wrap_stream(chunks);
     let head = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"big\"\r\n\r\n";
     sender.send(Ok(head.as_bytes().to_vec())).await.unwrap();
     sender.send(Ok(vec![7; 300_000])).await.unwrap();
@@ -194,7 +194,7 @@ async fn an_idle_resumable_upload_does_not_prevent_superseding_and_learns_the_su
     let row = server.rows(&format!("/api/ingestion/file/sync/history?sync_id={old}")).await[0].clone();
     assert_eq!(row["sync_status"], "Failed");
     assert!(row["message"].as_str().unwrap().contains(&format!("superseded by sync {new}")), "{row}");
-    assert_refused(answer(tus.piece(&address, 4, b"things")).await, 41000, &format!("superseded by sync {new}"));
+    assert_refused(answer(tus.chunk(&address, 4, b"things")).await, 41000, &format!("superseded by sync {new}"));
     // A recently active upload counts as in flight.
     let server = TestServer::start_with(&["--supersede-after", "1h"]).await;
     let old = server.start_sync("/data/t", "FullSync").await;

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::net::TcpStream;
 
-pub const PIECE: &str = "application/offset+octet-stream";
+pub const CHUNK_TYPE: &str = "application/offset+octet-stream";
 
 /// Bytes that differ by position.
 pub fn bytes(length: usize) -> Vec<u8> {
@@ -52,13 +52,13 @@ impl Tus<'_> {
         address
     }
 
-    pub fn piece(&self, address: &str, offset: u64, content: &[u8]) -> RequestBuilder {
-        let piece = self.request("PATCH", address).header("Upload-Offset", offset).header("Content-Type", PIECE);
-        piece.body(content.to_vec())
+    pub fn chunk(&self, address: &str, offset: u64, content: &[u8]) -> RequestBuilder {
+        let chunk = self.request("PATCH", address).header("Upload-Offset", offset).header("Content-Type", CHUNK_TYPE);
+        chunk.body(content.to_vec())
     }
 
     pub async fn append(&self, address: &str, offset: u64, content: &[u8]) -> (u16, Option<u64>) {
-        let appended = self.piece(address, offset, content).send().await.unwrap();
+        let appended = self.chunk(address, offset, content).send().await.unwrap();
         assert_eq!(header(&appended, "tus-resumable").as_deref(), Some("1.0.0"));
         (appended.status().as_u16(), offset_of(&appended))
     }
@@ -78,12 +78,12 @@ impl Tus<'_> {
     }
 
     /// Sends the head of a PATCH and some of its body, and keeps the connection open.
-    pub fn begin_piece(&self, address: &str, offset: u64, announced: usize, content: &[u8]) -> TcpStream {
+    pub fn begin_chunk(&self, address: &str, offset: u64, announced: usize, content: &[u8]) -> TcpStream {
         let mut connection = TcpStream::connect(self.0.url.strip_prefix("http://").unwrap()).unwrap();
         write!(
             connection,
             "PATCH {address} HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: {offset}\r\n\
-             Content-Type: {PIECE}\r\nContent-Length: {announced}\r\n\r\n"
+             Content-Type: {CHUNK_TYPE}\r\nContent-Length: {announced}\r\n\r\n"
         )
         .unwrap();
         connection.write_all(content).unwrap();
@@ -142,7 +142,7 @@ async fn the_options_response_lists_the_supported_protocol() {
 }
 
 #[tokio::test]
-async fn an_upload_in_pieces_lands_with_its_last_byte() {
+async fn an_upload_in_chunks_lands_with_its_last_byte() {
     let server = TestServer::start().await;
     let tus = Tus(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;
@@ -164,7 +164,7 @@ async fn an_upload_in_pieces_lands_with_its_last_byte() {
     assert!(server.file_names("data").is_empty());
     // An empty PATCH is valid.
     assert_eq!(tus.append(&address, 1_000_000, b"").await, (204, Some(1_000_000)));
-    let rest = tus.piece(&address, 1_000_000, &content[1_000_000..]).send().await.unwrap();
+    let rest = tus.chunk(&address, 1_000_000, &content[1_000_000..]).send().await.unwrap();
     assert_eq!((rest.status().as_u16(), offset_of(&rest)), (204, Some(3_000_000)));
     assert_eq!(header(&rest, "upload-expires"), None, "what has landed does not expire");
     assert_landed(&server, "large.csv", &content).await;
@@ -172,7 +172,7 @@ async fn an_upload_in_pieces_lands_with_its_last_byte() {
     // A client that missed the response can ask for the state.
     assert_eq!(tus.offset(&address).await, 3_000_000);
     assert_eq!(tus.append(&address, 3_000_000, b"").await, (204, Some(3_000_000)));
-    assert_refused(answer(tus.piece(&address, 3_000_000, b"x")).await, 40908, "complete");
+    assert_refused(answer(tus.chunk(&address, 3_000_000, b"x")).await, 40908, "complete");
     server.end_sync(id).await;
     assert_eq!(tus.offset(&address).await, 3_000_000);
 }
@@ -184,7 +184,7 @@ async fn sync_and_path_are_read_from_metadata_or_url_and_folders_are_kept() {
     let id = server.start_sync("/data/t", "IncrementalSync").await.to_string();
     let create = async |query: &str, pairs: &[(&str, &str)]| {
         let request = tus.request("POST", &format!("/api/lake/files{query}")).header("Upload-Length", 1);
-        let request = request.header("Content-Type", PIECE).body("x").header("Upload-Metadata", metadata(pairs));
+        let request = request.header("Content-Type", CHUNK_TYPE).body("x").header("Upload-Metadata", metadata(pairs));
         answer(request).await
     };
     let sync = ("sync_id", id.as_str());
@@ -213,14 +213,14 @@ async fn an_upload_resumes_after_a_broken_connection_and_after_kills() {
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let content = bytes(40_000_000);
     let address = Tus(&server).create(id, "large.csv", content.len()).await;
-    let connection = Tus(&server).begin_piece(&address, 0, content.len(), &content[..2_500_000]);
+    let connection = Tus(&server).begin_chunk(&address, 0, content.len(), &content[..2_500_000]);
     eventually_on_disk(&server, 2_000_000).await;
     drop(connection);
     // Bytes before the interruption are kept.
     let kept =
         server.eventually(async || Some(Tus(&server).offset(&address).await).filter(|kept| *kept == 2_500_000)).await;
     let _connection =
-        Tus(&server).begin_piece(&address, kept, content.len() - 2_500_000, &content[2_500_000..30_000_000]);
+        Tus(&server).begin_chunk(&address, kept, content.len() - 2_500_000, &content[2_500_000..30_000_000]);
     eventually_on_disk(&server, 20_000_000).await;
 
     let server = server.kill_and_restart().await.kill_and_restart().await;
@@ -230,7 +230,7 @@ async fn an_upload_resumes_after_a_broken_connection_and_after_kills() {
     assert_eq!(server.history("").await[0]["sync_status"], json!("Syncing"));
     assert_eq!(server.sync(id).await["num_in_flight"], 1);
     // Later offsets are refused.
-    assert_refused(answer(tus.piece(&address, kept + 1, b"x")).await, 40907, &format!("expected {kept}"));
+    assert_refused(answer(tus.chunk(&address, kept + 1, b"x")).await, 40907, &format!("expected {kept}"));
     let rest = &content[kept as usize..];
     assert_eq!(tus.append(&address, kept, rest).await, (204, Some(content.len() as u64)));
     assert_landed(&server, "large.csv", &content).await;
@@ -244,12 +244,12 @@ async fn a_second_request_preempts_one_with_a_dead_connection() {
     let content = bytes(3_000_000);
     let address = tus.create(id, "large.csv", content.len()).await;
     // Still open, but without further bytes.
-    let _dead = tus.begin_piece(&address, 0, content.len(), &content[..2_000_000]);
+    let _dead = tus.begin_chunk(&address, 0, content.len(), &content[..2_000_000]);
     eventually_on_disk(&server, 1_000_000).await;
     let mut kept = tus.offset(&address).await;
     assert!(kept >= 1_000_000, "{kept}");
     // Sent without a HEAD first: the previous offset counts.
-    let _dead_too = tus.begin_piece(&address, kept, content.len() - kept as usize, &content[kept as usize..2_500_000]);
+    let _dead_too = tus.begin_chunk(&address, kept, content.len() - kept as usize, &content[kept as usize..2_500_000]);
     // The bytes of the first request on disk do not show the progress of the second.
     let received = async || server.rows("/api/ingestion/file/sync/in-flight").await[0]["received_bytes"].as_u64();
     server.eventually(async || received().await.filter(|received| *received > kept)).await;
@@ -272,7 +272,7 @@ async fn an_end_names_unfinished_uploads_and_discards_them_when_told_to() {
         let idle = tus.create(id, "idle.csv", 10).await;
         assert_eq!(tus.append(&idle, 0, b"hello").await.0, 204);
         let busy = tus.create(id, "busy.csv", 1_000_000).await;
-        let mut connection = tus.begin_piece(&busy, 0, 1_000_000, b"some of it");
+        let mut connection = tus.begin_chunk(&busy, 0, 1_000_000, b"some of it");
         if how == "end" {
             assert_refused(server.try_end(id, json!({})).await, 40902, "idle.csv");
             assert_eq!(server.try_end(id, json!({ "discard_in_flight": true })).await.0, 200);
@@ -280,7 +280,7 @@ async fn an_end_names_unfinished_uploads_and_discards_them_when_told_to() {
             assert_eq!(server.try_abort(id).await.0, 200);
         }
         let _ = connection.write_all(b"more of it");
-        assert_refused(answer(tus.piece(&idle, 5, b"more")).await, 41000, "discarded");
+        assert_refused(answer(tus.chunk(&idle, 5, b"more")).await, 41000, "discarded");
         assert_eq!(tus.head(&busy).await.status(), 410);
         drop(connection);
         server.eventually(async || server.file_names(".lakeshore/uploads").is_empty().then_some(())).await;
@@ -337,7 +337,7 @@ async fn continuing_an_upload_needs_the_right_to_upload() {
     for (key, status) in [("", 401), (&*reader, 403), (&*elsewhere, 404), ("lks_unknown", 401)] {
         let with_key =
             |request: RequestBuilder| if key.is_empty() { request } else { request.header("X-API-Key", key) };
-        assert_eq!(answer(with_key(tus.piece(&address, 0, b"hello"))).await.0, status, "{key}");
+        assert_eq!(answer(with_key(tus.chunk(&address, 0, b"hello"))).await.0, status, "{key}");
         assert_eq!(with_key(tus.request("HEAD", &address)).send().await.unwrap().status(), status, "{key}");
         assert_eq!(answer(with_key(tus.request("DELETE", &address))).await.0, status, "{key}");
     }
@@ -349,9 +349,9 @@ async fn continuing_an_upload_needs_the_right_to_upload() {
     let part = tus.request("POST", "/api/lake/files").header("Upload-Concat", "partial").header("Upload-Length", 5);
     assert_refused(answer(part.try_clone().unwrap().bearer_auth(&reader)).await, 40300, "read");
     assert_eq!(answer(part.bearer_auth(&writer)).await.0, 201);
-    let across = tus.piece(&address, 0, b"hello").bearer_auth(&writer).header("Origin", "https://evil.example");
+    let across = tus.chunk(&address, 0, b"hello").bearer_auth(&writer).header("Origin", "https://evil.example");
     assert_refused(answer(across).await, 40302, "evil.example");
-    assert_eq!(answer(tus.piece(&address, 0, b"hello").bearer_auth(&writer)).await.0, 204);
+    assert_eq!(answer(tus.chunk(&address, 0, b"hello").bearer_auth(&writer)).await.0, 204);
     assert_eq!(server.files("data/t")["a"], b"hello");
 }
 
@@ -364,20 +364,20 @@ async fn requests_that_are_not_tus_are_refused_with_the_remedy() {
     let old = server.client.post(format!("{}/api/lake/files", server.url)).header("Tus-Resumable", "0.2.2");
     let refused = old.send().await.unwrap();
     assert_eq!((refused.status().as_u16(), header(&refused, "tus-version").as_deref()), (412, Some("1.0.0")));
-    let piece = |offset: &str| tus.request("PATCH", &address).header("Upload-Offset", offset).body("x");
-    assert_refused(answer(piece("0")).await, 41501, PIECE);
-    assert_refused(answer(piece("0").header("Content-Type", "text/plain")).await, 41501, PIECE);
-    let piece = |offset: &str| piece(offset).header("Content-Type", PIECE);
+    let chunk = |offset: &str| tus.request("PATCH", &address).header("Upload-Offset", offset).body("x");
+    assert_refused(answer(chunk("0")).await, 41501, CHUNK_TYPE);
+    assert_refused(answer(chunk("0").header("Content-Type", "text/plain")).await, 41501, CHUNK_TYPE);
+    let chunk = |offset: &str| chunk(offset).header("Content-Type", CHUNK_TYPE);
     for malformed in ["-1", "one", "", "+1", "9223372036854775808"] {
-        assert_refused(answer(piece(malformed)).await, 40000, "whole number");
+        assert_refused(answer(chunk(malformed)).await, 40000, "whole number");
     }
-    let without = tus.request("PATCH", &address).header("Content-Type", PIECE).body("x");
+    let without = tus.request("PATCH", &address).header("Content-Type", CHUNK_TYPE).body("x");
     assert_refused(answer(without).await, 40000, "Upload-Offset");
-    assert_refused(answer(piece("7")).await, 40907, "expected 0, got 7");
-    assert_refused(answer(tus.piece(&address, 0, b"eleven bytes")).await, 40004, "12 bytes");
+    assert_refused(answer(chunk("7")).await, 40907, "expected 0, got 7");
+    assert_refused(answer(tus.chunk(&address, 0, b"eleven bytes")).await, 40004, "12 bytes");
     assert_eq!(tus.offset(&address).await, 0, "it was refused before a byte was taken");
     for unknown in ["/api/lake/files/x", "/api/lake/files/00000000000000000000000000000000"] {
-        assert_refused(answer(tus.piece(unknown, 0, b"x")).await, 40404, "start a new one");
+        assert_refused(answer(tus.chunk(unknown, 0, b"x")).await, 40404, "start a new one");
     }
     let large = tus.creation(id, "large").header("Upload-Length", 1_000_001);
     assert_refused(answer(large).await, 41300, "1000000 bytes");
@@ -385,9 +385,9 @@ async fn requests_that_are_not_tus_are_refused_with_the_remedy() {
     assert_refused(answer(tus.request("POST", &address)).await, 40500, "HEAD, PATCH, DELETE");
     assert_refused(answer(tus.request("PUT", "/api/lake/files")).await, 40500, "GET, POST");
     // More than announced, in a body of unknown length: the upload fails for good.
-    let pieces = futures_util::stream::iter([Ok::<_, std::io::Error>(vec![1u8; 8]), Ok(vec![2; 8])]);
-    let endless = tus.request("PATCH", &address).header("Upload-Offset", 0).header("Content-Type", PIECE);
-    let endless = endless.body(reqwest::Body::wrap_stream(pieces));
+    let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>(vec![1u8; 8]), Ok(vec![2; 8])]);
+    let endless = tus.request("PATCH", &address).header("Upload-Offset", 0).header("Content-Type", CHUNK_TYPE);
+    let endless = endless.body(reqwest::Body::wrap_stream(chunks));
     assert_refused(answer(endless).await, 40004, "16 bytes");
     assert_eq!(tus.head(&address).await.status(), 410);
     assert_eq!(server.sync(id).await["num_in_flight"], 0);

@@ -1,7 +1,7 @@
 //! Extensions of tus 1.0 at `/api/lake/files`: creation, expiration, termination, checksum, concatenation.
 
 use crate::server::{TestServer, answer, assert_refused};
-use crate::tus::{PIECE, Tus, assert_landed, bytes, header, metadata, offset_of};
+use crate::tus::{CHUNK_TYPE, Tus, assert_landed, bytes, header, metadata, offset_of};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
@@ -16,7 +16,7 @@ async fn a_creation_may_include_the_first_bytes_or_all_of_them() {
     let id = server.start_sync("/data/t", "FullSync").await;
     let creation = |name: &str, length: usize| tus.creation(id, name).header("Upload-Length", length);
     let with =
-        |name, length, body: &'static [u8]| creation(name, length).header("Content-Type", PIECE).body(body).send();
+        |name, length, body: &'static [u8]| creation(name, length).header("Content-Type", CHUNK_TYPE).body(body).send();
     let all = with("all", 5, b"hello").await.unwrap();
     assert_eq!((all.status().as_u16(), offset_of(&all)), (201, Some(5)));
     let some = with("some", 5, b"he").await.unwrap();
@@ -30,7 +30,7 @@ async fn a_creation_may_include_the_first_bytes_or_all_of_them() {
     assert_eq!((files["all"].as_slice(), files["some"].as_slice()), (b"hello".as_slice(), b"hello".as_slice()));
     // More bytes than announced: no client has its URL, so it is removed.
     let id = server.start_sync("/data/u", "IncrementalSync").await;
-    let too_much = tus.creation(id, "x").header("Upload-Length", 2).header("Content-Type", PIECE).body("hello");
+    let too_much = tus.creation(id, "x").header("Upload-Length", 2).header("Content-Type", CHUNK_TYPE).body("hello");
     assert_refused(answer(too_much).await, 40004, "5 bytes");
     assert!(server.file_names(".lakeshore/uploads").is_empty());
     server.end_sync(id).await;
@@ -45,7 +45,7 @@ async fn a_creation_whose_response_is_lost_in_a_kill_leaves_a_failed_row() {
     write!(
         connection,
         "POST /api/lake/files?sync_id={id} HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Length: 1000000\r\n\
-         Upload-Metadata: {metadata}\r\nContent-Type: {PIECE}\r\nContent-Length: 1000000\r\n\r\nsome of it"
+         Upload-Metadata: {metadata}\r\nContent-Type: {CHUNK_TYPE}\r\nContent-Length: 1000000\r\n\r\nsome of it"
     )
     .unwrap();
     server.eventually(async || server.history("status=Syncing").await.first().cloned()).await;
@@ -62,7 +62,7 @@ async fn a_discard_preempts_too_and_leaves_a_failed_row() {
     let tus = Tus(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let address = tus.create(id, "unwanted", 1_000_000).await;
-    let _dead = tus.begin_piece(&address, 0, 1_000_000, b"some of it");
+    let _dead = tus.begin_chunk(&address, 0, 1_000_000, b"some of it");
     let (status, _) = answer(tus.request("DELETE", &address)).await;
     assert_eq!(status, 204);
     assert!(server.file_names(".lakeshore").is_empty());
@@ -96,16 +96,16 @@ async fn a_length_may_be_declared_later() {
     assert_eq!(tus.append(&address, 0, b"hello").await, (204, Some(5)));
     let head = tus.head(&address).await;
     assert_eq!((header(&head, "upload-defer-length").as_deref(), header(&head, "upload-length")), (Some("1"), None));
-    let too_short = tus.piece(&address, 5, b"").header("Upload-Length", 4);
+    let too_short = tus.chunk(&address, 5, b"").header("Upload-Length", 4);
     assert_refused(answer(too_short).await, 40004, "5 have been received");
-    let told = tus.piece(&address, 5, b", ").header("Upload-Length", 11).send().await.unwrap();
+    let told = tus.chunk(&address, 5, b", ").header("Upload-Length", 11).send().await.unwrap();
     assert_eq!((told.status().as_u16(), offset_of(&told)), (204, Some(7)));
     let server_side = tus.head(&address).await;
     assert_eq!(
         (header(&server_side, "upload-length").as_deref(), header(&server_side, "upload-defer-length")),
         (Some("11"), None)
     );
-    let other = tus.piece(&address, 7, b"lake").header("Upload-Length", 12);
+    let other = tus.chunk(&address, 7, b"lake").header("Upload-Length", 12);
     assert_refused(answer(other).await, 40004, "11 bytes");
     assert_eq!(tus.append(&address, 7, b"lake").await, (204, Some(11)));
     assert_landed(&server, "a", b"hello, lake").await;
@@ -113,7 +113,7 @@ async fn a_length_may_be_declared_later() {
     // The length is sent after all bytes.
     let address = deferred("b").await;
     assert_eq!(tus.append(&address, 0, b"whole").await, (204, Some(5)));
-    let told = tus.piece(&address, 5, b"").header("Upload-Length", 5).send().await.unwrap();
+    let told = tus.chunk(&address, 5, b"").header("Upload-Length", 5).send().await.unwrap();
     assert_eq!((told.status().as_u16(), offset_of(&told)), (204, Some(5)));
     assert_eq!(tus.offset(&address).await, 5);
     assert_eq!(server.files("data/t")["b"], b"whole");
@@ -126,35 +126,35 @@ async fn a_length_may_be_declared_later() {
 }
 
 #[tokio::test]
-async fn a_piece_with_a_wrong_checksum_does_not_count() {
+async fn a_chunk_with_a_wrong_checksum_does_not_count() {
     let server = TestServer::start().await;
     let tus = Tus(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let address = tus.create(id, "a", 10).await;
     let sha1 = "sha1 qvTGHdzF6KLavt4PO0gs2a6pQ00=";
-    let piece =
-        |offset, bytes: &[u8], checksum: &str| tus.piece(&address, offset, bytes).header("Upload-Checksum", checksum);
-    assert_refused(answer(piece(0, b"hallo", sha1)).await, 46000, "sha1");
+    let chunk =
+        |offset, bytes: &[u8], checksum: &str| tus.chunk(&address, offset, bytes).header("Upload-Checksum", checksum);
+    assert_refused(answer(chunk(0, b"hallo", sha1)).await, 46000, "sha1");
     assert_eq!(tus.offset(&address).await, 0);
-    assert_eq!(answer(piece(0, b"hello", sha1)).await.0, 204);
-    assert_refused(answer(piece(5, b"hello", "sha1 AAAA")).await, 46000, "sha1");
-    assert_refused(answer(piece(5, b"hello", "sha3 AAAA")).await, 40000, "sha256");
+    assert_eq!(answer(chunk(0, b"hello", sha1)).await.0, 204);
+    assert_refused(answer(chunk(5, b"hello", "sha1 AAAA")).await, 46000, "sha1");
+    assert_refused(answer(chunk(5, b"hello", "sha3 AAAA")).await, 40000, "sha256");
     assert_eq!(tus.offset(&address).await, 5);
     // The checksum covers the whole PATCH: an interrupted one counts nothing.
     let mut broken = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
     write!(
         broken,
         "PATCH {address} HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 5\r\nUpload-Checksum: {sha1}\r\n\
-         Content-Type: {PIECE}\r\nContent-Length: 5\r\n\r\nhel"
+         Content-Type: {CHUNK_TYPE}\r\nContent-Length: 5\r\n\r\nhel"
     )
     .unwrap();
     drop(broken);
     assert_eq!(tus.offset(&address).await, 5);
     // The server may process the interrupted PATCH only now, as the newer one; then the client retries.
-    let again = async || answer(piece(5, b"hello", "md5 XUFAKrxLKna5cZ2REBfFkg==")).await.0 == 204;
+    let again = async || answer(chunk(5, b"hello", "md5 XUFAKrxLKna5cZ2REBfFkg==")).await.0 == 204;
     server.eventually(async || again().await.then_some(())).await;
     assert_landed(&server, "a", b"hellohello").await;
-    let created = tus.creation(id, "b").header("Upload-Length", 5).header("Content-Type", PIECE);
+    let created = tus.creation(id, "b").header("Upload-Length", 5).header("Content-Type", CHUNK_TYPE);
     let created = created.header("Upload-Checksum", "crc32 AAAAAA==").body("hello");
     assert_refused(answer(created).await, 46000, "crc32");
     assert!(server.file_names(".lakeshore/uploads").is_empty());
@@ -176,7 +176,7 @@ async fn the_digest_of_the_whole_file_is_verified_before_it_lands() {
     assert_eq!(tus.append(&address, 0, b"hello").await.0, 204);
     let address = create("wrong", right).await;
     assert_refused(
-        answer(tus.piece(&address, 0, b"hallo")).await,
+        answer(tus.chunk(&address, 0, b"hallo")).await,
         40003,
         "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
     );
@@ -204,7 +204,7 @@ async fn the_sha_512_of_the_whole_file_is_verified_across_requests_and_a_restart
         let address = header(&created.send().await.unwrap(), "location").unwrap();
         assert_eq!(tus.append(&address, 0, &content[..1_000_000]).await.0, 204);
         server = server.kill_and_restart().await;
-        let rest = Tus(&server).piece(&address, 1_000_000, &content[1_000_000..]);
+        let rest = Tus(&server).chunk(&address, 1_000_000, &content[1_000_000..]);
         match name {
             "right" => assert_eq!(rest.send().await.unwrap().status(), 204),
             _ => assert_refused(answer(rest).await, 40003, "SHA-512"),
@@ -235,7 +235,7 @@ async fn parts_are_joined_in_order_and_a_repeated_join_lands_once() {
     let head = tus.head(&address).await;
     assert_eq!(header(&head, "upload-concat").unwrap(), format!("final;{first} {second}"));
     assert_eq!(header(&head, "upload-length").unwrap(), "5000000");
-    assert_refused(answer(tus.piece(&address, 5_000_000, b"x")).await, 40303, "joined from parts");
+    assert_refused(answer(tus.chunk(&address, 5_000_000, b"x")).await, 40303, "joined from parts");
 
     // After a lost response, joined parts still report as complete.
     let server = server.kill_and_restart().await;

@@ -222,8 +222,8 @@ async fn an_abort_ends_uploads_in_flight() {
 async fn a_body_of_unknown_length_is_accepted() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
-    let pieces = (0..100).map(|n| Ok::<_, std::io::Error>(vec![n; 10_000]));
-    let part = reqwest::multipart::Part::stream(Body::wrap_stream(stream::iter(pieces))).file_name("streamed");
+    let chunks = (0..100).map(|n| Ok::<_, std::io::Error>(vec![n; 10_000]));
+    let part = reqwest::multipart::Part::stream(Body::wrap_stream(stream::iter(chunks))).file_name("streamed");
     let request = server.client.post(format!("{}/api/lake/file/upload?sync_id={id}", server.url));
     let (status, _) = answer(request.multipart(reqwest::multipart::Form::new().part("file", part))).await;
     assert_eq!(status, 200);

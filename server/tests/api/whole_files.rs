@@ -75,7 +75,7 @@ async fn headers_that_declare_a_partial_or_encoded_body_are_refused_on_every_rou
     let created = tus().send().await.unwrap();
     let address = created.headers()["location"].to_str().unwrap().to_owned();
     let address = reqwest::Url::parse(&server.url).unwrap().join(&address).unwrap();
-    let piece = || {
+    let chunk = || {
         let request = server.client.patch(address.clone()).header("Tus-Resumable", "1.0.0").header("Upload-Offset", 0);
         request.header("Content-Type", "application/offset+octet-stream").body(WHOLE)
     };
@@ -89,7 +89,7 @@ async fn headers_that_declare_a_partial_or_encoded_body_are_refused_on_every_rou
     ] {
         let put = sender.put("a.bin").header(name, value);
         let form = sender.form(&[], "", END).header(name, value);
-        for request in [put, form, tus().header(name, value), piece().header(name, value)] {
+        for request in [put, form, tus().header(name, value), chunk().header(name, value)] {
             assert_refused(answer(request).await, code, name);
         }
         if name != "Trailer" {
@@ -100,8 +100,8 @@ async fn headers_that_declare_a_partial_or_encoded_body_are_refused_on_every_rou
     let wrapped =
         sender.put("a.bin").header("Content-Type", "multipart/form-data; boundary=B").body(form(&[], "", END));
     assert_refused(answer(wrapped).await, 41502, "Content-Type");
-    let piece_as_whole = sender.put("a.bin").header("Content-Type", "application/partial-upload");
-    assert_refused(answer(piece_as_whole).await, 40005, "tus");
+    let chunk_as_whole = sender.put("a.bin").header("Content-Type", "application/partial-upload");
+    assert_refused(answer(chunk_as_whole).await, 40005, "tus");
     assert_refused(answer(sender.put("a.bin").header("Upload-Offset", "5")).await, 40005, "Upload-Offset");
     assert_refused(answer(sender.form(&[], "", END).header("Upload-Complete", "?0")).await, 40005, "tus");
     let coded = sender.put("a.bin").header("Content-Encoding", "br").send().await.unwrap();
@@ -111,7 +111,7 @@ async fn headers_that_declare_a_partial_or_encoded_body_are_refused_on_every_rou
         assert_eq!(answer(sender.form(&[], &format!("{plain}\r\n"), END)).await.0, 200, "{plain}");
     }
     assert_refused(answer(sender.form(&[], "Content-Length: 11\r\n", END)).await, 40004, "11");
-    assert_eq!(answer(piece()).await.0, 204);
+    assert_eq!(answer(chunk()).await.0, 204);
     assert_eq!(server.files("data/t")["a.bin"], WHOLE);
 }
 
@@ -228,13 +228,13 @@ async fn old_digest_fields_are_checked_on_every_route() {
     let created = create("?0").send().await.unwrap();
     let address = reqwest::Url::parse(&server.url).unwrap().join(created.headers()["location"].to_str().unwrap());
     let address = address.unwrap();
-    let piece = |of: &[u8]| {
+    let chunk = |of: &[u8]| {
         let request = server.client.patch(address.clone()).header("Upload-Offset", 0).header("Upload-Complete", "?1");
         let request = request.header("Content-Type", "application/partial-upload").body(WHOLE);
         request.header("Content-Digest", content_digest(of)).header("Content-MD5", md5(of))
     };
-    assert_eq!(answer(piece(b"other")).await.1["code"], 46000);
-    assert_eq!(answer(piece(WHOLE)).await.0, 200);
+    assert_eq!(answer(chunk(b"other")).await.1["code"], 46000);
+    assert_eq!(answer(chunk(WHOLE)).await.0, 200);
     assert_eq!(server.files("data/t")["c.bin"], WHOLE);
 }
 

@@ -96,10 +96,10 @@ impl Gate {
 }
 
 fn carry(mut from: TcpStream, mut to: TcpStream, pass: impl Fn(u64)) {
-    let mut piece = vec![0; 64 * 1024];
-    while let Ok(count @ 1..) = from.read(&mut piece) {
+    let mut chunk = vec![0; 64 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut chunk) {
         pass(count as u64);
-        if to.write_all(&piece[..count]).is_err() {
+        if to.write_all(&chunk[..count]).is_err() {
             break;
         }
     }

@@ -150,8 +150,8 @@ async fn a_boundary_that_never_ends_its_part_fails_at_the_end_of_the_body() {
     let mut connection = connect(&server);
     let sent = connection.write_all(format!("{}{}", head(id, u64::MAX / 2), part("endless")).as_bytes());
     sent.unwrap();
-    let piece = [b'x'; 65_536];
-    while connection.write_all(&piece).is_ok() {}
+    let chunk = [b'x'; 65_536];
+    while connection.write_all(&chunk).is_ok() {}
     let row = server.eventually(async || server.history("status=Failed&from=1").await.first().cloned()).await;
     assert!(row["message"].as_str().unwrap().contains("the upload limit of this server"), "{row}");
     assert!(server.file_names("").is_empty());

@@ -38,23 +38,23 @@ impl Ballast {
 
     /// Fills the disk: data blocks first, then metadata, by files small enough to be stored in the trees.
     fn fill(&mut self) {
-        for piece_bytes in [1 << 20, 64 << 10, 4 << 10, 1500, 100] {
+        for chunk_bytes in [1 << 20, 64 << 10, 4 << 10, 1500, 100] {
             let mut refused = 0;
             while refused < 3 {
                 self.made += 1;
-                refused += u32::from(!self.add(piece_bytes));
+                refused += u32::from(!self.add(chunk_bytes));
             }
             // Btrfs updates its counters with the next commit.
             let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
         }
     }
 
-    fn add(&mut self, piece_bytes: usize) -> bool {
+    fn add(&mut self, chunk_bytes: usize) -> bool {
         // Random, since Btrfs would compress repetitive data.
-        let mut piece = vec![0; piece_bytes];
-        self.random.fill_bytes(&mut piece);
+        let mut chunk = vec![0; chunk_bytes];
+        self.random.fill_bytes(&mut chunk);
         let file = self.folder.join(self.made.to_string());
-        let added = File::create(&file).and_then(|mut file| file.write_all(&piece).and_then(|()| file.sync_all()));
+        let added = File::create(&file).and_then(|mut file| file.write_all(&chunk).and_then(|()| file.sync_all()));
         added.is_ok()
     }
 

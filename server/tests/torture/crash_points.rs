@@ -38,7 +38,7 @@ async fn scenario(sender: &Sender) -> Option<()> {
     sender.upload_own(added, "/inc/large", 3_000_000).await?;
     // More than one part of an object.
     let large = if sender.server.bucket.is_some() { 18_000_000 } else { 3_000_000 };
-    sender.upload_in_pieces(added, "/inc/large", large, 2).await?;
+    sender.upload_in_chunks(added, "/inc/large", large, 2).await?;
     sender.upload_in_parts(added, "/inc/joined", 5_000).await?;
     sender.leave_unfinished(added, 10).await?;
     sender.replace_and_empty(added, "/inc/doomed").await?;

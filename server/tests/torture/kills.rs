@@ -38,7 +38,7 @@ async fn add(sender: Sender, adder: u64, mut random: StdRng) -> Option<()> {
                 5 => {
                     // Sometimes longer than the interval of checkpoints.
                     let length = if random.random_bool(0.1) { 40_000_000 } else { 20 * length };
-                    sender.upload_in_pieces(sync_id, &own, length, random.random_range(1..5)).await?;
+                    sender.upload_in_chunks(sync_id, &own, length, random.random_range(1..5)).await?;
                 }
                 7 => sender.upload_in_parts(sync_id, &own, length).await?,
                 6 => drop(sender.restore(&own).await?),

@@ -61,13 +61,13 @@ impl Tus<'_> {
         Some(crate::server::path_of(headers["location"].to_str().unwrap()))
     }
 
-    fn piece(&self, address: &str, offset: u64, bytes: &[u8]) -> RequestBuilder {
+    fn chunk(&self, address: &str, offset: u64, bytes: &[u8]) -> RequestBuilder {
         let request = self.request("PATCH", address).header("Upload-Offset", offset);
         request.header("Content-Type", "application/offset+octet-stream").body(bytes.to_vec())
     }
 
     async fn append(&self, address: &str, offset: u64, bytes: &[u8]) -> Option<()> {
-        let (status, headers) = Self::answer(self.piece(address, offset, bytes)).await?;
+        let (status, headers) = Self::answer(self.chunk(address, offset, bytes)).await?;
         assert_eq!((status, offset_of(&headers)), (204, offset + bytes.len() as u64));
         Some(())
     }
@@ -93,8 +93,8 @@ impl Sender {
         self.ledger.known().files.entry(path.to_owned()).or_insert_with(absent).push(digest(bytes));
     }
 
-    /// Sends an exclusive file in several pieces, the first of which has a wrong checksum once.
-    pub async fn upload_in_pieces(&self, sync_id: u64, path: &str, length: usize, pieces: usize) -> Option<()> {
+    /// Sends an exclusive file in several chunks, the first of which has a wrong checksum once.
+    pub async fn upload_in_chunks(&self, sync_id: u64, path: &str, length: usize, chunks: usize) -> Option<()> {
         let tus = self.tus();
         let bytes = self.fresh_bytes(length);
         let address = Tus::create(tus.creation(sync_id, path).header("Upload-Length", bytes.len())).await?;
@@ -109,13 +109,13 @@ impl Sender {
             may_have_ended: false,
         };
         self.ledger.known().begun.push(begun);
-        let sizes = bytes.len().div_ceil(pieces);
-        let wrong = tus.piece(&address, 0, &bytes[..sizes]).header("Upload-Checksum", "crc32 AAAAAA==");
+        let sizes = bytes.len().div_ceil(chunks);
+        let wrong = tus.chunk(&address, 0, &bytes[..sizes]).header("Upload-Checksum", "crc32 AAAAAA==");
         assert_eq!(Tus::answer(wrong).await?.0, 460);
-        for (index, piece) in bytes.chunks(sizes).enumerate() {
+        for (index, chunk) in bytes.chunks(sizes).enumerate() {
             let offset = (index * sizes) as u64;
-            tus.append(&address, offset, piece).await?;
-            self.ledger.told(&address, offset + piece.len() as u64);
+            tus.append(&address, offset, chunk).await?;
+            self.ledger.told(&address, offset + chunk.len() as u64);
         }
         self.ledger.landed(&address);
         Some(())
@@ -175,8 +175,8 @@ impl Sender {
     /// Sends the only begun file up to this offset.
     pub async fn send_up_to(&self, end: usize) -> (u16, Value) {
         let Begun { addresses, bytes, told, .. } = self.ledger.known().begun[0].clone();
-        let piece = &bytes[usize::try_from(told).unwrap()..end];
-        let (status, said) = answer(self.tus().piece(&addresses[0], told, piece)).await;
+        let chunk = &bytes[usize::try_from(told).unwrap()..end];
+        let (status, said) = answer(self.tus().chunk(&addresses[0], told, chunk)).await;
         match status {
             204 if end == bytes.len() => self.ledger.landed(&addresses[0]),
             204 => self.ledger.told(&addresses[0], end as u64),

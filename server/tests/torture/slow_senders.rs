@@ -104,9 +104,9 @@ async fn concurrent_large_uploads_take_bounded_memory() {
                 let (begin, end) = (part(&format!("large-{n}")), "\r\n--b--");
                 let size_bytes = 16 * 1024 * 1024;
                 write!(connection, "{}{begin}", head(id, begin.len() + size_bytes + end.len())).unwrap();
-                let piece = vec![n; 1024 * 1024];
-                for _ in 0..size_bytes / piece.len() {
-                    connection.write_all(&piece).unwrap();
+                let chunk = vec![n; 1024 * 1024];
+                for _ in 0..size_bytes / chunk.len() {
+                    connection.write_all(&chunk).unwrap();
                 }
                 connection.write_all(end.as_bytes()).unwrap();
                 crate::bodies::read_answer(&mut connection).0

@@ -72,7 +72,7 @@ pub async fn a_table_lags_until_its_versions_are_fixed_and_their_entries_are_wri
 pub async fn a_version_is_fixed_once_and_what_was_not_fixed_is_forgotten(state: &dyn State) {
     landed(state, "/a/1", "1", None, 20).await;
     state.write_draft(DraftId(1), 0, Bytes::from_static(b"one "), Timestamp(50)).await.unwrap();
-    state.write_draft(DraftId(1), 1, Bytes::from_static(b"piece"), Timestamp(50)).await.unwrap();
+    state.write_draft(DraftId(1), 1, Bytes::from_static(b"chunk"), Timestamp(50)).await.unwrap();
     state.write_draft(DraftId(2), 0, Bytes::from_static(b"another"), Timestamp(50)).await.unwrap();
     assert!(!state.fix_version(&fixed(3, 4, Vec::new())).await.unwrap(), "there is no table");
     assert!(state.fix_version(&fixed(0, 1, vec![entry(EntryKind::Commit, 0, 1, None)])).await.unwrap());
@@ -83,7 +83,7 @@ pub async fn a_version_is_fixed_once_and_what_was_not_fixed_is_forgotten(state: 
     assert_eq!(state.draft(DraftId(2)).await.unwrap().len(), 1, "it is not old");
     state.forget_drafts(Timestamp(51)).await.unwrap();
     assert_eq!(state.draft(DraftId(2)).await.unwrap().len(), 0);
-    assert_eq!(state.draft(DraftId(1)).await.unwrap().concat(), b"one piece");
+    assert_eq!(state.draft(DraftId(1)).await.unwrap().concat(), b"one chunk");
 }
 
 pub async fn a_group_of_landings_is_found_by_its_version_with_what_it_replaced(state: &dyn State) {

@@ -135,7 +135,7 @@ pub trait TableStore: Send + Sync {
     /// Schemas, in no order.
     async fn table_schemas(&self, ids: &[TableSchemaId]) -> Result<Vec<(TableSchemaId, String)>, Error>;
 
-    /// Remembers a piece of bytes that are not fixed yet.
+    /// Remembers a chunk of bytes that are not fixed yet.
     async fn write_draft(&self, draft: DraftId, number: u64, bytes: Bytes, at: Timestamp) -> Result<(), Error>;
 
     /// Fixes what a version adds, durably. False where the table is another meanwhile: then nothing has changed.
@@ -144,7 +144,7 @@ pub trait TableStore: Send + Sync {
     /// Fixed entries of a dataset that may not be in the bucket, in the order in which they have to come there.
     async fn fixed_entries(&self, dataset: &LakePath) -> Result<Vec<FixedEntry>, Error>;
 
-    /// The bytes of a draft, in pieces; none where it was forgotten.
+    /// The bytes of a draft, in chunks; none where it was forgotten.
     async fn draft(&self, draft: DraftId) -> Result<Vec<Bytes>, Error>;
 
     /// An entry is in the bucket: its bytes are forgotten here.

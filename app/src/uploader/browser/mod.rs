@@ -13,7 +13,7 @@ pub use storage::{discard_record, recall, remember};
 
 use super::answer::Refused;
 use super::item::ItemId;
-use super::link::PieceSize;
+use super::link::ChunkSize;
 use super::{Job, Progress};
 use gloo_file::futures::read_as_array_buffer;
 use gloo_file::{Blob, File};
@@ -32,7 +32,7 @@ struct Handles {
     begun: HashMap<ItemId, tus::Begun>,
     /// Unfinished uploads of the sync on the server: addresses by relative path. Absent until they were listed.
     unfinished: Option<HashMap<String, String>>,
-    piece: PieceSize,
+    chunk_size: ChunkSize,
 }
 
 thread_local! {
@@ -52,7 +52,7 @@ pub fn release(id: ItemId) {
 }
 
 pub fn release_all() {
-    HANDLES.with_borrow_mut(|handles| *handles = Handles { piece: handles.piece, ..Handles::default() });
+    HANDLES.with_borrow_mut(|handles| *handles = Handles { chunk_size: handles.chunk_size, ..Handles::default() });
 }
 
 /// Marks a new sync, which has no unfinished uploads.

@@ -13,7 +13,7 @@ use web_sys::{FormData, ProgressEvent, XmlHttpRequest};
 pub enum Body {
     Nothing,
     Form(FormData),
-    Piece(Blob),
+    Chunk(Blob),
 }
 
 pub struct Answer(XmlHttpRequest);
@@ -60,7 +60,7 @@ pub async fn exchange(
     match &body {
         Body::Nothing => request.send()?,
         Body::Form(form) => request.send_with_opt_form_data(Some(form))?,
-        Body::Piece(piece) => request.send_with_opt_blob(Some(piece.as_ref()))?,
+        Body::Chunk(chunk) => request.send_with_opt_blob(Some(chunk.as_ref()))?,
     }
     JsFuture::from(ended).await?;
     request.upload()?.set_onprogress(None);

@@ -165,17 +165,17 @@ async fn append(
     offset: u64,
     on_progress: impl Fn(Progress) + 'static,
 ) -> Result<u64, Refused> {
-    let end = job.size_bytes.min(offset + HANDLES.with_borrow(|handles| handles.piece.bytes()));
-    let piece = Blob::slice(file, offset, end);
+    let end = job.size_bytes.min(offset + HANDLES.with_borrow(|handles| handles.chunk_size.bytes()));
+    let chunk = Blob::slice(file, offset, end);
     let begun_at_ms = js_sys::Date::now();
     let at = offset.to_string();
     let headers = [VERSION, ("Upload-Offset", at.as_str()), ("Content-Type", "application/offset+octet-stream")];
     let on_progress = move |bytes| on_progress(Progress::Sent(offset + bytes));
-    let answer = exchange(job.id, "PATCH", address, &headers, Body::Piece(piece), on_progress).await?;
+    let answer = exchange(job.id, "PATCH", address, &headers, Body::Chunk(chunk), on_progress).await?;
     let judged = judge(answer.status(), &answer.text());
     HANDLES.with_borrow_mut(|handles| match &judged {
-        Ok(()) => handles.piece.learn(end - offset, js_sys::Date::now() - begun_at_ms),
-        Err(Refused::Broken) => handles.piece.broke(),
+        Ok(()) => handles.chunk_size.learn(end - offset, js_sys::Date::now() - begun_at_ms),
+        Err(Refused::Broken) => handles.chunk_size.broke(),
         Err(Refused::Fault(failure) | Refused::Final(failure)) => {
             // The upload has ended; the next attempt creates a new one.
             if failure.code == ErrorCode::ResumableEnded.number() || failure.code == ErrorCode::DigestMismatch.number()

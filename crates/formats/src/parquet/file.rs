@@ -15,7 +15,7 @@ const FOOTER_BYTES_MAX: u64 = 32 << 20;
 const TAIL_BYTES: usize = 64 * 1024;
 /// Bytes of one read of a page header. Most headers have some tens of bytes; those with the minimum and maximum of the
 /// page have more.
-const HEADER_PIECE_BYTES: usize = 1024;
+const HEADER_CHUNK_BYTES: usize = 1024;
 
 #[derive(Clone)]
 pub(super) struct ParquetFile {
@@ -116,10 +116,10 @@ impl Length for ParquetFile {
 }
 
 impl ChunkReader for ParquetFile {
-    type T = Pieces;
+    type T = OffsetReader;
 
     fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        Ok(Pieces { file: self.clone(), at: start, piece: Bytes::new() })
+        Ok(OffsetReader { file: self.clone(), at: start, chunk: Bytes::new() })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
@@ -128,21 +128,21 @@ impl ChunkReader for ParquetFile {
 }
 
 /// Reader from an offset on, which reads as needed.
-pub(super) struct Pieces {
+pub(super) struct OffsetReader {
     file: ParquetFile,
     at: u64,
-    piece: Bytes,
+    chunk: Bytes,
 }
 
-impl Read for Pieces {
+impl Read for OffsetReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.piece.is_empty() {
+        if self.chunk.is_empty() {
             let rest = usize::try_from(self.file.len().saturating_sub(self.at)).unwrap_or(usize::MAX);
-            let length = HEADER_PIECE_BYTES.max(buffer.len()).min(rest);
-            self.piece = self.file.kept(self.file.read(self.at, length)).map_err(io::Error::other)?;
+            let length = HEADER_CHUNK_BYTES.max(buffer.len()).min(rest);
+            self.chunk = self.file.kept(self.file.read(self.at, length)).map_err(io::Error::other)?;
             self.at += length as u64;
         }
-        let taken = self.piece.split_to(self.piece.len().min(buffer.len()));
+        let taken = self.chunk.split_to(self.chunk.len().min(buffer.len()));
         buffer[..taken.len()].copy_from_slice(&taken);
         Ok(taken.len())
     }

@@ -15,7 +15,7 @@ pub const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Length prefix of a frame: 4 bytes, little-endian.
 pub const LENGTH_BYTES: usize = 4;
 /// Bytes of one read of a frame, so that no memory is allocated for an announced length.
-const PIECE_BYTES: usize = 64 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// First message of a reader.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct Request {
     pub size_bytes: u64,
     pub depth: Depth,
     pub processor_seconds_max: u64,
-    /// The descriptor that comes with it is a socket, by which to ask for pieces of the file.
+    /// The descriptor that comes with it is a socket, by which to ask for chunks of the file.
     pub is_served: bool,
 }
 
@@ -102,13 +102,13 @@ pub fn decode_rest<T: DeserializeOwned>(
     if left > bytes_max {
         return Err(FrameError::TooLong(length.into()));
     }
-    let mut bytes = Vec::with_capacity(left.min(PIECE_BYTES));
+    let mut bytes = Vec::with_capacity(left.min(CHUNK_BYTES));
     while left > 0 {
         let begins_at = bytes.len();
-        let piece = left.min(PIECE_BYTES);
-        bytes.resize(begins_at + piece, 0);
+        let chunk = left.min(CHUNK_BYTES);
+        bytes.resize(begins_at + chunk, 0);
         from.read_exact(&mut bytes[begins_at..])?;
-        left -= piece;
+        left -= chunk;
     }
     Ok(serde_json::from_slice(&bytes)?)
 }

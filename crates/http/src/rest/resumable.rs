@@ -258,7 +258,7 @@ async fn try_append(
     if !has_media_type(headers, MEDIA_TYPE) {
         return Err(HttpError::WrongMediaType { expected: MEDIA_TYPE });
     }
-    refuse_altered(headers, HeadOf::Piece)?;
+    refuse_altered(headers, HeadOf::Chunk)?;
     let checksums = checksums_of_content(headers)?;
     let missing = |name: &str| Error::Invalid(format!("the header {name} is missing; send it with every request"));
     let offset = natural(headers, "upload-offset").ok_or_else(|| missing("Upload-Offset"))?;

@@ -203,7 +203,7 @@ async fn try_append(
     let offset = number(headers, "upload-offset")?.ok_or_else(|| {
         Error::Invalid("the header Upload-Offset is missing; send the offset at which this data begins".into())
     })?;
-    refuse_altered(headers, HeadOf::Piece)?;
+    refuse_altered(headers, HeadOf::Chunk)?;
     let checksums = checksums_of_content(headers)?;
     let mut upload = appended(app_state, &caller, token).await?;
     if let Some(length) = number(headers, "upload-length")? {

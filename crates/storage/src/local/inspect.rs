@@ -72,13 +72,13 @@ pub(super) fn digest(tree: &Tree, place: &StoragePath) -> Result<Option<Digest>,
     let mut file = openat(&parent, &leaf, flags, Mode::empty()).map(File::from).map_err(fault("opening a file"))?;
     let mut hasher = Sha256::new();
     let mut size_bytes = 0;
-    let mut piece = vec![0; READ_BYTES];
+    let mut chunk = vec![0; READ_BYTES];
     loop {
-        let length = file.read(&mut piece).map_err(io_fault("reading a file"))?;
+        let length = file.read(&mut chunk).map_err(io_fault("reading a file"))?;
         if length == 0 {
             return Ok(Some(Digest { size_bytes, sha256: hasher.finalize().into() }));
         }
-        hasher.update(&piece[..length]);
+        hasher.update(&chunk[..length]);
         size_bytes += length as u64;
     }
 }

@@ -61,12 +61,12 @@ fn hasher_at(checkpoint: &Checkpoint) -> Option<Sha256> {
 
 fn hash(file: &mut File, length: u64) -> Result<Sha256, Error> {
     let mut hasher = Sha256::new();
-    let mut piece = vec![0; READ_BYTES];
+    let mut chunk = vec![0; READ_BYTES];
     let mut bytes = file.take(length);
     loop {
-        match bytes.read(&mut piece).map_err(io_fault("reading an upload"))? {
+        match bytes.read(&mut chunk).map_err(io_fault("reading an upload"))? {
             0 => return Ok(hasher),
-            count => hasher.update(&piece[..count]),
+            count => hasher.update(&chunk[..count]),
         }
     }
 }

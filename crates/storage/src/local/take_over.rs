@@ -17,14 +17,14 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 
-const PIECE_BYTES: usize = 1 << 20;
+const CHUNK_BYTES: usize = 1 << 20;
 
 /// A copy that is not on stable storage yet.
 type Copied = Option<(File, TakenOver)>;
 
 pub(super) fn take_over(tree: &Tree, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>> {
-    let mut piece = Vec::new();
-    let copied: Vec<_> = files.iter().map(|file| copy(tree, file, &mut piece)).collect();
+    let mut chunk = Vec::new();
+    let copied: Vec<_> = files.iter().map(|file| copy(tree, file, &mut chunk)).collect();
     crash_point!("take_over.copied");
     // The first sync writes most of the other files too.
     let sealed = copied.into_iter().map(|copied| match copied? {
@@ -39,13 +39,13 @@ pub(super) fn take_over(tree: &Tree, files: &[TakeOver]) -> Vec<Result<Option<Ta
     sealed
 }
 
-fn copy(tree: &Tree, file: &TakeOver, piece: &mut Vec<u8>) -> Result<Copied, Error> {
+fn copy(tree: &Tree, file: &TakeOver, chunk: &mut Vec<u8>) -> Result<Copied, Error> {
     let Some((original, found)) = open_file(tree, &file.from)? else { return Ok(None) };
     if found != file.found {
         return Ok(None);
     }
     let copy = create_file(tree, &file.partial)?;
-    let result = fill(&original, &copy, piece).and_then(|sha256| {
+    let result = fill(&original, &copy, chunk).and_then(|sha256| {
         // Checks again that the file was not written to during the copy.
         Ok(match is_still(&original, &file.found)? {
             true => Some(TakenOver { identity: identity_of(copy.as_fd())?, sha256 }),
@@ -66,22 +66,22 @@ fn is_still(file: &File, found: &FoundFile) -> Result<bool, Error> {
 }
 
 /// Fills the copy; returns the digest of the bytes where they had to be read.
-fn fill(original: &File, mut copy: &File, piece: &mut Vec<u8>) -> Result<Option<[u8; 32]>, Error> {
+fn fill(original: &File, mut copy: &File, chunk: &mut Vec<u8>) -> Result<Option<[u8; 32]>, Error> {
     match ioctl_ficlone(copy, original) {
         Ok(()) => return Ok(None),
         Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::IO)) => return Err(fault("sharing a file")(errno)),
         // Not supported by this file system, or not for these two files.
         Err(_) => {}
     }
-    piece.resize(PIECE_BYTES, 0);
+    chunk.resize(CHUNK_BYTES, 0);
     let mut hasher = Sha256::new();
     let mut original = original;
     loop {
-        let length = original.read(piece).map_err(io_fault("reading a file that is taken over"))?;
+        let length = original.read(chunk).map_err(io_fault("reading a file that is taken over"))?;
         if length == 0 {
             return Ok(Some(hasher.finalize().into()));
         }
-        hasher.update(&piece[..length]);
-        copy.write_all(&piece[..length]).map_err(unsure_fault("writing a file that is taken over"))?;
+        hasher.update(&chunk[..length]);
+        copy.write_all(&chunk[..length]).map_err(unsure_fault("writing a file that is taken over"))?;
     }
 }

@@ -187,12 +187,12 @@ mod tests {
     fn bytes_come_out_as_they_went_in_from_memory_and_from_a_file_and_the_room_comes_back() {
         run(async {
             let buffers = Buffers::default();
-            let piece: Vec<u8> = (0..=255).cycle().take(100_001).collect();
+            let chunk: Vec<u8> = (0..=255).cycle().take(100_001).collect();
             let mut all = Vec::new();
             for _ in 0..60 {
                 let mut buffer = buffers.buffer();
                 for _ in 0..10 {
-                    buffer.push(&piece).await.unwrap();
+                    buffer.push(&chunk).await.unwrap();
                 }
                 all.push(buffer);
             }
@@ -201,8 +201,8 @@ mod tests {
             assert!(buffers.memory.reserved_bytes() <= MEMORY_BYTES_MAX);
             for mut buffer in all {
                 assert_eq!(buffer.len(), 1_000_010);
-                assert_eq!(buffer.copy().await.unwrap(), piece.repeat(10));
-                assert_eq!(buffer.take(&buffers).into_bytes().await.unwrap(), piece.repeat(10));
+                assert_eq!(buffer.copy().await.unwrap(), chunk.repeat(10));
+                assert_eq!(buffer.take(&buffers).into_bytes().await.unwrap(), chunk.repeat(10));
                 assert_eq!(buffer.len(), 0);
             }
             assert_eq!(buffers.memory.reserved_bytes(), 0);

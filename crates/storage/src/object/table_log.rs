@@ -22,40 +22,40 @@ use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, Pu
 const REPLACEMENTS_MAX: usize = 8;
 
 impl Bucket {
-    async fn write_once(&self, key: &ObjectKey, pieces: &[Bytes]) -> Result<WrittenOnce, Error> {
+    async fn write_once(&self, key: &ObjectKey, chunks: &[Bytes]) -> Result<WrittenOnce, Error> {
         let (store, path) = (self.store(), &self.path(key));
-        let bytes = pieces.iter().map(Bytes::len).sum();
-        self.attempts("writing an entry of a table", bytes, move || create(store, path, pieces).boxed()).await
+        let bytes = chunks.iter().map(Bytes::len).sum();
+        self.attempts("writing an entry of a table", bytes, move || create(store, path, chunks).boxed()).await
     }
 
-    async fn write_over(&self, key: &ObjectKey, pieces: &[Bytes]) -> Result<(), Error> {
+    async fn write_over(&self, key: &ObjectKey, chunks: &[Bytes]) -> Result<(), Error> {
         let (store, path) = (self.store(), &self.path(key));
-        let bytes = pieces.iter().map(Bytes::len).sum();
-        let put = move || async move { store.put(path, payload(pieces)).await.map(drop) }.boxed();
+        let bytes = chunks.iter().map(Bytes::len).sum();
+        let put = move || async move { store.put(path, payload(chunks)).await.map(drop) }.boxed();
         self.attempts("writing an entry of a table", bytes, put).await
     }
 }
 
-fn payload(pieces: &[Bytes]) -> PutPayload {
-    pieces.iter().cloned().collect()
+fn payload(chunks: &[Bytes]) -> PutPayload {
+    chunks.iter().cloned().collect()
 }
 
-async fn create(store: &AmazonS3, path: &Path, pieces: &[Bytes]) -> Result<WrittenOnce, StoreError> {
+async fn create(store: &AmazonS3, path: &Path, chunks: &[Bytes]) -> Result<WrittenOnce, StoreError> {
     let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-    match store.put_opts(path, payload(pieces), options).await {
+    match store.put_opts(path, payload(chunks), options).await {
         Ok(_) => Ok(WrittenOnce::Done),
-        Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => compare(store, path, pieces).await,
+        Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => compare(store, path, chunks).await,
         // Every writer has the same bytes for it.
         Err(StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }) => {
-            store.put(path, payload(pieces)).await.map(|_| WrittenOnce::Done)
+            store.put(path, payload(chunks)).await.map(|_| WrittenOnce::Done)
         }
         Err(error) => Err(error),
     }
 }
 
-async fn compare(store: &AmazonS3, path: &Path, pieces: &[Bytes]) -> Result<WrittenOnce, StoreError> {
+async fn compare(store: &AmazonS3, path: &Path, chunks: &[Bytes]) -> Result<WrittenOnce, StoreError> {
     let there = store.get(path).await?;
-    let mut rest: Vec<Bytes> = pieces.iter().rev().cloned().collect();
+    let mut rest: Vec<Bytes> = chunks.iter().rev().cloned().collect();
     let mut stream = there.into_stream();
     while let Some(some) = stream.next().await.transpose()? {
         let mut some = some;
@@ -84,14 +84,14 @@ fn passing(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 
 #[async_trait]
 impl TableLog for ObjectFiles {
-    async fn write_once(&self, key: &ObjectKey, pieces: Vec<Bytes>) -> Result<WrittenOnce, Error> {
+    async fn write_once(&self, key: &ObjectKey, chunks: Vec<Bytes>) -> Result<WrittenOnce, Error> {
         self.0.may_write()?;
-        self.0.bucket.write_once(key, &pieces).await
+        self.0.bucket.write_once(key, &chunks).await
     }
 
-    async fn write_over(&self, key: &ObjectKey, pieces: Vec<Bytes>) -> Result<(), Error> {
+    async fn write_over(&self, key: &ObjectKey, chunks: Vec<Bytes>) -> Result<(), Error> {
         self.0.may_write()?;
-        self.0.bucket.write_over(key, &pieces).await
+        self.0.bucket.write_over(key, &chunks).await
     }
 
     async fn replace_older(

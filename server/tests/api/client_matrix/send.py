@@ -5,18 +5,18 @@ the body of the answer, or the error.
 """
 import asyncio, sys
 
-PIECE_BYTES = 64 * 1024
+CHUNK_BYTES = 64 * 1024
 
 
-def pieces(path):
+def chunks(path):
     with open(path, "rb") as file:
-        while piece := file.read(PIECE_BYTES):
-            yield piece
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
 
 
-async def pieces_in_time(path):
-    for piece in pieces(path):
-        yield piece
+async def chunks_in_time(path):
+    for chunk in chunks(path):
+        yield chunk
 
 
 def by_requests():
@@ -28,7 +28,7 @@ def by_requests():
             if kind == "form":
                 answer = session.post(url, headers=headers, files={"file": (name, file)})
             else:
-                answer = session.put(url, headers=headers, data=file if kind == "put" else pieces(path))
+                answer = session.put(url, headers=headers, data=file if kind == "put" else chunks(path))
         return answer.status_code, answer.text
 
     return send
@@ -45,7 +45,7 @@ def by_httpx():
             elif kind == "put":
                 answer = client.put(url, headers=headers, content=file.read())
             else:
-                answer = client.put(url, headers=headers, content=pieces(path))
+                answer = client.put(url, headers=headers, content=chunks(path))
         return answer.status_code, answer.text
 
     return send
@@ -61,7 +61,7 @@ async def by_aiohttp(jobs):
                     form.add_field("file", file, filename=name)
                     request = session.post(url, headers=headers, data=form)
                 else:
-                    request = session.put(url, headers=headers, data=file if kind == "put" else pieces_in_time(path))
+                    request = session.put(url, headers=headers, data=file if kind == "put" else chunks_in_time(path))
                 async with request as answer:
                     return answer.status, await answer.text()
 

@@ -26,9 +26,9 @@ pub enum Operation {
     /// A form with a new file, a replaced one, and a large one.
     Form,
     CreateResumable,
-    /// The last piece of a resumable upload.
+    /// The last chunk of a resumable upload.
     PatchLast,
-    /// A piece in the middle of a resumable upload, which replaces a file when it is complete.
+    /// A chunk in the middle of a resumable upload, which replaces a file when it is complete.
     PatchAmid,
     /// A full sync takes over unchanged files.
     TakeOver,
