@@ -58,12 +58,12 @@ async fn append(
     credentials: Credentials,
     Path(token): Path<String>,
     headers: HeaderMap,
-    piece: RequestBody,
+    body: RequestBody,
 ) -> Response {
     if tus::is_spoken(&headers) {
-        tus::append(&app_state, &credentials, &token, &headers, piece).await
+        tus::append(&app_state, &credentials, &token, &headers, body).await
     } else {
-        resumable::append(&app_state, &credentials, &token, &headers, piece).await
+        resumable::append(&app_state, &credentials, &token, &headers, body).await
     }
 }
 
@@ -86,10 +86,10 @@ async fn overridden(
     credentials: Credentials,
     Path(token): Path<String>,
     headers: HeaderMap,
-    piece: RequestBody,
+    body: RequestBody,
 ) -> Response {
     match headers.get("x-http-method-override").map(|method| method.as_bytes()) {
-        Some(b"PATCH") => tus::append(&app_state, &credentials, &token, &headers, piece).await,
+        Some(b"PATCH") => tus::append(&app_state, &credentials, &token, &headers, body).await,
         Some(b"DELETE") => tus::discard(&app_state, &credentials, &token, &headers).await,
         Some(b"HEAD") => tus::look(&app_state, &credentials, &token, &headers).await,
         _ => wrong_method_of_one(Method::POST).await.into_response(),

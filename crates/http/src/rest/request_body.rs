@@ -91,8 +91,8 @@ pub fn checksums_of_content(headers: &HeaderMap) -> Result<Checksums, Error> {
 }
 
 /// Address of an upload, as its sender sees it.
-pub fn location(resumption: &ResumableSession, piece: &RequestBody) -> String {
-    format!("{}{ADDRESS}/{}", piece.base, resumption.token())
+pub fn location(resumption: &ResumableSession, body: &RequestBody) -> String {
+    format!("{}{ADDRESS}/{}", body.base, resumption.token())
 }
 
 /// Sets a header with a value of ours, or one that the client sent.
@@ -133,11 +133,11 @@ pub async fn take_first_body(
     app_state: &AppState,
     caller: &Caller,
     mut upload: ResumableSession,
-    piece: &mut RequestBody,
+    body: &mut RequestBody,
     checksums: Checksums,
     ends: Ends,
 ) -> Result<ResumableSession, HttpError> {
-    match take_body(app_state, &mut upload, piece, checksums, ends).await {
+    match take_body(app_state, &mut upload, body, checksums, ends).await {
         Ok(()) => Ok(upload),
         Err(error) => {
             let token = upload.token().clone();
@@ -158,15 +158,15 @@ pub fn forbid_caching(response: &mut Response) {
 pub async fn take_body(
     app_state: &AppState,
     resumption: &mut ResumableSession,
-    piece: &mut RequestBody,
+    body: &mut RequestBody,
     checksums: Checksums,
     ends: Ends,
 ) -> Result<(), HttpError> {
-    resumption.sent_by(&piece.sender);
+    resumption.sent_by(&body.sender);
     if ends == Ends::Later {
         resumption.leave_open();
     }
-    match take(app_state, resumption, piece, checksums, ends).await {
+    match take(app_state, resumption, body, checksums, ends).await {
         Ok(()) => Ok(resumption.settle().await?),
         Err(error) => {
             let cause = match &error {
@@ -185,7 +185,7 @@ pub async fn take_body(
 async fn take(
     app_state: &AppState,
     resumption: &mut ResumableSession,
-    piece: &mut RequestBody,
+    body: &mut RequestBody,
     mut checksums: Checksums,
     ends: Ends,
 ) -> Result<(), HttpError> {
@@ -193,7 +193,7 @@ async fn take(
     if has_checksums {
         resumption.await_confirmation();
     }
-    while let Some(bytes) = next(app_state, resumption, piece).await? {
+    while let Some(bytes) = next(app_state, resumption, body).await? {
         checksums.update(&bytes);
         resumption.write(bytes).await?;
     }
@@ -214,18 +214,18 @@ async fn take(
 async fn next(
     app_state: &AppState,
     resumption: &mut ResumableSession,
-    piece: &mut RequestBody,
+    body: &mut RequestBody,
 ) -> Result<Option<Bytes>, Error> {
     tokio::select! {
-        next = next_bytes(app_state, piece) => next,
+        next = next_bytes(app_state, body) => next,
         () = resumption.stopped() => Err(Error::TakenOver),
     }
 }
 
 /// The next bytes, unless the body breaks off or the server stops.
-pub async fn next_bytes(app_state: &AppState, piece: &mut RequestBody) -> Result<Option<Bytes>, Error> {
+pub async fn next_bytes(app_state: &AppState, body: &mut RequestBody) -> Result<Option<Bytes>, Error> {
     let next = async {
-        piece.stream.try_next().await.map(Ok).or_else(|error| match refusal_of_trailer(&error) {
+        body.stream.try_next().await.map(Ok).or_else(|error| match refusal_of_trailer(&error) {
             Some(refusal) => Ok(Err(refusal)),
             None => Err(format!("the body was interrupted ({error})")),
         })

@@ -87,7 +87,7 @@ async fn create(
     in_path: Option<Path<String>>,
     uri: Uri,
     headers: HeaderMap,
-    mut piece: RequestBody,
+    mut body: RequestBody,
 ) -> Response {
     let created = async {
         let caller = credentials.allowed_caller(&app_state.lake, None).await?;
@@ -103,12 +103,12 @@ async fn create(
             file_name: file_name(parameters.file_name, in_path, &headers)?,
             length: natural(&headers, "upload-length"),
             digests: announced_digests(&headers)?,
-            sender: piece.sender.clone(),
+            sender: body.sender.clone(),
         };
         if is_more_to_come {
-            begin(&app_state, &caller, &destination, request, &mut piece, checksums).await
+            begin(&app_state, &caller, &destination, request, &mut body, checksums).await
         } else {
-            take_whole(&app_state, &destination, request, &mut piece, checksums).await
+            take_whole(&app_state, &destination, request, &mut body, checksums).await
         }
     };
     created.await.unwrap_or_else(|error| refusal(&app_state, error))
@@ -147,15 +147,15 @@ async fn begin(
     caller: &Caller,
     destination: &Destination,
     upload: UploadRequest,
-    piece: &mut RequestBody,
+    body: &mut RequestBody,
     checksums: Checksums,
 ) -> Result<Response, HttpError> {
-    let brings_bytes = piece.announced_bytes != Some(0);
+    let brings_bytes = body.announced_bytes != Some(0);
     let request = ResumableRequest { upload, brings_bytes, ..ResumableRequest::default() };
     let upload = destination.begin_resumable(request).await?;
-    let upload = take_first_body(app_state, caller, upload, piece, checksums, Ends::Later).await?;
+    let upload = take_first_body(app_state, caller, upload, body, checksums, Ends::Later).await?;
     let mut response = StatusCode::CREATED.into_response();
-    set(&mut response, "location", &location(&upload, piece));
+    set(&mut response, "location", &location(&upload, body));
     describe(app_state, &mut response, &upload);
     Ok(response)
 }
@@ -165,18 +165,18 @@ async fn take_whole(
     app_state: &AppState,
     destination: &Destination,
     request: UploadRequest,
-    piece: &mut RequestBody,
+    body: &mut RequestBody,
     checksums: Checksums,
 ) -> Result<Response, HttpError> {
     let announced = request.length;
-    if let (Some(length), Some(bytes)) = (announced, piece.announced_bytes)
+    if let (Some(length), Some(bytes)) = (announced, body.announced_bytes)
         && length != bytes
     {
         return Err(differs(length, bytes).into());
     }
-    let length = announced.or(piece.announced_bytes);
+    let length = announced.or(body.announced_bytes);
     let mut incoming = destination.begin(UploadRequest { length, ..request }).await?;
-    if let Err(error) = take_into(app_state, &mut incoming, announced, piece, checksums).await {
+    if let Err(error) = take_into(app_state, &mut incoming, announced, body, checksums).await {
         incoming.fail(&error).await?;
         return Err(error.into());
     }
@@ -188,11 +188,11 @@ async fn take_into(
     app_state: &AppState,
     incoming: &mut IncomingUpload,
     announced: Option<u64>,
-    piece: &mut RequestBody,
+    body: &mut RequestBody,
     mut checksums: Checksums,
 ) -> Result<(), Error> {
     let mut received = 0;
-    while let Some(bytes) = seen(incoming, next_bytes(app_state, piece)).await? {
+    while let Some(bytes) = seen(incoming, next_bytes(app_state, body)).await? {
         received += bytes.len() as u64;
         checksums.update(&bytes);
         incoming.write(bytes).await?;
@@ -241,9 +241,9 @@ pub async fn append(
     credentials: &Credentials,
     token: &str,
     headers: &HeaderMap,
-    mut piece: RequestBody,
+    mut body: RequestBody,
 ) -> Response {
-    let appended = try_append(app_state, credentials, token, headers, &mut piece).await;
+    let appended = try_append(app_state, credentials, token, headers, &mut body).await;
     appended.unwrap_or_else(|error| refusal(app_state, error))
 }
 
@@ -252,7 +252,7 @@ async fn try_append(
     credentials: &Credentials,
     token: &str,
     headers: &HeaderMap,
-    piece: &mut RequestBody,
+    body: &mut RequestBody,
 ) -> Result<Response, HttpError> {
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     if !has_media_type(headers, MEDIA_TYPE) {
@@ -268,13 +268,13 @@ async fn try_append(
         let length = upload.offset();
         return Err(Error::ResumableComplete { length }.into());
     }
-    upload.go_on_at(offset, piece.announced_bytes)?;
-    let by_content = piece.announced_bytes.filter(|_| is_last).map(|bytes| offset.saturating_add(bytes));
+    upload.go_on_at(offset, body.announced_bytes)?;
+    let by_content = body.announced_bytes.filter(|_| is_last).map(|bytes| offset.saturating_add(bytes));
     for length in [natural(headers, "upload-length"), by_content].into_iter().flatten() {
         upload.announce_length(length).await?;
     }
     let ends = if is_last { Ends::Here } else { Ends::Later };
-    match take_body(app_state, &mut upload, piece, checksums, ends).await {
+    match take_body(app_state, &mut upload, body, checksums, ends).await {
         Ok(()) if is_last => Ok(landed()),
         Ok(()) => {
             let mut response = StatusCode::NO_CONTENT.into_response();

@@ -52,9 +52,9 @@ pub async fn create(
     credentials: Credentials,
     Parameters(parameters): Parameters<CreationParameters>,
     headers: HeaderMap,
-    mut piece: RequestBody,
+    mut body: RequestBody,
 ) -> Response {
-    let created = try_create(&app_state, &credentials, &parameters, &headers, &mut piece).await;
+    let created = try_create(&app_state, &credentials, &parameters, &headers, &mut body).await;
     answer(created)
 }
 
@@ -63,11 +63,11 @@ async fn try_create(
     credentials: &Credentials,
     parameters: &CreationParameters,
     headers: &HeaderMap,
-    piece: &mut RequestBody,
+    body: &mut RequestBody,
 ) -> Result<Response, HttpError> {
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     check_version(headers)?;
-    let brings_bytes = has_media_type(headers, MEDIA_TYPE) && piece.announced_bytes != Some(0);
+    let brings_bytes = has_media_type(headers, MEDIA_TYPE) && body.announced_bytes != Some(0);
     caller.may_upload_parts()?;
     refuse_altered(headers, HeadOf::Creation)?;
     let checksums = if brings_bytes { checksums_of_content(headers)? } else { Checksums::default() };
@@ -77,7 +77,7 @@ async fn try_create(
         file_name: file_name(&known).to_owned(),
         length: announced_length(headers)?,
         digests: announced_digests(headers)?,
-        sender: piece.sender.clone(),
+        sender: body.sender.clone(),
     };
     let mut request = ResumableRequest { upload, metadata: metadata.to_owned(), brings_bytes, parts: Vec::new() };
     let concatenation = header(headers, "upload-concat")?.map(str::trim);
@@ -88,7 +88,7 @@ async fn try_create(
     }
     if concatenation == Some("partial") {
         let part = app_state.lake.begin_part(&caller, request).await?;
-        return begun(app_state, &caller, part, brings_bytes, checksums, piece).await;
+        return begun(app_state, &caller, part, brings_bytes, checksums, body).await;
     }
     let id = parameters.sync_id.as_deref().or(known.get("sync_id").map(String::as_str)).ok_or_else(|| {
         Error::Invalid("the sync_id is missing; send it as metadata sync_id, or as ?sync_id=N in the address".into())
@@ -98,7 +98,7 @@ async fn try_create(
     match concatenation {
         None => {
             let upload = destination.begin_resumable(request).await?;
-            begun(app_state, &caller, upload, brings_bytes, checksums, piece).await
+            begun(app_state, &caller, upload, brings_bytes, checksums, body).await
         }
         Some(list) => {
             request.parts = parts_of(list)?;
@@ -108,7 +108,7 @@ async fn try_create(
                 )
                 .into());
             }
-            Ok(created(&destination.join(request).await?, piece))
+            Ok(created(&destination.join(request).await?, body))
         }
     }
 }
@@ -120,19 +120,19 @@ async fn begun(
     mut upload: ResumableSession,
     brings_bytes: bool,
     checksums: Checksums,
-    piece: &mut RequestBody,
+    body: &mut RequestBody,
 ) -> Result<Response, HttpError> {
     if !brings_bytes {
         upload.settle().await?;
-        return Ok(created(&upload, piece));
+        return Ok(created(&upload, body));
     }
-    let upload = take_first_body(app_state, caller, upload, piece, checksums, Ends::ByLength).await?;
-    Ok(created(&upload, piece))
+    let upload = take_first_body(app_state, caller, upload, body, checksums, Ends::ByLength).await?;
+    Ok(created(&upload, body))
 }
 
-fn created(upload: &ResumableSession, piece: &RequestBody) -> Response {
+fn created(upload: &ResumableSession, body: &RequestBody) -> Response {
     let mut response = StatusCode::CREATED.into_response();
-    set(&mut response, "location", &location(upload, piece));
+    set(&mut response, "location", &location(upload, body));
     set(&mut response, "upload-offset", &upload.offset().to_string());
     set_expiry(&mut response, upload);
     response
@@ -182,9 +182,9 @@ pub async fn append(
     credentials: &Credentials,
     token: &str,
     headers: &HeaderMap,
-    mut piece: RequestBody,
+    mut body: RequestBody,
 ) -> Response {
-    let appended = try_append(app_state, credentials, token, headers, &mut piece).await;
+    let appended = try_append(app_state, credentials, token, headers, &mut body).await;
     answer(appended)
 }
 
@@ -193,7 +193,7 @@ async fn try_append(
     credentials: &Credentials,
     token: &str,
     headers: &HeaderMap,
-    piece: &mut RequestBody,
+    body: &mut RequestBody,
 ) -> Result<Response, HttpError> {
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     check_version(headers)?;
@@ -209,8 +209,8 @@ async fn try_append(
     if let Some(length) = number(headers, "upload-length")? {
         upload.announce_length(length).await?;
     }
-    upload.go_on_at(offset, piece.announced_bytes)?;
-    take_body(app_state, &mut upload, piece, checksums, Ends::ByLength).await?;
+    upload.go_on_at(offset, body.announced_bytes)?;
+    take_body(app_state, &mut upload, body, checksums, Ends::ByLength).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     set(&mut response, "upload-offset", &upload.offset().to_string());
     set_expiry(&mut response, &upload);
