@@ -14,15 +14,15 @@ async function load(name) {
   if (!response.ok) throw new Error(`${name}: ${response.status}`);
   const bytes = await response.arrayBuffer();
   const view = new DataView(bytes);
-  const pieces = [];
+  const chunks = [];
   const count = view.getUint32(0, true);
   let start = 4 * (1 + count);
   for (let at = 1; at <= count; at += 1) {
     const length = view.getUint32(4 * at, true);
-    pieces.push(WebAssembly.instantiate(new Uint8Array(bytes, start, length), { __wasm_split: initSync() }));
+    chunks.push(WebAssembly.instantiate(new Uint8Array(bytes, start, length), { __wasm_split: initSync() }));
     start += length;
   }
-  await Promise.all(pieces);
+  await Promise.all(chunks);
 }
 
 function bundle(name) {

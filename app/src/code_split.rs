@@ -17,7 +17,7 @@ use leptos_router::ChooseView;
 use wasm_split_helpers::{SplitLoaderError, wasm_split};
 
 /// Each line declares a part: its view, its loader, and its pages. Small and rare pages share a part, because each
-/// additional part splits the code that parts share into more pieces.
+/// additional part splits the code that parts share into more chunks.
 macro_rules! parts {
     ($($part:ident: $view:ident, $load:ident, { $($page:ident => $component:ident),* };)*) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
-//! Joins the pieces of the pages' WASM into a few bundles.
+//! Joins the chunks of the pages' WASM into a few bundles.
 //!
-//! The splitter makes a piece for each set of parts that share code: dozens, most of them tiny. Bundles let each part
+//! The splitter makes a chunk for each set of parts that share code: dozens, most of them tiny. Bundles let each part
 //! load with few requests, and with few bytes that only other parts need.
 
 use crate::Workspace;
@@ -23,7 +23,7 @@ const FIRST_WEIGHT: usize = 3;
 pub const SOURCE: &str = "app/parts.js";
 
 struct Bundle {
-    pieces: Vec<Vec<u8>>,
+    chunks: Vec<Vec<u8>>,
     bytes: usize,
     parts: BTreeSet<String>,
 }
@@ -31,11 +31,11 @@ struct Bundle {
 /// Writes the bundles and their loader into the folder of the pages' JavaScript; returns the files that each part
 /// needs.
 pub fn bundle(workspace: &Workspace, split: &Split, pages: &Path) -> Result<BTreeMap<String, Vec<String>>> {
-    let bundles = together(pieces(split)?);
+    let bundles = together(chunks(split)?);
     let mut needed: BTreeMap<String, Vec<String>> = split.parts.keys().map(|part| (part.clone(), Vec::new())).collect();
     for (number, bundle) in bundles.iter().enumerate() {
         let name = format!("part-{number}.bin");
-        fs::write(pages.join(&name), written(&bundle.pieces)?)?;
+        fs::write(pages.join(&name), written(&bundle.chunks)?)?;
         for part in &bundle.parts {
             needed.entry(part.clone()).or_default().push(name.clone());
         }
@@ -50,18 +50,18 @@ pub fn bundle(workspace: &Workspace, split: &Split, pages: &Path) -> Result<BTre
     Ok(needed)
 }
 
-/// A bundle for each piece.
-fn pieces(split: &Split) -> Result<Vec<Bundle>> {
+/// A bundle for each chunk.
+fn chunks(split: &Split) -> Result<Vec<Bundle>> {
     let mut parts: BTreeMap<&String, BTreeSet<String>> = BTreeMap::new();
-    for (part, pieces) in &split.parts {
-        for piece in pieces {
-            parts.entry(piece).or_default().insert(part.clone());
+    for (part, chunks) in &split.parts {
+        for chunk in chunks {
+            parts.entry(chunk).or_default().insert(part.clone());
         }
     }
-    let bundle = |(piece, parts): (&String, _)| {
-        let path = split.folder.join(piece);
+    let bundle = |(chunk, parts): (&String, _)| {
+        let path = split.folder.join(chunk);
         let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        Ok(Bundle { bytes: bytes.len(), pieces: vec![bytes], parts })
+        Ok(Bundle { bytes: bytes.len(), chunks: vec![bytes], parts })
     };
     parts.into_iter().map(bundle).collect()
 }
@@ -75,7 +75,7 @@ fn together(mut bundles: Vec<Bundle>) -> Vec<Bundle> {
         };
         let gone = bundles.remove(gone);
         let kept = &mut bundles[kept];
-        kept.pieces.extend(gone.pieces);
+        kept.chunks.extend(gone.chunks);
         kept.bytes += gone.bytes;
         kept.parts.extend(gone.parts);
     }
@@ -99,12 +99,12 @@ fn growth(one: &Bundle, other: &Bundle) -> usize {
 }
 
 /// Format that `app/parts.js` reads.
-fn written(pieces: &[Vec<u8>]) -> Result<Vec<u8>> {
-    let mut bytes = u32::try_from(pieces.len())?.to_le_bytes().to_vec();
-    for piece in pieces {
-        bytes.extend(u32::try_from(piece.len())?.to_le_bytes());
+fn written(chunks: &[Vec<u8>]) -> Result<Vec<u8>> {
+    let mut bytes = u32::try_from(chunks.len())?.to_le_bytes().to_vec();
+    for chunk in chunks {
+        bytes.extend(u32::try_from(chunk.len())?.to_le_bytes());
     }
-    bytes.extend(pieces.iter().flatten());
+    bytes.extend(chunks.iter().flatten());
     Ok(bytes)
 }
 
@@ -112,17 +112,17 @@ fn written(pieces: &[Vec<u8>]) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn piece(bytes: usize, parts: &[&str]) -> Bundle {
+    fn chunk(bytes: usize, parts: &[&str]) -> Bundle {
         let parts = parts.iter().map(|part| (*part).to_owned()).collect();
-        Bundle { pieces: vec![vec![0; bytes]], bytes, parts }
+        Bundle { chunks: vec![vec![0; bytes]], bytes, parts }
     }
 
     #[test]
     fn a_part_comes_in_few_bundles_and_brings_little_that_only_others_need() {
-        let mut pieces: Vec<_> = (1..20).map(|bytes| piece(bytes, &["a", "b"])).collect();
-        pieces.push(piece(1_000_000, &["b"]));
-        pieces.push(piece(10, &["a"]));
-        let bundles = together(pieces);
+        let mut chunks: Vec<_> = (1..20).map(|bytes| chunk(bytes, &["a", "b"])).collect();
+        chunks.push(chunk(1_000_000, &["b"]));
+        chunks.push(chunk(10, &["a"]));
+        let bundles = together(chunks);
         assert!(!has_too_many(&bundles));
         let of_a: usize = bundles.iter().filter(|bundle| bundle.parts.contains("a")).map(|bundle| bundle.bytes).sum();
         assert_eq!(of_a, (1..20).sum::<usize>() + 10);
@@ -130,16 +130,16 @@ mod tests {
 
     #[test]
     fn the_first_page_is_spared_before_others() {
-        let mut pieces: Vec<_> = (0..BUNDLES_MAX).map(|at| piece(2000, &["b", &format!("c{at}")])).collect();
-        pieces.push(piece(1000, &["b", FIRST]));
-        let bundles = together(pieces);
+        let mut chunks: Vec<_> = (0..BUNDLES_MAX).map(|at| chunk(2000, &["b", &format!("c{at}")])).collect();
+        chunks.push(chunk(1000, &["b", FIRST]));
+        let bundles = together(chunks);
         let of_first: usize =
             bundles.iter().filter(|bundle| bundle.parts.contains(FIRST)).map(|bundle| bundle.bytes).sum();
         assert_eq!(of_first, 1000);
     }
 
     #[test]
-    fn a_bundle_says_where_its_pieces_begin() {
+    fn a_bundle_says_where_its_chunks_begin() {
         let bundle = written(&[b"ab".to_vec(), b"c".to_vec()]).unwrap();
         assert_eq!(bundle, b"\x02\0\0\0\x02\0\0\0\x01\0\0\0abc");
     }

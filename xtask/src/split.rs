@@ -1,7 +1,7 @@
 //! Cuts the WASM of the pages into shared code and parts, each of which is loaded with its pages.
 //!
 //! Functions with `wasm_split` mark the cuts. Code that one part needs is in that part; code that several parts need,
-//! and the shared code does not, is in pieces of its own.
+//! and the shared code does not, is in chunks of its own.
 
 use crate::Workspace;
 
@@ -17,9 +17,9 @@ pub const LOADER: &str = "parts.js";
 pub struct Split {
     /// Shared WASM that is always loaded, before wasm-bindgen has processed it.
     pub shared: PathBuf,
-    /// Folder of the pieces.
+    /// Folder of the chunks.
     pub folder: PathBuf,
-    /// File names of the pieces that each part needs.
+    /// File names of the chunks that each part needs.
     pub parts: BTreeMap<String, Vec<String>>,
 }
 
@@ -35,7 +35,7 @@ pub fn split(workspace: &Workspace, compiled: &Path) -> Result<Split> {
     let mut options = Options::new(&input);
     options.output_dir = &folder;
     options.main_out_path = &shared;
-    // The splitter writes its own loader there, which is not used: that of `bundles.rs` loads several pieces at once.
+    // The splitter writes its own loader there, which is not used: that of `bundles.rs` loads several chunks at once.
     options.link_name = &link;
     let split = wasm_split_cli_support::transform(options).map_err(|error| anyhow!("{error:?}"))?;
     let file = |stem: String| format!("{stem}.wasm");
