@@ -174,10 +174,10 @@ fn names_an_address(code: u32) -> bool {
 fn bounded(text: &str) -> String {
     const KEY: &str = "lks_";
     let text: String = text.chars().take(TEXT_CHARACTERS_MAX).collect();
-    let mut pieces = text.split(KEY);
-    let mut shown = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let rest = piece.trim_start_matches(|character: char| character.is_ascii_alphanumeric());
+    let mut segments = text.split(KEY);
+    let mut shown = segments.next().unwrap_or_default().to_owned();
+    for segment in segments {
+        let rest = segment.trim_start_matches(|character: char| character.is_ascii_alphanumeric());
         shown.extend([KEY, "…", rest]);
     }
     shown

@@ -403,9 +403,9 @@ async fn status_of(response: reqwest::Response) -> Option<u64> {
 }
 
 fn without_nonces(html: &str) -> String {
-    let mut pieces = html.split("nonce=\"");
-    let first = pieces.next().unwrap().to_owned();
-    pieces.fold(first, |html, piece| html + piece.split_once('"').unwrap().1)
+    let mut segments = html.split("nonce=\"");
+    let first = segments.next().unwrap().to_owned();
+    segments.fold(first, |html, segment| html + segment.split_once('"').unwrap().1)
 }
 
 #[tokio::test]

@@ -61,11 +61,11 @@ fn queries(sql: &str, values: Vec<Value>) -> Vec<Prepared> {
         return vec![bound(sql.to_owned(), values)];
     }
     let mut numbered = String::with_capacity(sql.len() + values.len());
-    for (number, piece) in sql.split('?').enumerate() {
+    for (number, segment) in sql.split('?').enumerate() {
         if number > 0 {
             numbered.push_str(&format!("${number}"));
         }
-        numbered.push_str(piece);
+        numbered.push_str(segment);
     }
     vec![bound(numbered, values)]
 }
@@ -73,14 +73,14 @@ fn queries(sql: &str, values: Vec<Value>) -> Vec<Prepared> {
 /// One statement of several, with its places numbered from 1.
 fn with_its_own(statement: &str, values: &[Value]) -> Prepared {
     let (mut numbered, mut of_places): (String, Vec<usize>) = (String::with_capacity(statement.len()), Vec::new());
-    let mut pieces = statement.split('$');
-    numbered.push_str(pieces.next().unwrap_or_default());
-    for piece in pieces {
-        let digits = piece.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(piece.len());
-        let (number, rest) = piece.split_at(digits);
+    let mut segments = statement.split('$');
+    numbered.push_str(segments.next().unwrap_or_default());
+    for segment in segments {
+        let digits = segment.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(segment.len());
+        let (number, rest) = segment.split_at(digits);
         let Ok(number) = number.parse::<usize>() else {
             numbered.push('$');
-            numbered.push_str(piece);
+            numbered.push_str(segment);
             continue;
         };
         let known = of_places.iter().position(|place| *place == number);
@@ -124,11 +124,11 @@ impl Batch {
 
 /// Adds a statement with `$N` as `$(N + shift)`.
 fn push_shifted(sql: &mut String, statement: &str, shift: usize) {
-    let mut pieces = statement.split('$');
-    sql.push_str(pieces.next().unwrap_or_default());
-    for piece in pieces {
-        let digits = piece.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(piece.len());
-        let (number, rest) = piece.split_at(digits);
+    let mut segments = statement.split('$');
+    sql.push_str(segments.next().unwrap_or_default());
+    for segment in segments {
+        let digits = segment.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(segment.len());
+        let (number, rest) = segment.split_at(digits);
         let number = number.parse::<usize>().unwrap_or_default();
         sql.push_str(&format!("${}{rest}", number + shift));
     }
