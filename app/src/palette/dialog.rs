@@ -342,8 +342,8 @@ fn Choice(
 pub fn Marked(text: String, words: Vec<String>) -> impl IntoView {
     marked(&text, &words)
         .into_iter()
-        .map(|(is_marked, piece)| (is_marked, visible(piece)))
-        .map(|(is_marked, piece)| if is_marked { view! { <mark>{piece}</mark> }.into_any() } else { piece.into_any() })
+        .map(|(is_marked, span)| (is_marked, visible(span)))
+        .map(|(is_marked, span)| if is_marked { view! { <mark>{span}</mark> }.into_any() } else { span.into_any() })
         .collect_view()
 }
 

@@ -123,7 +123,7 @@ pub fn elsewhere(text: &str) -> Group {
     Group { name: "More results", entries }
 }
 
-/// Splits the text into pieces, each with whether it matches a word, ignoring ASCII case.
+/// Splits the text into spans, each with whether it matches a word, ignoring ASCII case.
 pub fn marked(text: &str, words: &[String]) -> Vec<(bool, String)> {
     let lower = text.to_ascii_lowercase();
     let mut is_marked = vec![false; text.len()];
@@ -132,14 +132,14 @@ pub fn marked(text: &str, words: &[String]) -> Vec<(bool, String)> {
             is_marked[at..at + word.len()].fill(true);
         }
     }
-    let mut pieces: Vec<(bool, String)> = Vec::new();
+    let mut spans: Vec<(bool, String)> = Vec::new();
     for (at, character) in text.char_indices() {
-        match pieces.last_mut() {
-            Some((marked, piece)) if *marked == is_marked[at] => piece.push(character),
-            _ => pieces.push((is_marked[at], character.to_string())),
+        match spans.last_mut() {
+            Some((marked, span)) if *marked == is_marked[at] => span.push(character),
+            _ => spans.push((is_marked[at], character.to_string())),
         }
     }
-    pieces
+    spans
 }
 
 #[cfg(test)]
@@ -149,8 +149,8 @@ mod tests {
     #[test]
     fn what_was_typed_is_marked_wherever_it_is() {
         let marks = |text, typed| {
-            let pieces = marked(text, &words(typed)).into_iter();
-            pieces.map(|(is_marked, piece)| if is_marked { format!("[{piece}]") } else { piece }).collect::<String>()
+            let spans = marked(text, &words(typed)).into_iter();
+            spans.map(|(is_marked, span)| if is_marked { format!("[{span}]") } else { span }).collect::<String>()
         };
         assert_eq!(marks("/data/db/Orders", "or DATA"), "/[data]/db/[Or]ders");
         assert_eq!(marks("aaa", "aa"), "[aa]a");
