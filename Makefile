@@ -36,7 +36,7 @@ CORPUS ?=
 READERS := target/readers
 READER_LIBRARIES := benches/readers/requirements.txt
 
-.PHONY: help run build install test dev lint fmt unit clients seaweedfs docs corpus torture e2e audit postgres api-postgres api-s3 bench bench-peers bench-push bench-scale bench-listeners bench-pieces bench-readers readers reader-libraries fuzz screenshots clean site rust-target rust-components
+.PHONY: help run build install test dev lint fmt unit clients seaweedfs docs corpus torture e2e audit postgres api-postgres api-s3 bench bench-peers bench-push bench-scale bench-listeners bench-micro bench-readers readers reader-libraries fuzz screenshots clean site rust-target rust-components
 
 # Falls back to the default toolchain if that of rust-toolchain.toml is missing and cannot be installed.
 ifneq ($(shell rustc --version > /dev/null 2>&1 && echo usable),usable)
@@ -249,8 +249,8 @@ reader-libraries: ## Install DuckDB, Polars, pyarrow, pandas, delta-rs and Sail 
 			&& cp $(READER_LIBRARIES) $(READERS)/requirements.txt; \
 	} || echo "skipped: the readers could not be installed; they need Python 3 with venv and pip"
 
-bench-pieces: ## Measure hot code one by one: multipart, hash, paths, a page of history
-	@cargo bench --package server --bench pieces
+bench-micro: ## Measure hot code one by one: multipart, hash, paths, a page of history
+	@cargo bench --package server --bench micro
 
 # Targets that read files have the limits of the reader processes, which survived the same file.
 # No sanitizer, since the repository has no unsafe code; so a stable compiler is enough. Most of the first build is

@@ -24,16 +24,16 @@ use tokio::runtime::Runtime;
 
 const BOUNDARY: &str = "------------------------0d1dfe63a1b2c3d4";
 /// Bytes that a connection usually has ready at once.
-const PIECE_BYTES: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 const FILE_BYTES: usize = 4 * 1024 * 1024;
 const HISTORY_ROWS: u64 = 100_000;
 
 criterion_group! {
-    name = pieces;
+    name = micro;
     config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2)).sample_size(20);
     targets = multipart, hash, paths, history, rows::rows
 }
-criterion_main!(pieces);
+criterion_main!(micro);
 
 fn multipart(criterion: &mut Criterion) {
     let plain: Vec<u8> = (0..FILE_BYTES as u32 / 4).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
@@ -46,10 +46,10 @@ fn multipart(criterion: &mut Criterion) {
         ("one file of near-delimiters", vec![misleading.as_slice()]),
         ("4096 files of 1 KiB", plain.chunks(1024).collect()),
     ] {
-        let pieces = pieces_of(&body(&parts));
-        group.throughput(Throughput::Bytes(pieces.iter().map(|piece| piece.len() as u64).sum()));
+        let chunks = chunks_of(&body(&parts));
+        group.throughput(Throughput::Bytes(chunks.iter().map(|chunk| chunk.len() as u64).sum()));
         group.bench_function(name, |bencher| {
-            bencher.iter_batched(|| pieces.clone(), |pieces| runtime.block_on(scan(pieces)), BatchSize::SmallInput);
+            bencher.iter_batched(|| chunks.clone(), |chunks| runtime.block_on(scan(chunks)), BatchSize::SmallInput);
         });
     }
 }
@@ -69,12 +69,12 @@ fn body(parts: &[&[u8]]) -> Vec<u8> {
     body
 }
 
-fn pieces_of(body: &[u8]) -> Vec<Bytes> {
-    body.chunks(PIECE_BYTES).map(Bytes::copy_from_slice).collect()
+fn chunks_of(body: &[u8]) -> Vec<Bytes> {
+    body.chunks(CHUNK_BYTES).map(Bytes::copy_from_slice).collect()
 }
 
-async fn scan(pieces: Vec<Bytes>) -> usize {
-    let stream = futures_util::stream::iter(pieces.into_iter().map(Ok::<_, Infallible>));
+async fn scan(chunks: Vec<Bytes>) -> usize {
+    let stream = futures_util::stream::iter(chunks.into_iter().map(Ok::<_, Infallible>));
     let mut multipart = Multipart::new(stream, BOUNDARY);
     let mut length = 0;
     while multipart.next_part().await.unwrap().is_some() {
