@@ -55,7 +55,7 @@ pub enum CheckpointError {
     Json(#[from] serde_json::Error),
 }
 
-/// What `_last_checkpoint` says of a checkpoint.
+/// Contents of `_last_checkpoint`: the commit and the size of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckpointSummary {

@@ -37,7 +37,7 @@ pub struct RemoveFile {
     pub removed: Timestamp,
 }
 
-/// What the statistics of a commit may be together: its bytes are kept until they are in the bucket.
+/// Limit of the statistics of a commit together: its bytes are kept until they are in the bucket.
 pub const COMMIT_STATS_BYTES_MAX: u64 = 32 << 20;
 
 impl AddFile {

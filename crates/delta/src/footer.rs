@@ -1,4 +1,4 @@
-//! What a Parquet file's footer says of it, in Delta's terms.
+//! Reader of a Parquet file's footer: the file's columns and statistics, in Delta's terms.
 //!
 //! It reads the schema of the parquet crate, not Lakeshore's own: that one has names and types cut for display, calls INT96 and INT64 of
 //! nanoseconds by one name, and has the parts of nested types only in words.

@@ -1,4 +1,4 @@
-//! What to write for a version of a dataset: one commit, of a state before and a change.
+//! Plan of the commit for a version of a dataset, made of the state before and the change.
 //!
 //! Every version makes one commit once the table exists, also where none of its files are in the table; so versions and commits keep
 //! their distance, and `txn` in each commit says which version it is. A table exists from the first version on that has a file
@@ -30,7 +30,7 @@ pub(crate) const APP_ID: &str = "lakeshore";
 pub struct TableId(String);
 
 impl TableId {
-    /// The same for the same dataset of the same lake, and no other.
+    /// Id derived from lake and dataset: equal for the same dataset of the same lake, and for no other.
     pub fn of(lake: &str, dataset: &LakePath) -> Self {
         let mut hasher = Sha256::new();
         for part in ["delta table", lake, dataset.as_str()] {
@@ -51,7 +51,7 @@ impl TableId {
     }
 }
 
-/// What a table is but for its files, after a commit.
+/// State of a table after a commit, without its files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableState {
     pub id: TableId,
@@ -65,7 +65,7 @@ pub struct TableState {
     pub protocol: Protocol,
 }
 
-/// What files have in common that decides whether they fit: the columns within, and those of their paths.
+/// Shape that decides whether files fit: the columns within, and those of their paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileShape<'a> {
     pub schema: &'a FileSchema,
@@ -86,7 +86,7 @@ pub struct Change<'a> {
     pub shapes: &'a [FileShape<'a>],
 }
 
-/// What becomes of a version.
+/// Outcome of planning a version.
 #[derive(Debug)]
 pub struct Plan {
     /// Absent where there is no table, and none comes about.
@@ -237,7 +237,7 @@ impl PlannedCommit {
         CommitChunks::new(&self.head, adds.into_iter(), removes.into_iter())
     }
 
-    /// The same in one piece.
+    /// All chunks, in one piece.
     ///
     /// # Errors
     /// As of the chunks.

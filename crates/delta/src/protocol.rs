@@ -12,7 +12,7 @@ pub enum Feature {
     TimestampNtz,
     /// Columns whose type was narrower before. delta-rs 1.6 and Polars 2.1 refuse a table that has it.
     TypeWidening,
-    /// What writer version 2 implies, and a table that was one has to name.
+    /// Implied by writer version 2, as is `Invariants`; a table that had that version has to name both.
     AppendOnly,
     Invariants,
 }
@@ -27,7 +27,7 @@ impl Feature {
     }
 }
 
-/// What readers and writers of a table have to know. It only grows: no feature is ever taken from a table.
+/// Features that readers and writers of a table have to know. The set only grows: no feature is ever taken from a table.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Protocol {

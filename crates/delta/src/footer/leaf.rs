@@ -5,7 +5,7 @@ use crate::types::DataType;
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type as Physical};
 use parquet::schema::types::Type;
 
-/// What a leaf is that Delta has no type for, and what to do.
+/// Kind of a leaf that Delta has no type for, and the remedy.
 pub(super) struct NoType {
     pub(super) kind: String,
     pub(super) remedy: &'static str,

@@ -1,4 +1,4 @@
-//! What the namespace needs of a database.
+//! Database operations that the namespace needs.
 
 use async_trait::async_trait;
 use lakeshore::model::digest::Digest;
@@ -16,7 +16,7 @@ pub(crate) struct NodeId(pub(crate) i64);
 impl NodeId {
     /// Nodes without a folder above them; for a moment, also those that are being exchanged.
     pub(crate) const NOWHERE: Self = Self(0);
-    /// What readers see.
+    /// Root of the tree that readers see.
     pub(crate) const LIVE: Self = Self(1);
     pub(crate) const UPLOADS: Self = Self(2);
     pub(crate) const STAGING: Self = Self(3);

@@ -29,7 +29,7 @@ pub(super) fn place(path: &StoragePath) -> Option<Place> {
     Some((root, components.split_off(ROOT_COMPONENTS)))
 }
 
-/// What a folder's place holds.
+/// Content of a folder's place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FolderAt {
     Folder(NodeId),
