@@ -8,6 +8,9 @@ MAKEFLAGS += --no-print-directory
 
 WASM := wasm32-unknown-unknown
 BINARY := target/release/lakeshore
+# `make test` has these two replaced, by the binary of its tests.
+TRIED := $(BINARY)
+TRIED_BY := build
 WASM_BINDGEN_VERSION = $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
 CARGO_LEPTOS_VERSION := 0.3.10
 PEERS := target/bench-peers
@@ -60,10 +63,11 @@ install: build ## Copy the program to PREFIX/bin (~/.local/bin)
 	@echo "== installed $(PREFIX)/bin/lakeshore"
 	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo "$(PREFIX)/bin is not on the PATH; add it: export PATH=\"$(PREFIX)/bin:\$$PATH\"" ;; esac
 
-# Tests wait more than they compute, so the release build runs beside them.
+# Tests wait more than they compute, so the site is built beside them. The documents, the readers and the browser try the
+# binary that the tests have built: a release build would take half of the time of all.
 test: lint ## Run every check and test
-	@$(MAKE) --jobs 2 unit build
-	@$(MAKE) readers e2e
+	@$(MAKE) --jobs 2 unit site
+	@$(MAKE) readers e2e TRIED=target/debug/lakeshore TRIED_BY=site
 	@echo "== every check and test passed"
 
 dev: rust-target ## Serve, rebuild and reload on change (cargo-leptos; its first installation takes about ten minutes)
@@ -172,17 +176,17 @@ torture: build ## Kill the release binary KILLS times (100) under load, fail its
 	@echo "== crashing it at every passing of every failpoint"
 	@CRASHES=all cargo test --package server --features failpoints --test torture -- --nocapture crash_points
 
-docs: build end2end/node_modules ## Run the commands of the documents as printed
+docs: $(TRIED_BY) end2end/node_modules ## Run the commands of the documents as printed
 	@echo "== commands of the documents"
 	@if command -v python3 > /dev/null; then \
-		LAKESHORE_BIN=$(abspath $(BINARY)) python3 docs/check/blocks.py; \
+		LAKESHORE_BIN=$(abspath $(TRIED)) python3 docs/check/blocks.py; \
 	else \
 		echo "not run: python3 is missing"; \
 	fi
 
-e2e: docs chromium end2end/node_modules ## Run the commands of the documents, and test the release binary in a browser
+e2e: docs chromium end2end/node_modules ## Run the commands of the documents, and test the program in a browser
 	@echo "== tests in the browser"
-	@cd end2end && LAKESHORE_BIN=$(abspath $(BINARY)) npx playwright test
+	@cd end2end && LAKESHORE_BIN=$(abspath $(TRIED)) npx playwright test
 
 # Separate from the tests: Lighthouse needs 200 MB of packages, and one of its figures is a time.
 audit: build chromium end2end/node_modules end2end/audit/node_modules ## Measure the pages: Lighthouse, axe and bytes, into target/audit
@@ -232,10 +236,10 @@ bench-readers: build reader-libraries ## Count reads that PUBLISHES publishes (2
 	@echo "== reading while it changes"
 	@LAKESHORE_BIN=$(abspath $(BINARY)) $(READERS)/bin/python benches/readers/readers.py $(or $(PUBLISHES),200)
 
-readers: build reader-libraries ## Run bench-readers with ten publishes
+readers: $(TRIED_BY) reader-libraries ## Run bench-readers with ten publishes
 	@echo "== reading while it changes, in short"
 	@if test -x $(READERS)/bin/python; then \
-		LAKESHORE_BIN=$(abspath $(BINARY)) $(READERS)/bin/python benches/readers/readers.py 10; \
+		LAKESHORE_BIN=$(abspath $(TRIED)) $(READERS)/bin/python benches/readers/readers.py 10; \
 	else \
 		echo "SKIPPED: the readers are missing"; \
 	fi

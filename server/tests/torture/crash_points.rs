@@ -1,5 +1,5 @@
 //! Crashes at every failpoint of `lakeshore_system::failpoints`, and crashes in the recovery. A point that the scenario
-//! passes often is tested at the first passings and at each fifth of the others; `CRASHES=all` tests every passing.
+//! passes often is tested at the first passings and at each twelfth of the others; `CRASHES=all` tests every passing.
 
 use crate::clients::{Ledger, Sender};
 use crate::server::{Stopped, TestServer};
@@ -17,9 +17,9 @@ const VARIABLE: &str = "LAKESHORE_CRASH_AT";
 /// Points tested concurrently.
 const WORKERS: usize = 3;
 /// First passings of a point that are all tested.
-const FIRST_PASSINGS: u64 = 4;
+const FIRST_PASSINGS: u64 = 3;
 /// Of the others, each of this number is tested.
-const STRIDE: u64 = 5;
+const STRIDE: u64 = 12;
 /// More than the scenario passes any point.
 const PASSINGS_MAX: u64 = 200;
 
