@@ -93,6 +93,7 @@ error_codes! {
     NotReady = 50306, "writes would fail at the moment, with the reason";
     Moving = 50307, "the file is being moved by a publish, a landing or a restore";
     NoObjectStorage = 50308, "the object storage of the lake does not answer, or is overloaded";
+    NoDatabase = 50309, "the database of the lake does not answer, or is overloaded";
     DiskFull = 50700, "the disk is full, except for its reserve";
 }
 

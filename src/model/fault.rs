@@ -39,6 +39,8 @@ pub enum FaultKind {
     FailingDisk,
     /// The object storage of the lake gave no answer, or one such as 503.
     NoObjectStorage,
+    /// PostgreSQL gave no answer, ended the connection, or refused to do more at once.
+    NoDatabase,
     /// The object storage of the lake refuses access, or its bucket is missing.
     ObjectStorageRefuses,
 }
@@ -53,6 +55,7 @@ impl FaultKind {
             Self::NoDescriptors => ErrorCode::NoDescriptors,
             Self::FailingDisk => ErrorCode::FailingDisk,
             Self::NoObjectStorage => ErrorCode::NoObjectStorage,
+            Self::NoDatabase => ErrorCode::NoDatabase,
             Self::ObjectStorageRefuses => ErrorCode::ObjectStorageRefuses,
         }
     }
@@ -80,6 +83,9 @@ impl FaultKind {
             }
             Self::NoObjectStorage => {
                 "the object storage of the lake does not answer, or is overloaded; try again in a minute, and ask the operator to check it, and the log, if it persists"
+            }
+            Self::NoDatabase => {
+                "the database of the lake does not answer, or is overloaded; try again in a minute, and ask the operator to check PostgreSQL, and the log, if it persists"
             }
             Self::ObjectStorageRefuses => {
                 "the object storage of the lake refuses access, which the server has logged; the operator must check the bucket, the credentials and their permissions"

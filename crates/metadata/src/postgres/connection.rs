@@ -62,7 +62,7 @@ fn meaning(error: &sqlx::Error) -> Meaning {
 /// Error of a failed statement. The transaction around it was not committed.
 pub(super) fn fault(error: sqlx::Error) -> Error {
     match meaning(&error) {
-        Meaning::Passing => Error::passing(error),
+        Meaning::Passing => Error::passing(error).of_kind(FaultKind::NoDatabase),
         Meaning::DiskFull => Error::DiskFull,
         Meaning::TakenOver => Error::internal(TakenOver),
         Meaning::Closed => Error::ShuttingDown,
