@@ -187,7 +187,7 @@ pub async fn get_sync_rows(sync_id: SyncId, parameters: ListParameters) -> Resul
         let uploads = lake.uploads(&caller, &of_sync).await?;
         let all =
             ListParameters { sync_id: Some(sync_id), size: Some(IN_FLIGHT_GIVEN_MAX), ..ListParameters::default() };
-        let in_flight = lake.in_flight(&caller, &all)?;
+        let in_flight = lake.in_flight(&caller, &all).await?;
         Ok(SyncRows { sync, uploads, in_flight })
     };
     as_of(&lake, read).await

@@ -87,6 +87,10 @@ pub struct ServeOptions {
     #[command(flatten)]
     pub lake: LakeOptions,
 
+    /// Serve the lake together with other servers that have this option, on PostgreSQL (--metadata) and object storage (--lake)
+    #[arg(long, env = "LAKESHORE_CLUSTER", value_parser = clap::builder::FalseyValueParser::new())]
+    pub cluster: bool,
+
     /// Networks that need no key to read, or to upload to open syncs, such as 10.0.0.0/8,fd00::/8 [default: loopback if
     /// --listen is a loopback address, else none]
     #[arg(long, env = "LAKESHORE_OPEN_TO", value_delimiter = ',', value_parser = parse_network, value_name = "CIDR,…")]
@@ -221,6 +225,11 @@ impl ServeOptions {
 
     /// Refuses contradictory options, with the reason.
     pub fn refuse_contradictions(&self) -> Result<(), String> {
+        if self.cluster && (self.data.metadata.is_none() || !matches!(self.lake_place(), LakePlace::Bucket(_))) {
+            return Err("--cluster needs PostgreSQL (--metadata) and object storage (--lake): a folder, or a database in a file, \
+                        has one server; give both, or omit --cluster"
+                .to_owned());
+        }
         let (Some(auth), false) = (self.auth, self.open_to.is_empty()) else { return Ok(()) };
         let meaning = match auth {
             Auth::Open => "--auth open requires no key from any network",

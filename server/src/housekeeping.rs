@@ -32,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub async fn run(lake: Lake, stopping: CancellationToken) {
     // Concurrent, since a large item or dataset takes long and new ones are counted meanwhile.
     tokio::join!(
+        recover_others(&lake, &stopping),
         look_after(&lake, &stopping),
         empty(&lake, &stopping),
         drop_snapshots(&lake, &stopping),
@@ -67,6 +68,9 @@ async fn inspect(lake: &Lake, stopping: &CancellationToken) {
     let mut landings = lake.landings_so_far();
     let mut failures: u32 = 0;
     loop {
+        if !is_turn(lake, stopping).await {
+            return;
+        }
         let pause = match lake.inspect_some().await {
             Err(Error::ShuttingDown) => return,
             Err(error) => {
@@ -95,10 +99,10 @@ async fn inspect(lake: &Lake, stopping: &CancellationToken) {
 }
 
 /// Deletes objects that nothing refers to any more, when their time is over.
-pub async fn collect_objects(files: ObjectFiles, grace: Duration, stopping: CancellationToken) {
+pub async fn collect_objects(lake: Lake, files: ObjectFiles, grace: Duration, stopping: CancellationToken) {
     let mut collecting = Retried::default();
     let mut pause = INTERVAL;
-    while waited(pause, &stopping).await {
+    while waited(pause, &stopping).await && is_turn(&lake, &stopping).await {
         let collected = match files.collect(grace).await {
             Ok(Collected { fault: Some(fault), .. }) => Err(fault),
             collected => collected,
@@ -110,6 +114,26 @@ pub async fn collect_objects(files: ObjectFiles, grace: Duration, stopping: Canc
             _ if is_faulty => PATIENCE,
             _ => INTERVAL,
         };
+    }
+}
+
+/// Waits until this server does the jobs of the lake, where several serve it. False when the server stops meanwhile.
+async fn is_turn(lake: &Lake, stopping: &CancellationToken) -> bool {
+    while !lake.is_first_node() {
+        if !waited(INTERVAL, stopping).await {
+            return false;
+        }
+    }
+    true
+}
+
+/// Recovers what other servers have left that have ended.
+async fn recover_others(lake: &Lake, stopping: &CancellationToken) {
+    let mut recovering = Retried::default();
+    while waited(INTERVAL, stopping).await && is_turn(lake, stopping).await {
+        if let Some(recovered) = recovering.log(lake.recover_dead_nodes().await, "recover the work of another server") {
+            report_recovered(&recovered);
+        }
     }
 }
 
@@ -176,6 +200,9 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
             Err(Error::DiskFull) => {}
             recorded => _ = recording.log(recorded.map(drop), "record the clock"),
         }
+        if !lake.is_first_node() {
+            continue;
+        }
         let mut has_grown = ticks == 0;
         while log(lake.count_trash().await, "count the trash").is_some_and(|counted| counted > 0) {
             has_grown = true;
@@ -212,9 +239,24 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
 
 /// Counts the files of changed datasets, and checks for late ones.
 async fn count(lake: &Lake, stopping: &CancellationToken) {
-    while waited(INTERVAL, stopping).await {
+    while waited(INTERVAL, stopping).await && is_turn(lake, stopping).await {
         log(lake.count_datasets().await, "count the files of a dataset");
         log(lake.watch_lateness().await, "check for late datasets");
+    }
+}
+
+/// Logs what a recovery has done.
+pub fn report_recovered(recovered: &Recovered) {
+    for fault in &recovered.faults {
+        tracing::error!(%fault, "cannot recover a step that the last stop interrupted; it is retried, at the latest on the next start");
+    }
+    let finished = recovered.uploads_finished + recovered.syncs_completed + recovered.restores_completed;
+    let undone = recovered.uploads_failed + recovered.syncs_reopened + recovered.restores_cancelled;
+    if finished + undone > 0 {
+        tracing::info!(finished, undone, "recovered from the last stop");
+    }
+    if recovered.stagings_kept > 0 {
+        tracing::warn!(folders = recovered.stagings_kept, "moved staged files without an open sync to the trash");
     }
 }
 
@@ -222,6 +264,7 @@ async fn count(lake: &Lake, stopping: &CancellationToken) {
 async fn tell(lake: &Lake, stopping: &CancellationToken) {
     while waited(TELLING_INTERVAL, stopping).await {
         lake.publish_events().await;
+        log(lake.give_up_wanted_uploads().await, "look for uploads that other servers want");
     }
 }
 
@@ -230,6 +273,9 @@ async fn drop_snapshots(lake: &Lake, stopping: &CancellationToken) {
     // Snapshots that could not be removed, with the time of the next attempt. They do not stop the removal of the rest.
     let mut stuck: BTreeMap<SnapshotToken, Instant> = BTreeMap::new();
     loop {
+        if !is_turn(lake, stopping).await {
+            return;
+        }
         let now = Instant::now();
         let skipped = stuck.iter().filter(|(_, next)| **next > now).map(|(token, _)| token.clone()).collect();
         let pause = match log(lake.remove_some_snapshots(&skipped).await, "remove snapshots") {
@@ -258,6 +304,9 @@ async fn empty(lake: &Lake, stopping: &CancellationToken) {
     let mut after = TrashId(0);
     let mut has_failed = false;
     loop {
+        if !is_turn(lake, stopping).await {
+            return;
+        }
         let pause = match log(lake.remove_some_trash(after).await, "resume purging the trash") {
             Some((next, faults)) => {
                 has_failed |= !faults.is_empty();

@@ -46,7 +46,11 @@ impl Opened {
 
     /// Gives the lake back, and closes the database.
     pub async fn close(&self) {
-        if let LakeFiles::Objects(files) = &self.files {
+        let is_last = self.store.state().leave().await.unwrap_or(false);
+        // Otherwise the others have it still.
+        if let LakeFiles::Objects(files) = &self.files
+            && is_last
+        {
             files.release().await;
         }
         self.store.close().await;
@@ -76,14 +80,22 @@ impl LakeFiles {
                 let probed = tokio::task::spawn_blocking(move || files.probe()).await;
                 probed.map_err(|error| error.to_string())?.map_err(|fault| fault.to_string())
             }
-            Self::Objects(files) => files.probe().await.map_err(|fault| fault.to_string()),
+            Self::Objects(files) => {
+                files.probe().await.map_err(|fault| fault.to_string())?;
+                files.may_write().map_err(|fault| fault.to_string())
+            }
         }
     }
 }
 
-/// Opens both for a server: creates them if missing, and migrates an older database.
-pub async fn open(data: &DataDir, postgres: Option<PostgresOptions>, lake: &LakePlace) -> anyhow::Result<Opened> {
-    open_lake(data, postgres, lake, Purpose::Serve).await
+/// Opens both for a server: creates them if missing, and migrates an older database. `with_others`: other servers may have them too, on PostgreSQL and object storage.
+pub async fn open(
+    data: &DataDir,
+    postgres: Option<PostgresOptions>,
+    lake: &LakePlace,
+    with_others: bool,
+) -> anyhow::Result<Opened> {
+    open_lake(data, postgres, lake, if with_others { Purpose::ServeWithOthers } else { Purpose::Serve }).await
 }
 
 /// Opens both unchanged for a check: the current location of the lake is not recorded.
@@ -101,6 +113,7 @@ pub async fn adopt(data: &DataDir, lake: &LakePlace) -> anyhow::Result<Opened> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Serve,
+    ServeWithOthers,
     Check,
     Adopt,
 }
@@ -108,7 +121,7 @@ enum Purpose {
 impl Purpose {
     fn opening(self) -> Opening {
         match self {
-            Self::Serve => Opening::Migrate,
+            Self::Serve | Self::ServeWithOthers => Opening::Migrate,
             Self::Check => Opening::Existing,
             Self::Adopt => Opening::Make,
         }
@@ -186,10 +199,14 @@ async fn open_store(
     })
 }
 
-/// A lake has one node: this one, until it ends.
+/// A lake has one node, this one, until it ends, or several that know of each other.
 async fn open_postgres(postgres: &PostgresOptions, place: &str, purpose: Purpose) -> anyhow::Result<PostgresState> {
     let state = PostgresState::open_for(postgres, purpose.opening()).await?;
-    Ok(state.serve_alone(&format!("{} (lake {place})", this_process())).await?)
+    let holder = format!("{} (lake {place})", this_process());
+    Ok(match purpose {
+        Purpose::ServeWithOthers => state.serve_with_others(&holder).await?,
+        Purpose::Serve | Purpose::Check | Purpose::Adopt => state.serve_alone(&holder).await?,
+    })
 }
 
 /// This process, for people.

@@ -10,7 +10,7 @@ use crate::site;
 use crate::tables::Follower;
 use anyhow::{Context, anyhow, bail};
 use lakeshore::Lake;
-use lakeshore::service::{Parts, Recovered};
+use lakeshore::service::Parts;
 use lakeshore_formats::FileFormats;
 use lakeshore_http::AppState;
 use lakeshore_http::connections::{allow_descriptors, serve};
@@ -53,7 +53,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let place = options.lake_place();
     // Kept until the end, since it holds the locks.
-    let opened = opening::open(&options.data, options.postgres(), &place).await?;
+    let opened = opening::open(&options.data, options.postgres(), &place, options.cluster).await?;
     let Opened { store, files, .. } = &opened;
     let commands = control::Listener::start_if_needed(&options.data.path, store);
     let formats = FileFormats::start(reopen, options.preview_timeout).context("starting the file readers")?;
@@ -80,11 +80,12 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
             false
         }
         recovered => {
-            report(&recovered.context("recovering from the last stop")?);
+            housekeeping::report_recovered(&recovered.context("recovering from the last stop")?);
             true
         }
     };
 
+    lake.open_event_log().await.context("opening the log of events")?;
     if let Err(error) = lake.remember_settings(options.in_words()).await {
         // A full disk is no reason to refuse to serve.
         tracing::warn!(%error, "cannot record the settings of this start");
@@ -101,7 +102,10 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         interrupt: CancellationToken::new(),
         changes: TaskTracker::new(),
         refusal_log: RefusalLog::default(),
-        form_refusals: Arc::new(FormRefusals::new(&SystemRandomness)?),
+        form_refusals: Arc::new(match store.group_secret() {
+            Some(key) => FormRefusals::with_key(&key)?,
+            None => FormRefusals::new(&SystemRandomness)?,
+        }),
     });
     // Logged now without refusing to serve: reads still work, and a purge of the trash may help.
     let _ = app_state.readiness.look().await;
@@ -110,7 +114,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         async move {
             if !is_recovered {
                 match housekeeping::recover_when_there_is_room(&app_state.lake, &app_state.stopping).await {
-                    Some(recovered) => report(&recovered),
+                    Some(recovered) => housekeeping::report_recovered(&recovered),
                     None => return,
                 }
                 app_state.is_recovered.store(true, Ordering::Relaxed);
@@ -120,6 +124,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     });
     let collecting = match files {
         LakeFiles::Objects(files) => Some(tokio::spawn(housekeeping::collect_objects(
+            lake.clone(),
             files.clone(),
             options.lake.object_grace,
             app_state.stopping.clone(),
@@ -250,22 +255,12 @@ fn assets() -> app::shell::Assets {
     }
 }
 
-fn report(recovered: &Recovered) {
-    for fault in &recovered.faults {
-        tracing::error!(%fault, "cannot recover a step that the last stop interrupted; it is retried, at the latest on the next start");
-    }
-    let finished = recovered.uploads_finished + recovered.syncs_completed + recovered.restores_completed;
-    let undone = recovered.uploads_failed + recovered.syncs_reopened + recovered.restores_cancelled;
-    if finished + undone > 0 {
-        tracing::info!(finished, undone, "recovered from the last stop");
-    }
-    if recovered.stagings_kept > 0 {
-        tracing::warn!(folders = recovered.stagings_kept, "moved staged files without an open sync to the trash");
-    }
-}
-
 /// Prints the sign-in link of the first start.
 async fn greet(lake: &Lake, address: SocketAddr, options: &ServeOptions) -> anyhow::Result<()> {
+    if !lake.is_first_node() {
+        // The link of the first one counts.
+        return Ok(());
+    }
     let Some(link) = lake.offer_first_sign_in().await? else { return Ok(()) };
     say(&format!("sign in once, within an hour, at http://{address}/sign-in/link?token={}", link.expose()));
     let place = match &options.data.metadata {

@@ -333,6 +333,11 @@ pub trait Files: FilesInspection {
 
     async fn exists(&self, place: &StoragePath) -> Result<bool, Error>;
 
+    /// Refuses where another server may have the lake: for steps that the metadata store does alone.
+    fn may_write(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Removes every partial file except `kept`, and the staging of every sync that is not in `open_syncs`. Only at
     /// start, while no upload is in flight.
     async fn sweep(&self, open_syncs: &[SyncId], kept: &BTreeSet<PartialName>) -> Result<(), Error>;

@@ -78,7 +78,10 @@ impl Lake {
             }
             (record.clone(), watching.unrecorded.clone())
         };
-        self.0.state.record_clock(&record).await?;
+        // One record, of one clock, where several nodes serve the lake.
+        if self.0.state.is_first_node() {
+            self.0.state.record_clock(&record).await?;
+        }
         let mut watching = self.0.watched.lock();
         watching.recorded_ms = Some(record.seen_ms);
         watching.unrecorded.drain(..steps.len());
@@ -88,6 +91,9 @@ impl Lake {
     /// Records the clock for the next start.
     pub async fn record_clock(&self) -> Result<(), Error> {
         let record = self.watched().watch.record().clone();
+        if !self.0.state.is_first_node() {
+            return Ok(());
+        }
         self.0.state.record_clock(&record).await
     }
 }

@@ -9,6 +9,7 @@ mod check;
 mod datasets;
 mod events;
 mod expiry;
+mod nodes;
 mod overview;
 mod recovery;
 mod reserve;

@@ -36,11 +36,15 @@ pub struct Recovered {
 pub(super) const INTERRUPTED: &str = "the server stopped before the upload was complete; send it again";
 
 /// For a restore that copies files.
-const RESTORE_INTERRUPTED: &str = "the server stopped before the version was restored; restore it again";
+pub(super) const RESTORE_INTERRUPTED: &str = "the server stopped before the version was restored; restore it again";
 
 impl Lake {
-    /// Finishes or undoes steps that a stop interrupted. Only at start, before any request.
+    /// Finishes or undoes steps that a stop interrupted. Only at start, before any request. Beside other nodes, nothing: what
+    /// is unfinished may be theirs, and nodes that have ended are recovered by [`Self::recover_dead_nodes`].
     pub async fn recover(&self) -> Result<Recovered, Error> {
+        if self.0.state.is_joining() {
+            return Ok(Recovered::default());
+        }
         let mut recovered = Recovered::default();
         let unsettled = self.recover_uploads(&mut recovered).await?;
         for record in self.0.state.closing_syncs().await? {
@@ -79,6 +83,7 @@ impl Lake {
         }
         self.track_unfinished().await?;
         unsettled.into_iter().for_each(|group| self.0.landings.leave_unsettled(group));
+        self.0.state.be_ready().await?;
         Ok(recovered)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The address has only the code, since anybody can write an address. The message travels in a cookie, which the next
 //! page removes. Other servers of the same host can set that cookie too, so it is signed for the session of the form,
-//! with a key that lives as long as the process.
+//! with a key that lives as long as the process, or as the servers that serve the lake together.
 
 use super::networks::ClientInfo;
 use app::refusal::FormRefusal;
@@ -31,7 +31,12 @@ impl FormRefusals {
     pub fn new(randomness: &impl Randomness) -> Result<Self, Error> {
         let mut key = [0; 32];
         randomness.fill(&mut key)?;
-        Hmac::new_from_slice(&key).map(Self).map_err(Error::internal)
+        Self::with_key(&key)
+    }
+
+    /// With the key of servers that sign for each other.
+    pub fn with_key(key: &[u8; 32]) -> Result<Self, Error> {
+        Hmac::new_from_slice(key).map(Self).map_err(Error::internal)
     }
 
     /// Builds the cookie for the next page. `None` for a message that is too long.

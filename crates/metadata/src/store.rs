@@ -57,6 +57,22 @@ impl Store {
         }
     }
 
+    /// Name of the servers that serve the lake together, where there may be several.
+    pub fn group(&self) -> Option<&str> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(state) => state.group(),
+        }
+    }
+
+    /// Key that only these servers have.
+    pub fn group_secret(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(state) => state.group_secret(),
+        }
+    }
+
     pub async fn known_lake(&self) -> Result<Option<KnownLake>, Error> {
         match self {
             Self::Sqlite(state) => state.known_lake().await,

@@ -33,11 +33,20 @@ pub(super) async fn open_pair(
     }
     make_data_folder(data_dir, false)?;
     let lock = take_data_folder(data_dir).await?;
-    let store = open_store(data, postgres, &url, purpose).await?;
+    let store = match open_store(data, postgres, &url, purpose).await? {
+        Store::Postgres(state) => Store::Postgres(Box::new(state.with_namespace())),
+        store => store,
+    };
+    // Another server may have paired them, while this one waited for its place.
+    let found = if purpose == Purpose::ServeWithOthers { sight(settings).await? } else { found };
     let identity = if adopts { new_identity()? } else { agree(&store, &found, data_dir, root).await? };
     let files = ObjectFiles::new(settings, store.namespace(), Arc::new(SystemClock), Arc::new(SystemRandomness))?;
     let server = format!("{} (database {})", this_process(), store.shown(data_dir));
-    files.serve_alone(&server, &place(&store, data_dir).await?).await?;
+    let place = place(&store, data_dir).await?;
+    match store.group() {
+        Some(group) => files.serve_with_group(&server, &place, group).await?,
+        None => files.serve_alone(&server, &place).await?,
+    }
     pair(&store, &files, identity, url, purpose).await?;
     Ok(Opened { store, files: LakeFiles::Objects(files), _lock: lock })
 }

@@ -33,6 +33,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Interval in which changes are looked for: one small query.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// Pause between two looks whether this server is the one that follows.
+const TURN_PAUSE: Duration = Duration::from_secs(1);
 /// Pause after the database failed.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Of the time, the part that looking for lagging tables may take: one in so many.
@@ -65,8 +67,15 @@ impl Follower {
 
     /// Follows until the server stops. What is under way then is dropped: the next server goes on with it.
     pub async fn run(self, stopping: CancellationToken) {
+        let followed = async {
+            // Of several servers, one follows; it does so until it ends.
+            while !self.0.state.is_first_node() {
+                tokio::time::sleep(TURN_PAUSE).await;
+            }
+            self.follow_all().await;
+        };
         tokio::select! {
-            () = self.follow_all() => {}
+            () = followed => {}
             () = stopping.cancelled() => {}
         }
     }

@@ -8,7 +8,9 @@
 pub mod audit;
 pub mod batch;
 pub mod dataset;
+pub mod event_log;
 pub mod key;
+pub mod node;
 pub mod overview;
 pub mod resumable;
 pub mod schema;
@@ -23,7 +25,9 @@ pub mod version;
 use crate::model::error::Error;
 use crate::ports::metadata::audit::AuditStore;
 use crate::ports::metadata::batch::BatchState;
+use crate::ports::metadata::event_log::EventLog;
 use crate::ports::metadata::key::KeyState;
+use crate::ports::metadata::node::NodeState;
 use crate::ports::metadata::sync::SyncState;
 use crate::ports::metadata::trash::TrashState;
 use crate::ports::metadata::upload::UploadState;
@@ -49,6 +53,8 @@ pub trait State:
     + ClockState
     + VersionStore
     + TableStore
+    + NodeState
+    + EventLog
     + StateInspection
 {
     /// Free space of the disk of the metadata. Called often, so it must not block.

@@ -63,7 +63,13 @@ impl Lake {
     async fn inspect_some_of(&self, sync: Option<SyncId>) -> Result<InspectedFiles, Error> {
         // Otherwise a file could be read twice at once, and the second attempt would see one without an end.
         let _alone = self.0.inspecting.lock().await;
-        let files = self.0.state.uninspected(sync, self.now(), INSPECTED_TOGETHER).await?;
+        let due = async || self.0.state.uninspected(sync, self.now(), INSPECTED_TOGETHER).await;
+        let mut files = due().await?;
+        let mut _everywhere = None;
+        if self.0.state.has_company() && !files.is_empty() {
+            _everywhere = Some(self.0.state.take_inspections().await?);
+            files = due().await?;
+        }
         let (fresh, tried): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.attempts == Attempts::default());
         let mut inspected = InspectedFiles::default();
         // Alone, so that a file that crashes the server casts suspicion on its neighbours only once.

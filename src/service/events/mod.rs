@@ -5,6 +5,7 @@
 //! the pending changes, reads the current state of the syncs, and appends events to a ring. So thousands of landings
 //! become one event, events of one sync stay in order, and each is serialized once for all subscribers.
 
+mod log;
 mod pending_changes;
 
 use super::Lake;
@@ -24,10 +25,10 @@ use crate::model::time::Timestamp;
 use crate::ports::Randomness;
 use crate::service::uploads::in_flight::SampledUploads;
 use parking_lot::{Mutex, MutexGuard};
-use pending_changes::{PendingChanges, PendingSyncChanges};
+use pending_changes::{PendingChanges, PendingSyncChanges, Rest};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// A published event, ready to send.
 #[derive(Debug)]
@@ -41,7 +42,10 @@ pub struct SerializedEvent {
 }
 
 pub(super) struct Events {
-    start: u64,
+    /// Of this process, or of the log of several.
+    start: AtomicU64,
+    /// Events of the log may be missing.
+    owes_reset: AtomicBool,
     ring: Mutex<Ring>,
     arrived: event_listener::Event,
     subscribers: Arc<AtomicUsize>,
@@ -88,7 +92,8 @@ impl Events {
             Err(_) => now.0.unsigned_abs(),
         };
         Self {
-            start,
+            start: AtomicU64::new(start),
+            owes_reset: AtomicBool::new(false),
             ring: Mutex::default(),
             arrived: event_listener::Event::new(),
             subscribers: Arc::default(),
@@ -108,7 +113,7 @@ impl Events {
     }
 
     fn id(&self, number: u64) -> EventId {
-        EventId { start: self.start, number }
+        EventId { start: self.start.load(Ordering::Relaxed), number }
     }
 
     fn publish(&self, at: Timestamp, happened: Happened) {
@@ -170,7 +175,12 @@ impl Lake {
             return Err(Error::TooManySubscribers);
         }
         let ring = events.ring();
-        let known = last.filter(|last| last.start == events.start && ring.after(last.number, 0).is_some());
+        // Another node may have taken more of the log than this one.
+        let is_ahead = |last: EventId| self.0.state.has_company() && last.number > ring.number;
+        let known = last.filter(|last| {
+            last.start == events.start.load(Ordering::Relaxed)
+                && (ring.after(last.number, 0).is_some() || is_ahead(*last))
+        });
         let (after, greeting) = match (last, known) {
             (_, Some(known)) => (known.number, Happened::Ready),
             (None, None) => (ring.number, Happened::Ready),
@@ -198,63 +208,78 @@ impl Lake {
             (pending_changes.take_syncs(), pending_changes.take_rest())
         };
         let now = self.now();
+        if self.0.state.has_company() {
+            if uploads.is_due(now) {
+                // Tried again at the next call; until then, uploads of other nodes may be told as waiting.
+                let _ = self.leave_in_flight().await;
+            }
+            let sampled = uploads.told(&self.0.in_flight, now, self.0.limits.stalled_after, self.0.state.has_company());
+            // Tried again at the next call, with a reset.
+            let _ = self.publish_to_log(syncs, rest, sampled).await;
+            return;
+        }
         for (sync_id, changes) in syncs {
             match self.0.state.sync(sync_id).await {
-                Ok(Some(record)) => self.publish_sync_events(now, record.sync, changes),
+                Ok(Some(record)) => {
+                    sync_events(&record.sync, &changes).into_iter().for_each(|happened| events.publish(now, happened));
+                }
                 Ok(None) => {}
                 // The changes cannot be described, so all clients must reload.
                 Err(_) => events.publish(now, Happened::Reset),
             }
         }
-        for (trash_id, path, by) in rest.restored {
-            events.publish(now, Happened::TrashRestored { trash_id, path, by });
-        }
-        if rest.trash_changed {
-            events.publish(now, Happened::TrashChanged);
-        }
-        for dataset in rest.late {
-            events.publish(now, Happened::DatasetLate { dataset });
-        }
-        if rest.has_activity {
-            events.publish(now, Happened::ActivityChanged);
-        }
-        for happened in uploads.told(&self.0.in_flight, now, self.0.limits.stalled_after) {
+        rest_events(rest).into_iter().for_each(|happened| events.publish(now, happened));
+        for happened in uploads.told(&self.0.in_flight, now, self.0.limits.stalled_after, self.0.state.has_company()) {
             events.publish(now, happened);
         }
         if events.ring().number > before {
             events.arrived.notify(usize::MAX);
         }
     }
+}
 
-    fn publish_sync_events(&self, now: Timestamp, sync: SyncJob, changes: PendingSyncChanges) {
-        let tell = |happened| self.0.events.publish(now, happened);
-        let has_started = changes.started_at == Some(sync.start_time);
-        if has_started {
-            tell(Happened::SyncStarted { sync: sync.clone() });
-        }
-        for failed in changes.failed {
-            let (sync_id, path) = (sync.sync_id, sync.path.clone());
-            tell(Happened::UploadFailed { sync_id, path, file_name: failed.file_name, message: failed.message });
-        }
-        if changes.num_landed > 0 {
-            tell(Happened::UploadsLanded {
-                sync: sync.clone(),
-                num_files: changes.num_landed,
-                size_bytes: changes.landed_bytes,
-                num_replaced: changes.num_replaced,
-                files: changes.landed,
-            });
-        }
-        let is_told = has_started || changes.num_landed > 0;
-        match (sync.sync_status, sync.sync_type) {
-            (Status::Finished, SyncType::FullSync) if changes.has_ended => tell(Happened::SyncPublished { sync }),
-            (Status::Finished, SyncType::IncrementalSync) if changes.has_ended => tell(Happened::SyncFinished { sync }),
-            (Status::Failed, _) if changes.has_ended => tell(Happened::SyncFailed { sync }),
-            (Status::Syncing, _) if changes.is_held && sync.held.is_some() => tell(Happened::SyncHeld { sync }),
-            _ if !is_told => tell(Happened::SyncChanged { sync }),
-            _ => {}
-        }
+/// Events that belong to no sync.
+fn rest_events(rest: Rest) -> Vec<Happened> {
+    let restored = rest.restored.into_iter().map(|(trash_id, path, by)| Happened::TrashRestored { trash_id, path, by });
+    let mut events: Vec<_> = restored.collect();
+    events.extend(rest.trash_changed.then_some(Happened::TrashChanged));
+    events.extend(rest.late.into_iter().map(|dataset| Happened::DatasetLate { dataset }));
+    events.extend(rest.has_activity.then_some(Happened::ActivityChanged));
+    events
+}
+
+/// Events of the changes of a sync, in its current state.
+fn sync_events(sync: &SyncJob, changes: &PendingSyncChanges) -> Vec<Happened> {
+    let mut events = Vec::new();
+    let has_started = changes.started_at == Some(sync.start_time);
+    if has_started {
+        events.push(Happened::SyncStarted { sync: sync.clone() });
     }
+    for failed in &changes.failed {
+        let (sync_id, path) = (sync.sync_id, sync.path.clone());
+        let (file_name, message) = (failed.file_name.clone(), failed.message.clone());
+        events.push(Happened::UploadFailed { sync_id, path, file_name, message });
+    }
+    if changes.num_landed > 0 {
+        events.push(Happened::UploadsLanded {
+            sync: sync.clone(),
+            num_files: changes.num_landed,
+            size_bytes: changes.landed_bytes,
+            num_replaced: changes.num_replaced,
+            files: changes.landed.clone(),
+        });
+    }
+    let is_told = has_started || changes.num_landed > 0;
+    let sync = sync.clone();
+    events.extend(match (sync.sync_status, sync.sync_type) {
+        (Status::Finished, SyncType::FullSync) if changes.has_ended => Some(Happened::SyncPublished { sync }),
+        (Status::Finished, SyncType::IncrementalSync) if changes.has_ended => Some(Happened::SyncFinished { sync }),
+        (Status::Failed, _) if changes.has_ended => Some(Happened::SyncFailed { sync }),
+        (Status::Syncing, _) if changes.is_held && sync.held.is_some() => Some(Happened::SyncHeld { sync }),
+        _ if !is_told => Some(Happened::SyncChanged { sync }),
+        _ => None,
+    });
+    events
 }
 
 impl Subscription {
@@ -282,6 +307,9 @@ impl Subscription {
         }
         loop {
             let ring = events.ring();
+            if self.after > ring.number {
+                return None;
+            }
             let Some(found) = ring.after(self.after, EVENTS_AT_ONCE_MAX) else {
                 // The subscriber was too slow, and missed events are no longer kept.
                 self.after = ring.number;

@@ -20,7 +20,7 @@ pub(in crate::service) struct DatasetSizeCache(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     /// Full syncs that began after the server and have overwritten none of their own files: their counters equal their
-    /// staging.
+    /// staging. None where other nodes land files in them too.
     plain: BTreeSet<SyncId>,
     /// Sizes of datasets at the last count, with the folder states at that time.
     datasets: BTreeMap<LakePath, Arc<(Totals, Vec<FolderState>)>>,

@@ -34,8 +34,8 @@ impl Lake {
     pub(in crate::service) async fn finish_sync(&self, caller: &Caller, end: &EndSync) -> Result<(), Error> {
         let id = end.sync_id;
         let gate = self.0.gates.of(id);
-        let _alone = gate.alone().await;
-        self.0.gates.called(id, self.now());
+        let _alone = self.alone(&gate).await?;
+        self.note_call(id).await?;
         let record = self.resume_closing(id).await?;
         if record.sync.sync_status == Status::Finished {
             return Ok(());
@@ -145,7 +145,7 @@ impl Lake {
         discard_in_flight: bool,
     ) -> Result<(), Error> {
         let gate = self.0.gates.of(id);
-        let _alone = gate.alone().await;
+        let _alone = self.alone(&gate).await?;
         if self.resume_closing(id).await?.sync.sync_status == Status::Failed {
             return Ok(());
         }

@@ -19,7 +19,7 @@ impl Lake {
         refuse_restoring(&self.writable(caller, id).await?)?;
         let gate = self.0.gates.of(id);
         // Excludes a concurrent end, which compares.
-        let _alone = gate.alone().await;
+        let _alone = self.alone(&gate).await?;
         let record = self.record(id).await?;
         may_accept_uploads(&record)?;
         let declaration = wanted.expected.parse(&record.sync.path)?;

@@ -56,6 +56,7 @@ impl Lake {
             self.0.events.pending_changes().sync(*id).started_at = Some(new.at);
             // A sync with a key may have begun long ago.
             if new.sync_type == SyncType::FullSync
+                && !self.0.state.has_company()
                 && (new.once.is_none() || self.record(*id).await.is_ok_and(|record| record.sync.start_time == new.at))
             {
                 self.0.measures.began(*id);
@@ -84,7 +85,9 @@ impl Lake {
         };
         let id = self.remember_start(&new, None).await.map_err(|refusal| refusal.for_caller(caller))?;
         self.0.events.pending_changes().sync(id).started_at = Some(new.at);
-        self.0.measures.began(id);
+        if !self.0.state.has_company() {
+            self.0.measures.began(id);
+        }
         Ok(id)
     }
 
@@ -118,7 +121,7 @@ impl Lake {
             return Err(refusal);
         };
         let old = *old;
-        let silent_since = self.older_than(silence);
+        let silent_since = self.silent_since(silence);
         let is_called = self.0.started_at > silent_since || self.0.gates.last_call(old) > Some(silent_since);
         // Most starts that meet another sync end here, without waiting for its landings.
         if *held_path != new.path || (is_called && self.record(old).await?.sync.held.is_none()) {
@@ -126,10 +129,10 @@ impl Lake {
         }
         let gate = self.0.gates.of(old);
         // Waits for landings in progress, and excludes a concurrent end.
-        let _alone = gate.alone().await;
+        let _alone = self.alone(&gate).await?;
         // A failed upload would count as in flight.
         self.remember_failures().await?;
-        let num_idle_uploads = self.0.in_flight.num_idle_of(old, silent_since, self.now());
+        let num_idle_uploads = self.num_idle_of(old, silent_since).await?;
         let supersede = Supersede { sync_id: old, silent_since, num_idle_uploads };
         let started = self.remember_start(new, Some(&supersede)).await?;
         let record = self.record(old).await?;
@@ -220,7 +223,7 @@ impl Lake {
         let mut resumed = Ok(());
         for record in closing {
             let gate = self.0.gates.of(record.sync.sync_id);
-            let _alone = gate.alone().await;
+            let _alone = self.alone(&gate).await?;
             // A sync that stays incomplete does not stop the others.
             resumed = self.resume_closing(record.sync.sync_id).await.map(drop).and(resumed);
         }

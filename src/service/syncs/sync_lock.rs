@@ -64,6 +64,11 @@ impl SyncLocks {
         open.insert(sync.sync_id, sync);
     }
 
+    /// Makes the next look-up read the sync.
+    pub(in crate::service) fn forget_open(&self, sync_id: SyncId) {
+        self.open.lock().remove(&sync_id);
+    }
+
     /// Must be called with the exclusive lock, after the ending is committed.
     pub(in crate::service) fn remove_open(&self, sync_id: SyncId) {
         self.open.lock().remove(&sync_id);

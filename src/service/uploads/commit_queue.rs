@@ -19,10 +19,9 @@ use crate::model::digest::{Digest, ExpectedDigests};
 use crate::model::error::Error;
 use crate::model::limits::{ATTEMPT_PAUSES, SETTLING_PAUSES};
 use crate::model::memory_pool::{MemoryPool, MemoryShare};
-use crate::model::storage_path::{StoragePath, TrashKey};
-use crate::model::trash::{NewTrash, TrashKind, TrashReason};
-use crate::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUpload, LandingsId};
-use crate::ports::storage::{LandingOutcome, WholeFile, WrittenGroup};
+use crate::model::storage_path::StoragePath;
+use crate::ports::metadata::upload::{FinishedLandings, LandingsId};
+use crate::ports::storage::{WholeFile, WrittenGroup};
 use crate::service::Lake;
 use crate::service::uploads::batch_queue::BatchQueue;
 use crate::service::uploads::landing_step::{Answer, Attempt, Content, Ready, Step};
@@ -40,6 +39,9 @@ use std::time::Duration;
 const GROUP_UPLOADS_MAX: usize = 128;
 /// Maximum bytes of small uploads that all requests together hold in memory before they land.
 const WHOLE_BYTES_IN_FLIGHT_MAX: usize = 4 * 1024 * 1024;
+/// Pause before an upload into a sync that another node ends or compares is tried again, and the longest wait for that.
+const HELD_PAUSE: Duration = Duration::from_millis(50);
+const HELD_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for uploads whose intent takes the rows of an answered group along.
 const ROWS_WAIT_MAX: Duration = Duration::from_millis(5);
 
@@ -97,15 +99,24 @@ impl CommitQueue {
     ) -> Result<Digest, Error> {
         expected.verify(ready.content.digest().sha256, sha512)?;
         self.come.fetch_add(1, Ordering::Relaxed);
-        for pause in ATTEMPT_PAUSES {
-            match self.attempt(lake, ready).await {
-                Attempt::Failed(again, _) => ready = *again,
+        let mut pauses = ATTEMPT_PAUSES.into_iter();
+        let mut held = Duration::ZERO;
+        loop {
+            let pause = match self.attempt(lake, ready).await {
+                Attempt::Failed(again, error) if held < HELD_MAX && lake.0.state.is_held_elsewhere(&error) => {
+                    ready = *again;
+                    held += HELD_PAUSE;
+                    HELD_PAUSE
+                }
+                Attempt::Failed(again, error) => {
+                    ready = *again;
+                    let Some(pause) = pauses.next() else { return Err(error) };
+                    pause
+                }
                 ended => return self.end(lake, ended).await,
-            }
+            };
             lake.pause(pause).await;
         }
-        let ended = self.attempt(lake, ready).await;
-        self.end(lake, ended).await
     }
 
     async fn end(&self, lake: &Lake, attempt: Attempt) -> Result<Digest, Error> {
@@ -217,6 +228,11 @@ impl Lake {
     async fn land_group(&self, before: Option<NamedGroup>, group: Vec<Waiting>) -> Option<NamedGroup> {
         let group = self.settle_before(group).await;
         let (steps, written) = self.write(group).await;
+        if self.0.state.lands_together() {
+            self.remember(before).await;
+            self.land_together(steps, written).await;
+            return None;
+        }
         let (steps, id) = self.seal_and_intend(before, steps, written).await?;
         Some(self.name(id, steps).await)
     }
@@ -417,19 +433,5 @@ impl Lake {
         let left = unsettled.iter().map(|(step, _)| step.upload.clone()).collect();
         let finished = Arc::new(FinishedLandings { id, landed, left, at: self.now() });
         NamedGroup { steps: named, unnamed, unsettled, finished, is_answered: false, moving }
-    }
-
-    /// Record of an upload whose file is renamed.
-    pub(in crate::service) fn landed(&self, upload: CompletedUpload, outcome: LandingOutcome) -> LandedUpload {
-        let trash = (outcome == LandingOutcome::Replaced).then(|| NewTrash {
-            key: TrashKey::of_upload(&upload.partial),
-            origin: upload.target.clone(),
-            kind: TrashKind::File,
-            reason: TrashReason::Overwritten,
-            sync_id: Some(upload.sync_id),
-            by: upload.by.clone(),
-            at: self.now(),
-        });
-        LandedUpload { upload, trash }
     }
 }

@@ -2,19 +2,21 @@
 //!
 //! An upload enters when it gets its row, and leaves when it has landed or failed. A received chunk costs one relaxed
 //! store; the time of the last byte is sampled once a second. A resumable upload stays between its requests, and across
-//! restarts.
+//! restarts. Of several nodes, each has those that it receives, and tells the others of them once a second.
 
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
-use crate::model::event::Happened;
+use crate::model::event::{Event, Happened};
 use crate::model::id::SyncId;
 use crate::model::id::UploadId;
 use crate::model::limits::{IN_FLIGHT_KNOWN_MAX, PROGRESS_INTERVAL, PROGRESS_TOLD_MAX};
-use crate::model::page::{ListParameters, Page};
+use crate::model::page::{ListParameters, Order, Page};
 use crate::model::path::LakePath;
 use crate::model::sync::job::SyncJob;
 use crate::model::time::Timestamp;
 use crate::model::upload::in_flight::{Activity, Sender, UploadInFlight};
+use crate::ports::metadata::event_log::ToldUpload;
+use crate::ports::metadata::resumable::ResumableRecord;
 use crate::service::Lake;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
@@ -103,12 +105,23 @@ impl InFlight {
         self.entries().retain(|_, entry| entry.new.sync_id != sync_id);
     }
 
-    /// Number of resumable uploads of the sync without a byte since `since` and without an open request.
-    pub(in crate::service) fn num_idle_of(&self, sync_id: SyncId, since: Timestamp, now: Timestamp) -> u64 {
+    /// Whether a request of this node sends the upload.
+    pub(in crate::service) fn has_request(&self, id: UploadId) -> bool {
+        self.entries().get(&id).is_some_and(|entry| entry.has_request())
+    }
+
+    /// Uploads without a request.
+    fn waiting(&self) -> Vec<UploadId> {
+        let entries = self.entries();
+        let waiting = entries.iter().filter(|(_, entry)| !entry.has_request());
+        waiting.map(|(id, _)| *id).collect()
+    }
+
+    fn num_idle_of(&self, sync_id: SyncId, since: Timestamp, now: Timestamp) -> u64 {
         let entries: Vec<_> = self.entries().values().filter(|entry| entry.new.sync_id == sync_id).cloned().collect();
         let is_idle = |entry: &&Arc<Entry>| {
             let seen = entry.look(now, Duration::MAX);
-            seen.is_resumable && seen.last_byte_time <= since && entry.requests.load(Ordering::Relaxed) == 0
+            seen.is_resumable && seen.last_byte_time <= since && !entry.has_request()
         };
         entries.iter().filter(is_idle).count() as u64
     }
@@ -135,6 +148,10 @@ impl InFlight {
 }
 
 impl Entry {
+    fn has_request(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) > 0
+    }
+
     fn moving(&self) -> MutexGuard<'_, Moving> {
         self.moving.lock()
     }
@@ -181,8 +198,17 @@ impl Lake {
 
     /// Registers resumable uploads that a stop interrupted and that wait for their senders. Only at start.
     pub(in crate::service) async fn track_unfinished(&self) -> Result<(), Error> {
+        let unfinished = self.unfinished_resumables().await?;
+        self.track_resumables(unfinished.into_values()).await
+    }
+
+    /// Registers resumable uploads without a request.
+    pub(in crate::service) async fn track_resumables(
+        &self,
+        unfinished: impl Iterator<Item = ResumableRecord> + Send,
+    ) -> Result<(), Error> {
         let mut syncs: BTreeMap<SyncId, SyncJob> = BTreeMap::new();
-        for record in self.unfinished_resumables().await?.into_values() {
+        for record in unfinished {
             let (Some(upload_id), Some(sync_id), Some(target)) = (record.upload_id, record.sync_id, record.target)
             else {
                 continue;
@@ -202,49 +228,131 @@ impl Lake {
         Ok(())
     }
 
-    /// Uploads in flight, in the order of their begin; only those of one sync if `sync_id` is given.
-    pub fn in_flight(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<UploadInFlight>, Error> {
+    /// Uploads in flight of all nodes, in the order of their begin; only those of one sync if `sync_id` is given.
+    pub async fn in_flight(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<UploadInFlight>, Error> {
         let scope = caller.may_read()?;
         let page = Page::new(parameters.from, parameters.size, parameters.order)?;
-        let is_wanted = |entry: &&Arc<Entry>| {
-            scope.as_ref().is_none_or(|scope| scope.contains(&entry.new.dataset))
-                && parameters.sync_id.is_none_or(|sync_id| entry.new.sync_id == sync_id)
-        };
         let skip = usize::try_from(page.from).unwrap_or(usize::MAX);
         let take = usize::try_from(page.size).unwrap_or(usize::MAX);
+        let is_seen = |dataset: &LakePath| scope.as_ref().is_none_or(|scope| scope.contains(dataset));
+        if self.0.state.has_company() {
+            let all = self.in_flight_of_all_nodes(parameters.sync_id).await?;
+            let wanted = all.into_iter().map(|(upload, _)| upload).filter(|upload| is_seen(&upload.dataset));
+            return Ok(match page.order {
+                Order::Asc => wanted.skip(skip).take(take).collect(),
+                Order::Desc => wanted.rev().skip(skip).take(take).collect(),
+            });
+        }
+        let is_wanted = |entry: &&Arc<Entry>| {
+            is_seen(&entry.new.dataset) && parameters.sync_id.is_none_or(|sync_id| entry.new.sync_id == sync_id)
+        };
         let entries = self.0.in_flight.entries();
         let wanted: Vec<_> = match page.order {
-            crate::model::page::Order::Asc => {
-                entries.values().filter(is_wanted).skip(skip).take(take).cloned().collect()
-            }
-            crate::model::page::Order::Desc => {
-                entries.values().rev().filter(is_wanted).skip(skip).take(take).cloned().collect()
-            }
+            Order::Asc => entries.values().filter(is_wanted).skip(skip).take(take).cloned().collect(),
+            Order::Desc => entries.values().rev().filter(is_wanted).skip(skip).take(take).cloned().collect(),
         };
         drop(entries);
         let (now, stalled_after) = (self.now(), self.0.limits.stalled_after);
         Ok(wanted.iter().map(|entry| entry.look(now, stalled_after)).collect())
     }
+
+    /// Number of resumable uploads of the sync without a byte since `since` and without an open request.
+    pub(in crate::service) async fn num_idle_of(&self, sync_id: SyncId, since: Timestamp) -> Result<u64, Error> {
+        if !self.0.state.has_company() {
+            return Ok(self.0.in_flight.num_idle_of(sync_id, since, self.now()));
+        }
+        let is_idle = |(upload, has_request): &&(UploadInFlight, bool)| {
+            upload.is_resumable && upload.last_byte_time <= since && !has_request
+        };
+        Ok(self.in_flight_of_all_nodes(Some(sync_id)).await?.iter().filter(is_idle).count() as u64)
+    }
+
+    /// Each with whether it has a request. Those whose request is here are as they are, others as their node told last.
+    async fn in_flight_of_all_nodes(&self, sync_id: Option<SyncId>) -> Result<Vec<(UploadInFlight, bool)>, Error> {
+        let all = self.0.state.uploads_in_flight(sync_id, IN_FLIGHT_KNOWN_MAX as u64).await?;
+        let (now, stalled_after) = (self.now(), self.0.limits.stalled_after);
+        let entries = self.0.in_flight.entries();
+        let merged = |upload: ToldUpload| {
+            let here = entries.get(&upload.upload_id);
+            let has_request = here.is_some_and(|entry| entry.has_request());
+            let here = here.map(|entry| entry.look(now, stalled_after));
+            if has_request {
+                return Some((here?, true));
+            }
+            let has_request = upload.is_elsewhere && upload.has_request;
+            let there = seen_elsewhere(&upload, now, stalled_after);
+            // Requests may have sent it to one node after another.
+            let seen = [there, here].into_iter().flatten().max_by_key(|seen| seen.last_byte_time);
+            seen.map(|seen| (seen, has_request))
+        };
+        Ok(all.into_iter().filter_map(merged).collect())
+    }
+
+    /// Leaves uploads without a request to the nodes that go on with them, and forgets those that another node has ended.
+    pub(in crate::service) async fn leave_in_flight(&self) -> Result<(), Error> {
+        let waiting = self.0.in_flight.waiting();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let all = self.0.state.uploads_in_flight(None, IN_FLIGHT_KNOWN_MAX as u64).await?;
+        let all: BTreeMap<_, _> = all.into_iter().map(|upload| (upload.upload_id, upload)).collect();
+        let (now, stalled_after) = (self.now(), self.0.limits.stalled_after);
+        let mut entries = self.0.in_flight.entries();
+        for id in waiting {
+            let Some(entry) = entries.get(&id).filter(|entry| !entry.has_request()) else { continue };
+            let is_left = match all.get(&id) {
+                None => true,
+                Some(upload) if !upload.is_elsewhere => false,
+                // This node may not have told yet what it received.
+                Some(upload) => seen_elsewhere(upload, now, stalled_after)
+                    .is_some_and(|there| there.last_byte_time > entry.look(now, stalled_after).last_byte_time),
+            };
+            if is_left {
+                entries.remove(&id);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An upload as another node told it.
+fn seen_elsewhere(upload: &ToldUpload, now: Timestamp, stalled_after: Duration) -> Option<UploadInFlight> {
+    let event: Event = serde_json::from_str(upload.json.as_deref()?).ok()?;
+    let Happened::UploadProgress { upload: mut seen } = event.happened else { return None };
+    let is_late = now >= seen.last_byte_time.plus(stalled_after);
+    seen.activity = match (is_late, upload.is_elsewhere && upload.has_request) {
+        (false, _) => Activity::Receiving,
+        (true, true) => Activity::Stalled,
+        (true, false) => Activity::Abandoned,
+    };
+    Some(seen)
 }
 
 /// Last published state of the uploads in flight.
 #[derive(Default)]
 pub(in crate::service) struct SampledUploads {
-    told: BTreeMap<UploadId, UploadInFlight>,
+    /// Each with whether it had a request.
+    told: BTreeMap<UploadId, (UploadInFlight, bool)>,
     looked_at: Timestamp,
     /// Where the next round continues.
     after: u64,
 }
 
 impl SampledUploads {
-    /// Events since the last call: at most one a second for each upload, and only one for an upload without progress.
+    /// Whether a call of [`Self::told`] looks at them.
+    pub(in crate::service) fn is_due(&self, now: Timestamp) -> bool {
+        now >= self.looked_at.plus(PROGRESS_INTERVAL) || now < self.looked_at
+    }
+
+    /// `is_shared`: other nodes read the progress. Events since the last call: at most one a second for each upload, and only one for an upload without progress.
     pub(in crate::service) fn told(
         &mut self,
         in_flight: &InFlight,
         now: Timestamp,
         stalled_after: Duration,
+        is_shared: bool,
     ) -> Vec<Happened> {
-        if now < self.looked_at.plus(PROGRESS_INTERVAL) && now >= self.looked_at {
+        if !self.is_due(now) {
             return Vec::new();
         }
         self.looked_at = now;
@@ -257,7 +365,7 @@ impl SampledUploads {
         drop(entries);
         let mut happened = Vec::new();
         for id in left {
-            if let Some(upload) = self.told.remove(&id) {
+            if let Some((upload, _)) = self.told.remove(&id) {
                 let (sync_id, path) = (upload.sync_id, upload.dataset);
                 happened.push(Happened::UploadLeft { sync_id, path, history_id: id });
             }
@@ -268,11 +376,16 @@ impl SampledUploads {
             let upload = entry.look(now, stalled_after);
             let is_old = now >= upload.start_time.plus(PROGRESS_INTERVAL);
             let id = upload.history_id;
-            let is_news = self.told.get(&id).is_none_or(|before| *before != upload);
+            // Other nodes have to know whether it has a request; for everybody else its activity says enough.
+            let has_request = entry.has_request();
+            let is_news = self
+                .told
+                .get(&id)
+                .is_none_or(|(before, had_request)| *before != upload || (is_shared && *had_request != has_request));
             if is_old && is_news && count < PROGRESS_TOLD_MAX {
                 count += 1;
                 self.after = id.0;
-                self.told.insert(id, upload.clone());
+                self.told.insert(id, (upload.clone(), has_request));
                 happened.push(Happened::UploadProgress { upload });
             }
         }

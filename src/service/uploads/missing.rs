@@ -31,8 +31,12 @@ impl Lake {
     /// Returns the files that have to be sent, and takes over unchanged ones. Idempotent, also after an interruption:
     /// files that were sent or taken over before are not missing.
     pub async fn missing_files(&self, caller: &Caller, offer: &Offer) -> Result<Missing, Error> {
+        if self.0.state.has_company() {
+            // Nothing below checks again whether another node has ended it.
+            self.0.gates.forget_open(offer.sync_id);
+        }
         let destination = self.destination(caller, offer.sync_id, offer.path.as_deref()).await?;
-        self.0.gates.called(offer.sync_id, self.now());
+        self.note_call(offer.sync_id).await?;
         let (wanted, mut missing) = wanted(&destination, offer)?;
         let sync = destination.sync.clone();
         let is_full = sync.sync_type == SyncType::FullSync;

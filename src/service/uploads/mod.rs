@@ -5,6 +5,7 @@ pub(super) mod commit_queue;
 pub(super) mod failures;
 pub(super) mod in_flight;
 pub(super) mod landing_step;
+pub(super) mod landing_together;
 pub(super) mod leftovers;
 pub(super) mod missing;
 pub(super) mod receive;

@@ -148,5 +148,5 @@ pub async fn in_flight(
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Vec<UploadInFlight>>, HttpError> {
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
-    Ok(Json(app_state.lake.in_flight(&caller, &parameters)?))
+    Ok(Json(app_state.lake.in_flight(&caller, &parameters).await?))
 }

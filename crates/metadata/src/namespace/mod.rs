@@ -20,6 +20,7 @@ pub(crate) use landing::{land, recover_landing, rollback_landing};
 pub(crate) use measuring::{are_unchanged, measure, measure_folders};
 pub(crate) use removing::{discard, remove_empty_slot, remove_trash, sweep};
 pub(crate) use rows::{FolderBelow, Move, NamespaceRows, NewNode, NewObjectRow, Node, NodeId, ObjectRow};
+pub(crate) use sql::SqlRows;
 pub(crate) use tree::exists;
 pub(crate) use uploads::{
     begin_multipart, checkpoint, forget_objects, intend, intend_tail, reopen, seal, take_over, unreferenced_objects,

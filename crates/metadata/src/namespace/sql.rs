@@ -53,7 +53,7 @@ macro_rules! ids {
 }
 
 /// Rows of one transaction, on a connection that reads or one that writes.
-pub(super) enum SqlRows<'c, R, W> {
+pub(crate) enum SqlRows<'c, R, W> {
     Reading(&'c mut R),
     Writing(&'c mut W),
 }

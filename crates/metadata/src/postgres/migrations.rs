@@ -13,7 +13,8 @@ macro_rules! migrations {
 }
 
 /// Numbered from 1, each by its name.
-const MIGRATIONS: &[(&str, &str)] = migrations!["0001_lake", "0002_namespace", "0003_functions", "0004_tables"];
+const MIGRATIONS: &[(&str, &str)] =
+    migrations!["0001_lake", "0002_namespace", "0003_functions", "0004_tables", "0005_serving_nodes", "0006_event_log"];
 
 /// Version that this program works with.
 pub(super) fn newest() -> i64 {

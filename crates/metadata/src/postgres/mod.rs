@@ -8,21 +8,27 @@ mod batches;
 mod clock;
 mod connection;
 mod datasets;
+mod event_log;
+mod gates;
+mod holds;
 mod idempotency;
 mod identity;
 mod inspected;
 mod inspection;
 mod keys;
 mod landed;
+mod landing_together;
 mod landings;
-mod lease;
+mod membership;
 mod migrations;
+mod nodes;
 mod open;
 mod options;
 mod query;
 mod schemas;
 mod search;
 mod sessions;
+mod sightings;
 mod syncs;
 mod transfer;
 mod trash;
@@ -39,7 +45,7 @@ use crate::transaction::{Durability, Work};
 use connection::{SEARCH_TIME_MAX, fault};
 use lakeshore::Error;
 use lakeshore::ports::{Space, State};
-use lease::Lease;
+use membership::{Company, Membership};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Transaction};
 use std::ops::{Deref, DerefMut};
@@ -61,8 +67,10 @@ pub struct Postgres {
     options: PostgresOptions,
     lists: Arc<Semaphore>,
     searches: Arc<Semaphore>,
-    /// Only of the node that serves the lake.
-    lease: Option<Arc<Lease>>,
+    /// Only of a process that serves the lake.
+    membership: Option<Arc<Membership>>,
+    /// The lake is on object storage, with its namespace here.
+    has_namespace: bool,
     #[cfg(feature = "testing")]
     faults: Arc<parking_lot::Mutex<lakeshore::ports::memory::faults::Faults>>,
 }
@@ -82,7 +90,8 @@ impl PostgresState {
             options: options.clone(),
             lists: Arc::new(Semaphore::new(lists)),
             searches: Arc::new(Semaphore::new(SEARCHES_MAX.min(lists))),
-            lease: None,
+            membership: None,
+            has_namespace: false,
             #[cfg(feature = "testing")]
             faults: Arc::default(),
         }))
@@ -90,13 +99,28 @@ impl PostgresState {
 
     /// Takes the lake for this node alone, before it is served. `holder` says for people which node that is.
     pub async fn serve_alone(self, holder: &str) -> Result<Self, OpenError> {
-        let lease = open::take(&self.options, holder).await?;
-        Ok(MetadataStore(Postgres { lease: Some(Arc::new(lease)), ..self.0 }))
+        self.serve(holder, Company::Alone).await
     }
 
-    /// Whether another node has taken over the lake that this one served.
+    /// Takes a place beside other nodes that serve the lake.
+    pub async fn serve_with_others(self, holder: &str) -> Result<Self, OpenError> {
+        self.serve(holder, Company::Several).await
+    }
+
+    async fn serve(self, holder: &str, company: Company) -> Result<Self, OpenError> {
+        let membership = open::take(&self.options, holder, company).await?;
+        Ok(MetadataStore(Postgres { membership: Some(Arc::new(membership)), ..self.0 }))
+    }
+
+    /// The same, for a lake on object storage, whose namespace is here.
+    #[must_use]
+    pub fn with_namespace(self) -> Self {
+        MetadataStore(Postgres { has_namespace: true, ..self.0 })
+    }
+
+    /// Whether other nodes have taken over from this one.
     pub fn is_taken_over(&self) -> bool {
-        self.lease.as_ref().is_some_and(|lease| lease.is_lost())
+        self.membership.as_ref().is_some_and(|membership| membership.is_lost())
     }
 
     /// Host, port and database, for people.
@@ -122,8 +146,20 @@ impl PostgresState {
 }
 
 impl Postgres {
-    fn epoch(&self) -> Option<i64> {
-        self.lease.as_ref().map(|lease| lease.epoch)
+    /// Name of the nodes that serve the lake together, where there may be several.
+    pub fn group(&self) -> Option<&str> {
+        let membership = self.membership.as_ref().filter(|membership| membership.company == Company::Several);
+        membership.map(|membership| membership.group.as_str())
+    }
+
+    /// Key that only the nodes of the group have, where there may be several.
+    pub fn group_secret(&self) -> Option<[u8; 32]> {
+        let membership = self.membership.as_ref().filter(|membership| membership.company == Company::Several);
+        membership.map(|membership| membership.group_secret)
+    }
+
+    fn node(&self) -> Option<i64> {
+        self.membership.as_ref().map(|membership| membership.node)
     }
 
     /// One snapshot for several queries.

@@ -1,11 +1,13 @@
 //! Opens a database: migrates it, or checks that it is of the version that this program works with.
 
 use super::connection::is_missing;
+use super::membership::{self, Company, Membership};
+use super::migrations;
 use super::options::PostgresOptions;
-use super::{lease, migrations};
 use crate::sqlite::Opening;
-use sqlx::Connection;
 use sqlx::migrate::MigrateError;
+use sqlx::{Connection, PgConnection};
+use std::time::Duration;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -30,9 +32,11 @@ pub enum OpenError {
     #[error("cannot migrate the database {database}: {source}; the user of --metadata must own its tables")]
     Migrate { database: String, source: MigrateError },
     #[error(
-        "the lake of the database {database} is already served by {holder}; a folder has one node: stop that one first, or use another database for another lake"
+        "the lake of the database {database} is already served by {holder}; stop that one first, or use another database for another lake"
     )]
     Served { database: String, holder: String },
+    #[error("a server works with the database {database}, which this program would migrate; stop that server first")]
+    ServedOlder { database: String },
     #[error("cannot take the lake of the database {database}: {source}")]
     Lease { database: String, source: lakeshore::Error },
 }
@@ -57,6 +61,9 @@ pub(super) async fn prepare(options: &PostgresOptions, opening: Opening) -> Resu
         return Err(OpenError::Older { database, found, newest });
     }
     if found < newest {
+        if is_served(&mut connection).await.map_err(connect_error)? {
+            return Err(OpenError::ServedOlder { database });
+        }
         let migrated = migrations::run(&mut connection).await;
         migrated.map_err(|source| OpenError::Migrate { database: database.clone(), source })?;
     }
@@ -67,11 +74,37 @@ pub(super) async fn prepare(options: &PostgresOptions, opening: Opening) -> Resu
     Ok(())
 }
 
-/// Takes the lake of the database for this process alone.
-pub(super) async fn take(options: &PostgresOptions, holder: &str) -> Result<lease::Lease, OpenError> {
+/// Whether a server works with the database. One that has just been killed is waited for.
+async fn is_served(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    const LOOKS: u32 = 40;
+    const LOOK_PAUSE: Duration = Duration::from_millis(50);
+    // The lock of the lake, see `membership`.
+    let sql = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = 0 \
+               AND objid = 7000 AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+    for _ in 0..LOOKS {
+        if !sqlx::query_scalar::<_, bool>(sql).fetch_one(&mut *connection).await? {
+            return Ok(false);
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
+    Ok(true)
+}
+
+/// Takes the lake of the database for this process, alone or beside others.
+pub(super) async fn take(options: &PostgresOptions, holder: &str, company: Company) -> Result<Membership, OpenError> {
     let database = options.shown();
-    match lease::take(options, holder).await {
-        Ok(Ok(lease)) => Ok(lease),
+    match membership::take(options, holder, company).await {
+        Ok(Ok(membership)) => {
+            // A newer program may have migrated it since. It does not any more, now that this one serves.
+            let version = async { migrations::version(&mut options.connection().await?).await };
+            let connected = version.await.map_err(|source| OpenError::Connect { database: database.clone(), source });
+            match connected? {
+                found if found > migrations::newest() => {
+                    Err(OpenError::Newer { database, found, newest: migrations::newest() })
+                }
+                _ => Ok(membership),
+            }
+        }
         Ok(Err(holder)) => Err(OpenError::Served { database, holder }),
         Err(source) => Err(OpenError::Lease { database, source }),
     }

@@ -105,7 +105,8 @@ impl SyncState for PostgresState {
 
     async fn closing_syncs(&self) -> Result<Vec<SyncRecord>, Error> {
         let mut select = Select::new(format!("SELECT {SYNC_COLUMNS} FROM syncs"));
-        select.push(" WHERE phase <> 'Ended' AND phase IN ('Publishing', 'Aborting') ORDER BY sync_id");
+        select.push(" WHERE phase <> 'Ended' AND phase IN ('Publishing', 'Aborting') AND NOT EXISTS (SELECT 1 FROM sync_gates g \
+                     WHERE g.sync_id = syncs.sync_id AND is_at_work(g.serving_node, ").bind(self.node()).push(")) ORDER BY sync_id");
         select.rows(&mut *self.list().await?, sync_record).await
     }
 

@@ -161,8 +161,10 @@ struct Column {
 }
 
 async fn copy(from: &mut SqliteConnection, to: &mut PgConnection, table: &'static str) -> Result<u64, TransferError> {
+    // Processes that serve a lake together are PostgreSQL's alone.
     let columns = "SELECT column_name::text AS name, data_type::text AS type FROM information_schema.columns \
-                   WHERE table_schema = current_schema() AND table_name = ? ORDER BY ordinal_position";
+                   WHERE table_schema = current_schema() AND table_name = ? AND column_name NOT LIKE 'serving%' \
+                   ORDER BY ordinal_position";
     let column = |row: &query::Row| Ok(Column { name: row.try_get("name")?, data_type: row.try_get("type")? });
     let columns = query::rows(to, columns, values![table], column).await?;
     let names = columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");

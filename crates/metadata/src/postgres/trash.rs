@@ -81,7 +81,10 @@ impl TrashState for PostgresState {
     }
 
     async fn unfinished_restores(&self) -> Result<Vec<TrashRecord>, Error> {
-        let select = Select::new("SELECT * FROM trash WHERE restoring IS NOT NULL ORDER BY trash_id");
+        // One that another node is at is its own.
+        let mut select =
+            Select::new("SELECT * FROM trash WHERE restoring IS NOT NULL AND NOT is_at_work(serving_node, ");
+        select.bind(self.node()).push(") ORDER BY trash_id");
         select.rows(&mut *self.list().await?, trash_record).await
     }
 
@@ -248,7 +251,7 @@ fn oldest(before: Timestamp, size: u64) -> Select {
     select
 }
 
-fn trash_record(row: &Row) -> sqlx::Result<TrashRecord> {
+pub(super) fn trash_record(row: &Row) -> sqlx::Result<TrashRecord> {
     let restoring: Option<String> = row.try_get("restoring")?;
     let by = actor(row, "restoring_actor", "restoring_by")?;
     Ok(TrashRecord {

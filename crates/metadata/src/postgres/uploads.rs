@@ -1,12 +1,12 @@
 //! Uploads: the table `uploads`, and the changes in the same transactions: counters of syncs, counts of blocks,
 //! folders. Landed files are written in groups, see [`super::landings`].
 
-use super::PostgresState;
 use super::landings::{finish_landings, lock_group, write_intents};
 use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
 use super::syncs::record;
 use super::writing::Durability::Synced;
 use super::writing::{Counter, SyncLock, Writing, transaction};
+use super::{PostgresState, gates};
 use crate::backend::Backend as _;
 use crate::content;
 use crate::counts::{self, Position, Tally};
@@ -181,6 +181,7 @@ pub(super) fn folder_of(target: &LakePath) -> &str {
 /// Locks the row of a sync, and then the history.
 async fn lock(writing: &mut Writing, sync_id: SyncId) -> Result<(), Error> {
     writing.lock_syncs(vec![id(sync_id.0)], SyncLock::Change).await?;
+    gates::refuse_held(writing, sync_id).await?;
     writing.lock_history().await.map(drop)
 }
 

@@ -62,6 +62,8 @@ pub(crate) struct Writing {
     transaction: Transaction<'static, sqlx::Postgres>,
     token: i64,
     deeds: Vec<AuditEntry>,
+    /// Other nodes may serve the lake too.
+    pub(super) has_company: bool,
 }
 
 impl Deref for Writing {
@@ -127,7 +129,7 @@ impl Tries {
     }
 }
 
-fn new_token() -> Result<i64, Error> {
+pub(super) fn new_token() -> Result<i64, Error> {
     let mut random = [0; 8];
     SystemRandomness.fill(&mut random)?;
     Ok(i64::from_le_bytes(random))
@@ -137,11 +139,12 @@ impl Writing {
     pub(super) async fn begin(state: &Postgres, durability: Durability) -> Result<Self, Error> {
         let token = new_token()?;
         let transaction = state.pool.begin().await.map_err(fault)?;
-        let mut writing = Self { transaction, token, deeds: Vec::new() };
+        let has_company = state.group().is_some();
+        let mut writing = Self { transaction, token, deeds: Vec::new(), has_company };
         if durability == Durability::Passing {
             changed(&mut writing, "SET LOCAL synchronous_commit = off", vec![]).await?;
         }
-        changed(&mut writing, "SELECT begin_write(?, ?)", values![token, state.epoch()]).await?;
+        changed(&mut writing, "SELECT begin_write(?, ?)", values![token, state.node()]).await?;
         Ok(writing)
     }
 

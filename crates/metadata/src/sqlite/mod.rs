@@ -52,6 +52,8 @@ use crate::{deed_log, row};
 use connection::fault;
 use job::Durability;
 use lakeshore::Error;
+use lakeshore::ports::metadata::event_log::EventLog;
+use lakeshore::ports::metadata::node::NodeState;
 use lakeshore::ports::{Space, State};
 use lakeshore_system::space::space_of;
 use lookups::CallerLookups;
@@ -211,6 +213,11 @@ impl Backend for Sqlite {
             .await
     }
 }
+
+/// One process has the database.
+impl NodeState for SqliteState {}
+
+impl EventLog for SqliteState {}
 
 impl State for SqliteState {
     fn space(&self) -> Result<Space, Error> {

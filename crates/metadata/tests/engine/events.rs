@@ -305,7 +305,7 @@ fn an_upload_in_flight_is_told_each_second_while_it_moves_and_once_when_it_stall
     assert!(stalled.len() == 1 && stalled[0].json.contains(r#""activity":"stalled""#), "{stalled:?}");
     lake.block_on(incoming.land()).unwrap();
     assert_eq!(kinds(&after(1000)), ["uploads_landed", "upload_left"]);
-    assert!(lake.in_flight(&caller(None), &Default::default()).unwrap().is_empty());
+    assert!(lake.block_on(lake.in_flight(&caller(None), &Default::default())).unwrap().is_empty());
 }
 
 proptest! {

@@ -17,7 +17,7 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 const ACCOUNT: &str = "postgres";
 /// Durability is not tested here: a test that ends the server by force ends no machine.
 const SETTINGS: &str = "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = off\nfull_page_writes = off\n\
-     max_connections = 300\nshared_buffers = 64MB\nautovacuum_naptime = 10\nlog_min_messages = warning\n\
+     max_connections = 600\nshared_buffers = 64MB\nautovacuum_naptime = 10\nlog_min_messages = warning\n\
      deadlock_timeout = 100ms\n";
 
 /// The cluster, in use by this process.

@@ -2,6 +2,8 @@
 //! it. One that has not been written for [`SILENCE_MAX`] is of a server that has ended, and another may take its place. No
 //! clocks are compared: whoever waits measures the time itself.
 //!
+//! Servers that share a database may have the lake together: they write the object in turn, with one `start`.
+//!
 //! A server whose lease was not written for [`FRESH_MAX`] writes nothing more until it is, and never again once another
 //! one has the lake.
 
@@ -37,7 +39,7 @@ struct Record {
     /// Two servers with the same cannot run at once: they have the same database, which one process has at a time. Empty
     /// when the lake was given back.
     database: String,
-    /// Of one start of a server.
+    /// Of one start of a server, or of servers that have the lake together.
     start: String,
     /// Grows with each renewal, so that no two contents are the same.
     renewals: u64,

@@ -101,7 +101,16 @@ impl ObjectFiles {
     pub async fn serve_alone(&self, server: &str, database: &str) -> Result<(), LeaseError> {
         let mut start = [0; 16];
         self.0.randomness.fill(&mut start).map_err(|error| LeaseError::Start(Box::new(error)))?;
-        let lease = lease::take(&self.0.bucket, server, database, hex::encode(start)).await?;
+        self.serve(server, database, hex::encode(start)).await
+    }
+
+    /// Takes the lake together with the servers of the same group, which share a database.
+    pub async fn serve_with_group(&self, server: &str, database: &str, group: &str) -> Result<(), LeaseError> {
+        self.serve(server, database, group.to_owned()).await
+    }
+
+    async fn serve(&self, server: &str, database: &str, start: String) -> Result<(), LeaseError> {
+        let lease = lease::take(&self.0.bucket, server, database, start).await?;
         // Called once.
         let _ = self.0.lease.set(lease);
         Ok(())
@@ -290,6 +299,10 @@ impl Files for ObjectFiles {
 
     async fn exists(&self, place: &StoragePath) -> Result<bool, Error> {
         self.0.namespace.exists(place).await
+    }
+
+    fn may_write(&self) -> Result<(), Error> {
+        self.0.may_write()
     }
 
     async fn sweep(&self, open_syncs: &[SyncId], kept: &BTreeSet<PartialName>) -> Result<(), Error> {

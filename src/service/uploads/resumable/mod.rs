@@ -99,7 +99,7 @@ impl Lake {
     ) -> Result<ResumableSession, Error> {
         let token = Token::from_random(self.random()?);
         let name = PartialName::from_random(self.random()?);
-        let held = self.0.holders.take_over(&token).await;
+        let mut held = self.0.holders.take_over(&token).await;
         let (bytes_of, upload) = upload.unzip();
         let mut partial = self.0.files.create_partial(name.clone(), bytes_of.as_ref()).await?;
         let at = self.now();
@@ -122,7 +122,9 @@ impl Lake {
         let begun = async {
             // Makes its name durable too.
             new.checkpoint = partial.checkpoint().await?;
-            self.0.state.begin_resumable(&new, UNFINISHED_UPLOADS_MAX).await
+            self.0.state.begin_resumable(&new, UNFINISHED_UPLOADS_MAX).await?;
+            held.hold_everywhere(self.0.state.hold_upload(&token).await?);
+            Ok(())
         };
         if let Err(error) = begun.await {
             self.discard(&name).await;
@@ -165,12 +167,25 @@ impl Lake {
     }
 
     async fn hold(&self, token: &Token) -> Result<ResumableSession, Error> {
-        let held = self.0.holders.take_over(token).await;
+        let held = self.take_upload(token).await?;
         let resumption = self.held(held, token).await?;
         match resumption.record.status {
             Status::Failed => Err(Error::ResumableEnded { message: resumption.record.message }),
             _ => Ok(resumption),
         }
+    }
+
+    /// Asks the request that has the upload to stop, on any node, and takes it.
+    async fn take_upload(&self, token: &Token) -> Result<upload_locks::UploadLock, Error> {
+        let mut held = self.0.holders.take_over(token).await;
+        held.hold_everywhere(self.0.state.hold_upload(token).await?);
+        Ok(held)
+    }
+
+    /// Asks requests to stop that send uploads which other nodes want to go on with. To be called a few times a second.
+    pub async fn give_up_wanted_uploads(&self) -> Result<(), Error> {
+        self.0.state.wanted_uploads().await?.iter().for_each(|token| self.0.holders.ask_to_stop(token));
+        Ok(())
     }
 
     async fn held(&self, held: upload_locks::UploadLock, token: &Token) -> Result<ResumableSession, Error> {
@@ -189,7 +204,7 @@ impl Lake {
     /// deleted.
     pub async fn discard_resumable(&self, caller: &Caller, token: &str) -> Result<(), Error> {
         let record = self.allowed_resumable(caller, token, Wanted::Discard).await?;
-        let held = self.0.holders.take_over(&record.token).await;
+        let held = self.take_upload(&record.token).await?;
         let mut resumption = self.held(held, &record.token).await?;
         if resumption.record.status == Status::Syncing {
             resumption.fail(&Error::Invalid(cancelled_message(caller.name()))).await?;
@@ -206,7 +221,9 @@ impl Lake {
             let mut progress = false;
             for token in self.0.state.expired_resumables(before, TOGETHER).await? {
                 // A request is active, so it has not expired.
-                let Some(held) = self.0.holders.take_free(&token) else { continue };
+                let Some(mut held) = self.0.holders.take_free(&token) else { continue };
+                let Some(everywhere) = self.0.state.try_hold_upload(&token).await? else { continue };
+                held.hold_everywhere(everywhere);
                 let mut resumption = match self.held(held, &token).await {
                     Ok(resumption) => resumption,
                     Err(Error::NoSuchResumable(_)) => continue,

@@ -3,6 +3,7 @@
 //! minutes.
 
 use crate::model::upload::resumable::Token;
+use crate::ports::metadata::node::Held;
 use crate::service::weak_map::WeakMap;
 use async_lock::{Mutex as Turns, MutexGuardArc};
 use futures_channel::oneshot;
@@ -30,6 +31,8 @@ struct Line {
 /// Lock of an upload, released on drop.
 pub(super) struct UploadLock {
     stop: oneshot::Receiver<()>,
+    /// Of all nodes; released before the lock of this one.
+    everywhere: Option<Box<dyn Held>>,
     _turn: MutexGuardArc<()>,
     _holder: Arc<Holder>,
 }
@@ -53,6 +56,14 @@ impl UploadLocks {
         };
         let turn = holder.turns.lock_arc().await;
         UploadLock::new(holder, turn, came)
+    }
+
+    /// Asks the holder to stop, as another node waits for it.
+    pub(super) fn ask_to_stop(&self, token: &Token) {
+        if let Some(stop) = self.of(token).line().stop.take() {
+            // The holder has stopped already.
+            let _ = stop.send(());
+        }
     }
 
     /// The lock, unless a request holds it.
@@ -79,7 +90,12 @@ impl UploadLock {
             line.stop = Some(sender);
         }
         drop(line);
-        Self { stop, _turn: turn, _holder: holder }
+        Self { stop, everywhere: None, _turn: turn, _holder: holder }
+    }
+
+    /// Keeps other nodes from it too.
+    pub(super) fn hold_everywhere(&mut self, held: Box<dyn Held>) {
+        self.everywhere = Some(held);
     }
 
     /// Completes when another request wants to continue.

@@ -1,0 +1,159 @@
+//! What a node knows of the others, and what a fenced one has left unfinished.
+
+use super::membership::{Company, await_transactions};
+use super::query::{Row, changed, found, rows, values};
+use super::trash::trash_record;
+use super::writing::Durability::{Passing, Synced};
+use super::writing::{SyncLock, new_token, transaction};
+use super::{PostgresState, event_log, gates, holds, landing_together};
+use crate::backend::Backend as _;
+use crate::row::{id, number};
+use async_trait::async_trait;
+use lakeshore::model::id::{SyncId, UploadId};
+use lakeshore::model::storage_path::PartialName;
+use lakeshore::model::upload::resumable::Token;
+use lakeshore::ports::metadata::node::{Held, LandingUpload, LeftBehind, NodeState, ServingNode};
+use lakeshore::ports::metadata::upload::UnfinishedUpload;
+use lakeshore::ports::storage::LandingOutcome;
+use lakeshore::{Error, Timestamp};
+use sqlx::Row as _;
+
+/// Rows of fenced nodes whose work is recovered are kept this long, for people.
+const FORGET: &str = "DELETE FROM serving_nodes WHERE is_recovered AND fenced_at < now() - interval '1 day'";
+
+/// Uploads of a node that have not landed.
+const PARTIALS: &str = "SELECT name FROM nodes WHERE parent_id = 2 AND serving_node = ? ORDER BY name";
+const UPLOADS: &str = "\
+    SELECT u.history_id, u.partial FROM nodes n JOIN uploads u ON u.partial = n.name AND u.status = 'Syncing' \
+    WHERE n.parent_id = 2 AND n.serving_node = ? \
+    AND NOT EXISTS (SELECT 1 FROM resumables r WHERE r.upload_id = u.history_id) ORDER BY u.history_id";
+const RESTORING_SYNCS: &str = "\
+    SELECT sync_id FROM syncs WHERE phase <> 'Ended' AND phase = 'Open' AND restores_version IS NOT NULL \
+    AND serving_node = ? ORDER BY sync_id";
+const RESTORES: &str = "SELECT * FROM trash WHERE restoring IS NOT NULL AND serving_node = ? ORDER BY trash_id";
+
+#[async_trait]
+impl NodeState for PostgresState {
+    fn has_company(&self) -> bool {
+        self.group().is_some()
+    }
+
+    fn is_joining(&self) -> bool {
+        self.membership.as_ref().is_some_and(|membership| membership.is_joining)
+    }
+
+    fn is_first_node(&self) -> bool {
+        self.membership.as_ref().is_none_or(|membership| membership.is_first())
+    }
+
+    async fn be_ready(&self) -> Result<(), Error> {
+        if self.node().is_none() || self.is_joining() {
+            return Ok(());
+        }
+        let start = new_token()?;
+        transaction!(self, Synced, |writing| {
+            event_log::begin(writing, start).await?;
+            changed(writing, "UPDATE serving_nodes SET is_recovered = TRUE WHERE fenced_at IS NOT NULL", vec![])
+                .await?;
+            changed(writing, "UPDATE serving_nodes SET is_ready = TRUE WHERE serving_node = serving_node()", vec![])
+                .await?;
+            changed(writing, FORGET, vec![]).await.map(drop)
+        })
+    }
+
+    async fn leave(&self) -> Result<bool, Error> {
+        let Some(membership) = &self.membership else { return Ok(true) };
+        membership.stop();
+        if membership.company == Company::Alone {
+            return Ok(true);
+        }
+        transaction!(self, Synced, |writing| {
+            let sql = "UPDATE serving_nodes SET fenced_at = now() WHERE serving_node = serving_node()";
+            changed(writing, sql, vec![]).await?;
+            let sql = "SELECT NOT EXISTS (SELECT 1 FROM serving_nodes WHERE fenced_at IS NULL)";
+            Ok(found(writing, sql, vec![], |row| row.try_get(0)).await?.unwrap_or(true))
+        })
+    }
+
+    async fn dead_nodes(&self) -> Result<Vec<ServingNode>, Error> {
+        if !self.has_company() {
+            return Ok(Vec::new());
+        }
+        let sql = "SELECT serving_node FROM serving_nodes WHERE fenced_at IS NOT NULL AND NOT is_recovered ORDER BY serving_node";
+        let node = |row: &Row| Ok(ServingNode(number(row, "serving_node")?));
+        rows(&mut *self.look().await?, sql, vec![], node).await
+    }
+
+    async fn left_by(&self, node: ServingNode) -> Result<LeftBehind, Error> {
+        let number_of = node.0.cast_signed();
+        let mut connection = self.options.connection().await.map_err(super::connection::fault)?;
+        await_transactions(&mut connection, number_of).await?;
+        let of_node = || values![number_of];
+        let name = |row: &Row| Ok(PartialName::remembered(row.try_get("name")?));
+        let unfinished = |row: &Row| {
+            let upload_id = UploadId(number(row, "history_id")?);
+            Ok(UnfinishedUpload { upload_id, partial: PartialName::remembered(row.try_get("partial")?) })
+        };
+        let sync_id = |row: &Row| Ok(SyncId(number(row, "sync_id")?));
+        Ok(LeftBehind {
+            uploads: rows(&mut connection, UPLOADS, of_node(), unfinished).await?,
+            partials: rows(&mut connection, PARTIALS, of_node(), name).await?.into_iter().collect(),
+            restoring_syncs: rows(&mut connection, RESTORING_SYNCS, of_node(), sync_id).await?,
+            restores: rows(&mut connection, RESTORES, of_node(), trash_record).await?,
+        })
+    }
+
+    async fn set_recovered(&self, node: ServingNode) -> Result<(), Error> {
+        let node = node.0.cast_signed();
+        transaction!(self, Passing, |writing| {
+            changed(writing, "DELETE FROM sync_gates WHERE serving_node = ?", values![node]).await?;
+            changed(writing, "UPDATE serving_nodes SET is_recovered = TRUE WHERE serving_node = ?", values![node])
+                .await?;
+            changed(writing, FORGET, vec![]).await.map(drop)
+        })
+    }
+
+    async fn take_gate(&self, sync_id: SyncId) -> Result<Box<dyn Held>, Error> {
+        gates::take(self, sync_id).await
+    }
+
+    async fn take_inspections(&self) -> Result<Box<dyn Held>, Error> {
+        gates::take(self, gates::INSPECTIONS).await
+    }
+
+    fn is_held_elsewhere(&self, error: &Error) -> bool {
+        gates::is_busy(error)
+    }
+
+    async fn hold_upload(&self, token: &Token) -> Result<Box<dyn Held>, Error> {
+        holds::take(self, token).await
+    }
+
+    async fn try_hold_upload(&self, token: &Token) -> Result<Option<Box<dyn Held>>, Error> {
+        holds::try_to_take(self, token).await
+    }
+
+    async fn wanted_uploads(&self) -> Result<Vec<Token>, Error> {
+        holds::wanted(self).await
+    }
+
+    async fn note_call(&self, sync_id: SyncId, at: Timestamp) -> Result<(), Error> {
+        let sql = "UPDATE syncs SET last_activity = greatest(last_activity, ?) WHERE sync_id = ?";
+        transaction!(self, Passing, |writing| {
+            writing.lock_syncs(vec![id(sync_id.0)], SyncLock::Change).await?;
+            changed(writing, sql, values![at.0, id(sync_id.0)]).await.map(drop)
+        })
+    }
+
+    fn lands_together(&self) -> bool {
+        self.has_namespace
+    }
+
+    async fn land_together(
+        &self,
+        group: &[LandingUpload],
+        at: Timestamp,
+    ) -> Result<Vec<Result<LandingOutcome, Error>>, Error> {
+        landing_together::land(self, group, at).await
+    }
+}
