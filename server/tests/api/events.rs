@@ -5,26 +5,26 @@ use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const EVENTS: &str = "/api/events";
-const IN_FLIGHT: &str = "/api/ingestion/file/sync/in-flight";
+pub const EVENTS: &str = "/api/events";
+pub const IN_FLIGHT: &str = "/api/ingestion/file/sync/in-flight";
 /// Timeout after which an event counts as missing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Heard {
-    id: String,
-    kind: String,
-    data: Value,
+pub struct Heard {
+    pub id: String,
+    pub kind: String,
+    pub data: Value,
 }
 
 /// An open stream.
-struct Listening {
+pub struct Listening {
     response: Response,
     text: String,
     retry: Option<u64>,
 }
 
 impl Listening {
-    async fn open(request: RequestBuilder) -> Self {
+    pub async fn open(request: RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
@@ -33,7 +33,7 @@ impl Listening {
     }
 
     /// Next event; `None` when the server has ended the stream.
-    async fn next(&mut self) -> Option<Heard> {
+    pub async fn next(&mut self) -> Option<Heard> {
         loop {
             while let Some((block, rest)) = self.text.split_once("\n\n") {
                 let (block, rest) = (block.to_owned(), rest.to_owned());
@@ -56,7 +56,7 @@ impl Listening {
     }
 
     /// Next event of this kind; skips the others.
-    async fn until(&mut self, kind: &str) -> Heard {
+    pub async fn until(&mut self, kind: &str) -> Heard {
         loop {
             let heard = self.next().await.unwrap_or_else(|| panic!("the stream ended before {kind}"));
             if heard.kind == kind {

@@ -53,6 +53,7 @@ mod search;
 #[path = "../support/server.rs"]
 mod server;
 mod sessions;
+mod several_nodes;
 mod shares;
 mod slow_clients;
 mod snapshots;
@@ -62,6 +63,7 @@ mod tables;
 mod trash;
 mod tus;
 mod tus_extensions;
+mod unreachable_database;
 mod uploads;
 mod versions;
 mod whole_files;

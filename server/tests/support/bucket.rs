@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex};
 
 #[path = "../../../crates/storage/tests/support/seaweedfs.rs"]
@@ -152,8 +153,12 @@ pub fn files(data_dir: &Path, bucket: &Bucket, below: &str) -> BTreeMap<String, 
 
 /// A folder that holds what the lake holds at this moment, as if it were in a folder. Only to look at.
 pub fn mirror(data_dir: &Path, bucket: &Bucket) -> PathBuf {
-    let mirror = data_dir.join("mirror");
-    let _ = std::fs::remove_dir_all(&mirror);
+    // Several threads may look at once.
+    const KEPT: u64 = 16;
+    static COUNT: AtomicU64 = AtomicU64::new(KEPT);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let _ = std::fs::remove_dir_all(data_dir.join(format!("mirror-{}", number - KEPT)));
+    let mirror = data_dir.join(format!("mirror-{number}"));
     std::fs::create_dir_all(mirror.join(".lakeshore/snapshots")).unwrap();
     let Rows { files, folders, .. } = rows(data_dir);
     for folder in folders {

@@ -5,14 +5,20 @@
 
 #[path = "bucket.rs"]
 pub mod bucket;
+#[path = "cluster.rs"]
+#[allow(dead_code)]
+pub mod cluster;
 #[path = "metadata.rs"]
 pub mod metadata;
 #[path = "../../../crates/metadata/tests/support/postgres.rs"]
 pub mod postgres;
+#[path = "round_robin.rs"]
+pub mod round_robin;
 
 use bucket::Bucket;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use round_robin::RoundRobin;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -27,6 +33,9 @@ use tempfile::TempDir;
 pub static BINARY: LazyLock<String> =
     LazyLock::new(|| std::env::var("LAKESHORE_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_lakeshore").to_owned()));
 
+/// Makes a server one of several.
+pub const CLUSTER: (&str, &str) = ("LAKESHORE_CLUSTER", "true");
+
 pub struct TestServer {
     pub url: String,
     pub client: Client,
@@ -35,6 +44,13 @@ pub struct TestServer {
     rest: Stopped,
     process: Child,
     stderr: Arc<Mutex<String>>,
+    /// A second server of the same lake, where that is wanted.
+    second: Option<SecondNode>,
+}
+
+struct SecondNode {
+    process: Child,
+    _front: RoundRobin,
 }
 
 /// A stopped server: its folders, options and key.
@@ -151,10 +167,56 @@ impl Stopped {
         self.run(self.command().envs(environment.iter().copied())).await
     }
 
+    /// A server with a data folder of its own, on the same database and bucket.
+    fn second(&self) -> Option<Self> {
+        let address = metadata::address(&self.data_dir).filter(|_| round_robin::is_wanted())?;
+        let data_dir = self.data_dir.join("second");
+        bucket::share(&data_dir, self.bucket.as_ref()?);
+        metadata::assign(&data_dir, &address);
+        Some(Self { data_dir, ..self.clone() })
+    }
+
     async fn run(&self, command: &mut Command) -> Result<TestServer, Ended> {
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let Some(second) = self.second() else {
+            let (process, url) = Self::launch(command, &stderr)?;
+            return Ok(self.running(process, url, stderr, None));
+        };
+        let (process, url) = Self::launch(command.env(CLUSTER.0, CLUSTER.1), &stderr)?;
+        let (second, second_url) = match Self::launch(second.command().env(CLUSTER.0, CLUSTER.1), &stderr) {
+            Ok(launched) => launched,
+            Err(ended) => {
+                let mut process = process;
+                let _ = process.kill();
+                let _ = process.wait();
+                return Err(ended);
+            }
+        };
+        let front = RoundRobin::start(&[&url, &second_url]);
+        let url = front.url.clone();
+        Ok(self.running(process, url, stderr, Some(SecondNode { process: second, _front: front })))
+    }
+
+    fn running(
+        &self,
+        process: Child,
+        url: String,
+        stderr: Arc<Mutex<String>>,
+        second: Option<SecondNode>,
+    ) -> TestServer {
+        lakeshore_client::call::provide_tls();
+        let mut client = Client::builder().redirect(reqwest::redirect::Policy::none());
+        if second.is_some() {
+            // Each request goes to the next server.
+            client = client.pool_max_idle_per_host(0);
+        }
+        let client = client.build().unwrap();
+        TestServer { url, client, key: self.key.clone(), rest: self.clone(), process, stderr, second }
+    }
+
+    fn launch(command: &mut Command, stderr: &Arc<Mutex<String>>) -> Result<(Child, String), Ended> {
         let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap());
-        let stderr = Arc::new(Mutex::new(String::new()));
         let mut url = None;
         while url.is_none() {
             let mut line = String::new();
@@ -171,9 +233,7 @@ impl Stopped {
                 sink.lock().unwrap().push_str(&(line + "\n"));
             }
         });
-        lakeshore_client::call::provide_tls();
-        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Ok(TestServer { url: url.unwrap(), client, key: self.key.clone(), rest: self.clone(), process, stderr })
+        Ok((process, url.unwrap()))
     }
 
     pub fn data_dir(&self) -> &Path {
@@ -225,6 +285,9 @@ impl TestServer {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status().unwrap();
         assert!(sent.success());
+        if let Some(second) = &self.second {
+            let _ = Command::new("kill").args([&format!("-{name}"), &second.process.id().to_string()]).status();
+        }
     }
 
     /// Ends the server by SIGTERM, and returns its exit code.
@@ -235,6 +298,9 @@ impl TestServer {
 
     /// Waits for the end of a server that was told to stop.
     pub fn exit_code(&mut self) -> Option<i32> {
+        if let Some(second) = &mut self.second {
+            second.process.wait().unwrap();
+        }
         self.process.wait().unwrap().code()
     }
 
@@ -256,7 +322,15 @@ impl TestServer {
     pub fn kill(mut self) -> Stopped {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+        self.kill_second();
         self.rest.clone()
+    }
+
+    fn kill_second(&mut self) {
+        if let Some(mut second) = self.second.take() {
+            let _ = second.process.kill();
+            let _ = second.process.wait();
+        }
     }
 
     /// `kill -9`, and a new server on the same folders.
@@ -397,6 +471,10 @@ impl Drop for TestServer {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        self.kill_second();
+        if std::thread::panicking() {
+            eprintln!("the server said: {}", self.stderr());
+        }
     }
 }
 
