@@ -15,14 +15,14 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 const ADDERS: u64 = 3;
-const REPLACED: [&str; 2] = ["/full", "/other"];
+pub const REPLACED: [&str; 2] = ["/full", "/other"];
 /// Kills before the run continues in a new lake, so that each round costs the same.
 const KILLS_OF_A_LAKE: u64 = 50;
 /// Trash items of each lake that are restored at its end.
 const RESTORED: usize = 100;
 
 /// Adds files to `/inc`, overwrites some, and restores some, in one sync after another, until the server ends.
-async fn add(sender: Sender, adder: u64, mut random: StdRng) -> Option<()> {
+pub async fn add(sender: Sender, adder: u64, mut random: StdRng) -> Option<()> {
     loop {
         let sync_id = sender.start("/inc", "IncrementalSync").await?;
         for _ in 0..random.random_range(5..40) {
@@ -57,7 +57,7 @@ async fn add(sender: Sender, adder: u64, mut random: StdRng) -> Option<()> {
 }
 
 /// Replaces a dataset by one version after another, aborts some, and restores some, until the server ends.
-async fn replace(sender: Sender, path: &'static str, mut random: StdRng) -> Option<()> {
+pub async fn replace(sender: Sender, path: &'static str, mut random: StdRng) -> Option<()> {
     loop {
         let sync_id = sender.stage(path).await?;
         if random.random_bool(0.2) {

@@ -7,6 +7,7 @@
 mod answers;
 mod bodies;
 mod bursts;
+mod chaos;
 mod clients;
 #[cfg(feature = "failpoints")]
 mod clock_steps;
