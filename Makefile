@@ -32,6 +32,8 @@ PREFIX ?= $(HOME)/.local
 ONLY_SQLITE := test(/^(backup|commands|lake_identity|permissions|readiness|reserve)::/) or test(/^check::a_failed_check_says_why/) or test(/^sessions::a_session_ends_with_its_key/)
 # Tests of what a lake on object storage does not have: rights, a disk, snapshot folders.
 ONLY_FOLDER := test(/^(lake_identity|permissions|readiness|reserve|snapshots)::/)
+# Tests of one process: its log, the addresses of its connections, its failpoints; and those that start several by themselves.
+ONLY_ONE_SERVER := test(/^(log|proxies|several_nodes)::/) or test(/^activity::a_publish_interrupted_by_a_kill/)
 # Python with pyarrow, duckdb and polars, for `make corpus`.
 CORPUS_PYTHON ?= python3
 CORPUS ?=
@@ -39,7 +41,7 @@ CORPUS ?=
 READERS := target/readers
 READER_LIBRARIES := benches/readers/requirements.txt
 
-.PHONY: help run build install test dev lint fmt unit clients seaweedfs docs corpus torture e2e audit postgres api-postgres api-s3 bench bench-peers bench-push bench-scale bench-listeners bench-micro bench-readers readers reader-libraries fuzz screenshots clean site rust-target rust-components
+.PHONY: help run build install test dev lint fmt unit clients seaweedfs docs corpus torture chaos e2e audit postgres api-postgres api-s3 api-cluster run-cluster bench bench-peers bench-push bench-scale bench-listeners bench-micro bench-readers readers reader-libraries fuzz screenshots clean site rust-target rust-components
 
 # Falls back to the default toolchain if that of rust-toolchain.toml is missing and cannot be installed.
 ifneq ($(shell rustc --version > /dev/null 2>&1 && echo usable),usable)
@@ -57,6 +59,9 @@ run: build ## Build everything and serve at http://127.0.0.1:3000 (ARGS="--liste
 build: site ## Build target/release/lakeshore, one self-contained file
 	@echo "== building the server"
 	@cargo build --release --package server
+
+run-cluster: build postgres seaweedfs ## Build everything and serve one lake by NODES servers (3) on PostgreSQL and SeaweedFS, behind nginx, at http://127.0.0.1:3000
+	@exec deploy/cluster.sh $(BINARY) $(SEAWEEDFS)/bin/weed target/cluster
 
 install: build ## Copy the program to PREFIX/bin (~/.local/bin)
 	@install -D -m 755 $(BINARY) $(PREFIX)/bin/lakeshore
@@ -135,6 +140,17 @@ api-s3: seaweedfs ## Test the API of a server whose lake is on object storage
 	@echo "== tests of the API on object storage"
 	@LAKESHORE_TEST_LAKE=s3 cargo nextest run --workspace --features server/failpoints --test api --no-fail-fast \
 		-E 'not ($(ONLY_FOLDER))'
+
+# Each lake has two servers, and each connection goes to the next of them.
+api-cluster: postgres seaweedfs ## Test the API of two servers with one lake on PostgreSQL and object storage
+	@echo "== tests of the API of two servers"
+	@LAKESHORE_TEST_METADATA=postgres LAKESHORE_TEST_LAKE=s3 LAKESHORE_TEST_NODES=2 \
+		cargo nextest run --workspace --features server/failpoints --test api --no-fail-fast \
+		-E 'not ($(ONLY_SQLITE) or $(ONLY_FOLDER) or $(ONLY_ONE_SERVER))'
+
+chaos: postgres seaweedfs ## Kill servers of one lake beside others ROUNDS times (20), and check after each (CHAOS_SEED repeats a run)
+	@CHAOS=$${ROUNDS:-20} cargo nextest run --workspace --features server/failpoints --test torture --no-capture --retries 0 \
+		-E 'test(chaos::)'
 
 # Tests of missing clients are skipped, so nothing fails here.
 clients: ## Install HTTP clients for the tests, below target/
