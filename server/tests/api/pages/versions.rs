@@ -60,7 +60,10 @@ async fn a_version_shows_its_files_and_the_code_to_read_it_and_can_be_pinned() {
     version.has("curl --fail ").has_not("/proc/self/fd");
     let file = server.client.get(format!("{}{}", server.url, version.link("old.csv"))).send().await.unwrap();
     assert_eq!(file.text().await.unwrap(), "a\n3\n");
-    page(&server, "/versions/data/t?version=2").await.has("/proc/self/fd").has("os.O_PATH");
+    let current = page(&server, "/versions/data/t?version=2").await;
+    if !bucket::is_wanted() {
+        current.has("/proc/self/fd").has("os.O_PATH");
+    }
 
     let mut pin = version.form("/fn/pin-version");
     pin.extend(fields(&[("note", "closing of the year")]));
