@@ -2,6 +2,7 @@
 //!
 //! A store that one process has to itself leaves all of this as it is: nothing waits, and nothing belongs to another node.
 
+use crate::model::access::principal::Principal;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::storage_path::PartialName;
@@ -122,6 +123,16 @@ pub trait NodeState: Send + std::marker::Sync {
     /// Stores the time of a call to a sync that changes nothing else of it, for other nodes.
     async fn note_call(&self, _: SyncId, _: Timestamp) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// Stores for other nodes whose restore a sync is.
+    async fn set_restorer(&self, _: SyncId, _: Principal) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Whose restore a sync is, as another node may have stored it.
+    async fn restorer(&self, _: SyncId) -> Result<Option<Principal>, Error> {
+        Ok(None)
     }
 
     /// Whether uploads land by [`Self::land_together`].

@@ -127,7 +127,10 @@ impl Lake {
     /// its path. Idempotent.
     pub async fn abort_sync(&self, caller: &Caller, end: &EndSync) -> Result<(), Error> {
         let record = self.writable(caller, end.sync_id).await?;
-        if !self.0.running_restores.is_of(end.sync_id, caller) && may_destroy(caller, &record.sync.path).is_err() {
+        if record.restores_version.is_some()
+            && may_destroy(caller, &record.sync.path).is_err()
+            && !self.has_begun_restore(caller, end.sync_id).await?
+        {
             refuse_restoring(&record)?;
         }
         let by = caller.actor();

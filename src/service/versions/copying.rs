@@ -27,7 +27,7 @@ use std::collections::HashMap;
 pub(in super::super) struct RunningRestores(Mutex<HashMap<SyncId, Principal>>);
 
 impl RunningRestores {
-    pub(in super::super) fn is_of(&self, sync_id: SyncId, caller: &Caller) -> bool {
+    fn is_of(&self, sync_id: SyncId, caller: &Caller) -> bool {
         self.0.lock().get(&sync_id).is_some_and(|owner| caller.principal().owns(*owner))
     }
 }
@@ -42,7 +42,17 @@ impl Lake {
     ) -> Result<SyncId, Error> {
         let sync_id = self.start_restore(caller, dataset, version).await?;
         self.0.running_restores.0.lock().insert(sync_id, caller.principal());
+        // Where this fails, other nodes leave an abort to administrators.
+        let _ = self.0.state.set_restorer(sync_id, caller.principal()).await;
         Ok(sync_id)
+    }
+
+    /// Whether the caller began the restore, at any node.
+    pub(in super::super) async fn has_begun_restore(&self, caller: &Caller, sync_id: SyncId) -> Result<bool, Error> {
+        if self.0.running_restores.is_of(sync_id, caller) {
+            return Ok(true);
+        }
+        Ok(self.0.state.restorer(sync_id).await?.is_some_and(|owner| caller.principal().owns(owner)))
     }
 
     /// Copies the files of the version, and publishes them. On failure the sync is still open.

@@ -67,6 +67,8 @@ CREATE TABLE sync_gates (
 
 -- Who has started a sync: one that restores a version is ended where its process is fenced.
 ALTER TABLE syncs ADD COLUMN serving_node BIGINT DEFAULT serving_node();
+-- Whose restore it is: the key that may abort it at any process.
+ALTER TABLE syncs ADD COLUMN restored_by TEXT COLLATE "C";
 
 -- Whose request goes on with the upload, and the number of the hold, of those of one process; and whether another process
 -- wants to.

@@ -9,6 +9,7 @@ use super::{PostgresState, event_log, gates, holds, landing_together};
 use crate::backend::Backend as _;
 use crate::row::{id, number};
 use async_trait::async_trait;
+use lakeshore::model::access::principal::Principal;
 use lakeshore::model::id::{SyncId, UploadId};
 use lakeshore::model::storage_path::PartialName;
 use lakeshore::model::upload::resumable::Token;
@@ -143,6 +144,22 @@ impl NodeState for PostgresState {
             writing.lock_syncs(vec![id(sync_id.0)], SyncLock::Change).await?;
             changed(writing, sql, values![at.0, id(sync_id.0)]).await.map(drop)
         })
+    }
+
+    async fn set_restorer(&self, sync_id: SyncId, by: Principal) -> Result<(), Error> {
+        if self.group().is_none() {
+            return Ok(());
+        }
+        let sql = "UPDATE syncs SET restored_by = ? WHERE sync_id = ?";
+        transaction!(self, Passing, |writing| {
+            changed(writing, sql, values![by.to_string(), id(sync_id.0)]).await.map(drop)
+        })
+    }
+
+    async fn restorer(&self, sync_id: SyncId) -> Result<Option<Principal>, Error> {
+        let sql = "SELECT restored_by FROM syncs WHERE sync_id = ? AND restored_by IS NOT NULL";
+        let by = |row: &Row| Ok(Principal::parse(&row.try_get::<String, _>(0)?));
+        found(&mut *self.look().await?, sql, values![id(sync_id.0)], by).await
     }
 
     fn lands_together(&self) -> bool {
