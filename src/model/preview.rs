@@ -27,7 +27,7 @@ pub const TEXT_CHARACTERS_MAX: usize = 32 * 1024;
 
 /// Characters of the reason why a part is not shown.
 pub const PROBLEM_CHARACTERS_MAX: usize = 2000;
-/// The same limit in bytes of UTF-8.
+/// Bytes of that reason, in UTF-8.
 pub const PROBLEM_BYTES_MAX: usize = 4 * PROBLEM_CHARACTERS_MAX;
 
 /// Dialect of a file of delimited values, detected from its first lines.

@@ -15,7 +15,7 @@ pub struct TableDescription {
     pub stats: String,
 }
 
-/// What an entry of a dataset's folder in the bucket is.
+/// Kind of an entry of a dataset's folder in the bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr, strum::EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum EntryKind {

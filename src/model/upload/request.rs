@@ -1,4 +1,4 @@
-//! What a sender announces of a file before its bytes.
+//! A sender's announcement of a file before its bytes.
 
 use crate::model::digest::ExpectedDigests;
 use crate::model::upload::in_flight::Sender;
