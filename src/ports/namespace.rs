@@ -45,7 +45,7 @@ pub struct IntendedObject {
 /// A part of a multipart upload that is in the bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredPart {
-    /// What the object storage knows it by: its `ETag`, and its checksum.
+    /// Identity in the object storage: its `ETag`, and its checksum.
     pub content_id: String,
     pub size_bytes: u64,
 }
@@ -196,7 +196,7 @@ pub trait Namespace: Send + Sync {
     /// As [`Files::sweep`](crate::ports::Files::sweep).
     async fn sweep(&self, open_syncs: &[SyncId], kept: &BTreeSet<PartialName>, at: Timestamp) -> Result<(), Error>;
 
-    /// What is in a folder, in no order.
+    /// Entries of a folder, in no order.
     async fn list(&self, folder: &StoragePath) -> Result<Vec<Entry>, Error>;
 
     /// As [`FilesInspection::rename_slot`](crate::ports::FilesInspection::rename_slot).

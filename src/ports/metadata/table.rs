@@ -73,7 +73,7 @@ pub struct FileOutside {
     pub reasons: String,
 }
 
-/// What a version adds to the bucket.
+/// New bucket entries of a version.
 #[derive(Debug, Clone)]
 pub struct FixedVersion {
     pub dataset: LakePath,
@@ -122,10 +122,10 @@ pub trait TableStore: Send + Sync {
     /// The first version that a new table follows.
     async fn first_version(&self, dataset: &LakePath) -> Result<VersionNumber, Error>;
 
-    /// What landed with a version that a group of landings has made.
+    /// Files landed with a version that a group of landings made.
     async fn landed_in(&self, dataset: &LakePath, version: VersionNumber) -> Result<Vec<LandedInVersion>, Error>;
 
-    /// Those that were described, in no order.
+    /// Files that were described, in no order.
     async fn table_files(&self, dataset: &LakePath, ids: &[UploadId]) -> Result<Vec<TableFile>, Error>;
 
     /// Remembers what was read of uploads, and where their objects are. `None` for other formats than Parquet. What is
