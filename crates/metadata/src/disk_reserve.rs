@@ -82,7 +82,7 @@ impl DiskReserve {
         let is_made = self.folder.is_dir();
         let needed_bytes = match (is_made, self.missing_bytes()) {
             (true, 0) => return Ok(()),
-            // The same amount stays free for the work that made the room.
+            // An equal amount stays free for the work that made the room.
             (true, missing_bytes) => 2 * missing_bytes + OPENING_BYTES_MIN,
             (false, _) => ROOM_BYTES_MIN,
         };

@@ -158,7 +158,7 @@ async fn seen_in_namespace(namespace: &dyn Namespace) -> Vec<String> {
     seen
 }
 
-/// What a caller sees of it.
+/// A lake as callers see it.
 async fn seen(state: &dyn State) -> Vec<String> {
     let page = Page { from: 0, size: 10_000, order: Order::Asc };
     let uploads = UploadQuery { page, sync_id: None, status: None, path: None, text: None, scope: None };

@@ -17,7 +17,7 @@ const UNIQUE_VIOLATION: &str = "23505";
 #[error("another node has taken over this lake, so this one may not write any more; stop one of them")]
 pub(super) struct TakenOver;
 
-/// What an error says about the transaction that it ended.
+/// Meaning of an error for the transaction that it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     /// Nothing was done, and the same may succeed in a moment: a conflict, or no connection.

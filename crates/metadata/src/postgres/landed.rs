@@ -48,7 +48,7 @@ struct KnownTree {
     totals: ListTotals,
 }
 
-/// What a folder belongs to.
+/// Containers of a folder.
 #[derive(Clone)]
 struct Folder {
     tree: Option<i64>,
@@ -87,7 +87,7 @@ const CLOSE: &str = "\
     WHERE version_files.tree_id = (w.value ->> 0)::bigint AND version_files.path = w.value ->> 1 \
     AND from_seq = (w.value ->> 2)::bigint";
 
-/// What a group changes, as it is gathered.
+/// Changes of a group, being gathered.
 #[derive(Default)]
 struct Changes {
     entries: BTreeMap<(i64, String), (i64, i64)>,

@@ -90,7 +90,7 @@ impl Membership {
     }
 }
 
-/// What a process has entered as.
+/// Node that a process became.
 struct Entry {
     node: i64,
     group: String,

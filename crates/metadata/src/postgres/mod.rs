@@ -112,7 +112,7 @@ impl PostgresState {
         Ok(MetadataStore(Postgres { membership: Some(Arc::new(membership)), ..self.0 }))
     }
 
-    /// The same, for a lake on object storage, whose namespace is here.
+    /// A store for a lake on object storage, whose namespace is here.
     #[must_use]
     pub fn with_namespace(self) -> Self {
         MetadataStore(Postgres { has_namespace: true, ..self.0 })

@@ -1,4 +1,4 @@
-//! What a node knows of the others, and what a fenced one has left unfinished.
+//! Other nodes of the lake, and the work that a fenced one left unfinished.
 
 use super::membership::{Company, await_transactions};
 use super::query::{Row, changed, found, rows, values};

@@ -57,7 +57,7 @@ impl FromStr for PostgresOptions {
 }
 
 impl PostgresOptions {
-    /// The same with these limits; fewer connections than [`CONNECTIONS_MIN`] count as that.
+    /// Options with these limits; fewer connections than [`CONNECTIONS_MIN`] count as that.
     #[must_use]
     pub fn with_limits(self, connections_max: u32, statement_time_max: Option<Duration>) -> Self {
         Self { connections_max: connections_max.max(CONNECTIONS_MIN), statement_time_max, ..self }

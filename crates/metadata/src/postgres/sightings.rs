@@ -19,7 +19,7 @@ pub(super) struct Sighted {
     pub(super) has_session: bool,
 }
 
-/// What was seen of each.
+/// Sightings by node.
 #[derive(Debug, Default)]
 pub(super) struct Sightings(HashMap<i64, Sighting>);
 

@@ -18,7 +18,7 @@ pub(crate) struct Tree {
     pub(crate) is_complete: bool,
 }
 
-/// What a tree holds, or a part of one.
+/// Totals of a tree, or a part of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Held {
     pub(crate) totals: ListTotals,
@@ -157,7 +157,7 @@ pub(crate) async fn live_trees<C: Connection>(connection: &mut C, place: &str) -
     Ok(around)
 }
 
-/// What a tree holds below a place now. Visits each file there.
+/// Totals of a tree below a place now. Visits each file there.
 pub(crate) async fn held_below<C: Connection>(connection: &mut C, tree_id: i64, place: &str) -> Result<Held, Error> {
     let sql = "SELECT f.path, u.size_bytes, u.sha256, s.row_count FROM version_files f \
                CROSS JOIN uploads u LEFT JOIN file_schemas s ON s.history_id = f.history_id \
@@ -180,7 +180,7 @@ pub(crate) fn held_of_file(row: &impl DbRow) -> sqlx::Result<Held> {
     Ok(Held { totals, rows: Rows::of(row.get("row_count")?) })
 }
 
-/// What lies at a place and below now, by the trees.
+/// Totals at a place and below now, by the trees.
 pub(crate) async fn held_at(connection: &mut impl Connection, place: &str) -> Result<Held, Error> {
     let Around { at, above, below } = live_trees(connection, place).await?;
     let mut held = match (at, above) {

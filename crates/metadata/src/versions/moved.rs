@@ -32,7 +32,7 @@ struct Change<'a> {
 struct Exchanged {
     came: Held,
     went: Held,
-    /// What came is all that lies at the place now, which is a dataset.
+    /// The tree that came is all that is at the place, a dataset.
     is_whole: bool,
     is_complete: bool,
 }
@@ -165,8 +165,8 @@ async fn end_tree(writing: &mut impl WriteTransaction, seq: i64, old: &Tree, slo
     changed(writing, sql, values![old.id, seq, slot, old.path]).await.map(drop)
 }
 
-/// What lies below the path in a tree around it becomes a tree of its own, in the slot, or gone. The first time that a full sync
-/// has its path in the midst of another dataset; visits each file there.
+/// Files below the path in a tree around it become a tree of their own, in the slot, or gone. The first time that a
+/// full sync has its path in the midst of another dataset; visits each file there.
 async fn part(
     writing: &mut impl WriteTransaction,
     seq: i64,

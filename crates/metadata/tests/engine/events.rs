@@ -86,7 +86,7 @@ fn tell(lake: &Tested) {
     lake.block_on(lake.publish_events());
 }
 
-/// What the subscription has, without waiting for more.
+/// Events of a subscription, without waiting for more.
 fn heard(subscription: &mut Subscription) -> Vec<Arc<SerializedEvent>> {
     let mut heard = Vec::new();
     while let Some(told) = subscription.next().now_or_never() {
@@ -215,7 +215,7 @@ fn a_key_with_a_prefix_hears_of_nothing_outside_of_it_and_nobody_hears_without_a
     assert_eq!(heard(&mut by_path).len(), 3);
     let told = heard(&mut by_sync);
     assert!(told.len() == 2 && told[1].json.contains("/data/ab"));
-    // What was passed over was heard, too: nobody has to come back to it.
+    // Events passed over are heard, too: nobody has to come back to them.
     assert_eq!(narrow.last(), lake.last_event());
 }
 

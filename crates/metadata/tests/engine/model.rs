@@ -127,7 +127,7 @@ struct ModelItem {
     files: Files,
 }
 
-/// What a lake is, in as few words as possible.
+/// A lake in as few words as possible.
 #[derive(Debug, Default)]
 struct Model {
     live: Files,
@@ -262,14 +262,14 @@ impl Model {
         Ok(())
     }
 
-    /// Of each name what an offer says: the live bytes, or others where nothing is live.
+    /// Offer of each name: the live bytes, or others where nothing is live.
     fn offer(&self, sync: usize) -> Vec<(&'static str, String)> {
         let path = self.syncs.get(sync).map_or("/nowhere", |sync| sync.path);
         let content = |name| self.live.get(&format!("{path}/{name}")).cloned().unwrap_or("never sent".into());
         NAMES.map(|name| (name, content(name))).into()
     }
 
-    /// What is missing, how much is unchanged, and how much was taken over.
+    /// Missing names, and numbers of files unchanged and taken over.
     fn take_over(&mut self, sync: usize) -> Result<Missing, ErrorCode> {
         let now = self.now;
         let is_full = self.open(sync)?.sync_type == SyncType::FullSync;
@@ -499,7 +499,7 @@ async fn compare(engine: &Engine, model: &Model, after: &Step) {
     compare_figures(engine, model, after).await;
 }
 
-/// What is counted as rows are written is what counting the rows says.
+/// Figures kept as rows are written equal those of counting the rows.
 async fn compare_figures(engine: &Engine, model: &Model, after: &Step) {
     let overview = engine.lake.overview(&engine.caller, &OverviewParameters::default()).await.unwrap();
     let sum = |number: fn(&ModelSync) -> u64| model.syncs.iter().map(number).sum::<u64>();

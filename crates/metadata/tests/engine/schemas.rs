@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// What reading `bad` comes to, each time; the last is repeated.
+/// Errors of reading `bad`, one each time; the last is repeated.
 /// Where there is a clock, each takes ten seconds.
 struct Unsteady(Mutex<Vec<Error>>, Mutex<u32>, Mutex<Option<Arc<ManualClock>>>);
 

@@ -116,7 +116,7 @@ async fn events(writing: &mut Writing) -> Result<VecDeque<(Timestamp, Event)>, E
     Ok(events.into())
 }
 
-/// What uploads have replaced, by their sync and their place.
+/// Slots of files that uploads replaced, by sync and place.
 type Replaced = HashMap<(i64, String), Slots>;
 
 /// The slots of what the uploads of one sync to one place have replaced, the first in front; and how many such uploads are still to

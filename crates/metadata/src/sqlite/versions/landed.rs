@@ -46,7 +46,7 @@ struct KnownTree {
     totals: ListTotals,
 }
 
-/// What a folder belongs to.
+/// Containers of a folder.
 #[derive(Clone)]
 struct Folder {
     tree: Option<i64>,
