@@ -1,4 +1,4 @@
-//! What object storage alone has to stand: large objects, uploads that change their server, a network that fails, and the
+//! Tests of object storage alone: large objects, uploads that change their server, a network that fails, and the
 //! deletion of what nothing refers to.
 
 #![allow(clippy::unwrap_used)]

@@ -18,12 +18,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const MEMORY_BYTES_MAX: usize = 48 << 20;
 /// The least that a buffer takes of it.
 const STEP_BYTES_MIN: usize = 64 << 10;
-/// What is gathered before it is written to a file.
+/// Bytes gathered before a write to a file.
 const FILE_STEP_BYTES: usize = 256 << 10;
 /// Bytes of parts that are sent at the same time, in MiB; a larger part is sent alone.
 const SENDING_MIB_MAX: u32 = 64;
 
-/// What the buffers of all uploads share.
+/// Limits shared by all upload buffers.
 pub(super) struct Buffers {
     memory: MemoryPool,
     sending: Arc<Semaphore>,

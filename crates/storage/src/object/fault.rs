@@ -18,7 +18,7 @@ struct NoAnswer {
     seconds: u64,
 }
 
-/// What the object storage refuses stays refused until its operator changes something; all else may pass. A request that
+/// Refusals of the object storage last until its operator changes something; all else may pass. A request that
 /// failed has changed nothing in the lake, whatever it did in the bucket: its object has a row that says so.
 pub(super) fn fault(doing: &'static str, source: StoreError) -> Error {
     if may_pass(&source) {

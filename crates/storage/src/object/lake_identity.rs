@@ -6,7 +6,7 @@ use super::settings::{BucketSettings, SettingsError};
 use bytes::Bytes;
 use lakeshore::model::object_key::ObjectKey;
 
-/// What is found in a bucket before anything is written to it.
+/// State of a bucket before anything is written to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LakeSight {
     pub identity: Option<String>,

@@ -31,7 +31,7 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Pause between two looks at the lease of another server.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
 
-/// What the object holds.
+/// Content of the object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     /// For people: process, machine, database.

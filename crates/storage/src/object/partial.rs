@@ -47,7 +47,7 @@ pub(super) struct ObjectPartial {
     /// Behind the last part.
     buffer: Buffer,
     multipart_id: Option<String>,
-    /// Those that are in the bucket, in their order; behind them come those that are sent.
+    /// Parts in the bucket, in their order; behind them come those that are sent.
     parts: Vec<StoredPart>,
     sending: VecDeque<JoinHandle<Result<StoredPart, Error>>>,
     /// Parts of which the rows know.
@@ -102,7 +102,7 @@ impl ObjectPartial {
         self
     }
 
-    /// What has been taken in so far is the checkpoint.
+    /// Bytes taken in so far become the checkpoint.
     pub(super) fn at_checkpoint(&mut self) {
         self.recorded = Some(self.here());
     }
@@ -233,7 +233,7 @@ impl ObjectPartial {
     }
 }
 
-/// Whoever goes on with the upload sends parts of the same numbers.
+/// A resumed upload sends parts of the same numbers.
 impl Drop for ObjectPartial {
     fn drop(&mut self) {
         self.sending.iter().for_each(JoinHandle::abort);

@@ -103,7 +103,7 @@ impl Encryption {
     }
 }
 
-/// What is not said is taken from the variables `AWS_…`, or from the role of the machine. Not `Debug`: it may hold a secret.
+/// Unset fields come from the variables `AWS_…`, or from the role of the machine. Not `Debug`: it may hold a secret.
 #[derive(Clone)]
 pub struct BucketSettings {
     pub lake: LakeUrl,

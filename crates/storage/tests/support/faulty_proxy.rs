@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What becomes of one request in so many.
+/// Faults, each of one request in so many.
 #[derive(Debug, Clone, Copy)]
 pub struct Faults {
     /// It is answered by 503, and does not get to the object storage.

@@ -138,7 +138,7 @@ fn running(state: &Path) -> Option<(u16, u16)> {
     (http(s3_port, "GET", "/")? == 403 && http(filer_port, "GET", "/")? == 200).then_some((s3_port, filer_port))
 }
 
-/// What the filer answers, as text.
+/// Answer of the filer, as text.
 #[allow(dead_code)]
 fn get(port: u16, path: &str) -> Option<String> {
     let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;
