@@ -15,7 +15,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// What one answer holds at most.
+/// Bytes of one answer at most.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// A reader asks for whole blocks, because each question may be a request to the object storage.
 const BLOCK_BYTES: usize = 256 << 10;

@@ -202,7 +202,7 @@ fn a_group_without_columns_leaves_the_columns_beside_it_in_their_place() {
     assert_eq!([0, 2, 3].map(|column| cells(&preview, column)[0].to_owned()), ["1", "100", "7"]);
     assert_eq!([0, 2, 3].map(|column| bounds(&preview.statistics[column]).0.unwrap().to_owned()), ["1", "100", "7"]);
     assert!(preview.problem.unwrap().contains("nothing: it is a group without columns"));
-    // The same group within a group, with a column after it.
+    // An empty group within a group, with a column after it.
     file.groups = vec![(1, element("outer", &[(5, 2)])), (2, element("nothing", &[(5, 0)]))];
     file.columns = vec![of("id", 1), of("inner", 2), of("cost", 7)];
     let preview = file.read();

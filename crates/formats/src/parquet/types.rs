@@ -117,7 +117,7 @@ pub(super) fn unit_words(unit: TimeUnit) -> &'static str {
     }
 }
 
-/// The same columns with texts as views of their page, so that a large value in many rows is in memory once.
+/// Columns with texts as views of their page, so that a large value in many rows is in memory once.
 pub(super) fn viewed(schema: &Schema) -> Schema {
     Schema::new(schema.fields().iter().map(|field| viewed_field(field)).collect::<Fields>())
 }
