@@ -53,7 +53,7 @@ struct View {
     batch: Batch,
 }
 
-/// What visits many rows.
+/// Data from many rows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Batch {
     comparison: Option<Comparison>,
@@ -69,7 +69,7 @@ async fn ask(sync_id: SyncId, filters: Filters) -> Result<View, ApiError> {
     Ok(View { filters, rows, drawing, batch })
 }
 
-/// What cannot be told now, the page does without.
+/// Answers that fail now are left out of the page.
 async fn ask_batch(sync: &SyncJob) -> Batch {
     let comparison = match sync.expected {
         Some(_) => compare_expected(sync.sync_id).await.ok().flatten(),

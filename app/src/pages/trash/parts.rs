@@ -27,7 +27,7 @@ pub fn reason(reason: TrashReason) -> &'static str {
     }
 }
 
-/// What an item was before it moved to the trash.
+/// Kind of an item before it moved to the trash.
 pub fn what_it_is(entry: &TrashEntry) -> String {
     let sync = entry.sync_id.map(|id| format!(" {id}")).unwrap_or_default();
     match (entry.reason, entry.kind) {
@@ -41,7 +41,7 @@ pub fn what_it_is(entry: &TrashEntry) -> String {
     }
 }
 
-/// What the items of one sync were. `version`: the version that the sync replaced, if known.
+/// Former kind of one sync's items. `version`: the version that the sync replaced, if known.
 pub fn what_they_are(group: &TrashGroup, version: Option<VersionNumber>) -> String {
     let id = group.sync_id;
     match (group.reason, version) {
@@ -56,7 +56,7 @@ pub fn what_they_are(group: &TrashGroup, version: Option<VersionNumber>) -> Stri
     }
 }
 
-/// What has put it there, by name.
+/// Name of what has put it there.
 pub fn title(group: &TrashGroup) -> String {
     match group.sync_id {
         SyncId(0) => "Replaced by restores".to_owned(),
