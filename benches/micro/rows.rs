@@ -16,7 +16,7 @@ use lakeshore_metadata::sqlite::SqliteState;
 use std::path::Path;
 use tokio::runtime::{Builder, Runtime};
 
-/// The same kind of runtime as the server's thread of the landings.
+/// Runtime of the same kind as the server's thread of the landings.
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
