@@ -7,7 +7,7 @@ use lakeshore_metadata::postgres::PostgresState;
 use lakeshore_metadata::sqlite::{Opening, SqliteState};
 use lakeshore_system::terminal::say;
 
-/// What the database of SQLite is called afterwards, so that no server goes on with it by mistake.
+/// Name of the SQLite database afterwards, so that no server goes on with it by mistake.
 const MIGRATED: &str = "lakeshore.db.migrated";
 
 pub async fn run(options: &MigrateOptions) -> anyhow::Result<()> {

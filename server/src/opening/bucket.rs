@@ -51,7 +51,7 @@ pub(super) async fn open_pair(
     Ok(Opened { store, files: LakeFiles::Objects(files), _lock: lock })
 }
 
-/// What no two servers that run at once have in common: this process has the lock of the database.
+/// Name that no two servers share at once: this process has the lock of the database.
 async fn place(store: &Store, data_dir: &Path) -> anyhow::Result<String> {
     if let Store::Postgres(state) = store
         && let Some(place) = state.place().await?
@@ -64,7 +64,7 @@ async fn place(store: &Store, data_dir: &Path) -> anyhow::Result<String> {
     Ok(format!("folder:{}/{}/{}", machine.trim(), found.dev(), found.ino()))
 }
 
-/// What a bucket holds, as what a folder may hold. It has no folder of the engine that could be of another lake.
+/// State of a bucket, in the terms of a folder. It has no folder of the engine that could be of another lake.
 async fn sight(settings: &BucketSettings) -> anyhow::Result<local::LakeSight> {
     let found = look(settings).await?;
     let holds_something = found.holds_something;

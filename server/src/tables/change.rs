@@ -48,7 +48,7 @@ pub(super) struct Candidate {
     pub(super) place: Result<(TablePath, PartitionValues), Unfit>,
 }
 
-/// What a version changes.
+/// Changes of a version.
 pub(super) struct Change {
     /// Files that the table loses, in no order.
     pub(super) removed: Vec<RemoveFile>,
@@ -107,7 +107,7 @@ impl Shared {
         self.difference(dataset, table, version).await
     }
 
-    /// What a group of landings has changed. `None` where more has changed, or where files that did not fit the table may
+    /// Changes of a group of landings. `None` where more has changed, or where files that did not fit the table may
     /// fit it now.
     async fn landed(
         &self,

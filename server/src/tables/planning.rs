@@ -28,7 +28,7 @@ pub(super) struct Planned {
     pub(super) outside: Vec<FileOutside>,
 }
 
-/// What files have in common that decides whether they fit.
+/// Schema and partition columns, which decide if files fit.
 type Shape = (TableSchemaId, Vec<String>);
 
 impl Shared {
