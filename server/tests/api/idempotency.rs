@@ -43,7 +43,7 @@ async fn the_same_key_with_another_start_is_refused_and_keys_are_each_callers_ow
     let mut declared = body(&server.key, "/data/t");
     declared["expected"] = json!({ "count": 1 });
     assert_refused(answer(start(&server, "k", &declared)).await, 42200, "another request");
-    // The same text is another key for another owner.
+    // Equal texts of two owners are different keys.
     let data_dir = server.data_dir().to_str().unwrap();
     let made = lakeshore(&["key", "create", "--name", "other", "--data-dir", data_dir]);
     let other = String::from_utf8(made.stdout).unwrap().trim().to_owned();

@@ -179,7 +179,7 @@ async fn an_idempotency_key_belongs_to_one_key_and_a_new_key_of_the_same_name_in
         server.post("/api/ingestion/file/sync/start", &body).header("Idempotency-Key", "\"k1\"")
     };
     assert_eq!(answer(start(&one, "/a")).await, (200, json!({ "sync_id": 1 })));
-    // The same call of another owner starts another sync, and a different call of that owner is no conflict.
+    // A call repeated by another owner starts another sync, and a different call of a third is no conflict.
     assert_eq!(answer(start(&other, "/a")).await, (200, json!({ "sync_id": 2 })));
     let third = server.new_key(&["--role", "write"]);
     assert_eq!(answer(start(&third, "/b")).await, (200, json!({ "sync_id": 3 })));

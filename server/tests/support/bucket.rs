@@ -55,7 +55,7 @@ pub fn of(data_dir: &Path) -> Option<Bucket> {
     BUCKETS.lock().unwrap().get(data_dir).cloned()
 }
 
-/// What a command needs in its environment to find the lake.
+/// Environment in which a command finds the lake.
 pub fn environment(bucket: &Bucket) -> Vec<(&'static str, String)> {
     vec![
         ("LAKESHORE_LAKE", format!("s3://{}/lake", bucket.name)),
@@ -225,7 +225,7 @@ pub fn keys(bucket: &Bucket) -> BTreeSet<String> {
     keys
 }
 
-/// What the rows and the bucket of a lake do not agree on: objects without a row, and files without an object.
+/// Disagreements of a lake's rows and its bucket: objects without a row, and files without an object.
 pub fn disagreements(data_dir: &Path, bucket: &Bucket) -> Vec<String> {
     let Rows { files, objects, .. } = rows(data_dir);
     let keys = keys(bucket);

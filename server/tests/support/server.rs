@@ -113,7 +113,7 @@ impl Stopped {
         Self { key: String::new(), data_dir, options, bucket, _folder: Arc::new(folder) }
     }
 
-    /// The same, with its lake on object storage, whatever the others have.
+    /// A server with its lake on object storage, whatever the others have.
     pub fn on_bucket(self) -> Self {
         let bucket = self.bucket.clone().unwrap_or_else(|| bucket::assign(&self.data_dir));
         Self { bucket: Some(bucket), ..self }
@@ -350,7 +350,7 @@ impl TestServer {
         self.rest.folder()
     }
 
-    /// The same server, when it does not run.
+    /// This server, when it does not run.
     pub fn stopped(&self) -> &Stopped {
         &self.rest
     }

@@ -123,7 +123,7 @@ async fn crash_at(stopped: Stopped, point: &str, passing: u64) -> bool {
     let server = server.kill_and_restart().await;
     verifier.verify(&server, &ledger).await;
     if let Some(of) = &stopped.bucket {
-        // What nothing refers to goes in the background.
+        // Unreferenced objects go in the background.
         for _ in 0..200 {
             if bucket::unreferenced(stopped.data_dir()) == 0 {
                 break;
@@ -177,7 +177,7 @@ async fn crashes_at_any_step_and_in_the_recovery_lose_nothing_and_leave_nothing_
     assert!(passed.values().all(|&passings| passings > 0), "the scenario passes every point: {passed:?}");
 }
 
-/// Those that a lake on object storage passes, beside those of its own.
+/// Points that a lake on object storage passes, beside its own.
 const SHARED: [&str; 9] = [
     "partial.checkpoint",
     "partial.synced",

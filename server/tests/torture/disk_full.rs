@@ -124,7 +124,7 @@ async fn fill_again_and_again(of: &str, limits: &str, free_bytes: impl Iterator<
     drop(server);
 }
 
-/// The same folders, emptied, with a new database and key.
+/// A new database and key in the same folders, emptied.
 async fn fresh_lake(stopped: &Stopped, verifier: &mut Verifier) -> TestServer {
     for folder in [stopped.data_dir().to_owned(), stopped.lake()] {
         for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {

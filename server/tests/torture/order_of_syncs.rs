@@ -133,7 +133,7 @@ async fn a_replaced_file_is_durable_in_the_trash_before_the_response() {
     record.assert_intent_before_name(named);
     record.assert_name_before_answer(&live, named);
     record.assert_row_before_answer(named);
-    // The same move: an exchange, whose other side is in the trash.
+    // An exchange: the other side of this move is in the trash.
     let (slot, _) = named.moves().unwrap();
     assert!(named.is_exchange() && slot.starts_with(&record.at("lake/.lakeshore/trash/")), "{named:?}");
     record.assert_name_before_answer(&slot, named);

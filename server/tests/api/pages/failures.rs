@@ -1,4 +1,4 @@
-//! What the pages say of failures: the cause, the first files, what is missing, and how to retry.
+//! Failures on the pages: the cause, the first files, what is missing, and how to retry.
 
 use super::{page, publish};
 use crate::server::{TestServer, answer};

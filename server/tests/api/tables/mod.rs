@@ -207,7 +207,7 @@ async fn columns_are_added_and_a_file_of_another_type_stays_outside() {
     assert_eq!(self::table(&server, "/t").await["outside"], json!([]));
 }
 
-/// What the API says of a table.
+/// A table, as the API shows it.
 async fn table(server: &TestServer, dataset: &str) -> Value {
     let (status, body) = crate::server::answer(server.get(&format!("/api/lake/dataset/table?path={dataset}"))).await;
     assert_eq!(status, 200, "{body}");

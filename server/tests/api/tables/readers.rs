@@ -43,13 +43,13 @@ impl Readers {
         serde_json::from_str(&answer).unwrap_or_else(|_| panic!("the readers have ended: {question}"))
     }
 
-    /// What each reader finds in some columns of a table, sorted.
+    /// Rows of each reader in some columns of a table, sorted.
     pub fn read(&mut self, table: &str, columns: &[&str], commit: Option<u64>) -> Value {
         let table = format!("lake/{table}");
         self.ask(&json!({ "bucket": self.bucket.name, "table": table, "columns": columns, "commit": commit }))
     }
 
-    /// What one reader finds.
+    /// Rows of one reader.
     pub fn read_by(&mut self, reader: &str, table: &str, columns: &[&str]) -> Value {
         let table = format!("lake/{table}");
         let question = json!({ "bucket": self.bucket.name, "table": table, "columns": columns, "reader": reader });
