@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 pub const ACCESS_KEY: &str = "lakeshore";
 pub const SECRET_KEY: &str = "lakeshore-secret";
@@ -122,7 +122,9 @@ impl SeaweedFs {
     pub fn new_bucket(&self) -> String {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let name = format!("{name}-{}", self.s3_port);
+        // Numbers of processes are used again.
+        let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos();
+        let name = format!("{name}-{}-{started}", self.s3_port);
         let made = http(self.filer_port, "POST", &format!("/buckets/{name}/"));
         assert!(made.is_some_and(|status| (200..300).contains(&status)), "cannot make the bucket {name}: {made:?}");
         name
