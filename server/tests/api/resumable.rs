@@ -1,7 +1,7 @@
 //! Resumable uploads of the IETF draft: `/api/lake/file/resumable`.
 
 use crate::server::{TestServer, answer, assert_refused, path_of};
-use crate::tus::bytes;
+use crate::tus::{bytes, eventually_on_disk};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -205,8 +205,7 @@ async fn a_request_and_a_discard_preempt_a_dead_one() {
         connection
     };
     let _dead = begin_chunk(0, &content[..1_500_000]);
-    let is_there = || server.files(".lakeshore/uploads").values().any(|bytes| bytes.len() > 1_000_000);
-    server.eventually(async || is_there().then_some(())).await;
+    eventually_on_disk(&server, 1_000_001).await;
     let head = draft.head(&address).await;
     let (complete, offset) = said(&head);
     let offset: u64 = offset.parse().unwrap();

@@ -100,10 +100,17 @@ pub fn offset_of(response: &Response) -> Option<u64> {
     header(response, "upload-offset").map(|offset| offset.parse().unwrap())
 }
 
-/// Waits until this many bytes of the only upload in flight are on the disk.
-async fn eventually_on_disk(server: &TestServer, wanted: usize) {
-    let is_there = || server.files(".lakeshore/uploads").values().any(|bytes| bytes.len() >= wanted);
-    server.eventually(async || is_there().then_some(())).await;
+/// Waits until this many bytes of the only upload in flight are on the disk; on object storage, which keeps whole parts, until
+/// they are received.
+pub async fn eventually_on_disk(server: &TestServer, wanted: usize) {
+    let is_there = async || {
+        if server.stopped().bucket.is_none() {
+            return server.files(".lakeshore/uploads").values().any(|bytes| bytes.len() >= wanted);
+        }
+        let rows = server.rows("/api/ingestion/file/sync/in-flight").await;
+        rows.iter().any(|row| row["received_bytes"].as_u64() >= Some(wanted as u64))
+    };
+    server.eventually(async || is_there().await.then_some(())).await;
 }
 
 pub async fn assert_landed(server: &TestServer, path: &str, content: &[u8]) {
