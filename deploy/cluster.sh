@@ -3,14 +3,15 @@
 #
 #   deploy/cluster.sh LAKESHORE WEED FOLDER
 #
-# FOLDER keeps the database and the objects for the next run, and the logs. nginx listens on 127.0.0.1:PORT (3000), and the
+# FOLDER keeps the database and the objects for the next run, and the logs. Its ports are open to every user of this machine, and
+# SeaweedFS asks for a password at one of them only: for trials. nginx listens on 127.0.0.1:PORT (3000), and the
 # rest on the ports after it.
 set -euo pipefail
-[ $# -eq 3 ] || { sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -eq 3 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; }
 lakeshore=$(realpath "$1") weed=$(realpath "$2") folder=$(realpath -m "$3")
 nodes=${NODES:-3} port=${PORT:-3000}
 postgres_port=$((port + 20)) weed_port=$((port + 30))
-access_key=lakeshore secret_key=lakeshore-secret
+access_key=lakeshore
 
 programs=$(ls -d /usr/lib/postgresql/*/bin 2> /dev/null | sort -V | tail -1)
 [ -x "${programs:-}/initdb" ] || programs=$(dirname "$(command -v initdb)") || { echo "PostgreSQL is missing: make postgres"; exit 1; }
@@ -18,7 +19,13 @@ nginx=$(command -v nginx || echo /usr/sbin/nginx)
 [ -x "$nginx" ] || { echo "nginx is missing: apt-get install nginx-light"; exit 1; }
 [ -x "$weed" ] || { echo "SeaweedFS is missing: make seaweedfs"; exit 1; }
 
+# Other users of this machine have neither the folder nor the passwords.
+umask 077
 mkdir -p "$folder"/{logs,objects,nginx}
+chmod 700 "$folder"
+[ -s "$folder/password" ] || head -c 24 /dev/urandom | base64 | tr -d '+/=\n' > "$folder/password"
+secret_key=$(cat "$folder/password")
+export PGPASSWORD=$secret_key
 # PostgreSQL refuses to run as root, and its account has to reach its folder.
 as_postgres=()
 database=$folder/postgres
@@ -63,7 +70,8 @@ await() {
 echo "== PostgreSQL on port $postgres_port"
 if [ ! -f "$database/PG_VERSION" ] && ! "${as_postgres[@]}" test -f "$database/PG_VERSION"; then
     [ ${#as_postgres[@]} -gt 0 ] && install -d -o postgres -g postgres -m 700 "$database"
-    "${as_postgres[@]}" "$programs/initdb" --auth trust --username lakeshore --encoding UTF8 --pgdata "$database" > "$folder/logs/initdb" 2>&1
+    "${as_postgres[@]}" "$programs/initdb" --auth scram-sha-256 --pwfile /dev/stdin --username lakeshore --encoding UTF8 \
+        --pgdata "$database" < "$folder/password" > "$folder/logs/initdb" 2>&1
 fi
 start postgres "${as_postgres[@]}" "$programs/postgres" -D "$database" -p "$postgres_port" \
     -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200
