@@ -26,6 +26,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 const INSPECTION_INTERVAL: Duration = Duration::from_millis(250);
 /// Pause between two steps of reading files, while uploads land.
 const INSPECTION_PAUSE: Duration = Duration::from_millis(200);
+/// Pause after each round where other servers read files too.
+const INSPECTION_TURN: Duration = Duration::from_millis(100);
 /// Pause after trash could not be removed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -86,6 +88,8 @@ async fn inspect(lake: &Lake, stopping: &CancellationToken) {
                 }
                 match tried {
                     0 => INSPECTION_INTERVAL,
+                    // The end of a sync at another server may wait for its turn.
+                    _ if lake.landings_so_far() == landings && lake.has_company() => INSPECTION_TURN,
                     _ if lake.landings_so_far() == landings => Duration::ZERO,
                     _ => INSPECTION_PAUSE,
                 }
@@ -200,7 +204,12 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
             Err(Error::DiskFull) => {}
             recorded => _ = recording.log(recorded.map(drop), "record the clock"),
         }
+        if ticks.is_multiple_of(RESUMING_INTERVALS) {
+            // Of several servers, each resumes its own.
+            log(lake.resume_restores().await, "resume a restore");
+        }
         if !lake.is_first_node() {
+            ticks = ticks.wrapping_add(1);
             continue;
         }
         let mut has_grown = ticks == 0;
@@ -223,7 +232,6 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
         }
         if ticks.is_multiple_of(RESUMING_INTERVALS) {
             log(lake.resume_closings().await, "resume the end of a sync");
-            log(lake.resume_restores().await, "resume a restore");
         }
         match lake.refill_reserve() {
             Ok(()) | Err(Error::DiskFull) => {}
@@ -263,8 +271,20 @@ pub fn report_recovered(recovered: &Recovered) {
 /// Publishes events.
 async fn tell(lake: &Lake, stopping: &CancellationToken) {
     while waited(TELLING_INTERVAL, stopping).await {
-        lake.publish_events().await;
-        log(lake.give_up_wanted_uploads().await, "look for uploads that other servers want");
+        tell_once(lake).await;
+    }
+}
+
+async fn tell_once(lake: &Lake) {
+    lake.publish_events().await;
+    log(lake.give_up_wanted_uploads().await, "look for uploads that other servers want");
+}
+
+/// Goes on while the last requests of a server end that stops: others have their events, and want its uploads.
+pub async fn tell_others(lake: Lake) {
+    loop {
+        tell_once(&lake).await;
+        tokio::time::sleep(TELLING_INTERVAL).await;
     }
 }
 

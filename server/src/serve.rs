@@ -117,6 +117,10 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
                     Some(recovered) => housekeeping::report_recovered(&recovered),
                     None => return,
                 }
+                // The recovery of several servers begins it anew.
+                if let Err(error) = app_state.lake.open_event_log().await {
+                    tracing::error!(%error, "cannot open the log of events; restart this server");
+                }
                 app_state.is_recovered.store(true, Ordering::Relaxed);
             }
             housekeeping::run(app_state.lake.clone(), app_state.stopping.clone()).await;
@@ -170,6 +174,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     tracing::info!("stopping on {signal}: finishing running requests");
     app_state.stopping.cancel();
     formats.stop_inspecting();
+    let telling = lake.has_company().then(|| tokio::spawn(housekeeping::tell_others(lake.clone())));
     let in_grace = tokio::select! {
         ended = tokio::time::timeout(options.shutdown_grace, &mut server) => ended.is_ok(),
         _ = interrupt.recv() => false,
@@ -184,6 +189,13 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let _ = housekeeping.await;
     for job in [collecting, following].into_iter().flatten() {
         let _ = job.await;
+    }
+    if let Some(telling) = telling {
+        telling.abort();
+        lake.publish_events().await;
+        if let Err(error) = lake.remember_failures().await {
+            tracing::warn!(%error, "cannot record failures; another server records them");
+        }
     }
     if let Err(error) = lake.record_clock().await {
         tracing::debug!(%error, "cannot record the clock");

@@ -51,6 +51,11 @@ impl Lake {
         self.older_than(silence + delay)
     }
 
+    /// Whether other nodes may serve the lake too.
+    pub fn has_company(&self) -> bool {
+        self.0.state.has_company()
+    }
+
     /// Whether this node does the jobs of the lake.
     pub fn is_first_node(&self) -> bool {
         self.0.state.is_first_node()

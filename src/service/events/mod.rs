@@ -214,8 +214,10 @@ impl Lake {
                 let _ = self.leave_in_flight().await;
             }
             let sampled = uploads.told(&self.0.in_flight, now, self.0.limits.stalled_after, self.0.state.has_company());
-            // Tried again at the next call, with a reset.
-            let _ = self.publish_to_log(syncs, rest, sampled).await;
+            if self.publish_to_log(syncs, rest, sampled).await.is_err() {
+                // Tried again at the next call, with a reset.
+                uploads.forget();
+            }
             return;
         }
         for (sync_id, changes) in syncs {

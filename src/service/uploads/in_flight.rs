@@ -339,6 +339,11 @@ pub(in crate::service) struct SampledUploads {
 }
 
 impl SampledUploads {
+    /// What was told last did not arrive.
+    pub(in crate::service) fn forget(&mut self) {
+        self.told.clear();
+    }
+
     /// Whether a call of [`Self::told`] looks at them.
     pub(in crate::service) fn is_due(&self, now: Timestamp) -> bool {
         now >= self.looked_at.plus(PROGRESS_INTERVAL) || now < self.looked_at

@@ -56,6 +56,7 @@ DROP TABLE lake_node;
 
 -- Who has made an upload that has not landed: if it is fenced, nobody goes on with it, unless it can be resumed.
 ALTER TABLE nodes ADD COLUMN serving_node BIGINT DEFAULT serving_node();
+ALTER TABLE uploads ADD COLUMN serving_node BIGINT DEFAULT serving_node();
 
 -- Syncs that a process ends, compares or declares. Landings of other processes wait.
 CREATE TABLE sync_gates (
@@ -68,7 +69,7 @@ CREATE TABLE sync_gates (
 -- Who has started a sync: one that restores a version is ended where its process is fenced.
 ALTER TABLE syncs ADD COLUMN serving_node BIGINT DEFAULT serving_node();
 -- Whose restore it is: the key that may abort it at any process.
-ALTER TABLE syncs ADD COLUMN restored_by TEXT COLLATE "C";
+ALTER TABLE syncs ADD COLUMN serving_restorer TEXT COLLATE "C";
 
 -- Whose request goes on with the upload, and the number of the hold, of those of one process; and whether another process
 -- wants to.

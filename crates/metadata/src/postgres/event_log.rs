@@ -22,7 +22,8 @@ const TELL: &str = "\
     INSERT INTO uploads_told (history_id, serving_node, json, has_request) \
     SELECT (value ->> 0)::bigint, serving_node(), value ->> 1, (value ->> 2)::boolean FROM json_each($1) \
     ON CONFLICT (history_id) DO UPDATE SET serving_node = excluded.serving_node, json = excluded.json, \
-        has_request = excluded.has_request";
+        has_request = excluded.has_request \
+        WHERE excluded.has_request OR NOT (uploads_told.has_request AND is_of_another(uploads_told.serving_node))";
 
 /// Progress of uploads, for the list of all nodes.
 async fn tell(writing: &mut Writing, new: &[NewEvent]) -> Result<(), Error> {

@@ -4,7 +4,7 @@
 
 use super::PostgresState;
 use super::query::{Value, changed, found, rows, values};
-use super::writing::Durability::{Passing, Synced};
+use super::writing::Durability::Synced;
 use super::writing::{SyncLock, Writing, transaction};
 use crate::row::{id, number};
 use lakeshore::Error;
@@ -56,10 +56,10 @@ impl Drop for Gate {
         let (state, sync_id, hold) = (self.state.clone(), self.sync_id, self.hold);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                while let Err(error) = release(&state, sync_id, hold).await {
-                    if !error.may_pass() {
-                        return;
-                    }
+                // What a fenced node holds is nobody's.
+                while let Err(error) = release(&state, sync_id, hold).await
+                    && !(matches!(error, Error::ShuttingDown) || state.is_taken_over())
+                {
                     sleep(RELEASE_PAUSE).await;
                 }
             });
@@ -98,7 +98,7 @@ async fn try_to_take(state: &PostgresState, sync_id: SyncId, hold: i64) -> Resul
 /// A hold that the same node has begun since is another one.
 async fn release(state: &PostgresState, sync_id: SyncId, hold: i64) -> Result<(), Error> {
     let sql = "DELETE FROM sync_gates WHERE sync_id = ? AND serving_node = serving_node() AND hold = ?";
-    transaction!(state, Passing, |writing| changed(writing, sql, values![id(sync_id.0), hold]).await.map(drop))
+    transaction!(state, Synced, |writing| changed(writing, sql, values![id(sync_id.0), hold]).await.map(drop))
 }
 
 /// Refuses for a moment, where another node has the gate. The row of the sync is locked.

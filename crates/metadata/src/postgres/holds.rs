@@ -3,7 +3,7 @@
 
 use super::PostgresState;
 use super::query::{Row, changed, found, rows, values};
-use super::writing::Durability::{Passing, Synced};
+use super::writing::Durability::Synced;
 use super::writing::transaction;
 use crate::backend::Backend as _;
 use lakeshore::Error;
@@ -48,10 +48,10 @@ impl Drop for Hold {
         let (state, token, hold) = (self.state.clone(), self.token.clone(), self.hold);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                while let Err(error) = release(&state, &token, hold).await {
-                    if !error.may_pass() {
-                        return;
-                    }
+                // What a fenced node holds is nobody's.
+                while let Err(error) = release(&state, &token, hold).await
+                    && !(matches!(error, Error::ShuttingDown) || state.is_taken_over())
+                {
                     sleep(RELEASE_PAUSE).await;
                 }
             });
@@ -112,7 +112,7 @@ async fn attempt(state: &PostgresState, token: &Token, hold: i64, asks: bool) ->
 
 /// A hold that the same node has begun since is another one.
 async fn release(state: &PostgresState, token: &Token, hold: i64) -> Result<(), Error> {
-    transaction!(state, Passing, |writing| changed(writing, RELEASE, values![token.as_str(), hold]).await.map(drop))
+    transaction!(state, Synced, |writing| changed(writing, RELEASE, values![token.as_str(), hold]).await.map(drop))
 }
 
 /// Uploads of this node that others wait for.

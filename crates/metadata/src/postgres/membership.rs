@@ -126,7 +126,9 @@ pub(super) async fn take(
     let Entry { node, group, group_secret, is_joining } = entry;
     lock_session(&mut connection, node).await?;
     let standing = Arc::new(Standing { is_lost: AtomicBool::new(false), is_first: AtomicBool::new(!is_joining) });
-    let keeper = Keeper { options: options.clone(), connection, node, company, standing: standing.clone(), sightings };
+    let has_locks = true;
+    let (options, shared) = (options.clone(), standing.clone());
+    let keeper = Keeper { options, connection, node, company, has_locks, standing: shared, sightings };
     let keeper = tokio::spawn(keeper.keep());
     Ok(Ok(Membership { node, company, group, group_secret, is_joining, standing, keeper }))
 }
@@ -234,6 +236,8 @@ struct Keeper {
     connection: PgConnection,
     node: i64,
     company: Company,
+    /// The connection has both locks.
+    has_locks: bool,
     standing: Arc<Standing>,
     sightings: Sightings,
 }
@@ -277,7 +281,9 @@ impl Keeper {
             return Ok(true);
         }
         // Otherwise another process is about to take over, or the old session is about to end.
-        if lock_lake(&mut again, self.company).await? && lock_session(&mut again, self.node).await? {
+        self.has_locks = lock_lake(&mut again, self.company).await? && lock_session(&mut again, self.node).await?;
+        // One of several lives by its beats, also while PostgreSQL keeps a session that has died on this side only.
+        if self.has_locks || self.company == Company::Several {
             self.connection = again;
         }
         Ok(false)
@@ -290,6 +296,10 @@ impl Keeper {
             "UPDATE serving_nodes SET beats = beats + 1, seen_at = now() WHERE serving_node = ? AND fenced_at IS NULL";
         if changed(&mut self.connection, sql, values![self.node]).await? == 0 {
             return Ok(false);
+        }
+        if !self.has_locks {
+            self.has_locks = lock_lake(&mut self.connection, self.company).await?
+                && lock_session(&mut self.connection, self.node).await?;
         }
         let all = see(&mut self.connection).await?;
         let first = all.iter().find(|node| node.is_ready).or(all.first());

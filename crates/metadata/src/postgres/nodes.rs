@@ -22,11 +22,10 @@ use sqlx::Row as _;
 /// Rows of fenced nodes whose work is recovered are kept this long, for people.
 const FORGET: &str = "DELETE FROM serving_nodes WHERE is_recovered AND fenced_at < now() - interval '1 day'";
 
-/// Uploads of a node that have not landed.
+/// Uploads of a node that have not landed: their files, and their rows, of which either may be gone.
 const PARTIALS: &str = "SELECT name FROM nodes WHERE parent_id = 2 AND serving_node = ? ORDER BY name";
 const UPLOADS: &str = "\
-    SELECT u.history_id, u.partial FROM nodes n JOIN uploads u ON u.partial = n.name AND u.status = 'Syncing' \
-    WHERE n.parent_id = 2 AND n.serving_node = ? \
+    SELECT u.history_id, u.partial FROM uploads u WHERE u.status = 'Syncing' AND u.serving_node = ? \
     AND NOT EXISTS (SELECT 1 FROM resumables r WHERE r.upload_id = u.history_id) ORDER BY u.history_id";
 const RESTORING_SYNCS: &str = "\
     SELECT sync_id FROM syncs WHERE phase <> 'Ended' AND phase = 'Open' AND restores_version IS NOT NULL \
@@ -108,6 +107,9 @@ impl NodeState for PostgresState {
         let node = node.0.cast_signed();
         transaction!(self, Passing, |writing| {
             changed(writing, "DELETE FROM sync_gates WHERE serving_node = ?", values![node]).await?;
+            let sql = "DELETE FROM uploads_told t WHERE serving_node = ? AND NOT EXISTS \
+                       (SELECT 1 FROM uploads u WHERE u.history_id = t.history_id AND u.status = 'Syncing')";
+            changed(writing, sql, values![node]).await?;
             changed(writing, "UPDATE serving_nodes SET is_recovered = TRUE WHERE serving_node = ?", values![node])
                 .await?;
             changed(writing, FORGET, vec![]).await.map(drop)
@@ -150,14 +152,14 @@ impl NodeState for PostgresState {
         if self.group().is_none() {
             return Ok(());
         }
-        let sql = "UPDATE syncs SET restored_by = ? WHERE sync_id = ?";
+        let sql = "UPDATE syncs SET serving_restorer = ? WHERE sync_id = ?";
         transaction!(self, Passing, |writing| {
             changed(writing, sql, values![by.to_string(), id(sync_id.0)]).await.map(drop)
         })
     }
 
     async fn restorer(&self, sync_id: SyncId) -> Result<Option<Principal>, Error> {
-        let sql = "SELECT restored_by FROM syncs WHERE sync_id = ? AND restored_by IS NOT NULL";
+        let sql = "SELECT serving_restorer FROM syncs WHERE sync_id = ? AND serving_restorer IS NOT NULL";
         let by = |row: &Row| Ok(Principal::parse(&row.try_get::<String, _>(0)?));
         found(&mut *self.look().await?, sql, values![id(sync_id.0)], by).await
     }

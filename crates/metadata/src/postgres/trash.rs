@@ -21,6 +21,7 @@ use lakeshore::model::sync::status::SyncType;
 use lakeshore::model::totals::Totals;
 use lakeshore::model::trash::NewTrash;
 use lakeshore::model::trash::{PurgeSelector, TrashEntry, TrashGroup, TrashKind};
+use lakeshore::ports::metadata::node::NodeState;
 use lakeshore::ports::metadata::trash::{TrashRecord, TrashState, TrashSum};
 use lakeshore::{Error, Timestamp};
 use sqlx::{PgConnection, Row as _};
@@ -81,10 +82,14 @@ impl TrashState for PostgresState {
     }
 
     async fn unfinished_restores(&self) -> Result<Vec<TrashRecord>, Error> {
-        // One that another node is at is its own.
+        // One that another node is at is its own, and one of a node that has ended is recovered with its other work.
         let mut select =
             Select::new("SELECT * FROM trash WHERE restoring IS NOT NULL AND NOT is_at_work(serving_node, ");
-        select.bind(self.node()).push(") ORDER BY trash_id");
+        select.bind(self.node()).push(")");
+        if !self.is_first_node() {
+            select.push(" AND serving_node = ").bind(self.node());
+        }
+        select.push(" ORDER BY trash_id");
         select.rows(&mut *self.list().await?, trash_record).await
     }
 

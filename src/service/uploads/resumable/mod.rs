@@ -127,6 +127,9 @@ impl Lake {
             Ok(())
         };
         if let Err(error) = begun.await {
+            if self.0.state.has_company() {
+                self.undo_begin(&token).await;
+            }
             self.discard(&name).await;
             return Err(error);
         }
@@ -138,6 +141,15 @@ impl Lake {
         let session = ResumableSession::new(self.clone(), held, record, sync, Some(partial));
         session.sent_by(&request.upload.sender);
         Ok(session)
+    }
+
+    /// Ends an upload that is stored, and whose sender does not learn of it. Where this fails, it expires.
+    async fn undo_begin(&self, token: &Token) {
+        let Ok(record) = self.known_resumable(token).await else { return };
+        let _ = match record.upload_id {
+            Some(upload_id) => self.0.state.fail_upload(upload_id, INTERRUPTED, 0, self.now()).await,
+            None => self.0.state.delete_resumable(token).await,
+        };
     }
 
     /// Refuses more bytes than a file may have.
