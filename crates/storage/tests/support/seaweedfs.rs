@@ -3,7 +3,9 @@
 //!
 //! `make seaweedfs` installs it below the target folder. Where it is missing, the tests skip themselves, and say so.
 
+use std::collections::hash_map::RandomState;
 use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, Hasher};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 pub const ACCESS_KEY: &str = "lakeshore";
 pub const SECRET_KEY: &str = "lakeshore-secret";
@@ -123,8 +125,8 @@ impl SeaweedFs {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         // Numbers of processes are used again.
-        let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos();
-        let name = format!("{name}-{}-{started}", self.s3_port);
+        let random = RandomState::new().build_hasher().finish() as u32;
+        let name = format!("{name}-{}-{random}", self.s3_port);
         let made = http(self.filer_port, "POST", &format!("/buckets/{name}/"));
         assert!(made.is_some_and(|status| (200..300).contains(&status)), "cannot make the bucket {name}: {made:?}");
         name
