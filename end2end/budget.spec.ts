@@ -6,7 +6,7 @@ import { FULL_PAGES } from './pages';
 import { loaded } from './loading';
 
 /** Compressed bytes of the shared code and of each page's part: the measured size plus a twentieth. */
-const FIRST_PAGE_WASM_MAX = 240 * 1024;
+const FIRST_PAGE_WASM_MAX = 252 * 1024;
 const PAGE_WASM_MAX = 449 * 1024;
 const STYLE_MAX = 20 * 1024;
 
