@@ -69,9 +69,13 @@ await() {
 
 echo "== PostgreSQL on port $postgres_port"
 if [ ! -f "$database/PG_VERSION" ] && ! "${as_postgres[@]}" test -f "$database/PG_VERSION"; then
-    [ ${#as_postgres[@]} -gt 0 ] && install -d -o postgres -g postgres -m 700 "$database"
-    "${as_postgres[@]}" "$programs/initdb" --auth scram-sha-256 --pwfile /dev/stdin --username lakeshore --encoding UTF8 \
-        --pgdata "$database" < "$folder/password" > "$folder/logs/initdb" 2>&1
+    [ ${#as_postgres[@]} -eq 0 ] || install -d -o postgres -g postgres -m 700 "$database"
+    password=$(mktemp)
+    cat "$folder/password" > "$password"
+    [ ${#as_postgres[@]} -eq 0 ] || chown postgres "$password"
+    "${as_postgres[@]}" "$programs/initdb" --auth scram-sha-256 --pwfile "$password" --username lakeshore --encoding UTF8 \
+        --pgdata "$database" > "$folder/logs/initdb" 2>&1 || { cat "$folder/logs/initdb"; exit 1; }
+    rm "$password"
 fi
 start postgres "${as_postgres[@]}" "$programs/postgres" -D "$database" -p "$postgres_port" \
     -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200
@@ -91,7 +95,14 @@ start seaweedfs "$weed" server -dir "$folder/objects" -ip 127.0.0.1 -ip.bind 127
     -filer -filer.port $((weed_port + 4)) -filer.port.grpc $((weed_port + 5)) -filer.localSocket "$folder/filer.sock" \
     -s3 -s3.port $((weed_port + 6)) -s3.port.grpc $((weed_port + 7)) -s3.port.iceberg 0 -s3.port.lance 0 -s3.config "$folder/s3.json"
 await seaweedfs curl -sf "http://127.0.0.1:$((weed_port + 4))/"
-await seaweedfs curl -sf -X POST "http://127.0.0.1:$((weed_port + 4))/buckets/lake/"
+# Refused where it is there already.
+curl -s -o "$folder/logs/bucket" -X POST "http://127.0.0.1:$((weed_port + 4))/buckets/lake/" || true
+await seaweedfs curl -sf "http://127.0.0.1:$((weed_port + 4))/buckets/lake/?limit=1"
+# Its volumes come after its filer: those of an earlier run are read by what that has written.
+ready=http://127.0.0.1:$((weed_port + 4))/buckets/lake/ready
+[ ! -e "$folder/has-objects" ] || await seaweedfs curl -sf "$ready"
+await seaweedfs curl -sf -X PUT --data-binary yes "$ready"
+touch "$folder/has-objects"
 # It answers 403 without a key, once it is there.
 await seaweedfs curl -s -o "$folder/logs/s3" "http://127.0.0.1:$((weed_port + 6))/"
 
@@ -103,7 +114,7 @@ for number in $(seq "$nodes"); do
     # shellcheck disable=SC2086
     start "server-$number" "$lakeshore" serve --listen "127.0.0.1:$((port + number))" --data-dir "$folder/server-$number" \
         --metadata "postgres://lakeshore@127.0.0.1:$postgres_port/lake" --lake s3://lake/data --cluster \
-        --trusted-proxy 127.0.0.1 --allowed-host 127.0.0.1 --allowed-host localhost ${ARGS:-}
+        --trusted-proxy 127.0.0.1 ${ARGS:-}
     await "server-$number" curl -sf "http://127.0.0.1:$((port + number))/readyz"
     upstreams+="        server 127.0.0.1:$((port + number));"$'\n'
 done
@@ -145,6 +156,11 @@ await nginx curl -sf "http://127.0.0.1:$port/readyz"
 
 grep -h "sign in once" "$folder"/logs/server-1 | sed "s/127.0.0.1:$((port + 1))/127.0.0.1:$port/" || true
 echo "== serving at http://127.0.0.1:$port by $nodes servers; logs are in $folder/logs; end with Ctrl-C"
-wait -n "${running[@]}" || true
-echo "one of them has ended: see $folder/logs"
-exit 1
+while wait -n -p ended "${running[@]}" || [ -n "${ended:-}" ]; do
+    # Killed by hand, for example: the others go on.
+    echo "== process $ended has ended: see $folder/logs"
+    left=()
+    for process in "${running[@]}"; do [ "$process" = "$ended" ] || left+=("$process"); done
+    running=("${left[@]}") ended=""
+    [ ${#running[@]} -gt 0 ] || exit 1
+done
