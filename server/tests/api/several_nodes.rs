@@ -276,3 +276,22 @@ async fn an_option_for_several_servers_is_refused_where_a_lake_can_have_one_only
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && said.contains("--cluster needs PostgreSQL"), "{said}");
 }
+
+#[tokio::test]
+async fn servers_that_start_at_the_same_moment_on_an_empty_lake_have_it_together() {
+    let Some((stopped, _database)) = cluster::new::<3>().await else { return };
+    // A start reads what the process says, without a runtime.
+    let starts = stopped
+        .clone()
+        .map(|stopped| std::thread::spawn(move || tokio::runtime::Runtime::new().unwrap().block_on(start(&stopped))));
+    let servers: Vec<_> =
+        tokio::task::spawn_blocking(|| starts.map(|start| start.join().unwrap())).await.unwrap().into();
+    let id = servers[0].start_sync("/data/t", "IncrementalSync").await;
+    for (number, server) in servers.iter().enumerate() {
+        server.upload(id, &format!("{number}.csv"), b"1").await;
+    }
+    servers[2].end_sync(id).await;
+    assert_eq!(servers[1].file_names("data/t"), ["0.csv", "1.csv", "2.csv"]);
+    servers.into_iter().for_each(|mut server| assert_eq!(server.stop(), Some(0)));
+    assert_is_clean(&stopped[0]);
+}
