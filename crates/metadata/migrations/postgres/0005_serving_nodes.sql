@@ -17,7 +17,7 @@ CREATE TABLE serving_nodes (
     is_ready     BOOLEAN NOT NULL,
     -- Since when it writes nothing any more, whether it has ended or not.
     fenced_at    TIMESTAMPTZ,
-    -- What it had left unfinished was completed or undone.
+    -- Its unfinished work was completed or undone.
     is_recovered BOOLEAN NOT NULL DEFAULT FALSE
 ) WITH (fillfactor = 50);
 

@@ -3,6 +3,7 @@
 //! A gate is a row that belongs to a node. One of a fenced node is nobody's.
 
 use super::PostgresState;
+use super::held;
 use super::query::{Value, changed, found, rows, values};
 use super::writing::Durability::Synced;
 use super::writing::{SyncLock, Writing, transaction};
@@ -11,7 +12,6 @@ use lakeshore::Error;
 use lakeshore::model::id::SyncId;
 use lakeshore::ports::metadata::node::Held;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -19,14 +19,9 @@ use tokio::time::{Instant, sleep};
 const TAKE_PAUSE: Duration = Duration::from_millis(30);
 /// Longest wait for a gate. The end of a sync that takes longer goes on, but others are told to try again.
 const TAKE_MAX: Duration = Duration::from_secs(120);
-/// Pause before a gate that could not be released is tried again.
-const RELEASE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Gate of the inspections of landed files. Ids of syncs begin with 1.
 pub(super) const INSPECTIONS: SyncId = SyncId(0);
-
-/// Number of the next hold of this process.
-static HOLDS: AtomicI64 = AtomicI64::new(1);
 
 /// Another node has the gate.
 #[derive(Debug, thiserror::Error)]
@@ -52,18 +47,8 @@ impl Held for Gate {}
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        // Others wait for it, so it is released whatever becomes of the caller.
-        let (state, sync_id, hold) = (self.state.clone(), self.sync_id, self.hold);
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                // What a fenced node holds is nobody's.
-                while let Err(error) = release(&state, sync_id, hold).await
-                    && !(matches!(error, Error::ShuttingDown) || state.is_taken_over())
-                {
-                    sleep(RELEASE_PAUSE).await;
-                }
-            });
-        }
+        let (sync_id, hold) = (self.sync_id, self.hold);
+        held::release(self.state.clone(), move |state| async move { release(&state, sync_id, hold).await });
     }
 }
 
@@ -74,7 +59,7 @@ pub(super) async fn take(state: &PostgresState, sync_id: SyncId) -> Result<Box<d
     }
     let end = Instant::now() + TAKE_MAX;
     // Made first: if this call is dropped amid the transaction, what it has taken is released.
-    let gate = Gate { state: state.clone(), sync_id, hold: HOLDS.fetch_add(1, Ordering::Relaxed) };
+    let gate = Gate { state: state.clone(), sync_id, hold: held::next_hold() };
     while !try_to_take(state, sync_id, gate.hold).await? {
         if Instant::now() >= end {
             return Err(busy(sync_id));
@@ -103,7 +88,7 @@ async fn release(state: &PostgresState, sync_id: SyncId, hold: i64) -> Result<()
 
 /// Refuses for a moment, where another node has the gate. The row of the sync is locked.
 pub(super) async fn refuse_held(writing: &mut Writing, sync_id: SyncId) -> Result<(), Error> {
-    if writing.has_company && held(writing, vec![id(sync_id.0)]).await?.contains(&sync_id) {
+    if writing.has_company && of_others(writing, vec![id(sync_id.0)]).await?.contains(&sync_id) {
         return Err(busy(sync_id));
     }
     Ok(())
@@ -114,11 +99,11 @@ pub(super) async fn held_by_others(
     writing: &mut Writing,
     syncs: Vec<i64>,
 ) -> Result<impl Fn(SyncId) -> Result<(), Error> + use<>, Error> {
-    let held = if writing.has_company { held(writing, syncs).await? } else { BTreeSet::new() };
+    let held = if writing.has_company { of_others(writing, syncs).await? } else { BTreeSet::new() };
     Ok(move |sync_id| if held.contains(&sync_id) { Err(busy(sync_id)) } else { Ok(()) })
 }
 
-async fn held(writing: &mut Writing, syncs: Vec<i64>) -> Result<BTreeSet<SyncId>, Error> {
+async fn of_others(writing: &mut Writing, syncs: Vec<i64>) -> Result<BTreeSet<SyncId>, Error> {
     let sql = "SELECT sync_id FROM sync_gates WHERE sync_id = ANY(?) AND is_of_another(serving_node)";
     let held = rows(writing, sql, vec![Value::Integers(syncs)], |row| Ok(SyncId(number(row, "sync_id")?))).await?;
     Ok(held.into_iter().collect())

@@ -2,6 +2,7 @@
 //! waits until it is let go. What a fenced node had is nobody's.
 
 use super::PostgresState;
+use super::held;
 use super::query::{Row, changed, found, rows, values};
 use super::writing::Durability::Synced;
 use super::writing::transaction;
@@ -10,7 +11,6 @@ use lakeshore::Error;
 use lakeshore::model::upload::resumable::Token;
 use lakeshore::ports::metadata::node::Held;
 use sqlx::Row as _;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -18,8 +18,6 @@ use tokio::time::{Instant, sleep};
 const TAKE_PAUSE: Duration = Duration::from_millis(100);
 /// Longest wait for a node that lives: it lets an upload go when its step is done.
 const TAKE_MAX: Duration = Duration::from_secs(45);
-/// Pause before an upload that could not be let go is tried again.
-const RELEASE_PAUSE: Duration = Duration::from_millis(500);
 
 const TAKE: &str = "\
     UPDATE resumables SET serving_node = serving_node(), serving_hold = $2, serving_wanted = FALSE \
@@ -27,9 +25,6 @@ const TAKE: &str = "\
 const ASK: &str = "UPDATE resumables SET serving_wanted = TRUE WHERE token = $1 RETURNING resumable_id";
 const RELEASE: &str = "\
     UPDATE resumables SET serving_node = NULL WHERE token = $1 AND serving_node = serving_node() AND serving_hold = $2";
-
-/// Number of the next hold of this process.
-static HOLDS: AtomicI64 = AtomicI64::new(1);
 
 #[derive(Debug, thiserror::Error)]
 #[error("another node goes on with this upload, and does not let it go")]
@@ -45,17 +40,11 @@ impl Held for Hold {}
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let (state, token, hold) = (self.state.clone(), self.token.clone(), self.hold);
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                // What a fenced node holds is nobody's.
-                while let Err(error) = release(&state, &token, hold).await
-                    && !(matches!(error, Error::ShuttingDown) || state.is_taken_over())
-                {
-                    sleep(RELEASE_PAUSE).await;
-                }
-            });
-        }
+        let (token, hold) = (self.token.clone(), self.hold);
+        held::release(self.state.clone(), move |state| {
+            let token = token.clone();
+            async move { release(&state, &token, hold).await }
+        });
     }
 }
 
@@ -96,7 +85,7 @@ pub(super) async fn try_to_take(state: &PostgresState, token: &Token) -> Result<
 }
 
 fn new_hold(state: &PostgresState, token: &Token) -> Hold {
-    Hold { state: state.clone(), token: token.clone(), hold: HOLDS.fetch_add(1, Ordering::Relaxed) }
+    Hold { state: state.clone(), token: token.clone(), hold: held::next_hold() }
 }
 
 async fn attempt(state: &PostgresState, token: &Token, hold: i64, asks: bool) -> Result<Taken, Error> {

@@ -10,6 +10,7 @@ mod connection;
 mod datasets;
 mod event_log;
 mod gates;
+mod held;
 mod holds;
 mod idempotency;
 mod identity;
