@@ -88,7 +88,8 @@ impl LakeFiles {
     }
 }
 
-/// Opens both for a server: creates them if missing, and migrates an older database. `with_others`: other servers may have them too, on PostgreSQL and object storage.
+/// Opens both for a server: creates them if missing, and migrates an older database. `with_others`: other servers may have
+/// them too, on PostgreSQL and object storage.
 pub async fn open(
     data: &DataDir,
     postgres: Option<PostgresOptions>,

@@ -339,7 +339,7 @@ pub(in crate::service) struct SampledUploads {
 }
 
 impl SampledUploads {
-    /// What was told last did not arrive.
+    /// Events of the last call did not arrive: everything is news again.
     pub(in crate::service) fn forget(&mut self) {
         self.told.clear();
     }
