@@ -55,9 +55,9 @@ pub type Describe<'a> = dyn Fn(&BTreeMap<SyncId, SyncJob>) -> Vec<NewEvent> + Se
 
 #[async_trait]
 pub trait EventLog: Send + std::marker::Sync {
-    /// Names the log: numbers of another start mean nothing in it.
-    async fn event_log_start(&self) -> Result<u64, Error> {
-        Ok(0)
+    /// Start of the log, which names it (numbers of another start mean nothing in it), and the number of its last event.
+    async fn event_log_position(&self) -> Result<(u64, u64), Error> {
+        Ok((0, 0))
     }
 
     /// Appends events in one transaction, which reads the syncs after all events before: so none has an older state than
@@ -74,10 +74,5 @@ pub trait EventLog: Send + std::marker::Sync {
     /// The oldest uploads in flight of all nodes, in the order of their begin, at most `size`.
     async fn uploads_in_flight(&self, _: Option<SyncId>, _size: u64) -> Result<Vec<ToldUpload>, Error> {
         Ok(Vec::new())
-    }
-
-    /// Number of the last event.
-    async fn last_event_number(&self) -> Result<u64, Error> {
-        Ok(0)
     }
 }

@@ -1,9 +1,9 @@
 //! Events of several nodes: each appends its own to the log of the metadata store, and takes all from there, so that every
 //! stream has every event, and goes on at any node.
 
-use super::{PendingSyncChanges, Rest, Ring, SerializedEvent, rest_events, sync_events};
+use super::{PendingSyncChanges, Rest, Ring, SerializedEvent, json_of, rest_events, sync_events};
 use crate::model::error::Error;
-use crate::model::event::{Event, EventId, Happened};
+use crate::model::event::{EventId, Happened};
 use crate::model::id::SyncId;
 use crate::model::limits::{EVENTS_AT_ONCE_MAX, EVENTS_KEPT_MAX};
 use crate::model::sync::job::SyncJob;
@@ -23,8 +23,7 @@ fn serialized(at: Timestamp, happened: Happened, in_flight: &InFlight) -> NewEve
         Happened::UploadLeft { history_id, .. } => Some((*history_id, Progress::Left)),
         _ => None,
     };
-    // Plain structs of text and numbers always serialize.
-    let json = serde_json::to_string(&Event { at, happened }).unwrap_or_default();
+    let json = json_of(at, happened);
     NewEvent { kind, json, sync_id, path, upload }
 }
 
@@ -48,8 +47,8 @@ impl Lake {
             return Ok(());
         }
         let events = &self.0.events;
-        events.start.store(self.0.state.event_log_start().await?, Ordering::Relaxed);
-        let last = self.0.state.last_event_number().await?;
+        let (start, last) = self.0.state.event_log_position().await?;
+        events.start.store(start, Ordering::Relaxed);
         events.ring().number = last.saturating_sub(EVENTS_KEPT_MAX as u64);
         self.take_events().await
     }

@@ -123,10 +123,14 @@ impl Events {
     }
 }
 
+fn json_of(at: Timestamp, happened: Happened) -> String {
+    // Plain structs of text and numbers always serialize.
+    serde_json::to_string(&Event { at, happened }).unwrap_or_default()
+}
+
 fn told(id: EventId, at: Timestamp, happened: Happened) -> SerializedEvent {
     let (kind, sync_id, path) = (happened.kind(), happened.sync_id(), happened.path().cloned());
-    // Plain structs of text and numbers always serialize.
-    let json = serde_json::to_string(&Event { at, happened }).unwrap_or_default();
+    let json = json_of(at, happened);
     SerializedEvent { id, kind, json, sync_id, path }
 }
 

@@ -66,10 +66,10 @@ async fn states(writing: &mut Writing, syncs: &[SyncId]) -> Result<BTreeMap<Sync
 
 #[async_trait]
 impl EventLog for PostgresState {
-    async fn event_log_start(&self) -> Result<u64, Error> {
-        let mut connection = self.look().await?;
-        let start = found(&mut connection, "SELECT start FROM event_log", vec![], |row| row.try_get::<i64, _>(0));
-        Ok(start.await?.unwrap_or_default().cast_unsigned())
+    async fn event_log_position(&self) -> Result<(u64, u64), Error> {
+        let position = |row: &Row| Ok((row.try_get::<i64, _>("start")?.cast_unsigned(), number(row, "last")?));
+        let found = found(&mut *self.look().await?, "SELECT start, last FROM event_log", vec![], position).await?;
+        Ok(found.unwrap_or_default())
     }
 
     async fn append_events(&self, syncs: &[SyncId], describe: &Describe<'_>, kept: u64) -> Result<(), Error> {
@@ -130,11 +130,5 @@ impl EventLog for PostgresState {
             })
         };
         select.rows(&mut *self.look().await?, told).await
-    }
-
-    async fn last_event_number(&self) -> Result<u64, Error> {
-        Ok(found(&mut *self.look().await?, "SELECT last FROM event_log", vec![], |row| number(row, "last"))
-            .await?
-            .unwrap_or(0))
     }
 }
