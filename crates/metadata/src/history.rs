@@ -49,8 +49,16 @@ pub(crate) async fn select<C: Connection>(connection: &mut C, wanted: &UploadQue
         (None, None, Some(_)) => counted(connection, wanted, "u.history_id", (0, 0)).await,
         (Some(sync_id), None, Some(_)) => counted(connection, wanted, "u.ordinal", (1, id(sync_id.0))).await,
         (None, Some(place), _) => of_folder(connection, wanted, place).await,
+        (Some(_), Some(place), _) if folder_of(connection, place).await?.is_none() => {
+            Ok(Some(of_file::<C::Db>(wanted, place)))
+        }
         (Some(_), Some(_), _) => Ok(Some(stepping::<C::Db>(wanted, place))),
     }
+}
+
+async fn folder_of(connection: &mut impl Connection, place: &LakePath) -> Result<Option<i64>, Error> {
+    let sql = "SELECT folder_id FROM folders WHERE path = ?";
+    found(connection, sql, values![place.as_str()], |row| row.at(0)).await
 }
 
 /// Rows that match the filter, without order and page.
@@ -63,17 +71,50 @@ fn matching<D: Dialect>(wanted: &UploadQuery, place: Option<&LakePath>) -> Selec
         // Written into the text, so that the partial indexes of one status are used.
         select.push(" AND u.status = '").push(status.as_str()).push("'");
     }
+    narrowed::<D>(&mut select, wanted, place);
+    select
+}
+
+fn narrowed<D: Dialect>(select: &mut Select, wanted: &UploadQuery, place: Option<&LakePath>) {
     select.within("u.target", place);
     select.holding::<D>(["u.file_name", "u.target"], wanted.text.as_deref());
-    select
 }
 
 /// Query for few rows, or rows that are not counted: it steps over the rows before the page.
 fn stepping<D: Dialect>(wanted: &UploadQuery, place: Option<&LakePath>) -> Select {
-    let mut select = matching::<D>(wanted, place);
+    let Page { from, size, order } = wanted.page;
+    let Some(sync_id) = wanted.sync_id.filter(|_| wanted.status != Some(Status::Syncing)) else {
+        let mut select = matching::<D>(wanted, place);
+        select.page("u.history_id", order, size, from);
+        return select;
+    };
+    // The index of a status would step over the rows of all syncs.
+    let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE u.sync_id = "));
+    select.bind(id(sync_id.0));
+    with_status::<D>(&mut select, wanted);
+    narrowed::<D>(&mut select, wanted, place);
+    select.page("u.ordinal", order, size, from);
+    select
+}
+
+/// Query of the rows of one file, which are found by its target.
+fn of_file<D: Dialect>(wanted: &UploadQuery, place: &LakePath) -> Select {
+    let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE u.target = "));
+    select.bind(place.as_str());
+    if let Some(sync_id) = wanted.sync_id {
+        select.push(" AND ").push(D::UNINDEXED).push("u.sync_id = ").bind(id(sync_id.0));
+    }
+    with_status::<D>(&mut select, wanted);
     let Page { from, size, order } = wanted.page;
     select.page("u.history_id", order, size, from);
     select
+}
+
+/// Adds the status, for rows that another index finds.
+fn with_status<D: Dialect>(select: &mut Select, wanted: &UploadQuery) {
+    if let Some(status) = wanted.status {
+        select.push(" AND ").push(D::UNINDEXED).push("u.status = '").push(status.as_str()).push("'");
+    }
 }
 
 fn push_sum(counts: &mut Select, status: Option<Status>, (scope, scope_id): (i64, i64)) {
@@ -104,16 +145,7 @@ async fn of_folder<C: Connection>(
     wanted: &UploadQuery,
     place: &LakePath,
 ) -> Result<Option<Select>, Error> {
-    let Page { from, size, order } = wanted.page;
-    let sql = "SELECT folder_id FROM folders WHERE path = ?";
-    let folder_id = found(connection, sql, values![place.as_str()], |row| row.at::<i64>(0)).await?;
-    let Some(folder_id) = folder_id else {
-        // The path is a file: its rows are found by the target.
-        let mut select = matching::<C::Db>(wanted, None);
-        select.push(" AND u.target = ").bind(place.as_str());
-        select.page("u.history_id", order, size, from);
-        return Ok(Some(select));
-    };
+    let Some(folder_id) = folder_of(connection, place).await? else { return Ok(Some(of_file::<C::Db>(wanted, place))) };
     let folders = |select: &mut Select, column: &str| {
         select.push(column).push(" IN (SELECT folder_id FROM folders WHERE true").within("path", Some(place)).push(")");
     };
