@@ -8,7 +8,7 @@ mod bench;
 mod end;
 #[path = "engine/events.rs"]
 mod events;
-#[path = "engine/model.rs"]
+#[path = "engine/model/mod.rs"]
 mod model;
 #[path = "engine/patience.rs"]
 mod patience;
