@@ -1,5 +1,8 @@
 //! Versions: `/api/lake/dataset/versions`, `/version`, `/restore` and `/pin`; downloads and previews of a version.
 
+mod prefixes;
+mod restores;
+
 use crate::database::Database;
 use crate::server::{TestServer, answer, assert_refused};
 use futures_util::future::join_all;
@@ -229,119 +232,6 @@ async fn server_time(server: &TestServer) -> i64 {
 }
 
 #[tokio::test]
-async fn a_restore_of_a_version_matches_its_dry_run_and_can_be_undone() {
-    let server = TestServer::start().await;
-    publish(&server, T, &[("a.csv", b"a1"), ("b.csv", b"b1")]).await;
-    add(&server, T, &[("b.csv", b"b2"), ("c.csv", b"c2")]).await;
-    publish(&server, T, &[("d.csv", b"d4")]).await;
-    // Complete in the trash: exchanged with the dataset.
-    let (status, told) = restore(&server, T, 3, json!({ "dry_run": true })).await;
-    assert_eq!((status, &told["is_shrinking"], &told["new_version"]), (200, &json!(false), &Value::Null), "{told}");
-    assert_eq!(
-        (&told["difference"]["added"]["files"], &told["difference"]["removed"]["files"]),
-        (&json!(3), &json!(1))
-    );
-    assert_eq!(server.file_names("data/t"), ["d.csv"]);
-    let (status, done) = restore(&server, T, 3, json!({})).await;
-    assert_eq!((status, &done["replaced_version"], &done["new_version"]), (200, &json!(4), &json!(5)), "{done}");
-    assert_eq!(server.file_names("data/t"), ["a.csv", "b.csv", "c.csv"]);
-    let newest = versions(&server, T).await[0].clone();
-    assert_eq!((&newest["kind"], &newest["restored_version"]), (&json!("restore"), &json!(3)));
-    // Not complete in any place: its files are copied.
-    let (status, done) = restore(&server, T, 1, json!({})).await;
-    assert_eq!((status, &done["new_version"]), (200, &json!(6)), "{done}");
-    assert!(are(&files(&server, T, 6).await, &[("a.csv", "a1"), ("b.csv", "b1")]));
-    let newest = versions(&server, T).await[0].clone();
-    assert_eq!((&newest["kind"], &newest["restored_version"]), (&json!("restore"), &json!(1)), "{newest}");
-    // Undone, and undone again.
-    assert_eq!(restore(&server, T, 5, json!({})).await.0, 200);
-    assert_eq!(server.file_names("data/t"), ["a.csv", "b.csv", "c.csv"]);
-    assert_eq!(restore(&server, T, 4, json!({})).await.0, 200);
-    assert_eq!(server.file_names("data/t"), ["d.csv"]);
-    for (number, expected) in [
-        (1, &[("a.csv", "a1"), ("b.csv", "b1")][..]),
-        (2, &[("a.csv", "a1"), ("b.csv", "b2")]),
-        (3, &[("a.csv", "a1"), ("b.csv", "b2"), ("c.csv", "c2")]),
-        (4, &[("d.csv", "d4")]),
-        (5, &[("a.csv", "a1"), ("b.csv", "b2"), ("c.csv", "c2")]),
-        (6, &[("a.csv", "a1"), ("b.csv", "b1")]),
-        (8, &[("d.csv", "d4")]),
-    ] {
-        let found = files(&server, T, number).await;
-        assert!(are(&found, expected), "version {number}: {found:?}");
-    }
-    assert_eq!(restore(&server, T, 8, json!({})).await.1["new_version"], Value::Null, "nothing to do");
-    assert_refused(restore(&server, T, 99, json!({})).await, 40409, "version 99 of /data/t not found");
-}
-
-#[tokio::test]
-async fn a_shrinking_restore_is_held_and_one_of_purged_files_is_refused() {
-    let server = TestServer::start_with(&["--shrink-guard", "0.5"]).await;
-    publish(&server, T, &[("a.csv", b"1")]).await;
-    publish(&server, T, &[("a.csv", &[b'x'; 1000])]).await;
-    assert_refused(restore(&server, T, 1, json!({})).await, 40911, "confirm");
-    assert_eq!(server.files("data/t")["a.csv"].len(), 1000);
-    assert_eq!(restore(&server, T, 1, json!({ "confirm": true })).await.0, 200);
-    assert_eq!(server.files("data/t")["a.csv"], b"1");
-    assert_eq!(empty(&server, json!({ "all": true })).await.0, 200);
-    let told = restore(&server, T, 2, json!({ "dry_run": true })).await.1;
-    assert_eq!(told["num_gone"], json!(1));
-    assert_refused(restore(&server, T, 2, json!({})).await, 41001, "removed for good");
-    let gone = version(&server, &format!("path={T}&version=2")).await;
-    assert_eq!((&gone["list"][0]["is_gone"], &gone["list"][0]["address"]), (&json!(true), &Value::Null));
-    let refused = answer(server.get(&format!("/api/lake/file/download?path={T}/a.csv&version=2"))).await;
-    assert_refused(refused, 41001, "/data/t/a.csv");
-}
-
-#[tokio::test]
-async fn a_pinned_version_survives_every_purge_until_it_is_unpinned() {
-    let server = TestServer::start().await;
-    publish(&server, T, &[("a.csv", b"a1"), ("b.csv", b"b1")]).await;
-    add(&server, T, &[("b.csv", b"b2")]).await;
-    publish(&server, T, &[("a.csv", b"a3")]).await;
-    publish(&server, T, &[("a.csv", b"a4")]).await;
-    let pin = json!({ "path": T, "version": 1, "note": "the audit of May", "api_key": server.key });
-    assert_eq!(answer(server.post("/api/lake/dataset/pin", &pin)).await.0, 200);
-    let listed = versions(&server, T).await;
-    assert_eq!(listed[3]["pin"]["note"], json!("the audit of May"));
-    assert_eq!(listed[0]["pin"], Value::Null);
-    assert_eq!(empty(&server, json!({ "all": true })).await.0, 200);
-    // The item of b1, and the tree with a1; the tree of version 3 is purged.
-    let trash = server.rows("/api/lake/trash").await;
-    assert_eq!(trash.len(), 2, "{trash:?}");
-    assert!(are(&files(&server, T, 1).await, &[("a.csv", "a1"), ("b.csv", "b1")]));
-    for item in &trash {
-        assert_refused(empty(&server, json!({ "trash_id": item["trash_id"] })).await, 40913, "unpin");
-    }
-    assert_eq!(answer(server.post("/api/lake/dataset/unpin", &pin)).await.0, 200);
-    assert_eq!(empty(&server, json!({ "all": true })).await.0, 200);
-    assert!(server.rows("/api/lake/trash").await.is_empty());
-    let reader = server.new_key(&["--role", "read"]);
-    let body = json!({ "path": T, "version": 1, "api_key": reader });
-    assert_refused(answer(server.post("/api/lake/dataset/pin", &body)).await, 40300, "role");
-    assert_refused(answer(server.post("/api/lake/dataset/restore", &body)).await, 40300, "role");
-}
-
-#[tokio::test]
-async fn separately_restored_files_are_part_of_the_versions_before_and_after() {
-    let server = TestServer::start().await;
-    add(&server, T, &[("a.csv", b"a1"), ("a.csv", b"a2"), ("a.csv", b"a3")]).await;
-    let trash = server.rows("/api/lake/trash").await;
-    let put_back = async |trash_id: &Value| {
-        let body = json!({ "trash_id": trash_id, "api_key": server.key });
-        assert_eq!(answer(server.post("/api/lake/trash/restore", &body)).await.0, 200);
-    };
-    put_back(&trash[0]["trash_id"]).await;
-    put_back(&trash[1]["trash_id"]).await;
-    for (number, bytes) in [(1, "a1"), (2, "a2"), (3, "a3"), (4, "a1"), (5, "a2")] {
-        assert!(are(&files(&server, T, number).await, &[("a.csv", bytes)]), "version {number}");
-    }
-    let all = versions(&server, T).await;
-    assert_eq!(all[0]["list_digest"], all[3]["list_digest"]);
-    assert_eq!((&all[0]["kind"], all.len()), (&json!("restore"), 5));
-}
-
-#[tokio::test]
 async fn a_load_of_a_nested_dataset_is_a_version_of_both_datasets() {
     let server = TestServer::start().await;
     let body = server.start_sync(T, "IncrementalSync").await;
@@ -405,38 +295,6 @@ async fn two_versions_are_compared_by_their_lists() {
     assert_eq!(page["files"].as_array().unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn versions_outside_the_prefix_of_a_key_are_hidden() {
-    let server = TestServer::start().await;
-    publish(&server, T, &[("a.csv", b"a1")]).await;
-    let other = server.new_key(&["--role", "admin", "--path-prefix", "/other"]);
-    let below = server.new_key(&["--role", "admin", "--path-prefix", "/data/t/dt=1"]);
-    let ask = async |path: String, key: &str| {
-        let response = server.get(&path).bearer_auth(key).send().await.unwrap();
-        assert!(!response.headers().contains_key("lakeshore-version"), "{path}");
-        (response.status().as_u16(), response.json::<Value>().await.unwrap())
-    };
-    for address in
-        ["versions?path=", "version?version=1&path=", "version?path=", "version/difference?old=1&new=1&path="]
-    {
-        let there = ask(format!("/api/lake/dataset/{address}{T}"), &other).await;
-        let not_there = ask(format!("/api/lake/dataset/{address}/data/x"), &other).await;
-        assert_eq!(there.0, 404, "{address}: {}", there.1);
-        assert_eq!(there.1.to_string().replace(T, "/data/x"), not_there.1.to_string());
-        assert_eq!(ask(format!("/api/lake/dataset/{address}{T}/dt=1"), &below).await.0, 404, "a dataset above it");
-    }
-    let download = ask(format!("/api/lake/file/download?version=1&path={T}/a.csv"), &other).await;
-    let not_there = ask("/api/lake/file/download?version=1&path=/data/x/a.csv".into(), &other).await;
-    assert_eq!((download.0, download.1.to_string().replace(T, "/data/x")), (404, not_there.1.to_string()));
-    for call in ["restore", "pin", "unpin"] {
-        let body = json!({ "path": T, "version": 1, "api_key": other });
-        let (status, said) = answer(server.post(&format!("/api/lake/dataset/{call}"), &body)).await;
-        assert_eq!((status, said["code"].as_u64()), (404, Some(40406)), "{call}: {said}");
-        let without = json!({ "path": T, "version": 1 });
-        assert_eq!(answer(server.post(&format!("/api/lake/dataset/{call}"), &without)).await.0, 401, "{call}");
-    }
-}
-
 /// Removes the versions, as in a database of a program without them.
 async fn forget_versions(data_dir: &std::path::Path) {
     let database = Database::of(data_dir).await;
@@ -494,45 +352,4 @@ async fn versions_of_an_older_database_are_derived_from_its_history_and_trash() 
     let server = server.kill_and_restart().await;
     assert_eq!(current(&server, T).await, last + 1);
     assert_eq!(restore(&server, T, last, json!({})).await.1["code"], json!(40904), "a dataset lies below it");
-}
-
-#[tokio::test]
-async fn a_version_made_by_a_sync_above_the_prefix_of_a_key_does_not_name_it() {
-    let server = TestServer::start().await;
-    publish(&server, "/data/t/n", &[("x.csv", b"1")]).await;
-    let above =
-        json!({ "name": "secret project", "path": "/data/t", "sync_type": "IncrementalSync", "api_key": server.key });
-    let id = answer(server.post("/api/ingestion/file/sync/start", &above)).await.1["sync_id"].as_u64().unwrap();
-    let (status, body) = server.try_upload(&format!("sync_id={id}&path=/data/t/n"), &[("y.csv", b"2")]).await;
-    assert_eq!(status, 200, "{body}");
-    server.end_sync(id).await;
-    let key = server.new_key(&["--role", "write", "--path-prefix", "/data/t/n"]);
-    let list = server.get("/api/lake/dataset/versions?path=/data/t/n").bearer_auth(&key);
-    let listed = answer(list).await.1;
-    assert_eq!(listed.as_array().unwrap().len(), 2, "{listed}");
-    for hidden in ["sync_id", "sync_name", "key_id"] {
-        assert_eq!(listed[0][hidden], Value::Null, "{listed}");
-    }
-    assert_eq!(listed[0]["made_by"], json!(""));
-    assert!(listed[1]["sync_id"].is_u64(), "its own sync is named: {listed}");
-    let one = answer(server.get("/api/lake/dataset/version?path=/data/t/n").bearer_auth(&key)).await.1;
-    assert_eq!((&one["sync_id"], &one["made_by"]), (&Value::Null, &json!("")));
-    assert!(versions(&server, "/data/t/n").await[0]["sync_id"].is_u64(), "other keys see it");
-}
-
-#[tokio::test]
-async fn a_purge_refused_for_a_pin_above_the_prefix_of_a_key_does_not_name_the_dataset() {
-    let server = TestServer::start().await;
-    publish(&server, "/data/t/n", &[("x.csv", b"1")]).await;
-    add(&server, "/data/t", &[("a.csv", b"1")]).await;
-    let pin = json!({ "path": "/data/t", "version": 1, "note": "secret", "api_key": server.key });
-    assert_eq!(answer(server.post("/api/lake/dataset/pin", &pin)).await.0, 200);
-    publish(&server, "/data/t/n", &[("x.csv", b"2")]).await;
-    let item = server.rows("/api/lake/trash").await[0]["trash_id"].clone();
-    let key = server.new_key(&["--role", "admin", "--path-prefix", "/data/t/n"]);
-    let body = json!({ "trash_id": item, "api_key": key });
-    let refused = answer(server.post("/api/lake/trash/empty", &body)).await;
-    assert!(!refused.1["msg"].as_str().unwrap().contains("versions?path="), "{refused:?}");
-    assert_refused(refused, 40913, "a dataset that this key does not cover");
-    assert_refused(empty(&server, json!({ "trash_id": item })).await, 40913, "versions?path=/data/t");
 }
