@@ -1,4 +1,4 @@
-//! DuckDB, delta-rs and Polars, as they read a table on object storage. `make reader-libraries` installs them.
+//! DuckDB, delta-rs, Polars and Sail (Spark), as they read a table on object storage. `make reader-libraries` installs them.
 
 use crate::server::bucket::{self, Bucket};
 use serde_json::{Value, json};
