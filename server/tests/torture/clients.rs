@@ -104,9 +104,12 @@ pub struct Sender {
     pub client: Client,
     pub server: Stopped,
     pub ledger: Arc<Ledger>,
+    /// What the server needs fails: its database or its object storage.
+    pub may_fail: bool,
 }
 
-/// Calls of a client. Each returns `None` without a response: the server has ended.
+/// Calls of a client. Each returns `None` without a response: the server has ended. It does for a response of 5xx too where
+/// that may be.
 impl Sender {
     pub fn to(server: &TestServer, ledger: &Arc<Ledger>) -> Self {
         Self {
@@ -115,13 +118,25 @@ impl Sender {
             client: server.client.clone(),
             server: server.stopped().clone(),
             ledger: ledger.clone(),
+            may_fail: false,
         }
+    }
+
+    /// `None` for a failure that may be.
+    pub fn expected(&self, status: u16) -> Option<u16> {
+        (!self.may_fail || status < 500).then_some(status)
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Option<(u16, Value)> {
         let response = self.client.post(format!("{}{path}", self.url)).json(&body).send().await.ok()?;
-        let status = response.status().as_u16();
+        let status = self.expected(response.status().as_u16())?;
         Some((status, response.json().await.ok()?))
+    }
+
+    pub async fn get(&self, url: &str) -> Option<Value> {
+        let response = self.client.get(url).send().await.ok()?;
+        self.expected(response.status().as_u16())?;
+        response.json().await.ok()
     }
 
     pub async fn start(&self, path: &str, sync_type: &str) -> Option<u64> {
@@ -151,7 +166,7 @@ impl Sender {
         let form = Form::new().part("file", Part::bytes(bytes).file_name(name.to_owned()));
         let url = format!("{}/api/lake/file/upload?sync_id={sync_id}", self.url);
         let response = self.client.post(url).multipart(form).send().await.ok()?;
-        let status = response.status();
+        let status = self.expected(response.status().as_u16())?;
         let answer: Value = response.json().await.ok()?;
         assert_eq!(status, 200, "{answer}");
         self.ledger.known().acknowledged.push(digest);
@@ -280,7 +295,7 @@ impl Sender {
     /// Restores a recent complete trash item of `path`, if there is one. Returns its reason.
     pub async fn restore(&self, path: &str) -> Option<String> {
         let url = format!("{}/api/lake/trash?size=20&order=desc&path={path}", self.url);
-        let trash: Value = self.client.get(url).send().await.ok()?.json().await.ok()?;
+        let trash = self.get(&url).await?;
         let is_whole = |entry: &&Value| match (&entry["reason"], entry["sync_id"].as_u64()) {
             (Value::String(reason), Some(sync_id)) if reason == "Aborted" || reason == "Superseded" => {
                 !self.ledger.known().incomplete.contains(&sync_id)
@@ -311,6 +326,9 @@ impl Sender {
         let body = json!({ "trash_id": entry["trash_id"], "api_key": self.key });
         let (status, answer) = self.post("/api/lake/trash/restore", body).await?;
         assert_eq!(status, 200, "{answer}");
+        if self.may_fail {
+            return Some(entry["reason"].as_str().unwrap().to_owned());
+        }
         let live = self.server.lake().join(&path[1..]);
         if is_file {
             let bytes = std::fs::read(live).unwrap();

@@ -21,6 +21,8 @@ mod database;
 mod disk;
 mod disk_full;
 mod faulty_disk;
+#[path = "../../../crates/storage/tests/support/faulty_proxy.rs"]
+mod faulty_proxy;
 mod hostile_names;
 mod kills;
 mod mounts;

@@ -1,24 +1,28 @@
 //! PostgreSQL for tests: a cluster below `target/`, shared by all processes of a run, and a database for each test.
 //!
-//! The first process that needs the cluster starts it, and a shell beside it stops it again once no process uses it.
+//! The first process that needs the cluster starts it, and a shell beside it stops it again once no process uses it. A test
+//! that ends the cluster by force has one of its own ([`own_cluster`]).
 
 use lakeshore_metadata::postgres::{PostgresOptions, PostgresState};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 /// Where Debian has the programs of each version.
 const DEBIAN: &str = "/usr/lib/postgresql";
 /// Who runs the server where tests run as root, which PostgreSQL refuses.
 const ACCOUNT: &str = "postgres";
-/// Durability is not tested here: a test that ends the server by force ends no machine.
-const SETTINGS: &str = "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = off\nfull_page_writes = off\n\
-     max_connections = 600\nshared_buffers = 64MB\nautovacuum_naptime = 10\nlog_min_messages = warning\n\
-     deadlock_timeout = 100ms\n";
+const SETTINGS: &str = "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nmax_connections = 600\n\
+     shared_buffers = 64MB\nautovacuum_naptime = 10\nlog_min_messages = warning\ndeadlock_timeout = 100ms\n";
+/// Tests end no machine. A cluster of a process's own is durable: it recovers, or is measured.
+const NOT_DURABLE: &str = "fsync = off\nfull_page_writes = off\n";
 
 /// The cluster, in use by this process.
 struct Cluster {
@@ -27,8 +31,33 @@ struct Cluster {
     _in_use: File,
 }
 
+static IS_OWN: AtomicBool = AtomicBool::new(false);
+/// The server that this process has started.
+static SERVER: Mutex<Option<Child>> = Mutex::new(None);
+
+/// This process gets a cluster of its own, which it may [`restart`]. To be called before any other function.
+#[allow(dead_code)]
+pub fn own_cluster() {
+    IS_OWN.store(true, Ordering::Relaxed);
+}
+
+/// Ends the server of [`own_cluster`] without a shutdown, so that it has to recover, and starts it again after `pause`.
+#[allow(dead_code)]
+pub async fn restart(pause: Duration) {
+    assert!(IS_OWN.load(Ordering::Relaxed), "other tests use the cluster");
+    let port = cluster().await.unwrap().port;
+    let mut server = SERVER.lock().unwrap().take().unwrap();
+    run(Command::new("kill").args(["-QUIT", &server.id().to_string()]));
+    server.wait().unwrap();
+    tokio::time::sleep(pause).await;
+    Cluster::run(&programs().unwrap(), &folder(), port);
+    Cluster::wait(port).await;
+}
+
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("postgres")
+    let is_own = IS_OWN.load(Ordering::Relaxed);
+    let name = if is_own { format!("postgres-{}", std::process::id()) } else { "postgres".to_owned() };
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
 fn programs() -> Option<PathBuf> {
@@ -89,13 +118,7 @@ impl Cluster {
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         Self::launch(programs, &folder, port);
-        for _ in 0..300 {
-            if connect(port).await.is_ok() {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-        let mut connection = connect(port).await.unwrap();
+        let mut connection = Self::wait(port).await;
         connection.execute("CREATE DATABASE lakeshore_template").await.unwrap();
         let options: PostgresOptions = address(port, "lakeshore_template").parse().unwrap();
         PostgresState::open(&options).await.unwrap().close().await;
@@ -103,8 +126,16 @@ impl Cluster {
         Self { port, _in_use: in_use }
     }
 
-    /// The server outlives this process: the script stops it.
-    #[allow(clippy::zombie_processes)]
+    async fn wait(port: u16) -> PgConnection {
+        for _ in 0..600 {
+            if let Ok(connection) = connect(port).await {
+                return connection;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        connect(port).await.unwrap()
+    }
+
     fn launch(programs: &Path, folder: &Path, port: u16) {
         let data = folder.join(format!("data-{port}"));
         let _ = std::fs::remove_dir_all(&data);
@@ -117,24 +148,34 @@ impl Cluster {
         run(initdb.arg(&data));
         let mut settings = OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
         settings.write_all(SETTINGS.as_bytes()).unwrap();
-        let log = File::create(folder.join("log")).unwrap();
-        let mut postgres = command(&programs.join("postgres"));
-        postgres.arg("-D").arg(&data).args(["-p", &port.to_string()]);
-        postgres.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        use std::os::unix::process::CommandExt as _;
-        let server = postgres.process_group(0).spawn().unwrap().id();
-        // Stops it by its process id, once nobody holds the lock.
+        if !IS_OWN.load(Ordering::Relaxed) {
+            settings.write_all(NOT_DURABLE.as_bytes()).unwrap();
+        }
+        Self::run(programs, folder, port);
+        // Stops it by the process id of its last start, once nobody holds the lock.
+        let is_own = IS_OWN.load(Ordering::Relaxed);
         let script = format!(
-            "while sleep 3; do flock --nonblock --exclusive '{lock}' sh -c 'kill -INT {server}; \
-             while kill -0 {server} 2> /dev/null; do sleep 0.1; done; rm -rf \"{data}\" \"{port}\"' && exit; \
-             kill -0 {server} 2> /dev/null || exit; done",
+            "while sleep 3; do flock --nonblock --exclusive '{lock}' sh -c 'server=$(head -1 \"{data}/postmaster.pid\"); \
+             kill -INT $server; while kill -0 $server 2> /dev/null; do sleep 0.1; done; rm -rf \"{data}\" \"{port}\" {more}' && exit; \
+             test -d '{data}' || exit; done",
             lock = folder.join("use.lock").display(),
             data = data.display(),
             port = folder.join("port").display(),
+            more = if is_own { folder.display().to_string() } else { String::new() },
         );
         let mut reaper = Command::new("sh");
         reaper.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        #[allow(clippy::zombie_processes)]
         reaper.process_group(0).spawn().unwrap();
+    }
+
+    /// Starts the server, which outlives this process.
+    fn run(programs: &Path, folder: &Path, port: u16) {
+        let log = OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
+        let mut postgres = command(&programs.join("postgres"));
+        postgres.arg("-D").arg(folder.join(format!("data-{port}"))).args(["-p", &port.to_string()]);
+        postgres.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        *SERVER.lock().unwrap() = Some(postgres.process_group(0).spawn().unwrap());
     }
 }
 
@@ -192,7 +233,6 @@ impl Database {
 }
 
 fn number() -> u64 {
-    use std::sync::atomic::{AtomicU64, Ordering};
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     NUMBER.fetch_add(1, Ordering::Relaxed)
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Faults, each of one request in so many.
@@ -22,7 +22,12 @@ pub struct Faults {
 pub struct FaultyProxy {
     pub address: String,
     pub failed: Arc<AtomicU64>,
+    /// Whether requests fail; from the start on.
+    #[allow(dead_code)]
+    pub is_faulty: Arc<AtomicBool>,
 }
+
+const NONE: Faults = Faults { unavailable: 0, cut: 0, lost_answer: 0, late: 0 };
 
 /// Never ends: it is gone with the test's process.
 pub fn start(upstream: &str, faults: Faults) -> FaultyProxy {
@@ -31,19 +36,22 @@ pub fn start(upstream: &str, faults: Faults) -> FaultyProxy {
     let address = format!("http://{}", listener.local_addr().unwrap());
     let failed = Arc::new(AtomicU64::new(0));
     let counted = failed.clone();
+    let is_faulty = Arc::new(AtomicBool::new(true));
+    let fails = is_faulty.clone();
     std::thread::spawn(move || {
         let count = Arc::new(AtomicU64::new(0));
         for connection in listener.incoming().map_while(Result::ok) {
-            let (upstream, count, failed) = (upstream.clone(), count.clone(), counted.clone());
+            let (upstream, count, failed, fails) = (upstream.clone(), count.clone(), counted.clone(), fails.clone());
             std::thread::spawn(move || {
                 let number = count.fetch_add(1, Ordering::Relaxed);
+                let faults = if fails.load(Ordering::Relaxed) { faults } else { NONE };
                 if serve(connection, &upstream, number, faults).is_none() {
                     failed.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
     });
-    FaultyProxy { address, failed }
+    FaultyProxy { address, failed, is_faulty }
 }
 
 /// Whether request `number` meets a fault of one in `share`; the shares of several faults do not fall together.

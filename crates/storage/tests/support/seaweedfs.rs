@@ -1,5 +1,5 @@
 //! SeaweedFS, a real object storage, for tests: one for all test processes of a run, a bucket for each test. It ends by itself
-//! when no test has used it for a while.
+//! when no test has used it for a while. A test that ends it by force has one of its own ([`own_storage`]).
 //!
 //! `make seaweedfs` installs it below the target folder. Where it is missing, the tests skip themselves, and say so.
 
@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 pub const ACCESS_KEY: &str = "lakeshore";
@@ -30,6 +30,20 @@ pub struct SeaweedFs {
     filer_port: u16,
     /// Held shared as long as this process may use it.
     _in_use: File,
+}
+
+static IS_OWN: AtomicBool = AtomicBool::new(false);
+
+/// This process gets a storage of its own, which it may [`SeaweedFs::restart`]. To be called before any other function.
+#[allow(dead_code)]
+pub fn own_storage() {
+    IS_OWN.store(true, Ordering::Relaxed);
+}
+
+/// For its data, its settings and its log.
+fn folder() -> PathBuf {
+    let is_own = IS_OWN.load(Ordering::Relaxed);
+    target().join(if is_own { format!("seaweedfs-own-{}", std::process::id()) } else { "seaweedfs-run".to_owned() })
 }
 
 /// The folder of this build, from the place of the test that runs.
@@ -51,7 +65,7 @@ impl SeaweedFs {
         if !weed.is_file() {
             return None;
         }
-        let folder = target().join("seaweedfs-run");
+        let folder = folder();
         std::fs::create_dir_all(&folder).unwrap();
         let open =
             |name: &str| OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(name)).unwrap();
@@ -87,6 +101,25 @@ impl SeaweedFs {
             std::thread::sleep(Duration::from_millis(100));
         }
         panic!("SeaweedFS did not start; see {}", folder.join("log").display());
+    }
+
+    /// `kill -9`, and a new start with the same data and ports.
+    #[allow(dead_code)]
+    pub fn restart(&self) {
+        assert!(IS_OWN.load(Ordering::Relaxed), "other tests use the storage");
+        let folder = folder();
+        std::fs::write(folder.join("restart"), "").unwrap();
+        let pid = std::fs::read_to_string(folder.join("pid")).unwrap();
+        assert!(Command::new("kill").args(["-KILL", pid.trim()]).status().unwrap().success());
+        for _ in 0..600 {
+            // Its filer answers before its volumes do.
+            let is_written = || send(self.filer_port, "PUT", "/restarted", b"yes") == Some(201);
+            if !folder.join("restart").exists() && running(&folder.join("state")).is_some() && is_written() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("SeaweedFS did not start again; see {}", folder.join("log").display());
     }
 
     pub fn endpoint(&self) -> String {
@@ -155,10 +188,16 @@ fn get(port: u16, path: &str) -> Option<String> {
 }
 
 fn http(port: u16, method: &str, path: &str) -> Option<u16> {
+    send(port, method, path, b"")
+}
+
+fn send(port: u16, method: &str, path: &str, body: &[u8]) -> Option<u16> {
     let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;
     connection.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    connection.write_all(head.as_bytes()).ok()?;
+    let length = body.len();
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    connection.write_all(&[head.as_bytes(), body].concat()).ok()?;
     let mut answer = String::new();
     let _ = connection.take(4096).read_to_string(&mut answer);
     answer.split(' ').nth(1)?.parse().ok()
