@@ -41,7 +41,7 @@ CORPUS ?=
 READERS := target/readers
 READER_LIBRARIES := benches/readers/requirements.txt
 
-.PHONY: help run build install test dev lint fmt unit clients seaweedfs docs corpus torture chaos e2e audit postgres api-postgres api-s3 api-cluster run-cluster bench bench-peers bench-push bench-scale bench-listeners bench-micro bench-readers readers reader-libraries fuzz screenshots clean site rust-target rust-components
+.PHONY: help run build install test dev lint fmt unit clients seaweedfs docs corpus torture chaos e2e audit postgres api-postgres api-s3 api-cluster run-cluster bench bench-peers bench-push bench-scale bench-listeners bench-cluster bench-micro bench-readers readers reader-libraries fuzz screenshots clean site rust-target rust-components
 
 # Falls back to the default toolchain if that of rust-toolchain.toml is missing and cannot be installed.
 ifneq ($(shell rustc --version > /dev/null 2>&1 && echo usable),usable)
@@ -148,7 +148,7 @@ api-cluster: postgres seaweedfs ## Test the API of two servers with one lake on 
 		cargo nextest run --workspace --features server/failpoints --test api --no-fail-fast \
 		-E 'not ($(ONLY_SQLITE) or $(ONLY_FOLDER) or $(ONLY_ONE_SERVER))'
 
-chaos: postgres seaweedfs ## Kill servers of one lake beside others ROUNDS times (20), and check after each (CHAOS_SEED repeats a run)
+chaos: postgres seaweedfs ## Let servers of one lake, or what they need, fail under load ROUNDS times (20), and check after each (CHAOS_SEED repeats a run)
 	@CHAOS=$${ROUNDS:-20} cargo nextest run --workspace --features server/failpoints --test torture --no-capture --retries 0 \
 		-E 'test(chaos::)'
 
@@ -247,6 +247,10 @@ bench-scale: ## Measure lists and pages over BENCH_ROWS rows (default a million)
 bench-listeners: ## Measure what BENCH_LISTENERS open dashboards (default 200) cost the uploads
 	@echo "== measuring uploads with listeners and without"
 	@cargo bench --package server --bench listeners
+
+bench-cluster: postgres seaweedfs ## Measure uploads by one server and three on PostgreSQL and SeaweedFS, beside bare PUTs
+	@echo "== measuring several servers"
+	@cargo bench --package server --bench cluster
 
 bench-readers: build reader-libraries ## Count reads that PUBLISHES publishes (200) spoil, by the folder and by versions
 	@echo "== reading while it changes"

@@ -32,7 +32,10 @@ pub fn lake(folder: &Path) -> PathBuf {
 }
 
 pub fn new_key(folder: &Path) -> String {
-    let mut command = Command::new(binary());
+    key_by(Command::new(binary()), folder)
+}
+
+fn key_by(mut command: Command, folder: &Path) -> String {
     command.args(["key", "create", "--name", "bench", "--role", "write", "--data-dir"]).arg(folder.join("data"));
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -101,13 +104,32 @@ impl Server {
     /// Starts a server below `folder`, which exists.
     pub fn start(folder: &Path) -> Self {
         let address = free_address();
-        let mut process = Process::spawn(&mut serve(folder, address), &folder.join("log"));
+        let process = Self::ready(&mut serve(folder, address), address, folder);
+        Self { process, address, key: new_key(folder) }
+    }
+
+    /// Starts a server whose metadata and lake are where these variables say.
+    pub fn start_on(folder: &Path, environment: &[(&str, String)]) -> Self {
+        let address = free_address();
+        let program = || {
+            let mut command = Command::new(binary());
+            command.envs(environment.iter().map(|(name, value)| (name, value)));
+            command
+        };
+        let mut command = program();
+        command.args(["serve", "--listen", &address.to_string(), "--data-dir"]).arg(folder.join("data"));
+        let process = Self::ready(&mut command, address, folder);
+        Self { process, address, key: key_by(program(), folder) }
+    }
+
+    fn ready(command: &mut Command, address: SocketAddr, folder: &Path) -> Process {
+        let mut process = Process::spawn(command, &folder.join("log"));
         while !ask(address, "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n").is_ok_and(|answer| answer.status == 200)
         {
             assert!(!process.has_ended(), "{}", std::fs::read_to_string(folder.join("log")).unwrap());
             std::thread::sleep(Duration::from_millis(1));
         }
-        Self { process, address, key: new_key(folder) }
+        process
     }
 
     pub fn start_sync(&self, path: &str, sync_type: &str) -> u64 {
