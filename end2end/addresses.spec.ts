@@ -54,7 +54,7 @@ test('numbers, paths and digests are copied, with a confirmation', async ({ page
   const id = await lakeshore.start_sync(key, '/data/t', 'FullSync');
   await lakeshore.upload(id, 'a.csv', 'id\n1\n');
   await lakeshore.end(key, id);
-  const digest = Object.values(lakeshore.digests('/data/t'))[0];
+  const digest = Object.values(await lakeshore.digests('/data/t'))[0];
   const copied = () => page.evaluate(() => navigator.clipboard.readText());
   for (const [path, label, text] of [
     [`/syncs/${id}`, 'Copy sync ID', `${id}`],

@@ -36,12 +36,12 @@ test('a held sync is marked in the list and on its page, and can be published', 
   await expect(dialog).toContainText('with only 1 file');
   await page.keyboard.press('Escape');
   await expect(dialog).toBeHidden();
-  expect(Object.keys(lakeshore.digests('data/orders'))).toHaveLength(4);
+  expect(Object.keys(await lakeshore.digests('data/orders'))).toHaveLength(4);
   await page.getByRole('button', { name: 'Publish anyway' }).click();
   await dialog.getByRole('button', { name: 'Publish anyway' }).click();
   await expect(page.locator('#sync-status')).toHaveText('Finished');
   await expect(page.getByText('Held, not published')).toBeHidden();
-  expect(Object.keys(lakeshore.digests('data/orders'))).toEqual(['a.csv']);
+  expect(Object.keys(await lakeshore.digests('data/orders'))).toEqual(['a.csv']);
 });
 
 test('the end dialog asks for another confirmation if the dataset would shrink', async ({ page, lakeshore }) => {

@@ -78,10 +78,10 @@ test('a large file arrives despite three network failures and a reload', async (
   const seconds = (Date.now() - begun) / 1000;
   link.close();
 
-  expect(lakeshore.digests('data/t')).toEqual({ 'big.bin': sha256(big) });
+  expect(await lakeshore.digests('data/t')).toEqual({ 'big.bin': sha256(big) });
   const history = await lakeshore.get('/api/ingestion/file/sync/history');
   expect(history.map((row: any) => [row.file_name, row.sync_status])).toEqual([['big.bin', 'Finished']]);
-  expect(lakeshore.digests('.lakeshore')).toEqual({});
+  expect(await lakeshore.digests('.lakeshore')).toEqual({});
   console.log(
     [
       `${BYTES / MIB} MiB in ${seconds.toFixed(0)} s; ${(link.received / MIB).toFixed(0)} MiB went over the network`,

@@ -65,7 +65,7 @@ test(`${FILES} files of a folder arrive, and the page stays smooth`, async ({ pa
   await scroller.evaluate((element) => { element.scrollTop = element.scrollHeight; });
   await expect(rows.last()).toHaveAttribute('aria-rowindex', `${FILES + 1}`);
   expect(await rows.count()).toBeLessThan(ROWS_MAX);
-  expect(Object.keys(lakeshore.digests('data/many')).length).toBe(FILES);
+  expect(Object.keys(await lakeshore.digests('data/many')).length).toBe(FILES);
 
   // A second upload sends nothing.
   await page.getByRole('link', { name: 'New upload' }).click();

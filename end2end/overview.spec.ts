@@ -1,9 +1,8 @@
 // The overview and the datasets: a known history, and every figure that the pages show of it.
 
-import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
-import { BINARY, expect, hydrated, signIn, test, type Lakeshore } from './fixtures';
+import { expect, hydrated, signIn, test, type Lakeshore } from './fixtures';
 
 interface Planned {
   /** Days ago. */
@@ -30,20 +29,16 @@ const HISTORY: Planned[] = [
   { ago: 0, path: '/data/stock', type: 'FullSync', sizes: [80], aborted: true },
 ];
 
-/** Moves a sync and its uploads into the past, in the database of a stopped server. */
-const AGE = `
-import sqlite3, sys
-database = sqlite3.connect(sys.argv[1])
-for sync, days in enumerate(map(int, sys.argv[2:]), 1):
-    by = days * 86400000
-    for table in ('uploads', 'syncs'):
-        database.execute(f'UPDATE {table} SET start_time = start_time - ?, end_time = end_time - ? WHERE sync_id = ?', (by, by, sync))
-for (path,) in database.execute('SELECT path FROM datasets').fetchall():
-    # What readers saw: files of incremental syncs as they landed, full ones as they were published.
-    first, last = database.execute('SELECT min(at), max(at) FROM arrival_facts WHERE path = ?', (path,)).fetchone()
-    database.execute('UPDATE datasets SET first_landed = ?, last_landed = ? WHERE path = ?', (first, last, path))
-database.commit()
-`;
+/** SQL that moves the syncs and their uploads into the past. */
+function aging(): string[] {
+  const moved = HISTORY.flatMap(({ ago }, index) => ['uploads', 'syncs'].map((table) => {
+    const by = ago * 86_400_000;
+    return `UPDATE ${table} SET start_time = start_time - ${by}, end_time = end_time - ${by} WHERE sync_id = ${index + 1}`;
+  }));
+  // When readers saw files: those of incremental syncs as they landed, those of full ones as they were published.
+  const seen = (which: string) => `(SELECT ${which}(at) FROM arrival_facts f WHERE f.path = datasets.path)`;
+  return [...moved, `UPDATE datasets SET first_landed = ${seen('min')}, last_landed = ${seen('max')}`];
+}
 
 async function makeHistory(lakeshore: Lakeshore, key: string): Promise<void> {
   for (const planned of HISTORY) {
@@ -56,9 +51,8 @@ async function makeHistory(lakeshore: Lakeshore, key: string): Promise<void> {
     await lakeshore.post(`/api/ingestion/file/sync/${planned.aborted ? 'abort' : 'end'}`, body);
   }
   await lakeshore.stop();
-  const database = join(lakeshore.dataDir, 'lakeshore.db');
-  execFileSync('python3', ['-c', AGE, database, ...HISTORY.map((planned) => `${planned.ago}`)]);
-  execFileSync(BINARY, ['check', '--repair', '--data-dir', lakeshore.dataDir]);
+  await lakeshore.rewrite(aging());
+  lakeshore.command('check', '--repair');
   await lakeshore.start();
 }
 
@@ -127,7 +121,7 @@ test.describe('a known history', () => {
     await hydrated(page);
     for (const path of ['/data/orders', '/data/events', '/data/rates']) {
       const row = page.getByRole('row', { name: path });
-      const files = Object.keys(lakeshore.digests(path)).length;
+      const files = Object.keys(await lakeshore.digests(path)).length;
       await expect(row.locator('data').first()).toHaveAttribute('value', `${files}`, { timeout: 15_000 });
       const seen = await lakeshore.get(`/api/lake/dataset?path=${path}`);
       await expect(row.locator('data').nth(1)).toHaveAttribute('value', `${seen.dataset.holds.bytes}`);

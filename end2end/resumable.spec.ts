@@ -1,10 +1,11 @@
 // Real clients of resumable uploads, interrupted at random offsets: by the network, by kills of the server, and by
 // themselves. A long run: SIZE_MIB=1024 INTERRUPTIONS=20 KILLS=1 npx playwright test resumable.spec
 
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { buildSync } from 'esbuild';
 import type { Page } from '@playwright/test';
 import * as tus from 'tus-js-client';
@@ -60,10 +61,10 @@ async function expectLanded(
   ]);
   expect(await lakeshore.get('/api/lake/files')).toEqual([]);
   await lakeshore.end(sync.key, sync.syncId);
-  expect(lakeshore.digests('data')).toEqual({ 't/large.bin': expected });
+  expect(await lakeshore.digests('data')).toEqual({ 't/large.bin': expected });
   // A creation that is cut off at the wrong moment leaves an empty file until the next start.
   const nothing = createHash('sha256').digest('hex');
-  expect(Object.values(lakeshore.digests('.lakeshore')).filter((digest) => digest !== nothing)).toEqual([]);
+  expect(Object.values(await lakeshore.digests('.lakeshore')).filter((digest) => digest !== nothing)).toEqual([]);
 }
 
 const VARIANTS: Record<string, any> = {
@@ -187,7 +188,7 @@ test('@uppy/tus sends a file of a dropped folder, despite interruptions', async 
   ]);
   expect(await lakeshore.get('/api/lake/files')).toEqual([]);
   await lakeshore.end(sync.key, sync.syncId);
-  expect(lakeshore.digests('data')).toEqual({ 't/dt=2021-12-06/large.bin': expected });
+  expect(await lakeshore.digests('data')).toEqual({ 't/dt=2021-12-06/large.bin': expected });
   // Uploads whose creation was cut off are removed in the background.
   await expect.poll(() => lakeshore.digests('.lakeshore')).toEqual({});
 });
@@ -216,14 +217,14 @@ test('curl continues a file at the offset that HEAD returns, despite interruptio
   const content = randomBytes(FILE_BYTES);
   const file = join(lakeshore.folder, 'large.bin');
   writeFileSync(file, content);
-  const curl = (...options: string[]): string => execFileSync('curl', ['-sS', '--fail', ...options], { encoding: 'utf8' });
+  const curl = async (...options: string[]): Promise<string> => (await promisify(execFile)('curl', ['-sS', '--fail', ...options])).stdout;
   const header = (said: string, name: string): string => new RegExp(`^${name}: (.*)\r$`, 'im').exec(said)![1];
   const address = `/api/lake/file/resumable?sync_id=${sync.syncId}&file_name=large.bin`;
-  const begun = curl('-D', '-', '-H', 'Upload-Complete: ?0', '-X', 'POST', lakeshore.url + address);
+  const begun = await curl('-D', '-', '-H', 'Upload-Complete: ?0', '-X', 'POST', lakeshore.url + address);
   const upload = new URL(header(begun, 'location')).pathname;
   let answer = '';
   for (let rounds = 0; answer === '' && rounds <= INTERRUPTIONS; rounds += 1) {
-    const offset = header(curl('-I', lakeshore.url + upload), 'upload-offset');
+    const offset = header(await curl('-I', lakeshore.url + upload), 'upload-offset');
     const options = ['-H', 'Content-Type: application/partial-upload', '-H', 'Upload-Complete: ?1', '-H', `Upload-Offset: ${offset}`];
     const command = `tail -c +$(($1 + 1)) "$2" | curl -sS --fail -X PATCH -T - "\${@:3}"`;
     const client = spawn('bash', ['-c', command, 'bash', offset, file, ...options, link.url + upload], { stdio: ['ignore', 'pipe', 'ignore'] });

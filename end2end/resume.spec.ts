@@ -34,7 +34,7 @@ async function percentIsAbove(page: Page, value: number): Promise<void> {
 /** Expects the complete file in the lake, by a single upload. */
 async function arrivedOnce(page: Page, lakeshore: Lakeshore, big: string): Promise<void> {
   await expect(page.getByText('Done: 1 file arrived')).toBeVisible({ timeout: 90_000 });
-  expect(lakeshore.digests('data/t')).toEqual({ 'big.bin': sha256(big) });
+  expect(await lakeshore.digests('data/t')).toEqual({ 'big.bin': sha256(big) });
   const history = await lakeshore.get('/api/ingestion/file/sync/history?sync_id=1');
   expect(history.map((upload: any) => [upload.file_name.replace(/^\//, ''), upload.status ?? upload.sync_status])).toEqual([['big.bin', 'Finished']]);
 }
@@ -152,7 +152,7 @@ test('a second full sync sends only changed files, and shows the unchanged ones'
   await page.getByRole('button', { name: 'Start upload' }).click();
   await expect(page.getByText('Done: 1 file arrived, 2 unchanged')).toBeVisible();
   expect([requests.whole, requests.chunks]).toEqual([1, []]);
-  expect(lakeshore.digests('data/t')).toEqual({
+  expect(await lakeshore.digests('data/t')).toEqual({
     'a.csv': sha256(files[0]), 'b.csv': sha256(files[1]), 'big.parquet': sha256(files[2]),
   });
   await page.getByRole('button', { name: /^Unchanged/ }).click();

@@ -46,7 +46,7 @@ test('three dropped files, one of 200 MB, land; a full sync replaces them; a res
   expect(steps).toEqual([...steps].sort((a, b) => a - b));
 
   await expect(page.getByText('Done: 3 files arrived')).toBeVisible({ timeout: 120_000 });
-  expect(lakeshore.digests('data/db/transactions')).toEqual(dropped);
+  expect(await lakeshore.digests('data/db/transactions')).toEqual(dropped);
   await page.getByRole('link', { name: 'View sync' }).click();
   await expect(page.getByRole('row', { name: /big\.parquet/ })).toContainText('Finished');
 
@@ -62,7 +62,7 @@ test('three dropped files, one of 200 MB, land; a full sync replaces them; a res
   await question.getByRole('checkbox', { name: /shrinks the dataset/ }).check();
   await question.getByRole('button', { name: 'End this sync' }).click();
   await expect(page.getByRole('button', { name: 'End sync' })).toHaveCount(0);
-  expect(Object.keys(lakeshore.digests('data/db/transactions'))).toEqual(['new.csv']);
+  expect(Object.keys(await lakeshore.digests('data/db/transactions'))).toEqual(['new.csv']);
 
   await page.goto(`${lakeshore.url}/trash`);
   await hydrated(page);
@@ -70,7 +70,7 @@ test('three dropped files, one of 200 MB, land; a full sync replaces them; a res
   await page.getByRole('button', { name: 'Restore', exact: true }).click();
   await expect(page.getByText('1 item restored')).toBeVisible();
   await expect(page.getByText('Replaced by restores')).toBeVisible();
-  expect(lakeshore.digests('data/db/transactions')).toEqual(dropped);
+  expect(await lakeshore.digests('data/db/transactions')).toEqual(dropped);
 });
 
 test('a chosen folder keeps its structure, and skipped hidden files are reported', async ({ page, lakeshore }) => {
@@ -85,7 +85,7 @@ test('a chosen folder keeps its structure, and skipped hidden files are reported
   await expect(page.getByText('Skipped 1 file')).toBeVisible();
   await page.getByRole('button', { name: 'Start upload' }).click();
   await expect(page.getByText('Done: 2 files arrived')).toBeVisible();
-  const landed = Object.keys(lakeshore.digests('data/t')).sort();
+  const landed = Object.keys(await lakeshore.digests('data/t')).sort();
   expect(landed.map((path) => path.replace(/^export\//, ''))).toEqual(['dt=2021-12-06/part-0.csv', 'top.csv']);
 });
 
@@ -106,7 +106,7 @@ test.describe('a name that leads upward', () => {
     await expect(page.getByRole('row').filter({ hasText: 'passwd' })).toContainText('..');
     await expect(page.getByRole('row').filter({ hasText: 'good.csv' })).toContainText('Arrived');
     await expect(page.getByText('1 file failed, 1 file arrived')).toBeVisible();
-    expect(Object.keys(lakeshore.digests('data/t'))).toEqual(['good.csv']);
+    expect(Object.keys(await lakeshore.digests('data/t'))).toEqual(['good.csv']);
     expect((await lakeshore.get('/api/ingestion/file/sync/1')).sync_status).toBe('Syncing');
   });
 });
@@ -164,6 +164,6 @@ test.describe('a running upload', () => {
     await speed(-1);
     await page.getByRole('button', { name: 'Retry big.bin' }).click();
     await expect(page.getByText('1 file arrived')).toBeVisible({ timeout: 60_000 });
-    expect(lakeshore.digests('data/t')).toEqual({ 'big.bin': sha256(big) });
+    expect(await lakeshore.digests('data/t')).toEqual({ 'big.bin': sha256(big) });
   });
 });

@@ -34,7 +34,7 @@ const counts = (page: Page): Promise<string[]> =>
 async function restoreAndUndo(page: Page, lakeshore: Lakeshore, settled: () => Promise<void>): Promise<void> {
   const key = lakeshore.key();
   await twoVersions(lakeshore, key);
-  const [before, clicks] = [lakeshore.digests(PATH), new Clicks()];
+  const [before, clicks] = [await lakeshore.digests(PATH), new Clicks()];
   await signIn(page, lakeshore, key, '/datasets');
   await settled();
   await clicks.on(page.getByRole('link', { name: PATH }));
@@ -47,16 +47,16 @@ async function restoreAndUndo(page: Page, lakeshore: Lakeshore, settled: () => P
   await expect(main.locator('.figure').filter({ hasText: /^Restored/ })).toContainText('1 file');
   await expect(main.locator('.figure').filter({ hasText: 'Changed back' })).toContainText('1 file');
   await expect(main.locator('.figure').filter({ hasText: 'Moved to trash' })).toContainText('1 file');
-  expect(lakeshore.digests(PATH), 'nothing happens before it is confirmed').toEqual(before);
+  expect(await lakeshore.digests(PATH), 'nothing happens before it is confirmed').toEqual(before);
   await clicks.on(page.getByRole('button', { name: 'Restore version 1' }));
   await expect(page.getByRole('status').filter({ hasText: 'Restored as version 3' })).toBeVisible();
-  expect(Object.keys(lakeshore.digests(PATH)).sort()).toEqual(['a.csv', 'b.csv', 'old.csv']);
+  expect(Object.keys(await lakeshore.digests(PATH)).sort()).toEqual(['a.csv', 'b.csv', 'old.csv']);
   expect(clicks.count, 'restore yesterday, with its confirmation').toBeLessThanOrEqual(4);
 
   const undo = new Clicks();
   await undo.on(page.getByRole('button', { name: 'Undo' }));
   await expect(page.getByRole('status').filter({ hasText: 'Restored as version 4' })).toBeVisible();
-  expect(lakeshore.digests(PATH)).toEqual(before);
+  expect(await lakeshore.digests(PATH)).toEqual(before);
   expect(undo.count).toBe(1);
 }
 
@@ -126,7 +126,7 @@ test('a failure leads to its cause, to what is missing and to a command that rep
 test('an aborted full sync is restored only after a warning that names it', async ({ page, lakeshore }) => {
   const key = lakeshore.key();
   await twoVersions(lakeshore, key);
-  const before = lakeshore.digests(PATH);
+  const before = await lakeshore.digests(PATH);
   const aborted = await lakeshore.start_sync(key, PATH, 'FullSync', 'broken');
   await lakeshore.upload(aborted, 'only.csv', 'a\n9\n');
   await lakeshore.post('/api/ingestion/file/sync/abort', { sync_id: aborted, api_key: key });
@@ -136,15 +136,15 @@ test('an aborted full sync is restored only after a warning that names it', asyn
   await expect(page.getByRole('main')).toContainText('Readers have never seen these files');
   await page.getByRole('link', { name: 'Cancel' }).click();
   await expect(page).toHaveURL(/\/trash\?q=orders/);
-  expect(lakeshore.digests(PATH)).toEqual(before);
+  expect(await lakeshore.digests(PATH)).toEqual(before);
 
   await page.getByRole('row', { name: `Aborted full sync ${aborted}` }).getByRole('link', { name: /^Restore/ }).click();
   await page.getByRole('button', { name: 'Restore', exact: true }).click();
   await expect(page, 'the filter has survived').toHaveURL(/\/trash\?q=orders&restored=1/);
-  expect(Object.keys(lakeshore.digests(PATH))).toEqual(['only.csv']);
+  expect(Object.keys(await lakeshore.digests(PATH))).toEqual(['only.csv']);
   await page.getByRole('button', { name: 'Undo' }).click();
   await expect(page.getByRole('status').filter({ hasText: '1 item restored' })).toBeVisible();
-  expect(lakeshore.digests(PATH)).toEqual(before);
+  expect(await lakeshore.digests(PATH)).toEqual(before);
 });
 
 test('a version is pinned with a note and unpinned, and its files are downloaded', async ({ page, lakeshore }) => {
