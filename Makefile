@@ -41,7 +41,7 @@ CORPUS ?=
 READERS := target/readers
 READER_LIBRARIES := benches/readers/requirements.txt
 
-.PHONY: help run build install test dev lint fmt unit clients seaweedfs docs corpus torture chaos e2e audit postgres api-postgres api-s3 api-cluster run-cluster bench bench-peers bench-push bench-scale bench-listeners bench-cluster bench-micro bench-readers readers reader-libraries fuzz screenshots clean site rust-target rust-components
+.PHONY: help run build install test dev lint fmt unit clients seaweedfs docs corpus torture chaos e2e e2e-cluster audit postgres api-postgres api-s3 api-cluster run-cluster bench bench-peers bench-push bench-scale bench-listeners bench-cluster bench-micro bench-readers readers reader-libraries fuzz screenshots clean site rust-target rust-components
 
 # Falls back to the default toolchain if that of rust-toolchain.toml is missing and cannot be installed.
 ifneq ($(shell rustc --version > /dev/null 2>&1 && echo usable),usable)
@@ -203,6 +203,12 @@ docs: $(TRIED_BY) end2end/node_modules ## Run the commands of the documents as p
 e2e: docs chromium end2end/node_modules ## Run the commands of the documents, and test the program in a browser
 	@echo "== tests in the browser"
 	@cd end2end && LAKESHORE_BIN=$(abspath $(TRIED)) npx playwright test
+
+# Each lake has two servers, and each connection goes to the next of them.
+e2e-cluster: $(TRIED_BY) chromium end2end/node_modules postgres seaweedfs ## Test two servers with one lake on PostgreSQL and object storage in a browser
+	@echo "== tests of two servers in the browser"
+	@cd end2end && LAKESHORE_BIN=$(abspath $(TRIED)) LAKESHORE_TEST_NODES=2 LAKESHORE_WEED=$(abspath $(SEAWEEDFS))/bin/weed \
+		npx playwright test
 
 # Separate from the tests: Lighthouse needs 200 MB of packages, and one of its figures is a time.
 audit: build chromium end2end/node_modules end2end/audit/node_modules ## Measure the pages: Lighthouse, axe and bytes, into target/audit

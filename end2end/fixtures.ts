@@ -4,6 +4,7 @@ import { test as base, expect, type Page } from '@playwright/test';
 import { Lakeshore } from './lakeshore';
 
 export { sha256 } from './digests';
+export { onCluster } from './stores';
 export type { Lakeshore };
 
 /** Address by which a page reaches the server, directly or through a link. */

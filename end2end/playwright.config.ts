@@ -1,5 +1,6 @@
 import { execSync } from 'node:child_process';
 import { defineConfig } from '@playwright/test';
+import { onCluster } from './stores';
 
 /** Chromium of the machine; Playwright's own is never downloaded. */
 function chromium(): string {
@@ -25,6 +26,7 @@ export default defineConfig({
   // For busy machines; a condition that holds earlier ends the wait.
   expect: { timeout: 15_000 },
   reporter: 'list',
+  globalSetup: onCluster ? require.resolve('./stores') : undefined,
   use: {
     trace: 'retain-on-failure',
     launchOptions: {
