@@ -44,7 +44,9 @@ export const test = base.extend<Fixtures>({
     }
   },
 
-  page: async ({ page, expectedComplaints }, use) => {
+  // After the server, so that the page has closed before it ends.
+  page: async ({ lakeshore, page, expectedComplaints }, use) => {
+    void lakeshore;
     const complaints: string[] = [];
     page.on('pageerror', (error) => complaints.push(`${error}`));
     page.on('console', (message) => {

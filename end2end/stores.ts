@@ -111,7 +111,9 @@ function postgresPrograms(): string {
 async function startPostgres(programs: string, folder: string, port: number): Promise<Daemon> {
   const data = join(folder, 'data');
   const log = join(folder, 'log');
-  mkdirSync(data, { recursive: true, mode: 0o700 });
+  // The account has to pass the one, and owns the other.
+  mkdirSync(folder);
+  mkdirSync(data, { mode: 0o700 });
   const isRoot = process.getuid!() === 0;
   if (isRoot) await run('chown', [ACCOUNT, data]);
   const as = (command: string[]): string[] => (isRoot ? ['setpriv', '--reuid', ACCOUNT, '--regid', ACCOUNT, '--clear-groups', ...command] : command);
