@@ -9,14 +9,15 @@ import { promisify } from 'node:util';
 import { buildSync } from 'esbuild';
 import type { Page } from '@playwright/test';
 import * as tus from 'tus-js-client';
-import { test as base, expect, sha256, type Lakeshore } from './fixtures';
+import { test as base, expect, onCluster, sha256, type Lakeshore } from './fixtures';
 import { Interrupter, Link } from './link';
 import { bigFile, MIB } from './uploading';
 
 const FILE_BYTES = Number(process.env.SIZE_MIB ?? 48) * MIB + 4711;
 const INTERRUPTIONS = Number(process.env.INTERRUPTIONS ?? 5);
 const KILLS = Number(process.env.KILLS ?? 2);
-const RETRIES = [0, 100, 200, 400, 800, 1600, 1600, 1600];
+// A lake of several servers that were all killed serves again after some seconds, once they are fenced.
+const RETRIES = [0, 100, 200, 400, 800, 1600, 1600, 1600, ...(onCluster ? Array<number>(10).fill(1600) : [])];
 /** Exit code of tuspy_client.py if tuspy cannot be installed. */
 const TUSPY_SKIPPED = 77;
 /** Console messages for requests that a killed server leaves unanswered. */
