@@ -295,3 +295,28 @@ async fn servers_that_start_at_the_same_moment_on_an_empty_lake_have_it_together
     servers.into_iter().for_each(|mut server| assert_eq!(server.stop(), Some(0)));
     assert_is_clean(&stopped[0]);
 }
+
+#[tokio::test]
+async fn a_schedule_set_by_one_server_makes_another_check_for_late_datasets() {
+    let Some(([first, second], _database)) = cluster::new().await else { return };
+    let mut servers = [start(&first).await, start(&second).await];
+    let id = servers[0].start_sync("/data/t", "IncrementalSync").await;
+    servers[0].upload(id, "a.csv", b"a").await;
+    servers[0].end_sync(id).await;
+    // Each makes the oldest one check, whichever has been asked.
+    for (number, dataset) in ["/data/t", "/data/u"].into_iter().enumerate() {
+        let id = servers[1].start_sync(dataset, "IncrementalSync").await;
+        servers[1].upload(id, "b.csv", b"b").await;
+        servers[1].end_sync(id).await;
+        // The first check only takes note of what is late already.
+        let mut listening = Listening::open(servers[number].get(EVENTS)).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let rhythm = json!({ "every": "day", "by": "00:00", "files_min": 1000 });
+        let body = json!({ "path": dataset, "rhythm": rhythm, "api_key": servers[1].key });
+        let (status, said) = answer(servers[1].post("/api/lake/dataset/rhythm", &body)).await;
+        assert_eq!(status, 200, "{said}");
+        let late = listening.until("dataset_late").await;
+        assert_eq!(late.data["dataset"]["path"], dataset, "{}", late.data);
+    }
+    servers.iter_mut().for_each(|server| assert_eq!(server.stop(), Some(0)));
+}

@@ -1,5 +1,6 @@
 //! Events of datasets that become late. Nothing else happens at a deadline, so a background job checks for it.
 
+use crate::model::audit::{AuditAction, AuditId, AuditParameters, AuditQuery};
 use crate::model::dataset::schedule::SLOT_MS;
 use crate::model::error::Error;
 use crate::model::path::LakePath;
@@ -13,6 +14,8 @@ pub(in crate::service) struct Lateness(async_lock::Mutex<Option<Looked>>);
 struct Looked {
     /// Slot of 15 minutes of that check.
     slot: i64,
+    /// Entry of the audit log of the last schedule that was set, by any node.
+    schedule_set: Option<AuditId>,
     late: BTreeSet<LakePath>,
 }
 
@@ -24,22 +27,27 @@ impl Lake {
         let mut looked = self.0.lateness.0.lock().await;
         let now = self.now();
         let slot = now.0.div_euclid(SLOT_MS);
-        if looked.as_ref().is_some_and(|looked| looked.slot == slot) {
+        let schedule_set = self.last_schedule_set().await?;
+        if looked.as_ref().is_some_and(|looked| looked.slot == slot && looked.schedule_set == schedule_set) {
             return Ok(());
         }
         let late = self.late_datasets(None, now).await?;
         let paths = late.iter().map(|dataset| dataset.path.clone()).collect();
-        if let Some(before) = looked.replace(Looked { slot, late: paths }) {
-            let is_new = |path: &LakePath| !before.late.contains(path);
-            self.0.events.pending_changes().late(late.into_iter().filter(|dataset| is_new(&dataset.path)));
+        match looked.replace(Looked { slot, schedule_set, late: paths }) {
+            Some(before) => {
+                let is_new = |path: &LakePath| !before.late.contains(path);
+                self.0.events.pending_changes().late(late.into_iter().filter(|dataset| is_new(&dataset.path)));
+            }
+            // The node that checked before may have ended before its last events.
+            None if self.0.state.has_company() => self.owe_reset(),
+            None => {}
         }
         Ok(())
     }
 
-    /// Makes the next call of [`Self::watch_lateness`] check again.
-    pub(in crate::service) async fn rhythm_was_set(&self) {
-        if let Some(looked) = &mut *self.0.lateness.0.lock().await {
-            looked.slot = i64::MIN;
-        }
+    async fn last_schedule_set(&self) -> Result<Option<AuditId>, Error> {
+        let parameters = AuditParameters { what: Some(AuditAction::RhythmSet), ..AuditParameters::default() };
+        let wanted = AuditQuery { parameters, place: None, places_only: false, size: 1 };
+        Ok(self.0.state.activity(&wanted).await?.first().map(|entry| entry.activity_id))
     }
 }

@@ -61,7 +61,6 @@ impl Lake {
         let by = caller.actor();
         if self.0.state.set_rhythm(&wanted.path, wanted.rhythm.as_ref(), &by, self.now()).await? {
             self.0.events.pending_changes().activity();
-            self.rhythm_was_set().await;
             Ok(())
         } else {
             Err(Error::NoSuchDataset(wanted.path.clone()))
