@@ -167,7 +167,7 @@ impl Lake {
         let (commits, cpu) = (runtime.block_on(self.commits()), self.cpu_seconds());
         let start = Instant::now();
         let files: usize = std::thread::scope(|scope| {
-            let senders: Vec<_> = self.servers.iter().enumerate().map(|(number, server)| {
+            let senders = self.servers.iter().enumerate().map(|(number, server)| {
                 scope.spawn(move || {
                     let mut sent = 0;
                     let in_flight = (IN_FLIGHT + number) / self.servers.len();
@@ -180,6 +180,7 @@ impl Lake {
                     report.accepted.len()
                 })
             });
+            // All of them start before the first one is waited for.
             let senders: Vec<_> = senders.collect();
             senders.into_iter().map(|sender| sender.join().unwrap()).sum()
         });
