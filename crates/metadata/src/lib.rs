@@ -3,6 +3,7 @@
 
 #![deny(clippy::print_stderr)]
 
+mod audit;
 mod backend;
 mod content;
 mod counts;

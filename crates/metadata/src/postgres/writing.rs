@@ -8,10 +8,10 @@
 //! nothing is tried again.
 
 use super::Postgres;
-use super::activity;
 use super::connection::{fault, is_unknown};
 use super::query::{Row, changed, found, rows, values};
 use super::uploads;
+use crate::audit;
 use crate::deed_log;
 use crate::transaction::WriteTransaction;
 pub(super) use crate::transaction::{Counter, Durability, SyncLock};
@@ -159,7 +159,7 @@ impl Writing {
             }
         };
         let deeds = std::mem::take(&mut self.deeds);
-        activity::insert(&mut self, &deeds).await?;
+        audit::insert(&mut self, &deeds).await?;
         crash_point!("state.before_commit");
         match self.transaction.commit().await {
             Ok(()) => {}

@@ -35,7 +35,7 @@ fn options(file: &Path) -> SqliteConnectOptions {
 }
 
 /// Opens a connection that writes durably, in WAL mode.
-pub(super) async fn open_writing(file: &Path) -> sqlx::Result<SqliteConnection> {
+pub(crate) async fn open_writing(file: &Path) -> sqlx::Result<SqliteConnection> {
     let mut connection = open_exclusive(file).await?;
     begin_log(&mut connection).await?;
     Ok(connection)

@@ -1,13 +1,13 @@
 //! Datasets: the table `datasets`. [`super::syncs`] and [`super::uploads`] record here which datasets they write to.
 
 use super::SqliteState;
-use super::activity;
 use super::job::Durability::{Synced, Written};
 use super::query::{Row, Select, Value, changed, clamp, found, values};
 use super::row::{SYNC_COLUMNS, id, number, path, sync, time, trash_entry, unexpected};
 use super::trash::held_bytes;
 use super::writing::Writing;
 use crate::days::{arrival, arrivals, busiest, busiest_path, day_of_type, of_days};
+use crate::transaction::WriteTransaction as _;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
@@ -56,7 +56,7 @@ impl DatasetState for SqliteState {
                 Box::pin(async move {
                     let is_there = changed(writing, sql, values![rhythm, path.as_str()]).await? > 0;
                     if is_there {
-                        activity::record(writing, &deed).await?;
+                        writing.record(&deed).await?;
                     }
                     Ok(is_there)
                 })

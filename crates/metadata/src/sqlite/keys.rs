@@ -4,11 +4,11 @@
 //! about a key; it is compared once more, in constant time.
 
 use super::SqliteState;
-use super::activity::record;
 use super::job::Durability::{self, Synced, Written};
 use super::query::{Row, Value, changed, found, returned, rows, values};
 use super::row::{bytes, id, key};
 use super::sessions::end_first_sign_in;
+use crate::transaction::WriteTransaction as _;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::access::key::{Key, NewKey, SecretHash};
@@ -42,7 +42,7 @@ impl KeyState for SqliteState {
                     let mut made = returned(writing, sql, values, key).await?;
                     let key = made.pop().ok_or_else(|| Error::internal(sqlx::Error::RowNotFound))?;
                     end_first_sign_in(writing).await?;
-                    record(writing, &AuditEntry::key_created(&new, &by, at)).await?;
+                    writing.record(&AuditEntry::key_created(&new, &by, at)).await?;
                     Ok(key)
                 })
             })
@@ -80,7 +80,7 @@ impl KeyState for SqliteState {
                     writing.change_callers();
                     let revoked = returned(writing, sql, values![id(key_id.0), at.0], key).await?;
                     for key in &revoked {
-                        record(writing, &AuditEntry::key_revoked(key, &by, at)).await?;
+                        writing.record(&AuditEntry::key_revoked(key, &by, at)).await?;
                     }
                     Ok(!revoked.is_empty())
                 })

@@ -3,9 +3,8 @@
 //! It runs in WAL mode, with one writer that commits many requests in one transaction ([`writer`]), and readers that
 //! never wait for it ([`readers`]). Statements that PostgreSQL runs too are in
 //! the modules above; here are those of [`syncs`], [`batches`], [`uploads`], [`schemas`], [`inspected`], [`trash`], [`keys`],
-//! [`sessions`], [`datasets`], [`versions`], [`activity`], [`search`], [`identity`] and [`clock`].
+//! [`sessions`], [`datasets`], [`versions`], [`search`], [`identity`] and [`clock`].
 
-mod activity;
 mod backup;
 mod batches;
 mod bounded;
@@ -43,6 +42,8 @@ mod writer;
 mod writing;
 
 pub use backup::{BackupError, NewFile, backup, remove_unfinished_copies};
+#[cfg(test)]
+pub(crate) use connection::open_writing;
 pub use open::{OpenError, Opening, Turn, refuse_missing};
 
 use crate::backend::{Backend, MetadataStore};

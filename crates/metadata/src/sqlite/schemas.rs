@@ -1,13 +1,13 @@
 //! Columns of files and datasets: the tables of migration 8.
 
 use super::SqliteState;
-use super::activity::record;
 use super::inspected::remember_inspected;
 use super::job::Durability::{Synced, Written};
 use super::query::{Row, Select, Value, changed, clamp, found, values};
 use super::row::{UPLOAD_COLUMNS, id, number, number_if_any, parsed, time, upload};
 use super::writing::Writing;
 use crate::content::of_landed;
+use crate::transaction::WriteTransaction as _;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
@@ -139,7 +139,7 @@ impl SchemaState for SqliteState {
             .write(Synced, move |writing| {
                 Box::pin(async move {
                     changed(writing, sql, values![dataset.as_str(), policy.as_str()]).await?;
-                    record(writing, &deed).await
+                    writing.record(&deed).await
                 })
             })
             .await

@@ -2,13 +2,13 @@
 //! `keys.rs`.
 
 use super::SqliteState;
-use super::activity::record;
 use super::job::Durability::{Synced, Written};
 use super::keys::{change, kept};
 use super::lookups::Session;
 use super::query::{Row, Select, Value, changed, clamp, found, values};
 use super::row::{id, key, number, number_if_any, time};
 use super::writing::Writing;
+use crate::transaction::WriteTransaction as _;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::access::key::SecretHash;
@@ -109,7 +109,7 @@ impl SessionState for SqliteState {
                         writing.change_callers();
                         let sql = "DELETE FROM sessions WHERE session_id IN (SELECT value FROM json_each(?))";
                         changed(writing, sql, vec![Value::rows(&ids)?]).await?;
-                        record(writing, &AuditEntry::sessions_ended(&ended, &by, at)).await?;
+                        writing.record(&AuditEntry::sessions_ended(&ended, &by, at)).await?;
                     }
                     Ok(ended.len() as u64)
                 })
@@ -182,7 +182,7 @@ async fn begin_session(writing: &mut Writing, new: &NewSession, by: &Actor, at: 
     ];
     writing.change_callers();
     changed(writing, sql, values).await?;
-    record(writing, &AuditEntry::signed_in(by, at)).await
+    writing.record(&AuditEntry::signed_in(by, at)).await
 }
 
 fn entry(row: &Row) -> sqlx::Result<SessionEntry> {

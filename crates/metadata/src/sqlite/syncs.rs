@@ -1,6 +1,5 @@
 //! Syncs: the table `syncs`, with the changes of their transactions to the days and datasets.
 
-use super::activity;
 use super::batches::insert_expected;
 use super::job::Durability::{Synced, Written};
 use super::query::{Row, Select, changed, clamp, found, inserted, is_small, returned, values};
@@ -14,6 +13,7 @@ use crate::counts::{Position, Tally};
 use crate::days::DayTally;
 use crate::days::{self, counted};
 use crate::versions::moved;
+use crate::transaction::WriteTransaction as _;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
@@ -295,7 +295,7 @@ async fn start_sync(writing: &mut Writing, new: &NewSync, superseded: Option<Syn
     if let Some(once) = &new.once {
         idempotency::remember(writing, new, once, sync_id).await?;
     }
-    activity::record(writing, &AuditEntry::sync_started(sync_id, new)).await?;
+    writing.record(&AuditEntry::sync_started(sync_id, new)).await?;
     Ok(Started { id: sync_id, is_new: true })
 }
 
@@ -341,7 +341,7 @@ async fn close_sync(
     let sql = "UPDATE syncs SET num_failed = num_failed + ?, num_in_flight = 0, held_since = NULL WHERE sync_id = ?";
     changed(writing, sql, values![id(discarded.len() as u64), id(sync_id.0)]).await?;
     for deed in AuditEntry::closing(&record, &closing, discarded.len() as u64, at) {
-        activity::record(writing, &deed).await?;
+        writing.record(&deed).await?;
     }
     let actor = serde_json::to_string(closing.by()).map_err(Error::internal)?;
     match closing {
@@ -350,7 +350,7 @@ async fn close_sync(
             let ended = changed(writing, sql, values![at.0, id(sync_id.0)]).await;
             schemas::remember_good(writing, sync_id).await?;
             let finished = self::record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?.sync;
-            activity::record(writing, &AuditEntry::sync_finished(&finished, &by, at)).await?;
+            writing.record(&AuditEntry::sync_finished(&finished, &by, at)).await?;
             ended
         }
         Closing::Publish { staging, allow_empty, by } => {
@@ -375,7 +375,7 @@ async fn hold_sync(writing: &mut Writing, sync_id: SyncId, hold: Hold, by: &Acto
     if record.sync.held.is_none() {
         // Counts as activity: a person is to decide now.
         changed(writing, "UPDATE syncs SET last_activity = ? WHERE sync_id = ?", values![at.0, id(sync_id.0)]).await?;
-        activity::record(writing, &AuditEntry::sync_held(&record.sync, &hold, by)).await?;
+        writing.record(&AuditEntry::sync_held(&record.sync, &hold, by)).await?;
     }
     let sql = "UPDATE syncs SET held_since = ?, held_replaced_files = ?, held_replaced_bytes = ?, \
            held_published_files = ?, held_published_bytes = ?, held_differing = ? WHERE sync_id = ?";
@@ -388,7 +388,7 @@ async fn hold_sync(writing: &mut Writing, sync_id: SyncId, hold: Hold, by: &Acto
 async fn reopen_sync(writing: &mut Writing, sync_id: SyncId, why: &str, at: Timestamp) -> Result<(), Error> {
     let Some(SyncRecord { sync, closing: Some(closing), .. }) = record(writing, sync_id).await? else { return Ok(()) };
     changed(writing, "UPDATE syncs SET phase = 'Open' WHERE sync_id = ?", values![id(sync_id.0)]).await?;
-    activity::record(writing, &AuditEntry::sync_reopened(&sync, &closing, why, at)).await
+    writing.record(&AuditEntry::sync_reopened(&sync, &closing, why, at)).await
 }
 
 async fn settle_sync(writing: &mut Writing, settlement: Settlement) -> Result<(), Error> {
@@ -401,7 +401,7 @@ async fn settle_sync(writing: &mut Writing, settlement: Settlement) -> Result<()
         return Ok(());
     }
     if let Some(closing) = &before.closing {
-        activity::record(writing, &AuditEntry::sync_settled(&before.sync, closing, &settlement)).await?;
+        writing.record(&AuditEntry::sync_settled(&before.sync, closing, &settlement)).await?;
     }
     if let Some(trash) = &settlement.trash {
         insert_trash(writing, std::slice::from_ref(trash)).await?;

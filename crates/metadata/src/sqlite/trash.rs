@@ -1,6 +1,5 @@
 //! Trash: the table `trash`. An item that was restored or purged keeps its row, with the time.
 
-use super::activity::record;
 use super::job::Durability::{Synced, Written};
 use super::query::{Row, Select, Value, changed, clamp, found, is_small, returned, values};
 use super::row::{actor, id, number, path, trash_entry, trash_group};
@@ -8,6 +7,7 @@ use super::syncs::{refuse_above_datasets, refuse_if_held};
 use super::writing::Writing;
 use super::{SqliteState, datasets};
 use crate::versions::{moved, pinned, pinned_path};
+use crate::transaction::WriteTransaction as _;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
@@ -258,7 +258,7 @@ async fn begin_emptying(
     let ids: Vec<_> = entries.iter().map(|entry| entry.trash_id).collect();
     let sql = "UPDATE trash SET emptying_at = $1, emptying_by = $2 WHERE trash_id IN (SELECT value FROM json_each($3))";
     changed(writing, sql, values![at.0, by.name, rows_of(&ids)?]).await?;
-    record(writing, &deed).await?;
+    writing.record(&deed).await?;
     Ok(entries)
 }
 
@@ -322,7 +322,7 @@ async fn finish_restore(
     let Some((entry, slot, by)) = restored.into_iter().next() else { return Ok(()) };
     datasets::touch(writing, [entry.origin.as_str()]).await?;
     moved::restored(writing, &entry, &slot, identity.as_ref(), !replaced.is_empty(), &by, at).await?;
-    record(writing, &AuditEntry::trash_restored(&entry, &by, at)).await?;
+    writing.record(&AuditEntry::trash_restored(&entry, &by, at)).await?;
     insert_trash(writing, replaced).await
 }
 

@@ -7,7 +7,6 @@
 //! After a failed sync, no transaction begins until [`Writing::make_safe`] has succeeded. A job whose commit may or may
 //! not have happened gets an unsettled error.
 
-use super::activity;
 use super::connection::{SQLITE_ERROR, fault, open_writing, result_code};
 use super::deed_log;
 use super::deferred::Deferred;
@@ -20,6 +19,7 @@ use super::query::{Value, query, run};
 use super::transaction_fault::Fault;
 use super::uploads;
 use super::versions::unversioned::{self, HasUnversioned, Unversioned};
+use crate::audit;
 use crate::transaction::{Counter, WriteTransaction};
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
@@ -167,11 +167,6 @@ impl Writing {
     /// Whether there are landed uploads without versions, for readers.
     pub(super) fn has_unversioned(&self) -> HasUnversioned {
         self.unversioned.exists().clone()
-    }
-
-    /// Logs the audit entry after the commit.
-    pub(super) fn log(&mut self, deed: &AuditEntry) {
-        self.deeds.push(deed.clone());
     }
 
     /// Marks the transaction as one that changes keys or sessions, so that its commit empties the cache.
@@ -414,6 +409,8 @@ impl WriteTransaction for Writing {
     }
 
     async fn record(&mut self, deed: &AuditEntry) -> Result<(), Error> {
-        activity::record(self, deed).await
+        audit::insert(self, std::slice::from_ref(deed)).await?;
+        self.deeds.push(deed.clone());
+        Ok(())
     }
 }

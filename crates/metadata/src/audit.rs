@@ -1,10 +1,11 @@
 //! Audit log: the append-only table `activity`, and `activity_places`.
 
-use super::SqliteState;
-use super::job::Durability::Written;
-use super::query::{Select, Value, changed, clamp, values};
-use super::row::{activity, id};
-use super::writing::Writing;
+use crate::backend::{Backend, MetadataStore};
+use crate::query::{Select, Value, changed, clamp, direction, values};
+use crate::row::{activity, id};
+use crate::transaction::Durability::Written;
+use crate::transaction::{Counter, WriteTransaction};
+use crate::versions::heads::at_and_above;
 use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::model::audit::{Activity, AuditEntry, AuditQuery};
@@ -13,53 +14,61 @@ use lakeshore::model::path::LakePath;
 use lakeshore::ports::metadata::audit::AuditStore;
 
 #[async_trait]
-impl AuditStore for SqliteState {
+impl<B: Backend> AuditStore for MetadataStore<B> {
     async fn record(&self, deed: &AuditEntry) -> Result<(), Error> {
-        let deed = deed.clone();
-        self.writer.write(Written, move |writing| Box::pin(async move { record(writing, &deed).await })).await
+        self.0.write(Written, deed.clone(), |writing, deed| Box::pin(writing.record(deed))).await
     }
 
     async fn activity(&self, wanted: &AuditQuery) -> Result<Vec<Activity>, Error> {
-        let mut connection = self.readers.list().await?;
-        select(wanted).rows(&mut connection, activity).await
+        select(wanted).rows(&mut self.0.list().await?, activity).await
     }
 }
 
-/// Records an action in its own transaction, and logs it after the commit.
-pub(super) async fn record(writing: &mut Writing, deed: &AuditEntry) -> Result<(), Error> {
-    let sql = "INSERT INTO activity (at, what, outcome, who, role, means, key_id, address, forwarded_for, program, path, \
-               sync_id, subject, message, files, bytes) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16); \
-               INSERT INTO activity_places (path, activity_id) SELECT value, last_insert_rowid() FROM json_each($17)";
-    let (trace, path) = (&deed.by.trace, deed.path.as_ref().map(LakePath::as_str));
-    let values = values![
-        deed.at.0,
-        deed.what.as_str(),
-        deed.outcome.as_str(),
-        deed.by.name,
-        deed.by.role.map(|role| role.as_str()),
-        trace.means.as_str(),
-        trace.key_id.map(|key_id| id(key_id.0)),
-        trace.origin.address,
-        trace.origin.forwarded_for,
-        trace.origin.program,
-        path,
-        deed.sync_id.map(|sync_id| id(sync_id.0)),
-        deed.subject,
-        deed.message,
-        deed.totals.map(|totals| id(totals.files)),
-        deed.totals.map(|totals| id(totals.bytes)),
-        Value::rows(&path.map(places).unwrap_or_default())?,
-    ];
-    changed(writing, sql, values).await?;
-    writing.log(deed);
-    Ok(())
-}
+/// The places count from the last entry back: a table that allocates its ids does not tell them before.
+const INSERT: &str = "\
+    INSERT INTO activity (activity_id, at, what, outcome, who, role, means, key_id, address, forwarded_for, program, path, \
+        sync_id, subject, message, files, bytes) \
+    SELECT $2 + key, CAST(value ->> 0 AS BIGINT), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
+        CAST(value ->> 6 AS BIGINT), value ->> 7, value ->> 8, value ->> 9, value ->> 10, CAST(value ->> 11 AS BIGINT), \
+        value ->> 12, value ->> 13, CAST(value ->> 14 AS BIGINT), CAST(value ->> 15 AS BIGINT) \
+    FROM json_each($1) ORDER BY key; \
+    INSERT INTO activity_places (path, activity_id) \
+    SELECT value ->> 0, (SELECT max(activity_id) FROM activity) - CAST(value ->> 1 AS BIGINT) FROM json_each($3)";
 
-/// The path, and each path above it.
-fn places(path: &str) -> Vec<&str> {
-    let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
-    ends.map(|end| &path[..end]).collect()
+/// Inserts audit entries. With ids of the counter, they have to be the last statements of a transaction: the ids are then
+/// in the order of the commits.
+pub(crate) async fn insert(writing: &mut impl WriteTransaction, deeds: &[AuditEntry]) -> Result<(), Error> {
+    if deeds.is_empty() {
+        return Ok(());
+    }
+    let first = writing.new_ids(Counter::Activity, deeds.len()).await?;
+    let row = |deed: &'_ AuditEntry| {
+        let (trace, origin) = (&deed.by.trace, &deed.by.trace.origin);
+        serde_json::to_value((
+            deed.at.0,
+            deed.what.as_str(),
+            deed.outcome.as_str(),
+            &deed.by.name,
+            deed.by.role.map(|role| role.as_str()),
+            trace.means.as_str(),
+            trace.key_id.map(|key_id| id(key_id.0)),
+            &origin.address,
+            &origin.forwarded_for,
+            &origin.program,
+            deed.path.as_ref().map(LakePath::as_str),
+            deed.sync_id.map(|sync_id| id(sync_id.0)),
+            &deed.subject,
+            &deed.message,
+            deed.totals.map(|totals| id(totals.files)),
+            deed.totals.map(|totals| id(totals.bytes)),
+        ))
+    };
+    let rows = deeds.iter().map(row).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
+    let of_paths = deeds.iter().rev().zip(0_i64..).filter_map(|(deed, back)| Some((deed.path.as_ref()?, back)));
+    let places: Vec<_> = of_paths
+        .flat_map(|(path, back)| at_and_above(path.as_str()).into_iter().map(move |place| (place, back)))
+        .collect();
+    changed(writing, INSERT, values![Value::rows(&rows)?, first, Value::rows(&places)?]).await.map(drop)
 }
 
 /// Query of a page. It uses the index of the narrowest filter; every index has the entries in order.
@@ -67,12 +76,12 @@ fn select(wanted: &AuditQuery) -> Select {
     let asked = &wanted.parameters;
     let mut select = match &wanted.place {
         Some(place) => {
-            let joined = "SELECT a.* FROM activity_places p CROSS JOIN activity a ON a.activity_id = p.activity_id";
-            let mut select = Select::new(format!("{joined} WHERE p.path = "));
-            select.bind(place.as_str());
+            let joined = "SELECT a.* FROM activity_places p CROSS JOIN activity a WHERE a.activity_id = p.activity_id";
+            let mut select = Select::new(joined);
+            select.push(" AND p.path = ").bind(place.as_str());
             select
         }
-        None => Select::new("SELECT a.* FROM activity a WHERE 1"),
+        None => Select::new("SELECT a.* FROM activity a WHERE TRUE"),
     };
     let key = if wanted.place.is_some() { "p.activity_id" } else { "a.activity_id" };
     if let Some(who) = &asked.who {
@@ -105,7 +114,7 @@ fn select(wanted: &AuditQuery) -> Select {
         select.push(" AND ").push(key).push(" > ").bind(id(after.0));
     }
     let order = if asked.after.is_some() { Order::Asc } else { Order::Desc };
-    select.push(" ORDER BY ").push(key).push(crate::query::direction(order));
+    select.push(" ORDER BY ").push(key).push(direction(order));
     select.push(" LIMIT ").bind(clamp(wanted.size));
     select
 }
@@ -113,12 +122,13 @@ fn select(wanted: &AuditQuery) -> Select {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sqlite::connection::open_writing;
-    use crate::sqlite::query::{Row, rows};
+    use crate::query::rows;
+    use crate::row::DbRow;
+    use crate::sqlite::{SqliteState, open_writing};
     use lakeshore::Timestamp;
     use lakeshore::model::audit::{AuditAction, AuditId, AuditParameters};
     use lakeshore::model::id::SyncId;
-    use sqlx::{Executor, Row as _};
+    use sqlx::Executor;
 
     async fn opened() -> (SqliteState, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
@@ -141,7 +151,7 @@ mod tests {
         ];
         for (wanted, expected) in plans {
             let select = select(&wanted.query(None, false).unwrap().unwrap());
-            let plan = select.plan(&mut state.readers.look().await.unwrap()).await.join("; ");
+            let plan = select.plan(&mut state.0.look().await.unwrap()).await.join("; ");
             assert!(plan.contains(expected) && !plan.contains("B-TREE"), "{wanted:?}: {plan}");
             assert!(!plan.contains("SCAN a ") || !plan.contains("a.what"), "{plan}");
         }
@@ -181,9 +191,9 @@ mod tests {
         }
         let sql = "SELECT p.path, subject || message AS what FROM activity_places p JOIN activity USING (activity_id) \
                    ORDER BY activity_id, p.path";
-        let decode = |row: &Row| Ok((row.try_get("path")?, row.try_get("what")?));
-        let mut connection = state.readers.look().await.unwrap();
-        let found: Vec<(String, String)> = rows(&mut connection, sql, vec![], decode).await.unwrap();
+        let mut connection = state.0.look().await.unwrap();
+        let found = rows(&mut connection, sql, vec![], |row| Ok((row.get("path")?, row.get("what")?))).await;
+        let found: Vec<(String, String)> = found.unwrap();
         let found: Vec<_> = found.iter().map(|(path, what)| (path.as_str(), what.as_str())).collect();
         assert_eq!(found, [("/a", "x"), ("/a/b", "x"), ("/a", "z")]);
     }
