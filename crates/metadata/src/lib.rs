@@ -11,6 +11,7 @@ mod days;
 mod deed_log;
 pub mod disk_reserve;
 mod history;
+mod idempotency;
 pub mod lock;
 mod namespace;
 pub mod postgres;

@@ -11,7 +11,6 @@ mod event_log;
 mod gates;
 mod held;
 mod holds;
-mod idempotency;
 mod identity;
 mod inspected;
 mod inspection;

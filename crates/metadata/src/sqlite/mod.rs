@@ -12,7 +12,6 @@ mod clock;
 mod connection;
 mod datasets;
 mod deferred;
-mod idempotency;
 mod identity;
 mod inspected;
 mod inspection;

@@ -7,11 +7,12 @@ use super::row::{SYNC_COLUMNS, id, number, parsed, path, sync, sync_record, time
 use super::trash::insert_trash;
 use super::uploads::{folder_id, in_flight};
 use super::writing::Writing;
-use super::{SqliteState, datasets, idempotency, schemas};
+use super::{SqliteState, datasets, schemas};
 use crate::counts::{self, dense_page, page_of_slice, slice};
 use crate::counts::{Position, Tally};
 use crate::days::DayTally;
 use crate::days::{self, counted};
+use crate::idempotency;
 use crate::versions::moved;
 use crate::transaction::WriteTransaction as _;
 use async_trait::async_trait;

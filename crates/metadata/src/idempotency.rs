@@ -1,14 +1,14 @@
 //! Idempotent starts: the table `idempotency_keys`.
 
-use super::query::{changed, found, values};
-use super::writing::Writing;
+use crate::query::{changed, found, values};
 use crate::row::{bytes, id, number};
+use crate::transaction::WriteTransaction;
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::start::{NewSync, OnceOnly};
 
-/// Returns the sync that an earlier call with the same key started. Writes nothing.
-pub(super) async fn earlier(writing: &mut Writing, once: &OnceOnly) -> Result<Option<SyncId>, Error> {
+/// Returns the sync that an earlier call with the same key started, and removes expired keys where there is one.
+pub(crate) async fn earlier(writing: &mut impl WriteTransaction, once: &OnceOnly) -> Result<Option<SyncId>, Error> {
     let sql = "SELECT fingerprint, sync_id FROM idempotency_keys WHERE owner = ? AND key = ? AND at >= ?";
     let values = values![once.owner.to_string(), once.key.as_str(), once.expired_before.0];
     let earlier =
@@ -24,8 +24,8 @@ pub(super) async fn earlier(writing: &mut Writing, once: &OnceOnly) -> Result<Op
 }
 
 /// Records the sync that this key has started, and removes expired keys.
-pub(super) async fn remember(
-    writing: &mut Writing,
+pub(crate) async fn remember(
+    writing: &mut impl WriteTransaction,
     new: &NewSync,
     once: &OnceOnly,
     sync_id: SyncId,
