@@ -1,5 +1,6 @@
 //! The metadata store over either database, and what a database brings for it: its connections and its transactions.
 
+use crate::lookups::CallerLookups;
 use crate::query::{Connection, Dialect, Value, changed};
 use crate::transaction::{Durability, Work, WriteTransaction};
 use lakeshore::Error;
@@ -45,6 +46,11 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// Waits until the versions of all landings whose uploads were answered can be read.
     fn write_versions(&self) -> impl Future<Output = Result<(), Error>> + Send {
         async { Ok(()) }
+    }
+
+    /// Cache of keys and sessions, where this process sees every change of them.
+    fn caller_lookups(&self) -> Option<&CallerLookups> {
+        None
     }
 
     /// Runs `work` in a transaction, and returns after the commit. The work is completed even if its caller is gone.

@@ -70,6 +70,9 @@ pub(crate) trait WriteTransaction: WritingConnection {
         self.new_ids(counter, 1)
     }
 
+    /// Marks the transaction as one that changes keys or sessions: its commit empties the cache of them, where there is one.
+    fn change_callers(&mut self) {}
+
     /// Begins an upload: its row, and the counts of its sync.
     fn begin_upload(&mut self, new: &NewUpload) -> impl Future<Output = Result<UploadId, Error>> + Send;
 

@@ -2,8 +2,8 @@
 //!
 //! It runs in WAL mode, with one writer that commits many requests in one transaction ([`writer`]), and readers that
 //! never wait for it ([`readers`]). Statements that PostgreSQL runs too are in
-//! the modules above; here are those of [`syncs`], [`batches`], [`uploads`], [`schemas`], [`inspected`], [`trash`], [`keys`],
-//! [`sessions`], [`datasets`], [`versions`], [`search`], [`identity`] and [`clock`].
+//! the modules above; here are those of [`syncs`], [`batches`], [`uploads`], [`schemas`], [`inspected`], [`trash`],
+//! [`datasets`], [`versions`], [`search`], [`identity`] and [`clock`].
 
 mod backup;
 mod batches;
@@ -16,10 +16,8 @@ mod identity;
 mod inspected;
 mod inspection;
 mod job;
-mod keys;
 mod landing_facts;
 mod landings;
-mod lookups;
 mod migrations;
 mod open;
 #[cfg(test)]
@@ -29,7 +27,6 @@ mod readers;
 mod rights;
 mod schemas;
 mod search;
-mod sessions;
 mod syncs;
 #[cfg(test)]
 mod test_uploads;
@@ -47,6 +44,7 @@ pub use open::{OpenError, Opening, Turn, refuse_missing};
 
 use crate::backend::{Backend, MetadataStore};
 use crate::disk_reserve::DiskReserve;
+use crate::lookups::CallerLookups;
 use crate::transaction::{self, Work};
 use crate::{deed_log, row};
 use connection::fault;
@@ -56,7 +54,6 @@ use lakeshore::ports::metadata::event_log::EventLog;
 use lakeshore::ports::metadata::node::NodeState;
 use lakeshore::ports::{Space, State};
 use lakeshore_system::space::space_of;
-use lookups::CallerLookups;
 use readers::{List, Look, Readers};
 use sqlx::{Connection as _, SqliteConnection};
 use std::io;
@@ -191,6 +188,10 @@ impl Backend for Sqlite {
 
     async fn write_versions(&self) -> Result<(), Error> {
         self.writer.write_versions().await
+    }
+
+    fn caller_lookups(&self) -> Option<&CallerLookups> {
+        Some(&self.lookups)
     }
 
     async fn write<A: Send + Sync + 'static, T: Send + 'static>(

@@ -3,10 +3,10 @@
 
 use super::deferred::Deferred;
 use super::job::{Answer, BoxFuture, Done, Durability, Effect, Job, JobOutcome, Work};
-use super::lookups::CallerLookups;
 use super::open::Turn;
 use super::versions::unversioned::HasUnversioned;
 use super::writing::Writing;
+use crate::lookups::CallerLookups;
 use lakeshore::Error;
 use parking_lot::Mutex;
 use sqlx::SqliteConnection;

@@ -13,13 +13,13 @@ use super::deferred::Deferred;
 use super::job::{Answer, Done, Durability, Effect, Job, JobOutcome};
 use super::landing_facts::Known;
 use super::landings;
-use super::lookups::CallerLookups;
 use super::open::Turn;
 use super::query::{Value, query, run};
 use super::transaction_fault::Fault;
 use super::uploads;
 use super::versions::unversioned::{self, HasUnversioned, Unversioned};
 use crate::audit;
+use crate::lookups::CallerLookups;
 use crate::transaction::{Counter, WriteTransaction};
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
@@ -167,11 +167,6 @@ impl Writing {
     /// Whether there are landed uploads without versions, for readers.
     pub(super) fn has_unversioned(&self) -> HasUnversioned {
         self.unversioned.exists().clone()
-    }
-
-    /// Marks the transaction as one that changes keys or sessions, so that its commit empties the cache.
-    pub(super) fn change_callers(&mut self) {
-        self.changes_callers = true;
     }
 
     /// Runs all of `jobs` in one transaction.
@@ -398,6 +393,10 @@ impl WriteTransaction for Writing {
 
     async fn new_ids(&mut self, _: Counter, _: usize) -> Result<Option<i64>, Error> {
         Ok(None)
+    }
+
+    fn change_callers(&mut self) {
+        self.changes_callers = true;
     }
 
     async fn begin_upload(&mut self, new: &NewUpload) -> Result<UploadId, Error> {

@@ -1,8 +1,10 @@
 //! Cache of recently used keys and sessions. Every request needs one, and a look-up is a round trip to a connection.
 //!
-//! One process has the database (see `connection.rs`), so it sees every change. Each commit that changes a key or
-//! session empties the cache before it is acknowledged. So a revoked key is refused as soon as `key revoke` returns.
+//! Only for SQLite: one process has the database (see `sqlite/connection.rs`), so it sees every change. Each commit that
+//! changes a key or session empties the cache before it is acknowledged. So a revoked key is refused as soon as
+//! `key revoke` returns. With PostgreSQL, another node may have revoked a key a moment ago, and nothing is cached.
 
+use lakeshore::Error;
 use lakeshore::model::access::key::{Key, SecretHash};
 use lakeshore::model::access::session::SessionEntry;
 use parking_lot::Mutex;
@@ -13,27 +15,45 @@ const COUNT_MAX: usize = 1024;
 
 /// Number of changes to keys or sessions before a look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Generation(u64);
+struct Generation(u64);
 
 /// A session with its key, where it has one.
-pub(super) type Session = (SessionEntry, Option<Key>);
+pub(crate) type Session = (SessionEntry, Option<Key>);
 
 #[derive(Default)]
-pub(super) struct CallerLookups {
-    pub(super) keys: Lookups<Key>,
-    pub(super) sessions: Lookups<Session>,
+pub(crate) struct CallerLookups {
+    pub(crate) keys: Lookups<Key>,
+    pub(crate) sessions: Lookups<Session>,
 }
 
 impl CallerLookups {
     /// Empties the cache. Call it when a change of keys or sessions has committed.
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.keys.forget();
         self.sessions.forget();
     }
 }
 
+/// Returns a cached entry, or the result of `find`, which it caches. Without a cache, it only finds.
+pub(crate) async fn cached<T: Clone>(
+    lookups: Option<&Lookups<T>>,
+    hash: &SecretHash,
+    find: impl Future<Output = Result<Option<T>, Error>>,
+) -> Result<Option<T>, Error> {
+    let Some(lookups) = lookups else { return find.await };
+    let generation = match lookups.get(hash) {
+        Ok(found) => return Ok(Some(found)),
+        Err(generation) => generation,
+    };
+    let found = find.await?;
+    if let Some(found) = &found {
+        lookups.keep(generation, hash, found.clone());
+    }
+    Ok(found)
+}
+
 /// Cached entries, by the hash of their secret.
-pub(super) struct Lookups<T>(Mutex<Kept<T>>);
+pub(crate) struct Lookups<T>(Mutex<Kept<T>>);
 
 struct Kept<T> {
     generation: Generation,
@@ -48,13 +68,13 @@ impl<T> Default for Lookups<T> {
 
 impl<T: Clone> Lookups<T> {
     /// Returns the cached entry, or the generation to pass to [`keep`](Self::keep) with the result of the look-up.
-    pub(super) fn get(&self, hash: &SecretHash) -> Result<T, Generation> {
+    fn get(&self, hash: &SecretHash) -> Result<T, Generation> {
         let kept = self.0.lock();
         kept.found.get(&hash.0).cloned().ok_or(kept.generation)
     }
 
     /// Caches a result, unless a change has committed since `generation`.
-    pub(super) fn keep(&self, generation: Generation, hash: &SecretHash, found: T) {
+    fn keep(&self, generation: Generation, hash: &SecretHash, found: T) {
         let mut kept = self.0.lock();
         if kept.generation != generation {
             return;
