@@ -5,6 +5,7 @@
 
 mod audit;
 mod backend;
+mod batches;
 mod content;
 mod counts;
 mod days;
@@ -23,6 +24,7 @@ mod row;
 mod sessions;
 pub mod sqlite;
 pub mod store;
+mod syncs;
 mod tables;
 mod transaction;
 mod versions;

@@ -62,6 +62,9 @@ pub(crate) trait WriteTransaction: WritingConnection {
     /// Locks a counter, and with it what its holder may change.
     fn lock(&mut self, counter: Counter) -> impl Future<Output = Result<(), Error>> + Send;
 
+    /// Locks the rows of syncs, those that there are.
+    fn lock_syncs(&mut self, ids: Vec<i64>, lock: SyncLock) -> impl Future<Output = Result<(), Error>> + Send;
+
     /// Allocates ids of new rows, and returns the first; NULL where the table allocates them.
     fn new_ids(&mut self, counter: Counter, count: usize) -> impl Future<Output = Result<Option<i64>, Error>> + Send;
 

@@ -3,7 +3,6 @@
 //! No gate and no cache of this process decides anything: what a transaction relies on is locked in the database
 //! ([`writing`]). Each module has the queries of its types, as in [`crate::sqlite`].
 
-mod batches;
 mod clock;
 mod connection;
 mod datasets;

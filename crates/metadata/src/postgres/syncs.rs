@@ -1,6 +1,5 @@
 //! Syncs: the table `syncs`, with the changes of their transactions to the days and datasets.
 
-use super::batches::insert_expected;
 use super::query::{Batch, Row, Select, changed, clamp, found, rows, values};
 use super::trash::insert_trash;
 use super::uploads::{folder_id, in_flight};
@@ -8,12 +7,14 @@ use super::writing::Durability::Synced;
 use super::writing::{Counter, SyncLock, Writing, transaction};
 use super::{PostgresState, datasets, schemas};
 use crate::backend::Backend as _;
+use crate::batches::insert_expected;
 use crate::counts::{self, dense_page, page_of_slice, slice};
 use crate::counts::{Position, Tally};
 use crate::days::DayTally;
 use crate::days::{self, counted};
 use crate::idempotency;
 use crate::row::{SYNC_COLUMNS, id, number, parsed, path, sync, sync_record, time};
+use crate::syncs::record;
 use crate::versions::moved;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
@@ -37,7 +38,6 @@ use lakeshore::ports::metadata::sync::SyncState;
 use lakeshore::{Error, Timestamp};
 use lakeshore_system::failpoints::crash_point;
 use sqlx::PgConnection;
-use std::sync::LazyLock;
 
 #[async_trait]
 impl SyncState for PostgresState {
@@ -195,11 +195,6 @@ async fn count_sync(
         changed(writing, ADD, values).await?;
     }
     Ok(())
-}
-
-pub(super) async fn record(connection: &mut PgConnection, sync_id: SyncId) -> Result<Option<SyncRecord>, Error> {
-    static RECORD: LazyLock<String> = LazyLock::new(|| format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE sync_id = ?"));
-    found(connection, RECORD.as_str(), values![id(sync_id.0)], sync_record).await
 }
 
 /// Refuses a start while an open sync or a restore has an overlapping path. `superseded` is about to be closed, and

@@ -3,7 +3,6 @@
 
 use super::landings::{finish_landings, lock_group, write_intents};
 use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
-use super::syncs::record;
 use super::writing::Durability::Synced;
 use super::writing::{Counter, SyncLock, Writing, transaction};
 use super::{PostgresState, gates};
@@ -12,6 +11,7 @@ use crate::content;
 use crate::counts::{self, Position, Tally};
 use crate::days;
 use crate::history;
+use crate::syncs::record;
 use crate::row::{UPLOAD_COLUMNS, id, upload};
 use async_trait::async_trait;
 use lakeshore::model::id::SyncId;

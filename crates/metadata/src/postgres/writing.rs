@@ -226,6 +226,10 @@ impl WriteTransaction for Writing {
         self.next_ids(counter, 0).await.map(drop)
     }
 
+    async fn lock_syncs(&mut self, ids: Vec<i64>, lock: SyncLock) -> Result<(), Error> {
+        Self::lock_syncs(self, ids, lock).await
+    }
+
     async fn new_ids(&mut self, counter: Counter, count: usize) -> Result<Option<i64>, Error> {
         let count = i64::try_from(count).map_err(Error::internal)?;
         Ok(Some(self.next_ids(counter, count).await? + 1))

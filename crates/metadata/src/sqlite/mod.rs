@@ -2,11 +2,10 @@
 //!
 //! It runs in WAL mode, with one writer that commits many requests in one transaction ([`writer`]), and readers that
 //! never wait for it ([`readers`]). Statements that PostgreSQL runs too are in
-//! the modules above; here are those of [`syncs`], [`batches`], [`uploads`], [`schemas`], [`inspected`], [`trash`],
+//! the modules above; here are those of [`syncs`], [`uploads`], [`schemas`], [`inspected`], [`trash`],
 //! [`datasets`], [`versions`], [`search`], [`identity`] and [`clock`].
 
 mod backup;
-mod batches;
 mod bounded;
 mod clock;
 mod connection;

@@ -1,6 +1,5 @@
 //! Syncs: the table `syncs`, with the changes of their transactions to the days and datasets.
 
-use super::batches::insert_expected;
 use super::job::Durability::{Synced, Written};
 use super::query::{Row, Select, changed, clamp, found, inserted, is_small, returned, values};
 use super::row::{SYNC_COLUMNS, id, number, parsed, path, sync, sync_record, time};
@@ -8,11 +7,13 @@ use super::trash::insert_trash;
 use super::uploads::{folder_id, in_flight};
 use super::writing::Writing;
 use super::{SqliteState, datasets, schemas};
+use crate::batches::insert_expected;
 use crate::counts::{self, dense_page, page_of_slice, slice};
 use crate::counts::{Position, Tally};
 use crate::days::DayTally;
 use crate::days::{self, counted};
 use crate::idempotency;
+use crate::syncs::record;
 use crate::versions::moved;
 use crate::transaction::WriteTransaction as _;
 use async_trait::async_trait;
@@ -37,7 +38,6 @@ use lakeshore::ports::metadata::sync::SyncState;
 use lakeshore::{Error, Timestamp};
 use lakeshore_system::failpoints::crash_point;
 use sqlx::SqliteConnection;
-use std::sync::LazyLock;
 
 #[async_trait]
 impl SyncState for SqliteState {
@@ -218,11 +218,6 @@ fn matching(wanted: &SyncQuery, index: &str) -> Select {
         ids.push(" AND sync_type = ").bind(sync_type.as_str());
     }
     ids
-}
-
-pub(super) async fn record(connection: &mut SqliteConnection, sync_id: SyncId) -> Result<Option<SyncRecord>, Error> {
-    static RECORD: LazyLock<String> = LazyLock::new(|| format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE sync_id = ?"));
-    found(connection, RECORD.as_str(), values![id(sync_id.0)], sync_record).await
 }
 
 /// Refuses a start while an open sync or a restore has an overlapping path. `superseded` is about to be closed, and

@@ -20,7 +20,7 @@ use super::uploads;
 use super::versions::unversioned::{self, HasUnversioned, Unversioned};
 use crate::audit;
 use crate::lookups::CallerLookups;
-use crate::transaction::{Counter, WriteTransaction};
+use crate::transaction::{Counter, SyncLock, WriteTransaction};
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
 use lakeshore::model::id::UploadId;
@@ -388,6 +388,10 @@ impl Writing {
 /// One writer runs all jobs, one after the other: nothing has to be locked, and the tables allocate the ids.
 impl WriteTransaction for Writing {
     async fn lock(&mut self, _: Counter) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn lock_syncs(&mut self, _: Vec<i64>, _: SyncLock) -> Result<(), Error> {
         Ok(())
     }
 
