@@ -82,4 +82,16 @@ pub(crate) trait Backend: Send + Sync + 'static {
             Box::pin(async move { changed(writing, *sql, values.clone()).await.map(drop) })
         })
     }
+
+    /// Like [`Self::change`], for statements that change nothing that the next group of landings relies on.
+    fn change_aside(
+        &self,
+        durability: Durability,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        self.write_aside(durability, (sql, values), |writing, (sql, values)| {
+            Box::pin(async move { changed(writing, *sql, values.clone()).await.map(drop) })
+        })
+    }
 }

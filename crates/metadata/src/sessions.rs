@@ -98,12 +98,7 @@ impl<B: Backend> SessionState for MetadataStore<B> {
     async fn offer_sign_in(&self, hash: &SecretHash, expires_at: Timestamp) -> Result<(), Error> {
         let sql = "INSERT INTO sign_in_link (only_row, hash, expires_at) VALUES (1, ?, ?) \
                    ON CONFLICT (only_row) DO UPDATE SET hash = excluded.hash, expires_at = excluded.expires_at";
-        let values = values![hash.0, expires_at.0];
-        self.0
-            .write_aside(Written, (sql, values), |writing, (sql, values)| {
-                Box::pin(async move { changed(writing, *sql, values.clone()).await.map(drop) })
-            })
-            .await
+        self.0.change_aside(Written, sql, values![hash.0, expires_at.0]).await
     }
 
     async fn take_sign_in(

@@ -149,6 +149,10 @@ impl Dialect for Postgres {
         String::new()
     }
 
+    fn equal_texts(column: &str, text: &str) -> String {
+        format!("md5({column}) = md5({text}) AND {column} = {text}")
+    }
+
     fn text_of(text: &Text) -> &OnceLock<String> {
         &text.postgres
     }

@@ -5,7 +5,7 @@ use super::trash::insert_trash;
 use super::uploads::{folder_id, in_flight};
 use super::writing::Durability::Synced;
 use super::writing::{Counter, SyncLock, Writing, transaction};
-use super::{PostgresState, datasets, schemas};
+use super::{PostgresState, datasets};
 use crate::backend::Backend as _;
 use crate::batches::insert_expected;
 use crate::counts::{self, dense_page, page_of_slice, slice};
@@ -14,6 +14,7 @@ use crate::days::DayTally;
 use crate::days::{self, counted};
 use crate::idempotency;
 use crate::row::{SYNC_COLUMNS, id, number, parsed, path, sync, sync_record, time};
+use crate::schemas::remember_good;
 use crate::syncs::record;
 use crate::versions::moved;
 use async_trait::async_trait;
@@ -333,7 +334,7 @@ async fn close_sync(
             let ended = changed(writing, sql, values![at.0, id(sync_id.0)]).await;
             let (sync_type, before) = (record.sync.sync_type, record.sync.sync_status);
             count_sync(writing, sync_id, sync_type, Some(before), Status::Finished).await?;
-            schemas::remember_good(writing, vec![id(sync_id.0)]).await?;
+            remember_good(writing, sync_id).await?;
             let finished = self::record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?.sync;
             writing.record(&AuditEntry::sync_finished(&finished, by, at));
             ended
@@ -405,7 +406,7 @@ async fn settle_sync(writing: &mut Writing, settlement: &Settlement) -> Result<(
         let counts = DayCounts { failed_syncs: 1, ..DayCounts::default() };
         return days::one(writing, sync_id, settlement.at, counts).await;
     }
-    schemas::remember_good(writing, vec![id(sync_id.0)]).await?;
+    remember_good(writing, sync_id).await?;
     published(writing, sync_id, settlement.at).await?;
     let (path, slot) = (before.sync.path.as_str(), settlement.trash.as_ref().map(|trash| trash.key.as_str()));
     let by = before.closing.as_ref().map(|closing| closing.by().clone()).unwrap_or_default();

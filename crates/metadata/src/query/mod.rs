@@ -46,6 +46,9 @@ pub(crate) trait Dialect: Database<Row: DbRow, Connection: Connection<Db = Self>
     /// Follows a table: the index by which SQLite is to read it.
     fn indexed_by(index: &str) -> String;
 
+    /// Equality of long texts. PostgreSQL finds them by their hash.
+    fn equal_texts(column: &str, text: &str) -> String;
+
     fn text_of(text: &Text) -> &OnceLock<String>;
 
     fn rows<T: Send>(

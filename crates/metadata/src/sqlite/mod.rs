@@ -2,7 +2,7 @@
 //!
 //! It runs in WAL mode, with one writer that commits many requests in one transaction ([`writer`]), and readers that
 //! never wait for it ([`readers`]). Statements that PostgreSQL runs too are in
-//! the modules above; here are those of [`syncs`], [`uploads`], [`schemas`], [`inspected`], [`trash`],
+//! the modules above; here are those of [`syncs`], [`uploads`], [`trash`],
 //! [`datasets`], [`versions`], [`search`], [`identity`] and [`clock`].
 
 mod backup;
@@ -12,7 +12,6 @@ mod connection;
 mod datasets;
 mod deferred;
 mod identity;
-mod inspected;
 mod inspection;
 mod job;
 mod landing_facts;
@@ -24,7 +23,6 @@ mod pages;
 mod query;
 mod readers;
 mod rights;
-mod schemas;
 mod search;
 mod syncs;
 #[cfg(test)]

@@ -45,6 +45,10 @@ impl Dialect for Sqlite {
         format!(" INDEXED BY {index}")
     }
 
+    fn equal_texts(column: &str, text: &str) -> String {
+        format!("{column} = {text}")
+    }
+
     fn text_of(text: &Text) -> &OnceLock<String> {
         &text.sqlite
     }

@@ -6,13 +6,14 @@ use super::row::{SYNC_COLUMNS, id, number, parsed, path, sync, sync_record, time
 use super::trash::insert_trash;
 use super::uploads::{folder_id, in_flight};
 use super::writing::Writing;
-use super::{SqliteState, datasets, schemas};
+use super::{SqliteState, datasets};
 use crate::batches::insert_expected;
 use crate::counts::{self, dense_page, page_of_slice, slice};
 use crate::counts::{Position, Tally};
 use crate::days::DayTally;
 use crate::days::{self, counted};
 use crate::idempotency;
+use crate::schemas::remember_good;
 use crate::syncs::record;
 use crate::versions::moved;
 use crate::transaction::WriteTransaction as _;
@@ -344,7 +345,7 @@ async fn close_sync(
         Closing::Finish { by } => {
             let sql = "UPDATE syncs SET phase = 'Ended', status = 'Finished', end_time = max(start_time, ?) WHERE sync_id = ?";
             let ended = changed(writing, sql, values![at.0, id(sync_id.0)]).await;
-            schemas::remember_good(writing, sync_id).await?;
+            remember_good(writing, sync_id).await?;
             let finished = self::record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?.sync;
             writing.record(&AuditEntry::sync_finished(&finished, &by, at)).await?;
             ended
@@ -409,7 +410,7 @@ async fn settle_sync(writing: &mut Writing, settlement: Settlement) -> Result<()
         let counts = DayCounts { failed_syncs: 1, ..DayCounts::default() };
         return days::one(writing, sync_id, settlement.at, counts).await;
     }
-    schemas::remember_good(writing, sync_id).await?;
+    remember_good(writing, sync_id).await?;
     published(writing, sync_id, settlement.at).await?;
     let (path, slot) = (before.sync.path.as_str(), settlement.trash.as_ref().map(|trash| trash.key.as_str()));
     let by = before.closing.as_ref().map(|closing| closing.by().clone()).unwrap_or_default();

@@ -24,20 +24,6 @@ use statements::{
     WRITE_DRAFT, draft_bytes, entry_of, file_of, lagging_of, landed_of, outside_of, schema_rows, table_of,
 };
 
-/// Runs statements that change nothing that landings rely on.
-async fn change(
-    backend: &impl Backend,
-    durability: crate::transaction::Durability,
-    sql: &'static str,
-    values: Vec<Value>,
-) -> Result<(), Error> {
-    backend
-        .write_aside(durability, (sql, values), |writing, (sql, values)| {
-            Box::pin(async move { changed(writing, *sql, values.clone()).await.map(drop) })
-        })
-        .await
-}
-
 async fn fix(writing: &mut impl WriteTransaction, fixed: &FixedVersion) -> Result<bool, Error> {
     let FixedVersion { dataset, before, table, entries, outside, gone } = fixed;
     let dataset = dataset.as_str();
@@ -115,7 +101,7 @@ impl<B: Backend> TableStore for MetadataStore<B> {
 
     async fn describe(&self, files: &[(UploadId, Option<TableDescription>)]) -> Result<(), Error> {
         let (schemas, files) = schema_rows(files);
-        change(&self.0, Written, DESCRIBE, vec![Value::rows(&schemas)?, Value::rows(&files)?]).await
+        self.0.change_aside(Written, DESCRIBE, vec![Value::rows(&schemas)?, Value::rows(&files)?]).await
     }
 
     async fn table_schemas(&self, wanted: &[TableSchemaId]) -> Result<Vec<(TableSchemaId, String)>, Error> {
@@ -127,7 +113,7 @@ impl<B: Backend> TableStore for MetadataStore<B> {
     }
 
     async fn write_draft(&self, draft: DraftId, number: u64, bytes: Bytes, at: Timestamp) -> Result<(), Error> {
-        change(&self.0, Written, WRITE_DRAFT, values![draft.0, id(number), bytes.to_vec(), at.0]).await
+        self.0.change_aside(Written, WRITE_DRAFT, values![draft.0, id(number), bytes.to_vec(), at.0]).await
     }
 
     async fn fix_version(&self, fixed: &FixedVersion) -> Result<bool, Error> {
@@ -144,19 +130,19 @@ impl<B: Backend> TableStore for MetadataStore<B> {
 
     async fn forget_entry(&self, dataset: &LakePath, entry: &FixedEntry) -> Result<(), Error> {
         let values = values![dataset.as_str(), id(entry.version.0), entry.kind.as_str(), entry.draft.0];
-        change(&self.0, Written, FORGET_ENTRY, values).await
+        self.0.change_aside(Written, FORGET_ENTRY, values).await
     }
 
     async fn forget_drafts(&self, before: Timestamp) -> Result<(), Error> {
-        change(&self.0, Written, FORGET_DRAFTS, values![before.0]).await
+        self.0.change_aside(Written, FORGET_DRAFTS, values![before.0]).await
     }
 
     async fn set_checkpoint(&self, dataset: &LakePath, commit: u64) -> Result<(), Error> {
-        change(&self.0, Written, SET_CHECKPOINT, values![dataset.as_str(), id(commit)]).await
+        self.0.change_aside(Written, SET_CHECKPOINT, values![dataset.as_str(), id(commit)]).await
     }
 
     async fn set_table_problem(&self, dataset: &LakePath, problem: Option<&str>) -> Result<(), Error> {
-        change(&self.0, Written, SET_PROBLEM, values![dataset.as_str(), problem]).await
+        self.0.change_aside(Written, SET_PROBLEM, values![dataset.as_str(), problem]).await
     }
 
     async fn files_outside(&self, dataset: &LakePath, size: u64) -> Result<Vec<(LakePath, FileOutside)>, Error> {

@@ -1,57 +1,79 @@
 //! Records the columns of inspected files, and compares them with the baseline. A group of files takes a few
-//! statements: one reads all that is needed, the comparison runs here, one writes.
+//! statements, however many files it has: they read all that is needed, the comparison runs here, one text writes.
 
-use super::query::{Row, Value, changed, rows};
-use super::row::{id, is_null, parsed};
-use super::schemas::{good_of, parse, rows_of};
-use super::writing::Writing;
+use crate::query::{Connection, Dialect, Text, Value, changed, rows};
+use crate::row::{DbRow, id, is_null, parsed};
+use crate::schemas::{parse, remember_good, rows_of};
+use crate::transaction::{Counter, SyncLock, WriteTransaction};
 use crate::versions::counting;
 use lakeshore::Error;
 use lakeshore::model::dataset::schema::{Schema, SchemaPolicy};
+use lakeshore::model::id::SyncId;
 use lakeshore::model::preview::Inspected;
 use lakeshore::model::sync::job::Phase;
 use lakeshore::ports::metadata::schema::InspectedUpload;
-use sqlx::Row as _;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::LazyLock;
 
-/// Reads what a group needs, by its files and their columns; the first column of a row names its kind.
-const FOUND: [&str; 5] = [
-    "SELECT 'last' AS is_of, (SELECT coalesce(max(schema_id), 0) FROM schemas) AS schema_id",
-    // Files that were recorded before are left out.
-    "SELECT 'file' AS is_of, u.history_id, u.sync_id FROM json_each($1) CROSS JOIN uploads u ON u.history_id = value \
-     WHERE EXISTS (SELECT 1 FROM uninspected q WHERE q.history_id = u.history_id) \
-     OR EXISTS (SELECT 1 FROM inspection_attempts a WHERE a.history_id = u.history_id)",
-    "SELECT 'sync' AS is_of, s.sync_id, s.phase, p.policy, d.sync_id AS good_sync_id, d.schema_id AS good_id, d.before_id, \
-     (SELECT min(first_id) FROM sync_schemas f WHERE f.sync_id = s.sync_id) AS first_file_id, \
-     (SELECT schema_id FROM sync_schemas f WHERE f.sync_id = s.sync_id ORDER BY first_id LIMIT 1) AS first_schema_id \
-     FROM syncs s LEFT JOIN schema_policies p ON p.path = s.path LEFT JOIN dataset_schemas d ON d.path = s.path \
-     WHERE s.sync_id IN (SELECT u.sync_id FROM json_each($1) CROSS JOIN uploads u ON u.history_id = value)",
-    "SELECT 'schema' AS is_of, s.schema_id, s.content FROM json_each($2) CROSS JOIN schemas s ON s.content = value",
-    "SELECT 'schema of a sync' AS is_of, f.sync_id, f.schema_id FROM sync_schemas f \
-     WHERE f.sync_id IN (SELECT u.sync_id FROM json_each($1) CROSS JOIN uploads u ON u.history_id = value) \
-     AND f.schema_id IN (SELECT s.schema_id FROM json_each($2) CROSS JOIN schemas s ON s.content = value)",
-];
-const CONTENTS: &str = "SELECT s.schema_id, s.content FROM json_each(?) CROSS JOIN schemas s ON s.schema_id = value";
+/// Syncs of a group of files, to lock them.
+const SYNCS: &str = "SELECT DISTINCT u.sync_id FROM json_each($1) CROSS JOIN uploads u \
+     WHERE u.history_id = CAST(value ->> 0 AS BIGINT)";
 
-/// Writes all results of a group.
-const REMEMBER: &str = concat!(
-    "DELETE FROM inspection_attempts WHERE history_id IN (SELECT value FROM json_each($1)); \
-     DELETE FROM uninspected WHERE history_id IN (SELECT value FROM json_each($1)); \
-     INSERT INTO schemas (schema_id, content) SELECT value ->> 0, value ->> 1 FROM json_each($2); \
-     INSERT INTO sync_schemas (sync_id, schema_id, files, first_id) \
-     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($3) WHERE true \
-     ON CONFLICT (sync_id, schema_id) DO UPDATE SET files = files + excluded.files; \
+/// Reads what a group needs, by its files, their columns, and their syncs; the first column of a row names its kind.
+fn found_text<D: Dialect>() -> String {
+    let (first, is_content) = ("CAST(value ->> 0 AS BIGINT)", D::equal_texts("s.content", "value ->> 0"));
+    [
+        "SELECT 'last' AS is_of, (SELECT coalesce(max(schema_id), 0) FROM schemas) AS schema_id".to_owned(),
+        // Files that were recorded before are left out.
+        format!(
+            "SELECT 'file' AS is_of, u.history_id, u.sync_id FROM json_each($1) CROSS JOIN uploads u \
+             WHERE u.history_id = {first} AND (EXISTS (SELECT 1 FROM uninspected q WHERE q.history_id = u.history_id) \
+             OR EXISTS (SELECT 1 FROM inspection_attempts a WHERE a.history_id = u.history_id))"
+        ),
+        format!(
+            "SELECT 'sync' AS is_of, s.sync_id, s.phase, p.policy, d.sync_id AS good_sync_id, d.schema_id AS good_id, \
+             d.before_id, (SELECT min(first_id) FROM sync_schemas f WHERE f.sync_id = s.sync_id) AS first_file_id, \
+             (SELECT schema_id FROM sync_schemas f WHERE f.sync_id = s.sync_id ORDER BY first_id LIMIT 1) \
+             AS first_schema_id FROM syncs s LEFT JOIN schema_policies p ON p.path = s.path \
+             LEFT JOIN dataset_schemas d ON d.path = s.path WHERE s.sync_id IN (SELECT {first} FROM json_each($3))"
+        ),
+        format!(
+            "SELECT 'schema' AS is_of, s.schema_id, s.content FROM json_each($2) CROSS JOIN schemas s WHERE {is_content}"
+        ),
+        format!(
+            "SELECT 'schema of a sync' AS is_of, f.sync_id, f.schema_id FROM sync_schemas f \
+             WHERE f.sync_id IN (SELECT {first} FROM json_each($3)) \
+             AND f.schema_id IN (SELECT s.schema_id FROM json_each($2) CROSS JOIN schemas s WHERE {is_content})"
+        ),
+    ]
+    .join("; ")
+}
+
+const CONTENTS: &str = "SELECT s.schema_id, s.content FROM json_each(?) CROSS JOIN schemas s \
+     WHERE s.schema_id = CAST(value ->> 0 AS BIGINT)";
+
+/// Writes the results of a group.
+const REMEMBER: &str = "\
+     DELETE FROM inspection_attempts WHERE history_id IN (SELECT CAST(value ->> 0 AS BIGINT) FROM json_each($1)); \
+     DELETE FROM uninspected WHERE history_id IN (SELECT CAST(value ->> 0 AS BIGINT) FROM json_each($1)); \
+     INSERT INTO schemas (schema_id, content) SELECT CAST(value ->> 0 AS BIGINT), value ->> 1 FROM json_each($2); \
+     INSERT INTO sync_schemas AS s (sync_id, schema_id, files, first_id) \
+     SELECT CAST(value ->> 0 AS BIGINT), CAST(value ->> 1 AS BIGINT), CAST(value ->> 2 AS BIGINT), \
+         CAST(value ->> 3 AS BIGINT) FROM json_each($3) WHERE TRUE \
+     ON CONFLICT (sync_id, schema_id) DO UPDATE SET files = s.files + excluded.files; \
      INSERT INTO file_schemas (history_id, row_count, schema_id, baseline_id, problem, difference) \
-     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each($4); \
-     INSERT INTO differing_files (sync_id, history_id) SELECT value ->> 0, value ->> 1 FROM json_each($5); \
-     UPDATE syncs SET num_differing = num_differing + (value ->> 1) FROM json_each($6) WHERE sync_id = value ->> 0; ",
-    good_of!("$7")
-);
+     SELECT CAST(value ->> 0 AS BIGINT), CAST(value ->> 1 AS BIGINT), CAST(value ->> 2 AS BIGINT), \
+         CAST(value ->> 3 AS BIGINT), value ->> 4, value ->> 5 FROM json_each($4); \
+     INSERT INTO differing_files (sync_id, history_id) \
+     SELECT CAST(value ->> 0 AS BIGINT), CAST(value ->> 1 AS BIGINT) FROM json_each($5); \
+     UPDATE syncs SET num_differing = num_differing + CAST(value ->> 1 AS BIGINT) FROM json_each($6) \
+     WHERE sync_id = CAST(value ->> 0 AS BIGINT)";
 
 /// Records the results of files that wait for their inspection.
-pub(super) async fn remember_inspected(writing: &mut Writing, files: &[InspectedUpload]) -> Result<(), Error> {
+pub(crate) async fn remember_inspected(
+    writing: &mut impl WriteTransaction,
+    files: &[InspectedUpload],
+) -> Result<(), Error> {
     let ids = rows_of(&files.iter().map(|file| file.upload_id).collect::<Vec<_>>())?;
     let content = |file: &InspectedUpload| file.inspected.schema.as_ref().map(serde_json::to_string).transpose();
     let contents = files.iter().map(content).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
@@ -101,30 +123,30 @@ enum Found {
     OfSync { sync_id: i64, schema_id: i64 },
 }
 
-fn found_row(row: &Row) -> sqlx::Result<Found> {
-    Ok(match row.try_get("is_of")? {
-        "last" => Found::Last(row.try_get("schema_id")?),
-        "file" => Found::File { history_id: row.try_get("history_id")?, sync_id: row.try_get("sync_id")? },
+fn found_row(row: &impl DbRow) -> sqlx::Result<Found> {
+    Ok(match row.text("is_of")? {
+        "last" => Found::Last(row.get("schema_id")?),
+        "file" => Found::File { history_id: row.get("history_id")?, sync_id: row.get("sync_id")? },
         "sync" => {
-            let first: Option<i64> = row.try_get("first_file_id")?;
-            let first = first.zip(row.try_get("first_schema_id")?);
-            Found::Sync(row.try_get("sync_id")?, OfSync { baseline: baseline(row)?, first, has: BTreeSet::new() })
+            let first: Option<i64> = row.get("first_file_id")?;
+            let first = first.zip(row.get("first_schema_id")?);
+            Found::Sync(row.get("sync_id")?, OfSync { baseline: baseline(row)?, first, has: BTreeSet::new() })
         }
-        "schema" => Found::Schema(row.try_get("content")?, row.try_get("schema_id")?),
-        _ => Found::OfSync { sync_id: row.try_get("sync_id")?, schema_id: row.try_get("schema_id")? },
+        "schema" => Found::Schema(row.get("content")?, row.get("schema_id")?),
+        _ => Found::OfSync { sync_id: row.get("sync_id")?, schema_id: row.get("schema_id")? },
     })
 }
 
-fn baseline(row: &Row) -> sqlx::Result<Baseline> {
+fn baseline(row: &impl DbRow) -> sqlx::Result<Baseline> {
     if !is_null(row, "policy")? && parsed(row, "policy", SchemaPolicy::parse)? == SchemaPolicy::Ignore {
         return Ok(Baseline::Nothing);
     }
-    let (sync_id, good_sync_id): (i64, Option<i64>) = (row.try_get("sync_id")?, row.try_get("good_sync_id")?);
+    let (sync_id, good_sync_id): (i64, Option<i64>) = (row.get("sync_id")?, row.get("good_sync_id")?);
     let before: Option<i64> = match good_sync_id.map(|good_sync_id| good_sync_id.cmp(&sync_id)) {
         // A late sync is not compared with a newer one.
         Some(Ordering::Greater) if parsed(row, "phase", Phase::parse)? == Phase::Ended => return Ok(Baseline::Nothing),
-        Some(Ordering::Equal) => row.try_get("before_id")?,
-        Some(Ordering::Less | Ordering::Greater) => row.try_get("good_id")?,
+        Some(Ordering::Equal) => row.get("before_id")?,
+        Some(Ordering::Less | Ordering::Greater) => row.get("good_id")?,
         None => None,
     };
     Ok(before.map_or(Baseline::First, Baseline::Before))
@@ -147,11 +169,22 @@ impl OfSync {
 }
 
 impl Known {
-    async fn find(writing: &mut Writing, ids: &Value, contents: BTreeSet<&String>) -> Result<Self, Error> {
-        static ALL: LazyLock<String> = LazyLock::new(|| FOUND.join("; "));
+    /// Reads the data, with the syncs and the history locked.
+    async fn find<W: WriteTransaction>(
+        writing: &mut W,
+        ids: &Value,
+        contents: BTreeSet<&String>,
+    ) -> Result<Self, Error> {
+        static FOUND: Text = Text::new();
+        let syncs: Vec<i64> = rows(writing, SYNCS, vec![ids.clone()], |row| row.get("sync_id")).await?;
+        let of_syncs = Value::column(&syncs)?;
+        writing.lock_syncs(syncs, SyncLock::Change).await?;
+        writing.lock_history().await?;
+        let next_id = writing.new_ids(Counter::Schemas, 0).await?;
         let mut known = Self::default();
-        let asked = vec![ids.clone(), Value::rows(&contents.into_iter().collect::<Vec<_>>())?];
-        for found in rows(writing, ALL.as_str(), asked, found_row).await? {
+        let asked = vec![ids.clone(), Value::column(contents)?, of_syncs];
+        let text = FOUND.of::<W::Db>(found_text::<W::Db>);
+        for found in rows(writing, text, asked, found_row).await? {
             match found {
                 Found::Last(last_id) => known.last_id = last_id,
                 Found::File { history_id, sync_id } => drop(known.files.insert(history_id, sync_id)),
@@ -164,11 +197,17 @@ impl Known {
                 }
             }
         }
+        // The counter is locked, where there is one, and the next id is not given twice.
+        known.last_id = next_id.map_or(known.last_id, |next_id| next_id - 1);
         Ok(known)
     }
 
     /// Reads the schemas that files of the group are compared with.
-    async fn baselines(&self, writing: &mut Writing, group: &Group<'_>) -> Result<HashMap<i64, Schema>, Error> {
+    async fn baselines(
+        &self,
+        connection: &mut impl Connection,
+        group: &Group<'_>,
+    ) -> Result<HashMap<i64, Schema>, Error> {
         let mut wanted: BTreeSet<_> = group.files.iter().filter_map(|file| file.baseline_id).collect();
         let mut baselines = HashMap::new();
         for (content, schema_id) in &self.schemas {
@@ -179,13 +218,15 @@ impl Known {
         if wanted.is_empty() {
             return Ok(baselines);
         }
-        let wanted = vec![Value::rows(&wanted.into_iter().collect::<Vec<_>>())?];
-        let content = |row: &Row| Ok((row.try_get("schema_id")?, row.try_get::<String, _>("content")?));
-        for (schema_id, content) in rows(writing, CONTENTS, wanted, content).await? {
+        for (schema_id, content) in rows(connection, CONTENTS, vec![Value::column(wanted)?], content).await? {
             baselines.insert(schema_id, parse(&content)?);
         }
         Ok(baselines)
     }
+}
+
+fn content(row: &impl DbRow) -> sqlx::Result<(i64, String)> {
+    Ok((row.get("schema_id")?, row.get("content")?))
 }
 
 /// Rows that a group writes.
@@ -233,7 +274,12 @@ impl<'a> Group<'a> {
         self.files.push(Read { history_id, sync_id, inspected, schema_id, baseline_id });
     }
 
-    async fn write(self, writing: &mut Writing, ids: Value, baselines: &HashMap<i64, Schema>) -> Result<(), Error> {
+    async fn write(
+        self,
+        writing: &mut impl WriteTransaction,
+        ids: Value,
+        baselines: &HashMap<i64, Schema>,
+    ) -> Result<(), Error> {
         let mut files = Vec::with_capacity(self.files.len());
         let mut differing = Vec::new();
         let mut num_differing: BTreeMap<i64, u64> = BTreeMap::new();
@@ -255,7 +301,10 @@ impl<'a> Group<'a> {
         let of_sync = |((sync_id, schema_id), (files, first_id)): (&(i64, i64), &(u64, i64))| {
             (*sync_id, *schema_id, *files, *first_id)
         };
-        let syncs: BTreeSet<_> = self.of_syncs.keys().map(|(sync_id, _)| sync_id).collect();
+        let syncs: BTreeSet<_> = self.of_syncs.keys().map(|(sync_id, _)| *sync_id).collect();
+        if !self.new_schemas.is_empty() {
+            writing.new_ids(Counter::Schemas, self.new_schemas.len()).await?;
+        }
         let values = vec![
             ids,
             Value::rows(&self.new_schemas)?,
@@ -263,9 +312,12 @@ impl<'a> Group<'a> {
             Value::rows(&files)?,
             Value::rows(&differing)?,
             Value::rows(&num_differing.into_iter().collect::<Vec<_>>())?,
-            Value::rows(&syncs.into_iter().collect::<Vec<_>>())?,
         ];
         changed(writing, REMEMBER, values).await?;
+        // One after the other, in their order: two of them may have the same path.
+        for sync_id in syncs {
+            remember_good(writing, SyncId(sync_id.cast_unsigned())).await?;
+        }
         let counted = |file: &Read<'_>| Some((file.history_id, file.inspected.row_count?));
         counting::count(writing, &self.files.iter().filter_map(counted).collect::<Vec<_>>()).await
     }
@@ -274,19 +326,21 @@ impl<'a> Group<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::Backend as _;
+    use crate::query::Select;
+    use crate::schemas::tests::goes_by_an_index;
     use crate::sqlite::SqliteState;
-    use crate::sqlite::query::Select;
-    use crate::sqlite::schemas::tests::goes_by_an_index;
     use sqlx::Executor;
 
     #[tokio::test]
     async fn what_a_group_needs_and_changes_is_found_by_an_index() {
         let folder = tempfile::tempdir().unwrap();
         let state = SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap();
-        let mut connection = state.readers.look().await.unwrap();
+        let mut connection = state.0.look().await.unwrap();
         // A plan would also show how rows that wait for their parent would be found, and none ever wait.
         connection.execute("PRAGMA foreign_keys = OFF").await.unwrap();
-        for sql in FOUND.into_iter().chain([CONTENTS]).chain(REMEMBER.split("; ")) {
+        let found = found_text::<sqlx::Sqlite>();
+        for sql in found.split("; ").chain([SYNCS, CONTENTS]).chain(REMEMBER.split("; ")) {
             goes_by_an_index(Select::new(sql), &mut connection).await;
         }
     }
