@@ -65,6 +65,9 @@ pub(crate) trait WriteTransaction: WritingConnection {
     /// Locks the rows of syncs, those that there are.
     fn lock_syncs(&mut self, ids: Vec<i64>, lock: SyncLock) -> impl Future<Output = Result<(), Error>> + Send;
 
+    /// Locks all syncs: none begins or changes.
+    fn lock_all_syncs(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
+
     /// Allocates ids of new rows, and returns the first; NULL where the table allocates them.
     fn new_ids(&mut self, counter: Counter, count: usize) -> impl Future<Output = Result<Option<i64>, Error>> + Send;
 

@@ -6,12 +6,12 @@
 use super::datasets;
 use super::landed;
 use super::query::{Batch, Row, Value, changed, found, rows, values};
-use super::trash::insert_trash;
 use super::uploads::{ensure_folders, folder_of};
 use super::writing::{Counter, SyncLock, Writing};
 use crate::counts::{self, Position, Tally};
 use crate::days::{self, Counted, DayTally, counted_of};
 use crate::row::{SYNC_COLUMNS, bytes_if_any, duplicate_names, id, number, path, sync_record};
+use crate::trash::insert_trash;
 use lakeshore::model::dataset::record::DayCounts;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::path::LakePath;

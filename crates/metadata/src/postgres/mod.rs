@@ -5,13 +5,13 @@
 
 mod clock;
 mod connection;
+mod damage;
 mod datasets;
 mod event_log;
 mod gates;
 mod held;
 mod holds;
 mod identity;
-mod inspection;
 mod landed;
 mod landing_together;
 mod landings;

@@ -5,6 +5,7 @@
 
 use super::List;
 use super::connection::fault;
+use super::damage;
 use super::writing::Writing;
 use crate::query::value::without_nul;
 use crate::query::{Dialect, Sql, Text, WritingConnection, connections};
@@ -185,6 +186,10 @@ impl Dialect for Postgres {
             }
         }
         Ok(None)
+    }
+
+    async fn damage(connection: &mut PgConnection) -> Result<Vec<String>, Error> {
+        damage::damage(connection).await
     }
 
     async fn changed(connection: &mut PgConnection, sql: Sql, values: Vec<Value>) -> Result<u64, Error> {

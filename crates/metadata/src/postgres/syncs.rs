@@ -1,7 +1,6 @@
 //! Syncs: the table `syncs`, with the changes of their transactions to the days and datasets.
 
 use super::query::{Batch, Row, Select, changed, clamp, found, rows, values};
-use super::trash::insert_trash;
 use super::uploads::{folder_id, in_flight};
 use super::writing::Durability::Synced;
 use super::writing::{Counter, SyncLock, Writing, transaction};
@@ -16,6 +15,7 @@ use crate::idempotency;
 use crate::row::{SYNC_COLUMNS, id, number, parsed, path, sync, sync_record, time};
 use crate::schemas::remember_good;
 use crate::syncs::record;
+use crate::trash::insert_trash;
 use crate::versions::moved;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;

@@ -1,9 +1,9 @@
 //! Copies a database of SQLite into an empty one of PostgreSQL, in one transaction, and checks it before the commit.
 
 use super::connection::fault;
-use super::inspection;
 use super::query::{Value, changed, found, values};
 use super::{PostgresState, query};
+use crate::inspection;
 use crate::sqlite::SqliteState;
 use futures_util::TryStreamExt;
 use lakeshore::Error;

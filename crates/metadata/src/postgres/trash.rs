@@ -3,10 +3,11 @@
 use super::query::{Row, Select, Value, changed, clamp, found, values};
 use super::syncs::{refuse_above_datasets, refuse_if_held};
 use super::writing::Durability::Synced;
-use super::writing::{Counter, Writing, transaction};
+use super::writing::{Writing, transaction};
 use super::{PostgresState, datasets};
 use crate::backend::Backend as _;
 use crate::row::{actor, id, number, path, trash_entry, trash_group};
+use crate::trash::insert_trash;
 use crate::versions::{moved, pinned, pinned_path};
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
@@ -308,21 +309,4 @@ async fn finish_restore(
     moved::restored(writing, &entry, &slot, identity.as_ref(), replaced.is_some(), &by, at).await?;
     writing.record(&AuditEntry::trash_restored(&entry, &by, at));
     insert_trash(writing, replaced.map_or(&[], std::slice::from_ref)).await
-}
-
-/// Inserts items with ascending ids. Requires the lock of the history.
-pub(super) async fn insert_trash(writing: &mut Writing, trash: &[NewTrash]) -> Result<(), Error> {
-    if trash.is_empty() {
-        return Ok(());
-    }
-    let count = i64::try_from(trash.len()).map_err(Error::internal)?;
-    let last = writing.next_ids(Counter::Trash, count).await?;
-    let rows = trash.iter().map(|NewTrash { key, origin, kind, reason, sync_id, by, at }| {
-        let sync_id = sync_id.map(|sync_id| id(sync_id.0));
-        (key.as_str(), origin.as_str(), kind.as_str(), reason.as_str(), sync_id, by, at.0)
-    });
-    let sql = "INSERT INTO trash (trash_id, trash_key, origin, kind, reason, sync_id, trashed_by, trashed_at) \
-               SELECT $2 + 1 + key, value ->> 0, value ->> 1, value ->> 2, value ->> 3, (value ->> 4)::bigint, value ->> 5, \
-               (value ->> 6)::bigint FROM json_each($1)";
-    changed(writing, sql, values![Value::rows(&rows.collect::<Vec<_>>())?, last]).await.map(drop)
 }

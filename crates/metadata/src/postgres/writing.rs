@@ -230,6 +230,10 @@ impl WriteTransaction for Writing {
         Self::lock_syncs(self, ids, lock).await
     }
 
+    async fn lock_all_syncs(&mut self) -> Result<(), Error> {
+        changed(self, "LOCK TABLE syncs IN SHARE ROW EXCLUSIVE MODE", vec![]).await.map(drop)
+    }
+
     async fn new_ids(&mut self, counter: Counter, count: usize) -> Result<Option<i64>, Error> {
         let count = i64::try_from(count).map_err(Error::internal)?;
         Ok(Some(self.next_ids(counter, count).await? + 1))

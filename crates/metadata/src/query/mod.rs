@@ -65,6 +65,9 @@ pub(crate) trait Dialect: Database<Row: DbRow, Connection: Connection<Db = Self>
         decode: impl FnOnce(&Self::Row) -> sqlx::Result<T> + Send,
     ) -> impl Future<Output = Result<Option<T>, Error>> + Send;
 
+    /// Descriptions of the damage that only this database may have.
+    fn damage(connection: &mut Self::Connection) -> impl Future<Output = Result<Vec<String>, Error>> + Send;
+
     fn changed(
         connection: &mut Self::Connection,
         sql: Sql,

@@ -3,6 +3,7 @@
 //! A statement is one round trip to the thread of its connection. So a group of rows is read by one statement, and
 //! statements that belong together go in one text.
 
+use super::damage;
 use super::fault;
 use super::readers::{List, Look};
 use super::writing::Writing;
@@ -75,6 +76,10 @@ impl Dialect for Sqlite {
     ) -> Result<Option<T>, Error> {
         let row = query(sql, values).fetch_optional(connection).await.map_err(fault)?;
         row.as_ref().map(decode).transpose().map_err(fault)
+    }
+
+    async fn damage(connection: &mut SqliteConnection) -> Result<Vec<String>, Error> {
+        damage::damage(connection).await
     }
 
     async fn changed(connection: &mut SqliteConnection, sql: Sql, values: Vec<Value>) -> Result<u64, Error> {

@@ -3,7 +3,6 @@
 use super::job::Durability::{Synced, Written};
 use super::query::{Row, Select, changed, clamp, found, inserted, is_small, returned, values};
 use super::row::{SYNC_COLUMNS, id, number, parsed, path, sync, sync_record, time};
-use super::trash::insert_trash;
 use super::uploads::{folder_id, in_flight};
 use super::writing::Writing;
 use super::{SqliteState, datasets};
@@ -15,6 +14,7 @@ use crate::days::{self, counted};
 use crate::idempotency;
 use crate::schemas::remember_good;
 use crate::syncs::record;
+use crate::trash::insert_trash;
 use crate::versions::moved;
 use crate::transaction::WriteTransaction as _;
 use async_trait::async_trait;

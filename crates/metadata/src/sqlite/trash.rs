@@ -6,6 +6,7 @@ use super::row::{actor, id, number, path, trash_entry, trash_group};
 use super::syncs::{refuse_above_datasets, refuse_if_held};
 use super::writing::Writing;
 use super::{SqliteState, datasets};
+use crate::trash::insert_trash;
 use crate::versions::{moved, pinned, pinned_path};
 use crate::transaction::WriteTransaction as _;
 use async_trait::async_trait;
@@ -324,21 +325,6 @@ async fn finish_restore(
     moved::restored(writing, &entry, &slot, identity.as_ref(), !replaced.is_empty(), &by, at).await?;
     writing.record(&AuditEntry::trash_restored(&entry, &by, at)).await?;
     insert_trash(writing, replaced).await
-}
-
-/// Inserts items with ascending ids.
-pub(super) async fn insert_trash(writing: &mut Writing, trash: &[NewTrash]) -> Result<(), Error> {
-    if trash.is_empty() {
-        return Ok(());
-    }
-    let rows = trash.iter().map(|NewTrash { key, origin, kind, reason, sync_id, by, at }| {
-        let sync_id = sync_id.map(|sync_id| id(sync_id.0));
-        (key.as_str(), origin.as_str(), kind.as_str(), reason.as_str(), sync_id, by, at.0)
-    });
-    let sql = "INSERT INTO trash (trash_key, origin, kind, reason, sync_id, trashed_by, trashed_at) \
-               SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6 \
-               FROM json_each(?) ORDER BY key";
-    changed(writing, sql, vec![Value::rows(&rows.collect::<Vec<_>>())?]).await.map(drop)
 }
 
 #[cfg(test)]

@@ -395,6 +395,10 @@ impl WriteTransaction for Writing {
         Ok(())
     }
 
+    async fn lock_all_syncs(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn new_ids(&mut self, _: Counter, _: usize) -> Result<Option<i64>, Error> {
         Ok(None)
     }
