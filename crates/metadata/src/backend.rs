@@ -1,7 +1,7 @@
 //! The metadata store over either database, and what a database brings for it: its connections and its transactions.
 
 use crate::lookups::CallerLookups;
-use crate::query::{Connection, Dialect, Value, changed};
+use crate::query::{Connection, Dialect, Select, Value, changed};
 use crate::transaction::{Durability, Work, WriteTransaction};
 use lakeshore::Error;
 use sqlx::Database;
@@ -47,6 +47,14 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn write_versions(&self) -> impl Future<Output = Result<(), Error>> + Send {
         async { Ok(()) }
     }
+
+    /// Fails a call where a test has asked for it.
+    fn inject_fault(&self, _call: &'static str) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Adds the condition that a restore, a row of `trash`, is not the work of another node.
+    fn exclude_restores_of_others(&self, _select: &mut Select) {}
 
     /// Cache of keys and sessions, where this process sees every change of them.
     fn caller_lookups(&self) -> Option<&CallerLookups> {

@@ -8,6 +8,7 @@ mod backend;
 mod batches;
 mod content;
 mod counts;
+mod datasets;
 mod days;
 mod deed_log;
 pub mod disk_reserve;

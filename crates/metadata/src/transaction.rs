@@ -65,6 +65,9 @@ pub(crate) trait WriteTransaction: WritingConnection {
     /// Locks the rows of syncs, those that there are.
     fn lock_syncs(&mut self, ids: Vec<i64>, lock: SyncLock) -> impl Future<Output = Result<(), Error>> + Send;
 
+    /// Waits until no other start or restore is under way.
+    fn lock_starts(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
+
     /// Locks all syncs: none begins or changes.
     fn lock_all_syncs(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
 

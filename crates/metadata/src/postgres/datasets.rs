@@ -1,13 +1,13 @@
 //! Datasets: the table `datasets`. [`super::syncs`] and [`super::uploads`] record here which datasets they write to.
 
 use super::PostgresState;
-use super::query::{Batch, Row, Select, Value, changed, clamp, found, values};
-use super::trash::held_bytes;
+use super::query::{Row, Select, changed, clamp, found, values};
 use super::writing::Durability::{Passing, Synced};
-use super::writing::{Writing, transaction};
+use super::writing::transaction;
 use crate::backend::Backend as _;
 use crate::days::{arrival, arrivals, busiest, busiest_path, day_of_type, of_days};
 use crate::row::{SYNC_COLUMNS, id, number, path, sync, time, trash_entry, unexpected};
+use crate::trash::held_bytes;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
@@ -23,7 +23,6 @@ use lakeshore::ports::OverviewState;
 use lakeshore::ports::metadata::dataset::{DatasetQuery, DatasetState, DaysOf, Uncounted};
 use lakeshore::{Error, Timestamp};
 use sqlx::{PgConnection, Row as _};
-use std::collections::BTreeSet;
 
 const COLUMNS: &str = "path, last_sync_id, first_landed, last_landed, rhythm, files, bytes, counted_at, \
      change = counted_change AS is_current";
@@ -185,31 +184,4 @@ fn record(row: &Row) -> sqlx::Result<DatasetRecord> {
         rhythm,
         counted,
     })
-}
-
-/// Records that the paths of the syncs hold datasets, which have received files.
-pub(super) fn remember(batch: &mut Batch, syncs: Vec<i64>, at: Timestamp) {
-    let sql = "INSERT INTO datasets AS d (path, last_sync_id, first_landed, last_landed) \
-               SELECT path, max(sync_id), $2, $2 FROM syncs WHERE sync_id = ANY($1) GROUP BY path \
-               ON CONFLICT (path) DO UPDATE SET last_sync_id = greatest(d.last_sync_id, excluded.last_sync_id), \
-               last_landed = greatest(d.last_landed, excluded.last_landed)";
-    batch.add(sql, values![syncs, at.0]);
-}
-
-/// Records that the content of these folders has changed, so that the datasets around them are counted again.
-pub(super) async fn touch<'a>(writing: &mut Writing, folders: impl IntoIterator<Item = &'a str>) -> Result<(), Error> {
-    let places = Value::texts(folders_to_touch(folders));
-    changed(writing, "UPDATE datasets SET change = change + 1 WHERE path = ANY(?)", vec![places]).await.map(drop)
-}
-
-/// Paths at which a dataset may hold one of the folders: the folder itself, and each above it.
-pub(super) fn folders_to_touch<'a>(folders: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
-    let mut places: BTreeSet<&str> = BTreeSet::new();
-    for folder in folders {
-        let mut place = folder;
-        while !place.is_empty() && places.insert(place) {
-            place = place.rsplit_once('/').map_or("", |(above, _)| above);
-        }
-    }
-    places
 }

@@ -3,12 +3,12 @@
 //! Nothing is kept from one group to the next: another node may have written meanwhile. The rows of the syncs are locked
 //! first, then the history.
 
-use super::datasets;
 use super::landed;
 use super::query::{Batch, Row, Value, changed, found, rows, values};
 use super::uploads::{ensure_folders, folder_of};
 use super::writing::{Counter, SyncLock, Writing};
 use crate::counts::{self, Position, Tally};
+use crate::datasets::{remember_text, touch};
 use crate::days::{self, Counted, DayTally, counted_of};
 use crate::row::{SYNC_COLUMNS, bytes_if_any, duplicate_names, id, number, path, sync_record};
 use crate::trash::insert_trash;
@@ -392,11 +392,12 @@ impl<'a> Group<'a> {
         let rows = vec![Value::rows(&days.days())?, Value::rows(&days.arrivals())?];
         batch.add(days::addition::<sqlx::Postgres>(), rows);
         if !remembered.is_empty() {
-            datasets::remember(&mut batch, remembered, at);
+            let remember = remember_text::<sqlx::Postgres>("$1", "$2");
+            batch.add(&remember, values![Value::column(remembered)?, at.0]);
         }
         batch.run(writing).await?;
         if !self.touched.is_empty() {
-            datasets::touch(writing, self.touched).await?;
+            touch(writing, self.touched).await?;
         }
         insert_trash(writing, &self.trash).await
     }

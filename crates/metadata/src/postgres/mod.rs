@@ -25,7 +25,6 @@ mod search;
 mod sightings;
 mod syncs;
 mod transfer;
-mod trash;
 mod uploads;
 mod writing;
 
@@ -34,6 +33,7 @@ pub use options::{CONNECTIONS_MAX, CONNECTIONS_MIN, OptionsError, PostgresOption
 pub use transfer::TransferError;
 
 use crate::backend::{Backend, MetadataStore};
+use crate::query::Select;
 use crate::sqlite::Opening;
 use crate::transaction::{Durability, Work};
 use connection::{SEARCH_TIME_MAX, fault};
@@ -228,6 +228,19 @@ impl Backend for Postgres {
         work: Work<Writing, A, T>,
     ) -> Result<T, Error> {
         transaction!(self, durability, |writing| work(writing, &given).await)
+    }
+
+    #[cfg(feature = "testing")]
+    fn inject_fault(&self, call: &'static str) -> Result<(), Error> {
+        self.faults.lock().next(call)
+    }
+
+    fn exclude_restores_of_others(&self, select: &mut Select) {
+        // A restore that another node is at is its own, and one of a node that has ended is recovered with its other work.
+        select.push(" AND NOT is_at_work(serving_node, ").bind(self.node()).push(")");
+        if self.membership.as_ref().is_some_and(|membership| !membership.is_first()) {
+            select.push(" AND serving_node = ").bind(self.node());
+        }
     }
 }
 

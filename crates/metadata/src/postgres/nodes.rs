@@ -2,12 +2,12 @@
 
 use super::membership::{Company, await_transactions};
 use super::query::{Row, changed, found, rows, values};
-use super::trash::trash_record;
 use super::writing::Durability::{Passing, Synced};
 use super::writing::{SyncLock, new_token, transaction};
 use super::{PostgresState, event_log, gates, holds, landing_together};
 use crate::backend::Backend as _;
 use crate::row::{id, number};
+use crate::trash::trash_record;
 use async_trait::async_trait;
 use lakeshore::model::access::principal::Principal;
 use lakeshore::model::id::{SyncId, UploadId};

@@ -141,6 +141,7 @@ impl Dialect for Postgres {
     const LIKE_END: &'static str = "";
     const UNINDEXED: &'static str = "";
     const LOCKING_NODES: &'static str = " FOR NO KEY UPDATE OF n";
+    const HAS_UNCOUNTED_FLAG: bool = false;
 
     fn number(element: &str) -> String {
         format!("CAST({element} AS BIGINT)")
@@ -152,6 +153,11 @@ impl Dialect for Postgres {
 
     fn equal_texts(column: &str, text: &str) -> String {
         format!("md5({column}) = md5({text}) AND {column} = {text}")
+    }
+
+    async fn is_small(_: &mut PgConnection, _: Select) -> Result<bool, Error> {
+        // PostgreSQL chooses the index.
+        Ok(false)
     }
 
     fn text_of(text: &Text) -> &OnceLock<String> {

@@ -1,20 +1,21 @@
 //! Syncs: the table `syncs`, with the changes of their transactions to the days and datasets.
 
-use super::query::{Batch, Row, Select, changed, clamp, found, rows, values};
+use super::query::{Row, Select, changed, clamp, found, rows, values};
 use super::uploads::{folder_id, in_flight};
 use super::writing::Durability::Synced;
 use super::writing::{Counter, SyncLock, Writing, transaction};
-use super::{PostgresState, datasets};
+use super::PostgresState;
 use crate::backend::Backend as _;
 use crate::batches::insert_expected;
 use crate::counts::{self, dense_page, page_of_slice, slice};
 use crate::counts::{Position, Tally};
+use crate::datasets;
 use crate::days::DayTally;
 use crate::days::{self, counted};
 use crate::idempotency;
-use crate::row::{SYNC_COLUMNS, id, number, parsed, path, sync, sync_record, time};
+use crate::row::{SYNC_COLUMNS, id, number, path, sync, sync_record, time};
 use crate::schemas::remember_good;
-use crate::syncs::record;
+use crate::syncs::{record, refuse_above_datasets, refuse_if_held};
 use crate::trash::insert_trash;
 use crate::versions::moved;
 use async_trait::async_trait;
@@ -22,15 +23,13 @@ use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
 use lakeshore::model::dataset::record::DayCounts;
 use lakeshore::model::id::SyncId;
-use lakeshore::model::id::TrashId;
 use lakeshore::model::limits::IN_FLIGHT_NAMED_MAX;
 use lakeshore::model::page::SyncQuery;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::sync::end::Settlement;
 use lakeshore::model::sync::hold::Hold;
 use lakeshore::model::sync::job::{
-    Closing, OpenSync, Supersede, SyncJob, SyncRecord, gives_way, may_accept_uploads, may_close, obstacle,
-    superseded_by,
+    Closing, Supersede, SyncJob, SyncRecord, gives_way, may_accept_uploads, may_close, superseded_by,
 };
 use lakeshore::model::sync::start::NewSync;
 use lakeshore::model::sync::status::{Status, SyncType};
@@ -196,47 +195,6 @@ async fn count_sync(
         changed(writing, ADD, values).await?;
     }
     Ok(())
-}
-
-/// Refuses a start while an open sync or a restore has an overlapping path. `superseded` is about to be closed, and
-/// does not count.
-pub(super) async fn refuse_if_held(
-    connection: &mut PgConnection,
-    wanted: &LakePath,
-    sync_type: SyncType,
-    superseded: Option<SyncId>,
-) -> Result<(), Error> {
-    let open = Select::new("SELECT sync_id, path, sync_type FROM syncs WHERE phase <> 'Ended' ORDER BY sync_id");
-    let open_sync = |row: &Row| {
-        let sync_type = parsed(row, "sync_type", SyncType::parse)?;
-        Ok(OpenSync { sync_id: sync_id(row)?, path: path(row, "path")?, sync_type })
-    };
-    let mut open = open.rows(connection, open_sync).await?;
-    open.retain(|open| Some(open.sync_id) != superseded);
-    if let Some(held) = obstacle(wanted, sync_type, &open) {
-        return Err(Error::PathHeld {
-            path: wanted.clone(),
-            sync_id: held.sync_id,
-            sync_type: held.sync_type,
-            held_path: held.path.clone(),
-        });
-    }
-    let restoring = Select::new("SELECT trash_id, origin FROM trash WHERE restoring IS NOT NULL");
-    let restoring = restoring.rows(connection, |row| Ok((number(row, "trash_id")?, path(row, "origin")?))).await?;
-    match restoring.into_iter().find(|(_, origin)| origin.overlaps(wanted)) {
-        Some((id, origin)) => Err(Error::PathRestoring { path: wanted.clone(), trash_id: TrashId(id), origin }),
-        None => Ok(()),
-    }
-}
-
-/// Refuses a dataset above existing ones, which it would replace.
-pub(super) async fn refuse_above_datasets(connection: &mut PgConnection, wanted: &LakePath) -> Result<(), Error> {
-    const NAMED_MAX: u64 = 10;
-    let (first, last) = wanted.range_below();
-    let mut below = Select::new("SELECT path FROM datasets WHERE path >= ");
-    below.bind(first).push(" AND path < ").bind(last).push(" ORDER BY path LIMIT ").bind(clamp(NAMED_MAX));
-    let below = below.rows(connection, |row| path(row, "path")).await?;
-    if below.is_empty() { Ok(()) } else { Err(Error::DatasetsBelow { path: wanted.clone(), below }) }
 }
 
 struct Started {
@@ -416,9 +374,7 @@ async fn settle_sync(writing: &mut Writing, settlement: &Settlement) -> Result<(
 /// Records that a full sync has become its dataset.
 async fn published(writing: &mut Writing, sync_id: SyncId, at: Timestamp) -> Result<(), Error> {
     let sync = record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?.sync;
-    let mut batch = Batch::default();
-    datasets::remember(&mut batch, vec![id(sync_id.0)], at);
-    batch.run(writing).await?;
+    datasets::remember(writing, sync_id, at).await?;
     datasets::touch(writing, [sync.path.as_str()]).await?;
     let mut days = DayTally::default();
     days.arrived(counted(writing, sync_id).await?, at, Totals { files: sync.num_landed(), bytes: sync.size_bytes });

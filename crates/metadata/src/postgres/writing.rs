@@ -230,6 +230,10 @@ impl WriteTransaction for Writing {
         Self::lock_syncs(self, ids, lock).await
     }
 
+    async fn lock_starts(&mut self) -> Result<(), Error> {
+        Self::lock_starts(self).await
+    }
+
     async fn lock_all_syncs(&mut self) -> Result<(), Error> {
         changed(self, "LOCK TABLE syncs IN SHARE ROW EXCLUSIVE MODE", vec![]).await.map(drop)
     }

@@ -40,6 +40,9 @@ pub(crate) trait Dialect: Database<Row: DbRow, Connection: Connection<Db = Self>
     /// Follows a statement that reads nodes `n`, to lock them.
     const LOCKING_NODES: &'static str;
 
+    /// Whether `datasets` has the flag `is_uncounted`, by which its index finds those to count.
+    const HAS_UNCOUNTED_FLAG: bool;
+
     /// An element of a JSON array as a number. Only for statements of which SQLite runs very many; others use CAST.
     fn number(element: &str) -> String;
 
@@ -48,6 +51,9 @@ pub(crate) trait Dialect: Database<Row: DbRow, Connection: Connection<Db = Self>
 
     /// Equality of long texts. PostgreSQL finds them by their hash.
     fn equal_texts(column: &str, text: &str) -> String;
+
+    /// Whether a path has few enough rows to look them up by it, where the database is told which index to read.
+    fn is_small(connection: &mut Self::Connection, place: Select) -> impl Future<Output = Result<bool, Error>> + Send;
 
     fn text_of(text: &Text) -> &OnceLock<String>;
 

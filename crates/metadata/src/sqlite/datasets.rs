@@ -2,12 +2,11 @@
 
 use super::SqliteState;
 use super::job::Durability::{Synced, Written};
-use super::query::{Row, Select, Value, changed, clamp, found, values};
+use super::query::{Row, Select, changed, clamp, found, values};
 use super::row::{SYNC_COLUMNS, id, number, path, sync, time, trash_entry, unexpected};
-use super::trash::held_bytes;
-use super::writing::Writing;
 use crate::days::{arrival, arrivals, busiest, busiest_path, day_of_type, of_days};
 use crate::transaction::WriteTransaction as _;
+use crate::trash::held_bytes;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
@@ -23,7 +22,6 @@ use lakeshore::ports::OverviewState;
 use lakeshore::ports::metadata::dataset::{DatasetQuery, DatasetState, DaysOf, Uncounted};
 use lakeshore::{Error, Timestamp};
 use sqlx::{Row as _, SqliteConnection};
-use std::collections::BTreeSet;
 
 const COLUMNS: &str = "path, last_sync_id, first_landed, last_landed, rhythm, files, bytes, counted_at, \
      is_uncounted = 0 AS is_current";
@@ -193,68 +191,10 @@ fn record(row: &Row) -> sqlx::Result<DatasetRecord> {
     })
 }
 
-/// Statement of [`remember`]; the arguments say where the ids of the syncs and the time are bound.
-macro_rules! remember {
-    ($syncs:literal, $at:literal) => {
-        concat!(
-            "INSERT INTO datasets (path, last_sync_id, first_landed, last_landed) SELECT s.path, s.sync_id, ",
-            $at,
-            ", ",
-            $at,
-            " FROM json_each(",
-            $syncs,
-            ") CROSS JOIN syncs s ON s.sync_id = value WHERE true ON CONFLICT (path) DO UPDATE SET \
-             last_sync_id = max(last_sync_id, excluded.last_sync_id), \
-             last_landed = max(last_landed, excluded.last_landed)"
-        )
-    };
-}
-
-/// Statements of [`touch`]; the argument says where the folders are bound. The second finds no row where the dataset waits
-/// for its count already.
-macro_rules! touch {
-    ($places:literal) => {
-        concat!(
-            "UPDATE datasets SET change = change + 1 WHERE path IN (SELECT value FROM json_each(",
-            $places,
-            ")); UPDATE datasets SET is_uncounted = 1 WHERE path IN (SELECT value FROM json_each(",
-            $places,
-            ")) AND is_uncounted = 0"
-        )
-    };
-}
-
-/// Statements of [`remember`] and of [`touch`] (with [`folders_to_touch`]) for the group of landings, whose row binds
-/// their values.
-pub(super) const REMEMBER: &str = remember!("new.remembered", "new.at");
-pub(super) const TOUCH: &str = touch!("new.touched");
-
-/// Records that the path of the sync holds a dataset, which has received files.
-pub(super) async fn remember(writing: &mut Writing, sync_id: SyncId, at: Timestamp) -> Result<(), Error> {
-    changed(writing, remember!("$1", "$2"), values![Value::rows(&[id(sync_id.0)])?, at.0]).await.map(drop)
-}
-
-/// Records that the content of these folders has changed, so that the datasets around them are counted again.
-pub(super) async fn touch<'a>(writing: &mut Writing, folders: impl IntoIterator<Item = &'a str>) -> Result<(), Error> {
-    let places = Value::rows(&folders_to_touch(folders).into_iter().collect::<Vec<_>>())?;
-    changed(writing, touch!("$1"), vec![places]).await.map(drop)
-}
-
-/// Paths at which a dataset may hold one of the folders: the folder itself, and each above it.
-pub(super) fn folders_to_touch<'a>(folders: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
-    let mut places: BTreeSet<&str> = BTreeSet::new();
-    for folder in folders {
-        let mut place = folder;
-        while !place.is_empty() && places.insert(place) {
-            place = place.rsplit_once('/').map_or("", |(above, _)| above);
-        }
-    }
-    places
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::datasets::{remember_text, touch_text};
     use lakeshore::model::page::{Order, Page};
 
     #[tokio::test]
@@ -266,6 +206,8 @@ mod tests {
         let page = Page { from: 0, size: 10, order: Order::Asc };
         let by_path = DatasetQuery { page, path: Some(path.clone()), text: None, scope: None, has_rhythm: false };
         let expected = DatasetQuery { path: None, has_rhythm: true, ..by_path.clone() };
+        let touch = touch_text::<sqlx::Sqlite>("'[]'");
+        let remember = remember_text::<sqlx::Sqlite>("'[]'", "9");
         let asked = [
             (records(&by_path), "PRIMARY KEY (path="),
             (records(&expected), "USING INDEX datasets_with_rhythm"),
@@ -278,8 +220,8 @@ mod tests {
             (of_days(&DaysOf::Within(path.clone()), Day(1), Day(9)), "PRIMARY KEY (folder_id=? AND day>? AND day<?)"),
             (busiest::<sqlx::Sqlite>(Day(1), None, 5), "USING INDEX day_counts_by_day (day>?)"),
             (arrivals(&path, Timestamp(9)), "PRIMARY KEY (folder_id=? AND slot>?)"),
-            (Select::new(touch!("'[]'").split("; ").next().unwrap()), "SEARCH datasets USING PRIMARY KEY (path=?)"),
-            (Select::new(remember!("'[]'", "9")), "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"),
+            (Select::new(touch.split("; ").next().unwrap()), "SEARCH datasets USING PRIMARY KEY (path=?)"),
+            (Select::new(remember), "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"),
         ];
         for (select, index) in asked {
             let plan = select.plan(&mut connection).await.join("; ");

@@ -5,7 +5,6 @@
 //! The statement is an INSERT into a temporary view, whose triggers write to each table. sqlx answers each statement of
 //! a text with a message of its own, which wakes its receiver; ten messages took longer than their work.
 
-use super::datasets::{REMEMBER, TOUCH, folders_to_touch};
 use super::landing_facts::{Facts, SyncChange};
 use super::query::{Value, changed, found, rows, values};
 use super::row::{SYNC_COLUMNS, id, sync_record};
@@ -14,6 +13,7 @@ use super::versions::unversioned::{self, Landed};
 use super::writing::Writing;
 use crate::counts::add_counts;
 use crate::counts::{Position, Tally};
+use crate::datasets::{folders_to_touch, remember_text, touch_text};
 use crate::days::DayTally;
 use crate::days::{add_arrivals, add_days};
 use crate::trash::insert_trash;
@@ -97,10 +97,12 @@ pub(super) async fn prepare(connection: &mut SqliteConnection) -> sqlx::Result<(
              num_duplicates = num_duplicates + (value ->> 4), \
              duplicate_names = coalesce(value ->> 5, duplicate_names) \
          FROM json_each(new.syncs) WHERE sync_id = value ->> 0; \
-         {counts}; {days}; {arrivals}; {REMEMBER}; {TOUCH}; END",
+         {counts}; {days}; {arrivals}; {remember}; {touch}; END",
         counts = add_counts::<sqlx::Sqlite>("new.counts"),
         days = add_days::<sqlx::Sqlite>("new.days"),
         arrivals = add_arrivals::<sqlx::Sqlite>("new.arrivals"),
+        remember = remember_text::<sqlx::Sqlite>("new.remembered", "new.at"),
+        touch = touch_text::<sqlx::Sqlite>("new.touched"),
     );
     connection.execute(AssertSqlSafe(finished)).await?;
     Ok(())
@@ -280,8 +282,8 @@ impl<'a> Group<'a> {
             Value::rows(&self.tally.rows())?,
             Value::rows(&days.days())?,
             Value::rows(&days.arrivals())?,
-            Value::rows(&remembered)?,
-            Value::rows(&folders_to_touch(self.touched).into_iter().collect::<Vec<_>>())?,
+            Value::column(&remembered)?,
+            Value::column(folders_to_touch(self.touched))?,
         ];
         if !self.trash.is_empty() {
             insert_trash(writing, &self.trash).await?;

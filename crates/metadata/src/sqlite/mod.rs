@@ -2,7 +2,7 @@
 //!
 //! It runs in WAL mode, with one writer that commits many requests in one transaction ([`writer`]), and readers that
 //! never wait for it ([`readers`]). Statements that PostgreSQL runs too are in
-//! the modules above; here are those of [`syncs`], [`uploads`], [`trash`],
+//! the modules above; here are those of [`syncs`], [`uploads`],
 //! [`datasets`], [`versions`], [`search`], [`identity`] and [`clock`].
 
 mod backup;
@@ -28,7 +28,6 @@ mod syncs;
 #[cfg(test)]
 mod test_uploads;
 mod transaction_fault;
-mod trash;
 mod uploads;
 mod versions;
 mod writer;
@@ -185,6 +184,11 @@ impl Backend for Sqlite {
 
     async fn write_versions(&self) -> Result<(), Error> {
         self.writer.write_versions().await
+    }
+
+    #[cfg(feature = "testing")]
+    fn inject_fault(&self, call: &'static str) -> Result<(), Error> {
+        self.faults.lock().next(call)
     }
 
     fn caller_lookups(&self) -> Option<&CallerLookups> {

@@ -37,6 +37,7 @@ impl Dialect for Sqlite {
     const LIKE_END: &'static str = " ESCAPE '\\'";
     const UNINDEXED: &'static str = "+";
     const LOCKING_NODES: &'static str = "";
+    const HAS_UNCOUNTED_FLAG: bool = true;
 
     fn number(element: &str) -> String {
         element.to_owned()
@@ -48,6 +49,10 @@ impl Dialect for Sqlite {
 
     fn equal_texts(column: &str, text: &str) -> String {
         format!("{column} = {text}")
+    }
+
+    async fn is_small(connection: &mut SqliteConnection, place: Select) -> Result<bool, Error> {
+        is_small(connection, place).await
     }
 
     fn text_of(text: &Text) -> &OnceLock<String> {

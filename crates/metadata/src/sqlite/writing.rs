@@ -395,6 +395,10 @@ impl WriteTransaction for Writing {
         Ok(())
     }
 
+    async fn lock_starts(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn lock_all_syncs(&mut self) -> Result<(), Error> {
         Ok(())
     }
