@@ -6,7 +6,6 @@
 mod clock;
 mod connection;
 mod damage;
-mod datasets;
 mod event_log;
 mod gates;
 mod held;

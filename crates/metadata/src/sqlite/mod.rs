@@ -1,16 +1,14 @@
 //! Metadata store in one SQLite file: the embedded default.
 //!
 //! It runs in WAL mode, with one writer that commits many requests in one transaction ([`writer`]), and readers that
-//! never wait for it ([`readers`]). Statements that PostgreSQL runs too are in
-//! the modules above; here are those of [`syncs`], [`uploads`],
-//! [`datasets`], [`versions`], [`search`], [`identity`] and [`clock`].
+//! never wait for it ([`readers`]). Statements that PostgreSQL runs too are in the modules above; here are those of
+//! [`syncs`], [`uploads`], [`versions`], [`search`], [`identity`] and [`clock`].
 
 mod backup;
 mod bounded;
 mod clock;
 mod connection;
 mod damage;
-mod datasets;
 mod deferred;
 mod identity;
 mod job;
