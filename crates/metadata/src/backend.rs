@@ -53,6 +53,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Adds the condition that another node is not ending a sync, a row of `syncs`.
+    fn exclude_ends_of_others(&self, _select: &mut Select) {}
+
     /// Adds the condition that a restore, a row of `trash`, is not the work of another node.
     fn exclude_restores_of_others(&self, _select: &mut Select) {}
 
@@ -88,6 +91,21 @@ pub(crate) trait Backend: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Error>> + Send {
         self.write(durability, (sql, values), |writing, (sql, values)| {
             Box::pin(async move { changed(writing, *sql, values.clone()).await.map(drop) })
+        })
+    }
+
+    /// Like [`Self::change`], with the history locked.
+    fn change_locked(
+        &self,
+        durability: Durability,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        self.write(durability, (sql, values), |writing, (sql, values)| {
+            Box::pin(async move {
+                writing.lock_history().await?;
+                changed(writing, *sql, values.clone()).await.map(drop)
+            })
         })
     }
 

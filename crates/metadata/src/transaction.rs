@@ -7,7 +7,8 @@ use crate::query::WritingConnection;
 use futures_util::future::BoxFuture;
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
-use lakeshore::model::id::UploadId;
+use lakeshore::model::id::{SyncId, UploadId};
+use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::ports::metadata::upload::NewUpload;
 
 /// Durability of a commit.
@@ -81,6 +82,15 @@ pub(crate) trait WriteTransaction: WritingConnection {
 
     /// Marks the transaction as one that changes keys or sessions: its commit empties the cache of them, where there is one.
     fn change_callers(&mut self) {}
+
+    /// Counts a sync in its blocks, under a status, or under another than before. Requires the lock of the history.
+    fn count_sync(
+        &mut self,
+        sync_id: SyncId,
+        sync_type: SyncType,
+        before: Option<Status>,
+        status: Status,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Begins an upload: its row, and the counts of its sync.
     fn begin_upload(&mut self, new: &NewUpload) -> impl Future<Output = Result<UploadId, Error>> + Send;

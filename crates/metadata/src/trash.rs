@@ -5,7 +5,7 @@ use crate::datasets::touch;
 use crate::query::{Connection, Dialect, Select, Value, changed, clamp, found, returned, values};
 use crate::row::{DbRow, actor, id, number, path, trash_entry, trash_group};
 use crate::syncs::{refuse_above_datasets, refuse_if_held};
-use crate::transaction::Durability::{self, Synced, Written};
+use crate::transaction::Durability::{Synced, Written};
 use crate::transaction::{Counter, WriteTransaction};
 use crate::versions::{moved, pinned, pinned_path};
 use async_trait::async_trait;
@@ -74,7 +74,7 @@ impl<B: Backend> TrashState for MetadataStore<B> {
     async fn cancel_restore(&self, trash_id: TrashId) -> Result<(), Error> {
         self.0.inject_fault("cancel_restore")?;
         let sql = "UPDATE trash SET restoring = NULL, restoring_by = NULL, restoring_actor = NULL WHERE trash_id = ?";
-        change_locked(&self.0, Synced, sql, values![id(trash_id.0)]).await
+        self.0.change_locked(Synced, sql, values![id(trash_id.0)]).await
     }
 
     async fn unfinished_restores(&self) -> Result<Vec<TrashRecord>, Error> {
@@ -94,7 +94,7 @@ impl<B: Backend> TrashState for MetadataStore<B> {
         // Skips items that were restored meanwhile, as other files may have been counted.
         let sql = "UPDATE trash SET files = ?, bytes = ? WHERE trash_id = ? AND restored_at IS NULL \
                    AND emptying_at IS NULL AND restoring IS NULL";
-        change_locked(&self.0, Written, sql, values![id(totals.files), id(totals.bytes), id(trash_id.0)]).await
+        self.0.change_locked(Written, sql, values![id(totals.files), id(totals.bytes), id(trash_id.0)]).await
     }
 
     async fn begin_emptying(
@@ -129,25 +129,8 @@ impl<B: Backend> TrashState for MetadataStore<B> {
                    WHERE trash_id IN (SELECT CAST(value ->> 0 AS BIGINT) FROM json_each($2)) \
                    AND emptying_at IS NOT NULL AND emptied_at IS NULL";
         let ids = Value::column(ids.iter().map(|trash_id| id(trash_id.0)))?;
-        change_locked(&self.0, Synced, sql, values![at.0, ids]).await
+        self.0.change_locked(Synced, sql, values![at.0, ids]).await
     }
-}
-
-/// Runs a statement with the history locked.
-async fn change_locked(
-    backend: &impl Backend,
-    durability: Durability,
-    sql: &'static str,
-    values: Vec<Value>,
-) -> Result<(), Error> {
-    backend
-        .write(durability, (sql, values), |writing, (sql, values)| {
-            Box::pin(async move {
-                writing.lock_history().await?;
-                changed(writing, *sql, values.clone()).await.map(drop)
-            })
-        })
-        .await
 }
 
 async fn page<C: Connection>(connection: &mut C, wanted: &TrashQuery) -> Result<Select, Error> {

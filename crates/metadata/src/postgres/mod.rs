@@ -22,7 +22,7 @@ mod options;
 mod query;
 mod search;
 mod sightings;
-mod syncs;
+mod sync_counts;
 mod transfer;
 mod uploads;
 mod writing;
@@ -232,6 +232,11 @@ impl Backend for Postgres {
     #[cfg(feature = "testing")]
     fn inject_fault(&self, call: &'static str) -> Result<(), Error> {
         self.faults.lock().next(call)
+    }
+
+    fn exclude_ends_of_others(&self, select: &mut Select) {
+        select.push(" AND NOT EXISTS (SELECT 1 FROM sync_gates g WHERE g.sync_id = syncs.sync_id");
+        select.push(" AND is_at_work(g.serving_node, ").bind(self.node()).push("))");
     }
 
     fn exclude_restores_of_others(&self, select: &mut Select) {

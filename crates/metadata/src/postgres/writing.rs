@@ -10,6 +10,7 @@
 use super::Postgres;
 use super::connection::{fault, is_unknown};
 use super::query::{Row, changed, found, rows, values};
+use super::sync_counts;
 use super::uploads;
 use crate::audit;
 use crate::deed_log;
@@ -17,7 +18,8 @@ use crate::transaction::WriteTransaction;
 pub(super) use crate::transaction::{Counter, Durability, SyncLock};
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
-use lakeshore::model::id::UploadId;
+use lakeshore::model::id::{SyncId, UploadId};
+use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::ports::Randomness;
 use lakeshore::ports::metadata::upload::NewUpload;
 use lakeshore_system::clock::SystemRandomness;
@@ -181,11 +183,6 @@ impl Writing {
         self.deeds.push(deed.clone());
     }
 
-    /// Waits until no other start or restore is under way.
-    pub(super) async fn lock_starts(&mut self) -> Result<(), Error> {
-        changed(self, "SELECT pg_advisory_xact_lock(?)", values![STARTS]).await.map(drop)
-    }
-
     /// Locks the rows of syncs, those that there are.
     pub(super) async fn lock_syncs(&mut self, mut ids: Vec<i64>, lock: SyncLock) -> Result<(), Error> {
         ids.sort_unstable();
@@ -231,7 +228,7 @@ impl WriteTransaction for Writing {
     }
 
     async fn lock_starts(&mut self) -> Result<(), Error> {
-        Self::lock_starts(self).await
+        changed(self, "SELECT pg_advisory_xact_lock(?)", values![STARTS]).await.map(drop)
     }
 
     async fn lock_all_syncs(&mut self) -> Result<(), Error> {
@@ -241,6 +238,16 @@ impl WriteTransaction for Writing {
     async fn new_ids(&mut self, counter: Counter, count: usize) -> Result<Option<i64>, Error> {
         let count = i64::try_from(count).map_err(Error::internal)?;
         Ok(Some(self.next_ids(counter, count).await? + 1))
+    }
+
+    async fn count_sync(
+        &mut self,
+        sync_id: SyncId,
+        sync_type: SyncType,
+        before: Option<Status>,
+        status: Status,
+    ) -> Result<(), Error> {
+        sync_counts::count_sync(self, sync_id, sync_type, before, status).await
     }
 
     async fn begin_upload(&mut self, new: &NewUpload) -> Result<UploadId, Error> {

@@ -2,7 +2,7 @@
 //!
 //! It runs in WAL mode, with one writer that commits many requests in one transaction ([`writer`]), and readers that
 //! never wait for it ([`readers`]). Statements that PostgreSQL runs too are in the modules above; here are those of
-//! [`syncs`], [`uploads`], [`versions`], [`search`], [`identity`] and [`clock`].
+//! [`uploads`], [`versions`], [`search`], [`identity`] and [`clock`].
 
 mod backup;
 mod bounded;
@@ -22,7 +22,6 @@ mod query;
 mod readers;
 mod rights;
 mod search;
-mod syncs;
 #[cfg(test)]
 mod test_uploads;
 mod transaction_fault;

@@ -1,9 +1,10 @@
 //! Tests of the plans of pages: of the history, and of the syncs.
 
+use super::SqliteState;
 use super::connection::open_writing;
-use super::{SqliteState, syncs};
 use crate::history;
 use crate::query::Select;
+use crate::syncs;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::page::{Order, Page, SyncQuery, UploadQuery};
 use lakeshore::model::path::LakePath;

@@ -7,7 +7,7 @@ use super::damage;
 use super::fault;
 use super::readers::{List, Look};
 use super::writing::Writing;
-use crate::query::{Connection, Dialect, Sql, Text, WritingConnection, connections};
+use crate::query::{Dialect, Sql, Text, WritingConnection, connections};
 use futures_util::TryStreamExt;
 use lakeshore::Error;
 use sqlx::query::Query;
@@ -15,7 +15,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteQueryResult, SqliteRow};
 use sqlx::{AssertSqlSafe, Either, Executor, Sqlite, SqliteConnection, Transaction};
 use std::sync::OnceLock;
 
-pub(super) use crate::query::{Select, Value, changed, clamp, found, returned, rows, values};
+pub(super) use crate::query::{Select, Value, changed, clamp, found, rows, values};
 
 pub(super) type Row = SqliteRow;
 
@@ -52,7 +52,7 @@ impl Dialect for Sqlite {
     }
 
     async fn is_small(connection: &mut SqliteConnection, place: Select) -> Result<bool, Error> {
-        is_small(connection, place).await
+        place.has_at_most(ROWS_IN_ORDER_MAX, connection).await
     }
 
     fn text_of(text: &Text) -> &OnceLock<String> {
@@ -104,11 +104,6 @@ impl WritingConnection for Writing {
 /// Number of rows up to which the rows of a path are looked up and sorted. With more, the list is read in its order,
 /// where matching rows are then frequent.
 const ROWS_IN_ORDER_MAX: u64 = 8000;
-
-/// Whether a path has few enough rows to look them up by it.
-pub(super) async fn is_small(connection: &mut impl Connection, place: Select) -> Result<bool, Error> {
-    place.has_at_most(ROWS_IN_ORDER_MAX, connection).await
-}
 
 /// Runs a single statement, and returns when it is done. Waiting until the connection has put it away would take
 /// another message, and another switch of threads.

@@ -146,17 +146,6 @@ impl UploadState for SqliteState {
     }
 }
 
-/// The first `size` uploads of the sync that are in flight.
-pub(super) async fn in_flight(
-    connection: &mut SqliteConnection,
-    sync_id: SyncId,
-    size: u64,
-) -> Result<Vec<Upload>, Error> {
-    let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE sync_id = "));
-    select.bind(id(sync_id.0)).push(" AND status = 'Syncing' ORDER BY history_id LIMIT ").bind(clamp(size));
-    select.rows(connection, upload).await
-}
-
 /// Id of a folder; adds it and those above it where they are missing.
 pub(super) async fn folder_id(writing: &mut Writing, path: &str) -> Result<i64, Error> {
     let sql = "SELECT folder_id FROM folders WHERE path = ?";

@@ -23,7 +23,8 @@ use crate::lookups::CallerLookups;
 use crate::transaction::{Counter, SyncLock, WriteTransaction};
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
-use lakeshore::model::id::UploadId;
+use lakeshore::model::id::{SyncId, UploadId};
+use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::ports::metadata::upload::LandingsId;
 use lakeshore::ports::metadata::upload::NewUpload;
 use lakeshore_system::failpoints::crash_point;
@@ -409,6 +410,11 @@ impl WriteTransaction for Writing {
 
     fn change_callers(&mut self) {
         self.changes_callers = true;
+    }
+
+    async fn count_sync(&mut self, _: SyncId, _: SyncType, _: Option<Status>, _: Status) -> Result<(), Error> {
+        // Triggers count.
+        Ok(())
     }
 
     async fn begin_upload(&mut self, new: &NewUpload) -> Result<UploadId, Error> {

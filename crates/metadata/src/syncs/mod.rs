@@ -1,23 +1,23 @@
 //! Syncs: the table `syncs`, with the changes of their transactions to the days and datasets.
 
-use super::job::Durability::{Synced, Written};
-use super::query::{Row, Select, changed, clamp, found, inserted, is_small, returned, values};
-use super::row::{SYNC_COLUMNS, id, number, path, sync, sync_record, time};
-use super::uploads::{folder_id, in_flight};
-use super::writing::Writing;
-use super::SqliteState;
-use crate::batches::insert_expected;
-use crate::counts::{self, dense_page, page_of_slice, slice};
-use crate::counts::{Position, Tally};
+mod page;
+mod start;
+
+#[cfg(test)]
+pub(crate) use page::select;
+pub(crate) use start::{refuse_above_datasets, refuse_if_held};
+
+use crate::backend::{Backend, MetadataStore};
+use crate::counts::{self, Position, Tally};
 use crate::datasets;
-use crate::days::DayTally;
-use crate::days::{self, counted};
-use crate::idempotency;
+use crate::days::{self, DayTally, counted};
+use crate::query::{Connection, Select, changed, clamp, found, returned, values};
+use crate::row::{DbRow, SYNC_COLUMNS, UPLOAD_COLUMNS, id, number, path, sync, sync_record, upload};
 use crate::schemas::remember_good;
-use crate::syncs::{record, refuse_above_datasets, refuse_if_held};
+use crate::transaction::Durability::{Synced, Written};
+use crate::transaction::{SyncLock, WriteTransaction};
 use crate::trash::insert_trash;
 use crate::versions::moved;
-use crate::transaction::WriteTransaction as _;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
@@ -28,30 +28,32 @@ use lakeshore::model::page::SyncQuery;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::sync::end::Settlement;
 use lakeshore::model::sync::hold::Hold;
-use lakeshore::model::sync::job::{
-    Closing, Supersede, SyncJob, SyncRecord, gives_way, may_accept_uploads, may_close, superseded_by,
-};
+use lakeshore::model::sync::job::{Closing, Supersede, SyncJob, SyncRecord, may_accept_uploads, may_close};
 use lakeshore::model::sync::start::NewSync;
 use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::model::totals::Totals;
+use lakeshore::model::upload::row::Upload;
 use lakeshore::ports::metadata::sync::SyncState;
 use lakeshore::{Error, Timestamp};
 use lakeshore_system::failpoints::crash_point;
-use sqlx::SqliteConnection;
+use start::{start_sync, supersede_sync};
+use std::sync::LazyLock;
 
 #[async_trait]
-impl SyncState for SqliteState {
+impl<B: Backend> SyncState for MetadataStore<B> {
     async fn start_sync(&self, new: &NewSync) -> Result<SyncId, Error> {
-        let new = new.clone();
-        self.writer
-            .write(Synced, move |writing| {
-                Box::pin(async move { start_sync(writing, &new, None).await.map(|started| started.id) })
+        self.0
+            .write(Synced, new.clone(), |writing, new| {
+                Box::pin(async move {
+                    writing.lock_starts().await?;
+                    start_sync(writing, new, None).await.map(|started| started.id)
+                })
             })
             .await
     }
 
     async fn check_start(&self, path: &LakePath, sync_type: SyncType) -> Result<(), Error> {
-        let mut connection = self.readers.look().await?;
+        let mut connection = self.0.look().await?;
         refuse_if_held(&mut connection, path, sync_type, None).await?;
         match sync_type {
             SyncType::FullSync => refuse_above_datasets(&mut connection, path).await,
@@ -60,22 +62,23 @@ impl SyncState for SqliteState {
     }
 
     async fn supersede_sync(&self, new: &NewSync, supersede: &Supersede) -> Result<SyncId, Error> {
-        let (new, supersede) = (new.clone(), *supersede);
         let superseded = self
-            .writer
-            .write(Synced, move |writing| Box::pin(async move { supersede_sync(writing, &new, &supersede).await }))
+            .0
+            .write(Synced, (new.clone(), *supersede), |writing, (new, supersede)| {
+                Box::pin(supersede_sync(writing, new, supersede))
+            })
             .await;
         crash_point!("supersede.remembered");
         superseded
     }
 
     async fn sync(&self, sync_id: SyncId) -> Result<Option<SyncRecord>, Error> {
-        record(&mut *self.readers.look().await?, sync_id).await
+        record(&mut self.0.look().await?, sync_id).await
     }
 
     async fn syncs(&self, wanted: &SyncQuery) -> Result<Vec<SyncJob>, Error> {
-        let mut connection = self.readers.list_by(wanted.text.as_deref()).await?;
-        match select(&mut connection, wanted).await? {
+        let mut connection = self.0.list_by(wanted.text.as_deref()).await?;
+        match page::select(&mut connection, wanted).await? {
             Some(select) => select.rows(&mut connection, sync).await,
             None => Ok(Vec::new()),
         }
@@ -88,53 +91,58 @@ impl SyncState for SqliteState {
         discard_in_flight: bool,
         at: Timestamp,
     ) -> Result<(), Error> {
-        let closing = closing.clone();
-        self.writer
-            .write(Synced, move |writing| {
-                Box::pin(async move { close_sync(writing, sync_id, closing, discard_in_flight, at).await })
+        let given = (sync_id, closing.clone(), discard_in_flight, at);
+        self.0
+            .write(Synced, given, |writing, (sync_id, closing, discard_in_flight, at)| {
+                Box::pin(async move {
+                    writing.lock_syncs(vec![id(sync_id.0)], SyncLock::Change).await?;
+                    close_sync(writing, *sync_id, closing, *discard_in_flight, *at).await
+                })
             })
             .await
     }
 
     async fn settle_sync(&self, settlement: &Settlement) -> Result<(), Error> {
-        #[cfg(feature = "testing")]
-        self.faults().next("settle_sync")?;
-        let settlement = settlement.clone();
-        self.writer.write(Synced, move |writing| Box::pin(async move { settle_sync(writing, settlement).await })).await
+        self.0.inject_fault("settle_sync")?;
+        self.0.write(Synced, settlement.clone(), |writing, settlement| Box::pin(settle_sync(writing, settlement))).await
     }
 
     async fn hold_sync(&self, sync_id: SyncId, hold: Hold, by: &Actor) -> Result<Hold, Error> {
-        let by = by.clone();
         let held = self
-            .writer
-            .write(Synced, move |writing| Box::pin(async move { hold_sync(writing, sync_id, hold, &by).await }))
+            .0
+            .write(Synced, (sync_id, hold, by.clone()), |writing, (sync_id, hold, by)| {
+                Box::pin(hold_sync(writing, *sync_id, *hold, by))
+            })
             .await;
         crash_point!("hold.remembered");
         held
     }
 
     async fn reopen_sync(&self, sync_id: SyncId, why: &str, at: Timestamp) -> Result<(), Error> {
-        let why = why.to_owned();
-        self.writer
-            .write(Synced, move |writing| Box::pin(async move { reopen_sync(writing, sync_id, &why, at).await }))
+        self.0
+            .write(Synced, (sync_id, why.to_owned(), at), |writing, (sync_id, why, at)| {
+                Box::pin(reopen_sync(writing, *sync_id, why, *at))
+            })
             .await
     }
 
     async fn closing_syncs(&self) -> Result<Vec<SyncRecord>, Error> {
         let mut select = Select::new(format!("SELECT {SYNC_COLUMNS} FROM syncs"));
-        select.push(" WHERE phase <> 'Ended' AND phase IN ('Publishing', 'Aborting') ORDER BY sync_id");
-        select.rows(&mut *self.readers.list().await?, sync_record).await
+        select.push(" WHERE phase <> 'Ended' AND phase IN ('Publishing', 'Aborting')");
+        self.0.exclude_ends_of_others(&mut select);
+        select.push(" ORDER BY sync_id");
+        select.rows(&mut self.0.list().await?, sync_record).await
     }
 
     async fn open_syncs(&self) -> Result<Vec<SyncId>, Error> {
         let select = Select::new("SELECT sync_id FROM syncs WHERE phase <> 'Ended' ORDER BY sync_id");
-        select.rows(&mut *self.readers.list().await?, sync_id).await
+        select.rows(&mut self.0.list().await?, sync_id).await
     }
 
     async fn idle_syncs(&self, before: Timestamp) -> Result<Vec<SyncId>, Error> {
         let mut select = Select::new("SELECT sync_id FROM syncs WHERE phase <> 'Ended' AND phase = 'Open'");
         select.push(" AND num_in_flight = 0 AND last_activity < ").bind(before.0).push(" ORDER BY sync_id");
-        select.rows(&mut *self.readers.list().await?, sync_id).await
+        select.rows(&mut self.0.list().await?, sync_id).await
     }
 
     async fn datasets(&self, beginning: &str, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error> {
@@ -142,149 +150,47 @@ impl SyncState for SqliteState {
         // A path with this prefix sorts before the prefix followed by the highest character.
         select.bind(beginning).push(" AND path < ").bind(format!("{beginning}\u{10FFFF}"));
         select.within("path", scope).push(" ORDER BY last_sync_id DESC, path LIMIT ").bind(clamp(size));
-        select.rows(&mut *self.readers.list().await?, |row| path(row, "path")).await
+        select.rows(&mut self.0.list().await?, |row| path(row, "path")).await
     }
 
     async fn delete_dataset(&self, path: &LakePath) -> Result<(), Error> {
-        let path = path.clone();
-        let sql = "DELETE FROM datasets WHERE path = ?";
-        self.writer
-            .write(Written, move |writing| {
-                Box::pin(async move { changed(writing, sql, values![path.as_str()]).await.map(drop) })
-            })
-            .await
+        self.0.change_locked(Written, "DELETE FROM datasets WHERE path = ?", values![path.as_str()]).await
     }
 }
 
-fn sync_id(row: &Row) -> sqlx::Result<SyncId> {
+fn sync_id(row: &impl DbRow) -> sqlx::Result<SyncId> {
     Ok(SyncId(number(row, "sync_id")?))
 }
 
-/// Query of a page of the list; `None` if no row can match.
-pub(super) async fn select(connection: &mut SqliteConnection, wanted: &SyncQuery) -> Result<Option<Select>, Error> {
-    let page = &wanted.page;
-    let whole_rows = |ids: Select| ids.whole_rows(SYNC_COLUMNS, "syncs", "sync_id", page.order);
-    if wanted.path.is_some() || wanted.scope.is_some() || wanted.text.is_some() {
-        // The narrower of the two, where one lies within the other.
-        let place = wanted.path.as_ref().or(wanted.scope.as_ref());
-        let is_few = match place {
-            Some(place) => {
-                let mut rows = Select::new("SELECT 1 FROM syncs INDEXED BY syncs_by_path WHERE 1");
-                rows.within_range("path", Some(place));
-                is_small(connection, rows).await?
-            }
-            None => false,
-        };
-        let mut ids = matching(wanted, if is_few { "syncs_by_path" } else { "syncs_in_order" });
-        if is_few {
-            ids.within_range("path", place);
-        }
-        ids.within("path", wanted.path.as_ref()).within("path", wanted.scope.as_ref());
-        ids.holding::<sqlx::Sqlite>(["name", "path"], wanted.text.as_deref());
-        ids.page("sync_id", page.order, page.size, page.from);
-        return Ok(Some(whole_rows(ids)));
-    }
-    if wanted.status.is_none() && wanted.sync_type.is_none() {
-        let mut select = Select::new(format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE 1"));
-        dense_page(&mut select, "sync_id", "(SELECT max(sync_id) FROM syncs)", page);
-        return Ok(Some(select));
-    }
-    let types = wanted.sync_type.map_or("'FullSync', 'IncrementalSync'".into(), |one| format!("'{}'", one.as_str()));
-    let statuses = wanted.status.map_or("'Syncing', 'Finished', 'Failed'".into(), |one| format!("'{}'", one.as_str()));
-    let slice = slice(connection, page, |counts| {
-        counts.push("SELECT block, sum(total) FROM sync_counts WHERE sync_type IN (").push(&types);
-        counts.push(") AND status IN (").push(&statuses).push(")");
-    })
-    .await?;
-    let index = match (wanted.status, wanted.sync_type) {
-        (Some(_), Some(_)) => "syncs_by_status",
-        (None, Some(_)) => "syncs_by_type",
-        (_, None) => "syncs_in_order",
-    };
-    Ok(slice.map(|slice| {
-        let mut ids = matching(wanted, index);
-        page_of_slice(&mut ids, "sync_id", page, &slice);
-        whole_rows(ids)
-    }))
+pub(crate) async fn record(connection: &mut impl Connection, sync_id: SyncId) -> Result<Option<SyncRecord>, Error> {
+    static RECORD: LazyLock<String> = LazyLock::new(|| format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE sync_id = ?"));
+    found(connection, RECORD.as_str(), values![id(sync_id.0)], sync_record).await
 }
 
-/// Ids of the syncs with a status and a type, by an index of both.
-fn matching(wanted: &SyncQuery, index: &str) -> Select {
-    let mut ids = Select::new(format!("SELECT sync_id FROM syncs INDEXED BY {index} WHERE 1"));
-    if let Some(status) = wanted.status {
-        ids.push(" AND status = ").bind(status.as_str());
-    }
-    if let Some(sync_type) = wanted.sync_type {
-        ids.push(" AND sync_type = ").bind(sync_type.as_str());
-    }
-    ids
+/// The first `size` uploads of the sync that are in flight.
+async fn in_flight(connection: &mut impl Connection, sync_id: SyncId, size: u64) -> Result<Vec<Upload>, Error> {
+    let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE sync_id = "));
+    select.bind(id(sync_id.0)).push(" AND status = 'Syncing' ORDER BY history_id LIMIT ").bind(clamp(size));
+    select.rows(connection, upload).await
 }
 
-struct Started {
-    id: SyncId,
-    /// False where an earlier call with the same key started the sync.
-    is_new: bool,
-}
-
-async fn start_sync(writing: &mut Writing, new: &NewSync, superseded: Option<SyncId>) -> Result<Started, Error> {
-    if let Some(once) = &new.once
-        && let Some(id) = idempotency::earlier(writing, once).await?
-    {
-        return Ok(Started { id, is_new: false });
-    }
-    refuse_if_held(writing, &new.path, new.sync_type, superseded).await?;
-    if new.sync_type == SyncType::FullSync {
-        refuse_above_datasets(writing, &new.path).await?;
-    }
-    let sql = "INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity, restores_version) \
-         VALUES (?, ?, ?, ?, ?, ?, ?)";
-    let (path, sync_type) = (new.path.as_str(), new.sync_type.as_str());
-    let restores_version = new.restores_version.map(|version| id(version.0));
-    let values = values![new.name, path, sync_type, new.at.0, new.started_by.name, new.at.0, restores_version];
-    let sync_id = SyncId(inserted(writing, sql, values).await?.cast_unsigned());
-    folder_id(writing, new.path.as_str()).await?;
-    days::one(writing, sync_id, new.at, DayCounts { syncs: 1, ..DayCounts::default() }).await?;
-    if let Some(expected) = &new.expected {
-        insert_expected(writing, sync_id, expected).await?;
-    }
-    if let Some(once) = &new.once {
-        idempotency::remember(writing, new, once, sync_id).await?;
-    }
-    writing.record(&AuditEntry::sync_started(sync_id, new)).await?;
-    Ok(Started { id: sync_id, is_new: true })
-}
-
-async fn supersede_sync(writing: &mut Writing, new: &NewSync, supersede: &Supersede) -> Result<SyncId, Error> {
-    let last_activity =
-        found(writing, "SELECT last_activity FROM syncs WHERE sync_id = ?", values![id(supersede.sync_id.0)], |row| {
-            time(row, "last_activity")
-        })
-        .await?;
-    let record = record(writing, supersede.sync_id).await?;
-    let superseded = record.zip(last_activity).filter(|(record, at)| gives_way(record, *at, &new.path, supersede));
-    let started = start_sync(writing, new, superseded.as_ref().map(|_| supersede.sync_id)).await?;
-    if superseded.is_some() && started.is_new {
-        let closing = superseded_by(started.id, new.started_by.clone());
-        close_sync(writing, supersede.sync_id, closing, true, new.at).await?;
-    }
-    Ok(started.id)
-}
-
+/// Closes a sync whose row is locked.
 async fn close_sync(
-    writing: &mut Writing,
+    writing: &mut impl WriteTransaction,
     sync_id: SyncId,
-    closing: Closing,
+    closing: &Closing,
     discard_in_flight: bool,
     at: Timestamp,
 ) -> Result<(), Error> {
     let record = record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?;
     let uploads = in_flight(writing, sync_id, IN_FLIGHT_NAMED_MAX).await?;
-    may_close(&record, uploads, &closing, discard_in_flight)?;
-    if let (Closing::Publish { .. }, Some(version)) = (&closing, record.restores_version)
+    may_close(&record, uploads, closing, discard_in_flight)?;
+    if let (Closing::Publish { .. }, Some(version)) = (closing, record.restores_version)
         && !moved::is_staged_as(writing, sync_id, record.sync.path.as_str(), version).await?
     {
         return Err(Error::RestoreDiffers { sync_id, path: record.sync.path, version });
     }
+    writing.lock_history().await?;
     let sql = "UPDATE uploads SET status = 'Failed', end_time = max(start_time, ?), message = ? WHERE sync_id = ? AND \
                status = 'Syncing' RETURNING history_id, sync_id, ordinal, folder_id";
     let values = values![at.0, closing.discard_message(sync_id), id(sync_id.0)];
@@ -295,17 +201,20 @@ async fn close_sync(
     days::failed(writing, sync_id, at, discarded.len() as u64).await?;
     let sql = "UPDATE syncs SET num_failed = num_failed + ?, num_in_flight = 0, held_since = NULL WHERE sync_id = ?";
     changed(writing, sql, values![id(discarded.len() as u64), id(sync_id.0)]).await?;
-    for deed in AuditEntry::closing(&record, &closing, discarded.len() as u64, at) {
+    for deed in AuditEntry::closing(&record, closing, discarded.len() as u64, at) {
         writing.record(&deed).await?;
     }
     let actor = serde_json::to_string(closing.by()).map_err(Error::internal)?;
     match closing {
         Closing::Finish { by } => {
-            let sql = "UPDATE syncs SET phase = 'Ended', status = 'Finished', end_time = max(start_time, ?) WHERE sync_id = ?";
+            let sql = "UPDATE syncs SET phase = 'Ended', status = 'Finished', end_time = max(start_time, ?) \
+                       WHERE sync_id = ?";
             let ended = changed(writing, sql, values![at.0, id(sync_id.0)]).await;
+            let (sync_type, before) = (record.sync.sync_type, record.sync.sync_status);
+            writing.count_sync(sync_id, sync_type, Some(before), Status::Finished).await?;
             remember_good(writing, sync_id).await?;
             let finished = self::record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?.sync;
-            writing.record(&AuditEntry::sync_finished(&finished, &by, at)).await?;
+            writing.record(&AuditEntry::sync_finished(&finished, by, at)).await?;
             ended
         }
         Closing::Publish { staging, allow_empty, by } => {
@@ -322,8 +231,14 @@ async fn close_sync(
     Ok(())
 }
 
-async fn hold_sync(writing: &mut Writing, sync_id: SyncId, hold: Hold, by: &Actor) -> Result<Hold, Error> {
+async fn hold_sync(
+    writing: &mut impl WriteTransaction,
+    sync_id: SyncId,
+    hold: Hold,
+    by: &Actor,
+) -> Result<Hold, Error> {
     let Hold { since: at, replaced, published, differing_files } = hold;
+    writing.lock_syncs(vec![id(sync_id.0)], SyncLock::Change).await?;
     let record = record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?;
     may_accept_uploads(&record)?;
     let since = record.sync.held.map_or(at, |earlier| earlier.since);
@@ -340,14 +255,22 @@ async fn hold_sync(writing: &mut Writing, sync_id: SyncId, hold: Hold, by: &Acto
 }
 
 /// Reopens a sync whose publish or abort was not possible.
-async fn reopen_sync(writing: &mut Writing, sync_id: SyncId, why: &str, at: Timestamp) -> Result<(), Error> {
+async fn reopen_sync(
+    writing: &mut impl WriteTransaction,
+    sync_id: SyncId,
+    why: &str,
+    at: Timestamp,
+) -> Result<(), Error> {
+    writing.lock_syncs(vec![id(sync_id.0)], SyncLock::Change).await?;
     let Some(SyncRecord { sync, closing: Some(closing), .. }) = record(writing, sync_id).await? else { return Ok(()) };
     changed(writing, "UPDATE syncs SET phase = 'Open' WHERE sync_id = ?", values![id(sync_id.0)]).await?;
     writing.record(&AuditEntry::sync_reopened(&sync, &closing, why, at)).await
 }
 
-async fn settle_sync(writing: &mut Writing, settlement: Settlement) -> Result<(), Error> {
+async fn settle_sync(writing: &mut impl WriteTransaction, settlement: &Settlement) -> Result<(), Error> {
     let sync_id = settlement.sync_id;
+    writing.lock_syncs(vec![id(sync_id.0)], SyncLock::Change).await?;
+    writing.lock_history().await?;
     let before = record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?;
     let sql = "UPDATE syncs SET phase = 'Ended', status = ?, message = ?, end_time = max(start_time, ?) \
                WHERE sync_id = ? AND phase IN ('Publishing', 'Aborting')";
@@ -355,8 +278,10 @@ async fn settle_sync(writing: &mut Writing, settlement: Settlement) -> Result<()
     if changed(writing, sql, values).await? == 0 {
         return Ok(());
     }
+    let (sync_type, status) = (before.sync.sync_type, before.sync.sync_status);
+    writing.count_sync(sync_id, sync_type, Some(status), settlement.status).await?;
     if let Some(closing) = &before.closing {
-        writing.record(&AuditEntry::sync_settled(&before.sync, closing, &settlement)).await?;
+        writing.record(&AuditEntry::sync_settled(&before.sync, closing, settlement)).await?;
     }
     if let Some(trash) = &settlement.trash {
         insert_trash(writing, std::slice::from_ref(trash)).await?;
@@ -376,7 +301,7 @@ async fn settle_sync(writing: &mut Writing, settlement: Settlement) -> Result<()
 }
 
 /// Records that a full sync has become its dataset.
-async fn published(writing: &mut Writing, sync_id: SyncId, at: Timestamp) -> Result<(), Error> {
+async fn published(writing: &mut impl WriteTransaction, sync_id: SyncId, at: Timestamp) -> Result<(), Error> {
     let sync = record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?.sync;
     datasets::remember(writing, sync_id, at).await?;
     datasets::touch(writing, [sync.path.as_str()]).await?;
