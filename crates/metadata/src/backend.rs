@@ -4,8 +4,10 @@ use crate::lookups::CallerLookups;
 use crate::query::{Connection, Dialect, Select, Value, changed};
 use crate::transaction::{Durability, Work, WriteTransaction};
 use lakeshore::Error;
+use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandingsId};
 use sqlx::Database;
 use std::ops::Deref;
+use std::sync::Arc;
 
 /// Metadata store in a database. The stores that both databases have are implemented once, for any [`Backend`].
 #[derive(Clone)]
@@ -42,6 +44,37 @@ pub(crate) trait Backend: Send + Sync + 'static {
         given: A,
         work: Work<<Self::Db as Database>::Connection, A, T>,
     ) -> impl Future<Output = Result<T, Error>> + Send;
+
+    /// Runs `work` on one snapshot of the database, from a connection of [`Self::list_by`].
+    fn view_by<A: Send + Sync, T: Send>(
+        &self,
+        text: Option<&str>,
+        given: A,
+        work: Work<<Self::Db as Database>::Connection, A, T>,
+    ) -> impl Future<Output = Result<T, Error>> + Send;
+
+    /// Writes the intent of a group of landings, and the rows of an earlier group: see `UploadState`.
+    fn write_intents(
+        &self,
+        finished: Option<&FinishedLandings>,
+        uploads: &[CompletedUpload],
+    ) -> impl Future<Output = Result<(LandingsId, Vec<Result<(), Error>>), Error>> + Send;
+
+    /// Writes the rows of a group of landings.
+    fn finish_landings(&self, finished: &FinishedLandings) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Takes a group of landings whose rows are written later: see `UploadState`.
+    fn defer_landings(&self, _finished: &Arc<FinishedLandings>) -> bool {
+        false
+    }
+
+    /// Writes the rows of all groups that were taken.
+    fn finish_deferred_landings(&self) -> impl Future<Output = Result<(), Error>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Takes back a group that cannot be written.
+    fn withdraw_landings(&self, _id: LandingsId) {}
 
     /// Waits until the versions of all landings whose uploads were answered can be read.
     fn write_versions(&self) -> impl Future<Output = Result<(), Error>> + Send {

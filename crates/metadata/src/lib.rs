@@ -32,4 +32,5 @@ mod syncs;
 mod tables;
 mod transaction;
 mod trash;
+mod uploads;
 mod versions;

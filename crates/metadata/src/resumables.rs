@@ -6,6 +6,7 @@ use crate::query::{Select, Value, changed, clamp, found, rows, values};
 use crate::row::{DbRow, bytes_if_any, id, is_null, number, number_if_any, parsed, path, time};
 use crate::transaction::Durability::{Synced, Written};
 use crate::transaction::{Counter, WriteTransaction};
+use crate::uploads::begin_upload;
 use async_trait::async_trait;
 use lakeshore::model::access::principal::Principal;
 use lakeshore::model::digest::ExpectedDigests;
@@ -179,7 +180,7 @@ async fn begin_resumable(
         return Err(Error::TooManyUnfinished { unfinished_max });
     }
     let upload_id = match &new.upload {
-        Some(upload) => Some(writing.begin_upload(upload).await?),
+        Some(upload) => Some(begin_upload(writing, upload).await?),
         None => None,
     };
     let parts: Vec<_> = new.parts.iter().map(Token::as_str).collect();

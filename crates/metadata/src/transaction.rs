@@ -7,9 +7,8 @@ use crate::query::WritingConnection;
 use futures_util::future::BoxFuture;
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
-use lakeshore::model::id::{SyncId, UploadId};
+use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::status::{Status, SyncType};
-use lakeshore::ports::metadata::upload::NewUpload;
 
 /// Durability of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +65,10 @@ pub(crate) trait WriteTransaction: WritingConnection {
     /// Locks the rows of syncs, those that there are.
     fn lock_syncs(&mut self, ids: Vec<i64>, lock: SyncLock) -> impl Future<Output = Result<(), Error>> + Send;
 
+    /// Locks the row of a sync whose uploads change, and then the history. Refuses for a moment where another node is at
+    /// its end.
+    fn lock_receiving(&mut self, sync_id: SyncId) -> impl Future<Output = Result<(), Error>> + Send;
+
     /// Waits until no other start or restore is under way.
     fn lock_starts(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
 
@@ -91,9 +94,6 @@ pub(crate) trait WriteTransaction: WritingConnection {
         before: Option<Status>,
         status: Status,
     ) -> impl Future<Output = Result<(), Error>> + Send;
-
-    /// Begins an upload: its row, and the counts of its sync.
-    fn begin_upload(&mut self, new: &NewUpload) -> impl Future<Output = Result<UploadId, Error>> + Send;
 
     /// Id of a folder; adds it and those above it where they are missing. Requires the lock of the history.
     fn folder_id(&mut self, path: &str) -> impl Future<Output = Result<i64, Error>> + Send;

@@ -1,9 +1,9 @@
 //! The versions that a group of landings makes, and the entries of its files.
 
 use super::query::{Batch, Row, Value, changed, rows, values};
-use super::uploads::folder_of;
 use super::writing::Writing;
 use crate::row::{id, number};
+use crate::uploads::folder_of;
 use crate::versions::heads::{
     self, Head, Held, Rows, add_rows, all_above, around, at_and_above, digits, held_at, held_of_file, last_seq,
 };

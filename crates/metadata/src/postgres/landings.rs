@@ -3,15 +3,16 @@
 //! Nothing is kept from one group to the next: another node may have written meanwhile. The rows of the syncs are locked
 //! first, then the history.
 
+use super::folders::ensure_folders;
 use super::landed;
 use super::query::{Batch, Row, Value, changed, found, rows, values};
-use super::uploads::{ensure_folders, folder_of};
 use super::writing::{Counter, SyncLock, Writing};
 use crate::counts::{self, Position, Tally};
 use crate::datasets::{remember_text, touch};
 use crate::days::{self, Counted, DayTally, counted_of};
 use crate::row::{SYNC_COLUMNS, bytes_if_any, duplicate_names, id, number, path, sync_record};
 use crate::trash::insert_trash;
+use crate::uploads::folder_of;
 use lakeshore::model::dataset::record::DayCounts;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::path::LakePath;

@@ -1,12 +1,13 @@
 //! Metadata store in PostgreSQL, for lakes of one node or many.
 //!
 //! No gate and no cache of this process decides anything: what a transaction relies on is locked in the database
-//! ([`writing`]). Each module has the queries of its types, as in [`crate::sqlite`].
+//! ([`writing`]). Statements that SQLite runs too are in the modules above.
 
 mod clock;
 mod connection;
 mod damage;
 mod event_log;
+mod folders;
 mod gates;
 mod held;
 mod holds;
@@ -24,7 +25,6 @@ mod search;
 mod sightings;
 mod sync_counts;
 mod transfer;
-mod uploads;
 mod writing;
 
 pub use open::OpenError;
@@ -37,6 +37,7 @@ use crate::sqlite::Opening;
 use crate::transaction::{Durability, Work};
 use connection::{SEARCH_TIME_MAX, fault};
 use lakeshore::Error;
+use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandingsId};
 use lakeshore::ports::{Space, State};
 use membership::{Company, Membership};
 use sqlx::pool::PoolConnection;
@@ -124,12 +125,7 @@ impl PostgresState {
     /// The next calls of this name end with these errors, before they do anything.
     #[cfg(feature = "testing")]
     pub fn fail_next(&self, call: &'static str, errors: Vec<Error>) {
-        self.faults().add(call, errors);
-    }
-
-    #[cfg(feature = "testing")]
-    fn faults(&self) -> parking_lot::MutexGuard<'_, lakeshore::ports::memory::faults::Faults> {
-        self.faults.lock()
+        self.faults.lock().add(call, errors);
     }
 
     /// Closes the connections. Later calls are refused.
@@ -218,6 +214,36 @@ impl Backend for Postgres {
     ) -> Result<T, Error> {
         let mut view = if is_list { self.list().await? } else { self.snapshot(None).await? };
         work(&mut view, &given).await
+    }
+
+    async fn view_by<A: Send + Sync, T: Send>(
+        &self,
+        text: Option<&str>,
+        given: A,
+        work: Work<PgConnection, A, T>,
+    ) -> Result<T, Error> {
+        work(&mut *self.list_by(text).await?, &given).await
+    }
+
+    async fn write_intents(
+        &self,
+        finished: Option<&FinishedLandings>,
+        uploads: &[CompletedUpload],
+    ) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
+        transaction!(self, Durability::Synced, |writing| {
+            let last_id = landings::lock_group(writing, finished, uploads).await?;
+            if let Some(finished) = finished {
+                landings::finish_landings(writing, finished, last_id).await?;
+            }
+            landings::write_intents(writing, uploads).await
+        })
+    }
+
+    async fn finish_landings(&self, finished: &FinishedLandings) -> Result<(), Error> {
+        transaction!(self, Durability::Synced, |writing| {
+            let last_id = landings::lock_group(writing, Some(finished), &[]).await?;
+            landings::finish_landings(writing, finished, last_id).await
+        })
     }
 
     async fn write<A: Send + Sync + 'static, T: Send + 'static>(

@@ -8,13 +8,13 @@ use super::{PostgresState, event_log, gates, holds, landing_together};
 use crate::backend::Backend as _;
 use crate::row::{id, number};
 use crate::trash::trash_record;
+use crate::uploads::unfinished;
 use async_trait::async_trait;
 use lakeshore::model::access::principal::Principal;
-use lakeshore::model::id::{SyncId, UploadId};
+use lakeshore::model::id::SyncId;
 use lakeshore::model::storage_path::PartialName;
 use lakeshore::model::upload::resumable::Token;
 use lakeshore::ports::metadata::node::{Held, LandingUpload, LeftBehind, NodeState, ServingNode};
-use lakeshore::ports::metadata::upload::UnfinishedUpload;
 use lakeshore::ports::storage::LandingOutcome;
 use lakeshore::{Error, Timestamp};
 use sqlx::Row as _;
@@ -90,10 +90,6 @@ impl NodeState for PostgresState {
         await_transactions(&mut connection, number_of).await?;
         let of_node = || values![number_of];
         let name = |row: &Row| Ok(PartialName::remembered(row.try_get("name")?));
-        let unfinished = |row: &Row| {
-            let upload_id = UploadId(number(row, "history_id")?);
-            Ok(UnfinishedUpload { upload_id, partial: PartialName::remembered(row.try_get("partial")?) })
-        };
         let sync_id = |row: &Row| Ok(SyncId(number(row, "sync_id")?));
         Ok(LeftBehind {
             uploads: rows(&mut connection, UPLOADS, of_node(), unfinished).await?,

@@ -9,19 +9,20 @@
 
 use super::Postgres;
 use super::connection::{fault, is_unknown};
+use super::folders;
+use super::gates;
 use super::query::{Row, changed, found, rows, values};
 use super::sync_counts;
-use super::uploads;
 use crate::audit;
 use crate::deed_log;
+use crate::row::id;
 use crate::transaction::WriteTransaction;
 pub(super) use crate::transaction::{Counter, Durability, SyncLock};
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
-use lakeshore::model::id::{SyncId, UploadId};
+use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::ports::Randomness;
-use lakeshore::ports::metadata::upload::NewUpload;
 use lakeshore_system::clock::SystemRandomness;
 use lakeshore_system::failpoints::crash_point;
 use sqlx::{Connection, PgConnection, Row as _, Transaction};
@@ -227,6 +228,12 @@ impl WriteTransaction for Writing {
         Self::lock_syncs(self, ids, lock).await
     }
 
+    async fn lock_receiving(&mut self, sync_id: SyncId) -> Result<(), Error> {
+        self.lock_syncs(vec![id(sync_id.0)], SyncLock::Change).await?;
+        gates::refuse_held(self, sync_id).await?;
+        self.lock_history().await.map(drop)
+    }
+
     async fn lock_starts(&mut self) -> Result<(), Error> {
         changed(self, "SELECT pg_advisory_xact_lock(?)", values![STARTS]).await.map(drop)
     }
@@ -250,12 +257,8 @@ impl WriteTransaction for Writing {
         sync_counts::count_sync(self, sync_id, sync_type, before, status).await
     }
 
-    async fn begin_upload(&mut self, new: &NewUpload) -> Result<UploadId, Error> {
-        uploads::begin_upload(self, new).await
-    }
-
     async fn folder_id(&mut self, path: &str) -> Result<i64, Error> {
-        uploads::folder_id(self, path).await
+        folders::folder_id(self, path).await
     }
 
     async fn record(&mut self, deed: &AuditEntry) -> Result<(), Error> {

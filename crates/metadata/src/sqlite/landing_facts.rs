@@ -1,13 +1,14 @@
 //! Facts about syncs, folders and rows that a group of landings needs: kept from the group before ([`Known`]), or read by
 //! one query ([`Facts::find`]).
 
+use super::folders::ensure_folders;
 use super::query::{Row, Value, rows};
 use super::row::{bytes_if_any, duplicate_names, id, number, path};
-use super::uploads::{ensure_folders, folder_of};
 use super::versions::landed;
 use super::writing::Writing;
 use crate::counts::Position;
 use crate::days::{Counted, counted_of};
+use crate::uploads::folder_of;
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::path::LakePath;

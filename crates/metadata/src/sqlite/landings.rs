@@ -8,7 +8,6 @@
 use super::landing_facts::{Facts, SyncChange};
 use super::query::{Value, changed, found, rows, values};
 use super::row::{SYNC_COLUMNS, id, sync_record};
-use super::uploads::folder_of;
 use super::versions::unversioned::{self, Landed};
 use super::writing::Writing;
 use crate::counts::add_counts;
@@ -17,6 +16,7 @@ use crate::datasets::{folders_to_touch, remember_text, touch_text};
 use crate::days::DayTally;
 use crate::days::{add_arrivals, add_days};
 use crate::trash::insert_trash;
+use crate::uploads::folder_of;
 use lakeshore::model::dataset::record::DayCounts;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::job;

@@ -2,7 +2,7 @@
 //!
 //! It runs in WAL mode, with one writer that commits many requests in one transaction ([`writer`]), and readers that
 //! never wait for it ([`readers`]). Statements that PostgreSQL runs too are in the modules above; here are those of
-//! [`uploads`], [`versions`], [`search`], [`identity`] and [`clock`].
+//! [`landings`], [`versions`], [`search`], [`identity`] and [`clock`].
 
 mod backup;
 mod bounded;
@@ -10,6 +10,7 @@ mod clock;
 mod connection;
 mod damage;
 mod deferred;
+mod folders;
 mod identity;
 mod job;
 mod landing_facts;
@@ -25,7 +26,6 @@ mod search;
 #[cfg(test)]
 mod test_uploads;
 mod transaction_fault;
-mod uploads;
 mod versions;
 mod writer;
 mod writing;
@@ -45,6 +45,7 @@ use job::Durability;
 use lakeshore::Error;
 use lakeshore::ports::metadata::event_log::EventLog;
 use lakeshore::ports::metadata::node::NodeState;
+use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandingsId};
 use lakeshore::ports::{Space, State};
 use lakeshore_system::space::space_of;
 use readers::{List, Look, Readers};
@@ -121,12 +122,7 @@ impl SqliteState {
     /// The next calls of this name end with these errors, before they do anything.
     #[cfg(feature = "testing")]
     pub fn fail_next(&self, call: &'static str, errors: Vec<Error>) {
-        self.faults().add(call, errors);
-    }
-
-    #[cfg(feature = "testing")]
-    fn faults(&self) -> parking_lot::MutexGuard<'_, lakeshore::ports::memory::faults::Faults> {
-        self.faults.lock()
+        self.faults.lock().add(call, errors);
     }
 
     /// Whether a query has found damage.
@@ -172,11 +168,60 @@ impl Backend for Sqlite {
         work: Work<SqliteConnection, A, T>,
     ) -> Result<T, Error> {
         if is_list {
-            let mut list = self.readers.list().await?;
-            return work(&mut *list.begin().await.map_err(fault)?, &given).await;
+            return self.view_by(None, given, work).await;
         }
         let mut look = self.readers.look().await?;
         work(&mut *look.begin().await.map_err(fault)?, &given).await
+    }
+
+    async fn view_by<A: Send + Sync, T: Send>(
+        &self,
+        text: Option<&str>,
+        given: A,
+        work: Work<SqliteConnection, A, T>,
+    ) -> Result<T, Error> {
+        let mut list = self.readers.list_by(text).await?;
+        work(&mut *list.begin().await.map_err(fault)?, &given).await
+    }
+
+    async fn write_intents(
+        &self,
+        finished: Option<&FinishedLandings>,
+        uploads: &[CompletedUpload],
+    ) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
+        let (finished, uploads) = (finished.cloned(), uploads.to_vec());
+        self.writer
+            .write_in_place(Durability::Synced, move |writing| {
+                Box::pin(async move {
+                    if let Some(finished) = &finished {
+                        landings::finish_landings(writing, finished).await?;
+                    }
+                    landings::write_intents(writing, &uploads).await
+                })
+            })
+            .await
+    }
+
+    async fn finish_landings(&self, finished: &FinishedLandings) -> Result<(), Error> {
+        let finished = finished.clone();
+        self.writer
+            .write_in_place(Durability::Synced, move |writing| {
+                Box::pin(async move { landings::finish_landings(writing, &finished).await })
+            })
+            .await
+    }
+
+    fn defer_landings(&self, finished: &Arc<FinishedLandings>) -> bool {
+        self.writer.deferred.add(finished.clone());
+        true
+    }
+
+    async fn finish_deferred_landings(&self) -> Result<(), Error> {
+        self.writer.write_deferred().await
+    }
+
+    fn withdraw_landings(&self, id: LandingsId) {
+        self.writer.deferred.remove(&[id]);
     }
 
     async fn write_versions(&self) -> Result<(), Error> {

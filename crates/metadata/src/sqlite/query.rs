@@ -119,9 +119,3 @@ pub(super) async fn run(
     }
     Ok(SqliteQueryResult::default())
 }
-
-/// Runs an INSERT, and statements before it; returns the id of its row.
-pub(super) async fn inserted(writing: &mut Writing, sql: impl Into<Sql>, values: Vec<Value>) -> Result<i64, Error> {
-    let ran = query(sql, values).execute(writing.ready_to_write().await?).await.map_err(fault)?;
-    Ok(ran.last_insert_rowid())
-}

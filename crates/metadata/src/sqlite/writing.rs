@@ -10,23 +10,22 @@
 use super::connection::{SQLITE_ERROR, fault, open_writing, result_code};
 use super::deed_log;
 use super::deferred::Deferred;
+use super::folders;
 use super::job::{Answer, Done, Durability, Effect, Job, JobOutcome};
 use super::landing_facts::Known;
 use super::landings;
 use super::open::Turn;
 use super::query::{Value, query, run};
 use super::transaction_fault::Fault;
-use super::uploads;
 use super::versions::unversioned::{self, HasUnversioned, Unversioned};
 use crate::audit;
 use crate::lookups::CallerLookups;
 use crate::transaction::{Counter, SyncLock, WriteTransaction};
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
-use lakeshore::model::id::{SyncId, UploadId};
+use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::ports::metadata::upload::LandingsId;
-use lakeshore::ports::metadata::upload::NewUpload;
 use lakeshore_system::failpoints::crash_point;
 use sqlx::{Connection, Executor, Row as _, SqliteConnection};
 use std::ops::{Deref, DerefMut};
@@ -396,6 +395,10 @@ impl WriteTransaction for Writing {
         Ok(())
     }
 
+    async fn lock_receiving(&mut self, _: SyncId) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn lock_starts(&mut self) -> Result<(), Error> {
         Ok(())
     }
@@ -417,12 +420,8 @@ impl WriteTransaction for Writing {
         Ok(())
     }
 
-    async fn begin_upload(&mut self, new: &NewUpload) -> Result<UploadId, Error> {
-        uploads::begin_upload(self, new).await
-    }
-
     async fn folder_id(&mut self, path: &str) -> Result<i64, Error> {
-        uploads::folder_id(self, path).await
+        folders::folder_id(self, path).await
     }
 
     async fn record(&mut self, deed: &AuditEntry) -> Result<(), Error> {

@@ -3,10 +3,10 @@
 
 use super::super::landing_facts::FOLDERS_KNOWN_MAX;
 use super::super::query::{Row, Value, changed, rows, values};
-use super::super::uploads::folder_of;
 use super::super::writing::Writing;
 use super::unversioned::Landed;
 use crate::row::{id, number};
+use crate::uploads::folder_of;
 use crate::versions::heads::{
     self, Head, Held, Rows, add_rows, all_above, around, at_and_above, digits, held_at, held_of_file, last_seq,
 };

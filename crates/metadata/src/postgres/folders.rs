@@ -1,0 +1,54 @@
+//! Folders: the tables `folders` and `folders_above`.
+
+use super::query::{Value, changed, rows};
+use super::writing::{Counter, Writing};
+use lakeshore::Error;
+use sqlx::Row as _;
+use std::collections::{BTreeSet, HashMap};
+
+/// Id of a folder; adds it and those above it where they are missing. Requires the lock of the history.
+pub(super) async fn folder_id(writing: &mut Writing, path: &str) -> Result<i64, Error> {
+    let made = ensure_folders(writing, &BTreeSet::from([path])).await?;
+    made.get(path).copied().ok_or_else(|| Error::internal(sqlx::Error::RowNotFound))
+}
+
+const FOLDERS: &str = "SELECT path, folder_id FROM folders WHERE path = ANY(?)";
+const ADD_FOLDERS: &str = "\
+    INSERT INTO folders (path, folder_id) SELECT * FROM unnest($1, $2); \
+    INSERT INTO folders_above (folder_id, above_id) SELECT * FROM unnest($3, $4)";
+
+async fn folder_ids(writing: &mut Writing, paths: Value) -> Result<HashMap<String, i64>, Error> {
+    let found = rows(writing, FOLDERS, vec![paths], |row| Ok((row.try_get(0)?, row.try_get(1)?))).await?;
+    Ok(found.into_iter().collect())
+}
+
+/// Ids of folders; adds those that are missing. Requires the lock of the history.
+pub(super) async fn ensure_folders(
+    writing: &mut Writing,
+    folders: &BTreeSet<&str>,
+) -> Result<HashMap<String, i64>, Error> {
+    let known = folder_ids(writing, Value::texts(folders.iter().copied())).await?;
+    if folders.iter().all(|folder| known.contains_key(*folder)) {
+        return Ok(known);
+    }
+    // Sorted, so that a folder comes after the one above it.
+    let all: BTreeSet<_> = folders.iter().flat_map(|folder| with_above(folder)).collect();
+    let mut ids = folder_ids(writing, Value::texts(all.iter().copied())).await?;
+    let missing: Vec<_> = all.into_iter().filter(|folder| !ids.contains_key(*folder)).collect();
+    let count = i64::try_from(missing.len()).map_err(Error::internal)?;
+    let first = writing.next_ids(Counter::Folders, count).await? + 1;
+    ids.extend((first..).zip(&missing).map(|(id, folder)| ((*folder).to_owned(), id)));
+    let pairs = missing.iter().flat_map(|folder| with_above(folder).map(|above| (ids.get(*folder), ids.get(above))));
+    let (below, above): (Vec<_>, Vec<_>) = pairs.filter_map(|(below, above)| Some((*below?, *above?))).unzip();
+    let new: Vec<i64> = (first..first + count).collect();
+    let values = vec![Value::texts(missing), Value::Integers(new), Value::Integers(below), Value::Integers(above)];
+    changed(writing, ADD_FOLDERS, values).await?;
+    Ok(ids)
+}
+
+/// A folder, and each above it.
+fn with_above(folder: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(folder), |place| {
+        place.rsplit_once('/').map(|(above, _)| above).filter(|above| !above.is_empty())
+    })
+}
