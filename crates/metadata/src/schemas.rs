@@ -163,7 +163,7 @@ fn tried(of: Option<SyncId>, now: Timestamp) -> Select {
             select.push(
                 "inspection_attempts a CROSS JOIN uploads u WHERE u.history_id = a.history_id AND a.due_time <= ",
             );
-            select.bind(now.0).push(" ORDER BY a.due_time");
+            select.bind(now.0).push(" ORDER BY a.due_time, a.history_id");
         }
     }
     select.push(" LIMIT 1");
