@@ -81,6 +81,24 @@ impl Tus<'_> {
         Some(())
     }
 
+    /// Continues an upload to its end. `Some(false)` if it has ended by a fault that its client was told; `None` if it is to
+    /// be tried again.
+    async fn go_on(&self, upload: &Begun) -> Option<bool> {
+        let Begun { addresses, is_joined, sync_id, path, bytes, told, may_have_ended } = upload;
+        if *is_joined {
+            return self.join(*sync_id, path, addresses).await.map(|()| true);
+        }
+        let address = &addresses[0];
+        let (status, headers) = self.answer(self.request("HEAD", address)).await?;
+        if *may_have_ended && [404, 410].contains(&status) {
+            return Some(false);
+        }
+        assert_eq!(status, 200, "{address} of sync {sync_id} is known after the restart");
+        let offset = offset_of(&headers);
+        assert!(offset >= *told, "{told} bytes were told to be kept, and {offset} are");
+        self.append(address, offset, &bytes[offset as usize..]).await.map(|()| true)
+    }
+
     async fn join(&self, sync_id: u64, path: &str, parts: &[String]) -> Option<()> {
         let request = self.creation(sync_id, path).header("Upload-Concat", format!("final;{}", parts.join(" ")));
         self.create(request).await.map(drop)
@@ -223,26 +241,25 @@ impl Ledger {
     }
 }
 
-/// After a restart: continues every upload whose client knows its URL, and discards the others.
+/// After a restart: continues every upload whose client knows its URL, and discards the others. Clients try again while the
+/// object storage is not back.
 pub async fn go_on(server: &TestServer, ledger: &Ledger) {
-    let tus = Tus { client: &server.client, url: &server.url, key: &server.key, may_fail: false };
+    const TRIES: usize = 60;
+    let tus = Tus { client: &server.client, url: &server.url, key: &server.key, may_fail: true };
     let begun = ledger.known().begun.clone();
-    for Begun { addresses, is_joined, sync_id, path, bytes, told, may_have_ended } in &begun {
-        if *is_joined {
-            tus.join(*sync_id, path, addresses).await.unwrap();
-        } else {
-            let address = &addresses[0];
-            let (status, headers) = tus.answer(tus.request("HEAD", address)).await.unwrap();
-            if *may_have_ended && [404, 410].contains(&status) {
-                ledger.known().begun.retain(|begun| begun.addresses != *addresses);
-                continue;
+    for upload in &begun {
+        for attempt in 1.. {
+            match tus.go_on(upload).await {
+                Some(true) => ledger.landed(&upload.addresses[0]),
+                Some(false) => ledger.known().begun.retain(|begun| begun.addresses != upload.addresses),
+                None if attempt < TRIES => {
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                    continue;
+                }
+                None => panic!("{:?} cannot be continued; the server said: {}", upload.addresses, server.stderr()),
             }
-            assert_eq!(status, 200, "{address} of sync {sync_id} is known after the restart");
-            let offset = offset_of(&headers);
-            assert!(offset >= *told, "{told} bytes were told to be kept, and {offset} are");
-            tus.append(address, offset, &bytes[offset as usize..]).await.unwrap();
+            break;
         }
-        ledger.landed(&addresses[0]);
     }
     // No client knows these.
     let (status, rows) = answer(server.get("/api/lake/files?size=1000").bearer_auth(&server.key)).await;
