@@ -13,6 +13,7 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 #[path = "../../crates/metadata/tests/support/postgres.rs"]
+#[allow(dead_code)]
 mod postgres;
 #[path = "../../crates/storage/tests/support/seaweedfs.rs"]
 mod seaweedfs;
@@ -64,7 +65,7 @@ fn main() {
     postgres::own_cluster();
     seaweedfs::own_storage();
     let runtime = Runtime::new().unwrap();
-    let storage = seaweedfs::seaweedfs().expect("SeaweedFS is installed: make seaweedfs");
+    let storage = seaweedfs::seaweedfs().unwrap_or_else(|| panic!("SeaweedFS is not installed: make seaweedfs"));
     let bare = bare(storage);
     let (block, databases) = (client::block(), [1, 3].map(|_| runtime.block_on(postgres::Database::new()).unwrap()));
     let lakes = [1, 3].map(|servers| {
@@ -236,15 +237,13 @@ fn print(turns: &[Turns; 3]) {
     row("16 KiB, 32 in flight, files a second", |turns| &turns.small_per_second);
     row("1 GiB, MiB a second", |turns| &turns.large_mib_per_second);
     println!("\n| | one server | three servers |\n|---|--:|--:|");
-    let pairs: [(&str, fn(&Turns) -> &Vec<f64>, usize); 3] = [
-        ("commits of PostgreSQL per small file", |turns| &turns.commits_per_file, 3),
-        ("processor time of the servers per small file, us", |turns| &turns.cpu_us_per_file, 0),
-        ("peak of memory of a server, MiB", |turns| &turns.peak_mib, 0),
-    ];
-    for (name, of, digits) in pairs {
+    let pair = |name: &str, of: fn(&Turns) -> &Vec<f64>, digits: usize| {
         let [one, three] = [one, three].map(|turns| median(of(turns).clone()));
         println!("| {name} | {one:.digits$} | {three:.digits$} |");
-    }
+    };
+    pair("commits of PostgreSQL per small file", |turns| &turns.commits_per_file, 3);
+    pair("processor time of the servers per small file, us", |turns| &turns.cpu_us_per_file, 0);
+    pair("peak of memory of a server, MiB", |turns| &turns.peak_mib, 0);
 }
 
 fn publish(lake: &Lake, block: &[u8], many_files: usize) {
