@@ -50,10 +50,7 @@ impl Tus<'_> {
             return None;
         }
         // A truncated response means that the server has ended.
-        let body = response.bytes().await.ok()?;
-        if answer.0 >= 400 && answer.0 != 460 {
-            println!("{}: {}", answer.0, String::from_utf8_lossy(&body));
-        }
+        response.bytes().await.ok()?;
         Some(answer)
     }
 
