@@ -2,7 +2,7 @@
 
 use crate::events::{EVENTS, IN_FLIGHT, Listening};
 use crate::server::cluster::{self, start};
-use crate::server::{CLUSTER, Stopped, TestServer, answer, bucket, lakeshore};
+use crate::server::{CLUSTER, Stopped, TestServer, answer, bucket, lakeshore, skipped};
 use crate::tus::{Tus, bytes};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -298,6 +298,10 @@ async fn servers_that_start_at_the_same_moment_on_an_empty_lake_have_it_together
 
 #[tokio::test]
 async fn a_schedule_set_by_one_server_makes_another_check_for_late_datasets() {
+    let day = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() % 86_400;
+    if day < 16 * 60 {
+        return skipped("nothing can be late in the first minutes of a day");
+    }
     let Some(([first, second], _database)) = cluster::new().await else { return };
     let mut servers = [start(&first).await, start(&second).await];
     let id = servers[0].start_sync("/data/t", "IncrementalSync").await;
@@ -311,7 +315,7 @@ async fn a_schedule_set_by_one_server_makes_another_check_for_late_datasets() {
         // The first check only takes note of what is late already.
         let mut listening = Listening::open(servers[number].get(EVENTS)).await;
         tokio::time::sleep(Duration::from_secs(5)).await;
-        let rhythm = json!({ "every": "day", "by": "00:00", "files_min": 1000 });
+        let rhythm = json!({ "every": "day", "by": "00:15", "files_min": 1000 });
         let body = json!({ "path": dataset, "rhythm": rhythm, "api_key": servers[1].key });
         let (status, said) = answer(servers[1].post("/api/lake/dataset/rhythm", &body)).await;
         assert_eq!(status, 200, "{said}");
