@@ -64,6 +64,7 @@ fn main() {
     let _ = std::fs::remove_dir_all(&folder);
     postgres::own_cluster();
     seaweedfs::own_storage();
+    lakeshore_client::call::provide_tls();
     let runtime = Runtime::new().unwrap();
     let storage = seaweedfs::seaweedfs().unwrap_or_else(|| panic!("SeaweedFS is not installed: make seaweedfs"));
     let bare = bare(storage);
