@@ -1,33 +1,57 @@
 //! Finds and lists files.
 
-use super::rows::NamespaceRows;
-use super::rows::NodeId;
-use super::tree::{node, nodes};
+use super::rows::{NamespaceRows, NodeId};
+use super::tree::{node, place};
+use crate::query::{Connection, RowOf, Value, rows};
+use crate::row::{DbRow, number, time};
 use lakeshore::Error;
+use lakeshore::model::object_key::ObjectKey;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::{Identity, StoragePath, TrashKey};
 use lakeshore::ports::inspection::{Entry, EntryKind};
 use lakeshore::ports::namespace::FoundObject;
-use lakeshore::ports::storage::FolderEntry;
-use std::collections::{BTreeMap, BTreeSet};
+use lakeshore::ports::storage::{FolderEntry, FoundFile};
+use std::collections::BTreeMap;
 
 /// Names of a list that one statement reads.
 const NAMES_MAX: u64 = 10_000;
 
-pub(crate) async fn find(
-    rows: &mut dyn NamespaceRows,
+/// Follows the names of each place from its root. One statement, so that every place is of one moment, without a
+/// transaction around it.
+const FIND: &str = "\
+    WITH RECURSIVE way (number, depth, names, length, node_id) AS ( \
+    SELECT CAST(key AS BIGINT), 0, value -> 1, CAST(value ->> 2 AS BIGINT), CAST(value ->> 0 AS BIGINT) \
+    FROM json_each(?) UNION ALL \
+    SELECT w.number, w.depth + 1, w.names, w.length, n.node_id FROM way w CROSS JOIN nodes n \
+    WHERE n.parent_id = w.node_id AND n.name = w.names ->> w.depth) \
+    SELECT w.number, n.node_id, n.size_bytes, n.modified_at, n.changed_at, o.key AS object_key \
+    FROM way w CROSS JOIN nodes n CROSS JOIN objects o \
+    WHERE w.depth = w.length AND n.node_id = w.node_id AND o.object_id = n.object_id";
+
+/// Files at places.
+pub(crate) async fn find<C: Connection>(
+    connection: &mut C,
     places: &[StoragePath],
 ) -> Result<Vec<Option<FoundObject>>, Error> {
-    let nodes = nodes(rows, places).await?;
-    let objects: BTreeSet<_> = nodes.iter().flatten().filter_map(|node| node.object).collect();
-    let objects: Vec<_> = objects.into_iter().collect();
-    let keys = if objects.is_empty() { Vec::new() } else { rows.objects(&objects).await? };
-    let keys: BTreeMap<_, _> = keys.into_iter().map(|row| (row.object, row.key)).collect();
-    let found = nodes.into_iter().map(|node| {
-        let node = node?;
-        Some(FoundObject { found: node.found()?, key: keys.get(&node.object?)?.clone() })
-    });
-    Ok(found.collect())
+    let ways: Vec<_> = places
+        .iter()
+        .map(|path| place(path).map(|(root, names)| (root.0, names.clone(), names.len())))
+        // A place that the tree has not begins nowhere.
+        .map(|way| way.unwrap_or((NodeId::NOWHERE.0, vec![String::new()], 1)))
+        .collect();
+    let decode = |row: &RowOf<C>| {
+        let found = FoundFile {
+            identity: NodeId(row.get("node_id")?).identity(),
+            size_bytes: number(row, "size_bytes")?,
+            modified_at: time(row, "modified_at")?,
+            changed_at: time(row, "changed_at")?,
+        };
+        let key = ObjectKey::remembered(row.get("object_key")?);
+        Ok((row.get::<i64>("number")?, FoundObject { found, key }))
+    };
+    let mut found: BTreeMap<_, _> =
+        rows(connection, FIND, vec![Value::rows(&ways)?], decode).await?.into_iter().collect();
+    Ok((0..).zip(places).map(|(number, _)| found.remove(&number)).collect())
 }
 
 pub(crate) async fn list_folder(

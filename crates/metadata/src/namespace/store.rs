@@ -180,8 +180,10 @@ impl<B: Backend> Namespace for MetadataStore<B> {
 
     async fn find(&self, places: &[StoragePath]) -> Result<Vec<Option<FoundObject>>, Error> {
         const FEW: usize = 16;
-        let is_list = places.len() > FEW;
-        self.read(is_list, places.to_vec(), |rows, places| Box::pin(namespace::find(rows, places))).await
+        if places.len() > FEW {
+            return namespace::find(&mut self.0.list().await?, places).await;
+        }
+        namespace::find(&mut self.0.look().await?, places).await
     }
 
     async fn list_folder(
