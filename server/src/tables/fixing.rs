@@ -18,7 +18,7 @@ use std::collections::HashSet;
 
 /// Files of a version that gets a manifest even where a newer version is there already. A manifest lists all files, so those of
 /// large datasets would cost more with each landing.
-const MANIFEST_OF_EACH_FILES_MAX: u64 = 1000;
+const MANIFEST_OF_EACH_FILES_MAX: u64 = 100;
 
 impl Shared {
     pub(super) async fn fix(
