@@ -46,6 +46,8 @@ struct Turns {
     small_per_second: Vec<f64>,
     large_mib_per_second: Vec<f64>,
     commits_per_file: Vec<f64>,
+    /// Of those, transactions that have written.
+    writes_per_file: Vec<f64>,
     cpu_us_per_file: Vec<f64>,
     peak_mib: Vec<f64>,
 }
@@ -151,12 +153,14 @@ impl Lake {
         Self { servers: servers.collect(), database: database.to_owned() }
     }
 
-    /// Commits of the database so far.
-    async fn commits(&self) -> i64 {
+    /// Commits of the database so far, reads by single statements among them, and ids of transactions, which only those
+    /// that write have.
+    async fn commits(&self) -> (i64, i64) {
         tokio::time::sleep(STATISTICS_DELAY).await;
         let mut connection = PgConnection::connect(&self.database).await.unwrap();
-        let sql = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
-        sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+        let sql = "SELECT xact_commit, pg_snapshot_xmax(pg_current_snapshot())::text::bigint FROM pg_stat_database \
+                   WHERE datname = current_database()";
+        sqlx::query_as(sql).fetch_one(&mut connection).await.unwrap()
     }
 
     fn cpu_seconds(&self) -> f64 {
@@ -188,8 +192,9 @@ impl Lake {
         });
         turns.small_per_second.push(files as f64 / start.elapsed().as_secs_f64());
         turns.cpu_us_per_file.push((self.cpu_seconds() - cpu) * 1e6 / files as f64);
-        let commits = runtime.block_on(self.commits()) - commits;
-        turns.commits_per_file.push(commits as f64 / files as f64);
+        let after = runtime.block_on(self.commits());
+        turns.commits_per_file.push((after.0 - commits.0) as f64 / files as f64);
+        turns.writes_per_file.push((after.1 - commits.1) as f64 / files as f64);
         self.servers[0].end_sync(sync_id);
     }
 
@@ -242,7 +247,8 @@ fn print(turns: &[Turns; 3]) {
         let [one, three] = [one, three].map(|turns| median(of(turns).clone()));
         println!("| {name} | {one:.digits$} | {three:.digits$} |");
     };
-    pair("commits of PostgreSQL per small file", |turns| &turns.commits_per_file, 3);
+    pair("commits of PostgreSQL per small file, reads too", |turns| &turns.commits_per_file, 3);
+    pair("transactions that write, per small file", |turns| &turns.writes_per_file, 3);
     pair("processor time of the servers per small file, us", |turns| &turns.cpu_us_per_file, 0);
     pair("peak of memory of a server, MiB", |turns| &turns.peak_mib, 0);
 }
