@@ -173,14 +173,18 @@ impl Chaos {
         }
     }
 
-    /// Waits until nothing is in flight but what waits for its sender, and no sync is ending.
+    /// Waits until nothing is in flight but what waits for its sender, and no restore goes on that its client has left.
     async fn come_to_rest(&self, server: &TestServer) {
         let is_at_rest = async || {
             let in_flight = server.history("status=Syncing").await.len();
             let waiting = server.rows("/api/lake/files?size=1000").await.len();
-            (in_flight <= waiting).then_some(())
+            let open = server.rows("/api/ingestion/file/sync/list?status=Syncing&size=1000").await;
+            let is_restore = |sync: &serde_json::Value| {
+                sync["name"].as_str().is_some_and(|name| name.starts_with("restore of version"))
+            };
+            (in_flight <= waiting && !open.iter().any(is_restore)).then_some(())
         };
-        for _ in 0..4 {
+        for _ in 0..8 {
             server.eventually(is_at_rest).await;
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
