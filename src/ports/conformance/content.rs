@@ -56,6 +56,25 @@ pub async fn an_open_file_keeps_its_content_when_another_takes_its_name(files: &
     }
 }
 
+pub async fn files_are_found_by_names_that_look_like_something_else(files: &dyn Files) {
+    let deep = format!("{}/x", "/0".repeat(60));
+    let placed = ["/t/$[0]", "/t/0", "/t/\"q\"", "/t/it's", "/t/{}/[1,2]", "/t/ünï/日本", "/t/null", "/t/%2F", &deep];
+    // Each has a size of its own.
+    for (name, file) in (1..).zip(placed) {
+        land(files, name, file, &b"123456789"[..name.into()]).await;
+    }
+    let missing = ["/t", "/t/$", "/t/{}", "/t/0/0", "/t/1", "/t/\"q", "/t/NULL", "/t/ünï", "/0/0", "/t/%2f", "/t/it"];
+    let asked: Vec<_> =
+        placed.iter().chain(&missing).chain(&placed).map(|file| StoragePath::Live(path(file))).collect();
+    let found = files.find(&asked).await.unwrap();
+    let sizes: Vec<_> = found.iter().map(|found| found.as_ref().map(|found| found.size_bytes)).collect();
+    let there = || (1..=placed.len() as u64).map(Some);
+    let expected: Vec<_> = there().chain(missing.map(|_| None)).chain(there()).collect();
+    assert_eq!(sizes, expected);
+    assert_eq!(files.find(&[]).await.unwrap(), []);
+    assert_eq!(files.find(&[StoragePath::TrashSlots, StoragePath::Partials]).await.unwrap(), [None, None]);
+}
+
 pub async fn a_folder_is_listed_in_pages_with_folders_first(files: &dyn Files) {
     let placed = ["/t/b/deep/x.csv", "/t/a.csv", "/t/c.csv", "/t/A.csv", "/t/z/y.csv", "/t/é.csv"];
     for (name, file) in (1..).zip(placed) {

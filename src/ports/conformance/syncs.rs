@@ -195,6 +195,37 @@ pub async fn a_closing_is_stored_until_settled_and_settling_is_idempotent(state:
     assert!(matches!(state.begin_upload(&upload).await, Err(Error::SyncEnded { .. })));
 }
 
+pub async fn a_path_within_a_sync_finds_rows_of_that_sync_alone(state: &dyn State) {
+    let kind = SyncType::IncrementalSync;
+    let (first, second) = (start(state, "/a", kind).await, start(state, "/a", kind).await);
+    finish(state, first, "/a/x").await;
+    finish(state, second, "/a/x").await;
+    finish(state, second, "/a/y").await;
+    begin(state, first, "/a/x").await;
+    let found = async |sync_id, place: &str, status, order| -> Vec<u64> {
+        let page = page(0, 9, order);
+        let wanted =
+            UploadQuery { page, sync_id: Some(sync_id), path: Some(path(place)), status, text: None, scope: None };
+        state.uploads(&wanted).await.unwrap().iter().map(|row| row.history_id.0).collect()
+    };
+    for is_folder in [false, true] {
+        if is_folder {
+            // A file once, and a folder later: its name means both.
+            finish(state, second, "/a/x/z").await;
+        }
+        let below: &[u64] = if is_folder { &[5] } else { &[] };
+        let (asc, desc) = (Order::Asc, Order::Desc);
+        assert_eq!(found(first, "/a/x", None, asc).await, [1, 4]);
+        assert_eq!(found(first, "/a/x", Some(Status::Finished), desc).await, [1]);
+        assert_eq!(found(first, "/a/x", Some(Status::Syncing), asc).await, [4]);
+        assert_eq!(found(first, "/a/x", Some(Status::Failed), asc).await, [0; 0]);
+        assert_eq!(found(first, "/a/y", Some(Status::Finished), asc).await, [0; 0]);
+        assert_eq!(found(second, "/a/x", Some(Status::Finished), asc).await, [&[2], below].concat());
+        assert_eq!(found(second, "/a/x", Some(Status::Finished), desc).await, [below, &[2]].concat());
+        assert_eq!(found(second, "/a", Some(Status::Finished), asc).await, [&[2, 3], below].concat());
+    }
+}
+
 pub async fn filters_find_rows_by_status_type_path_and_text(state: &dyn State) {
     let incremental = start(state, "/data/orders", SyncType::IncrementalSync).await;
     finish(state, incremental, "/data/orders/dt=1/a_b.csv").await;
