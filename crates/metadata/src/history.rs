@@ -36,12 +36,12 @@ pub(crate) async fn select<C: Connection>(connection: &mut C, wanted: &UploadQue
     }
     match (wanted.sync_id, place, wanted.status) {
         (None, None, None) => {
-            let mut select = matching::<C::Db>(wanted, None);
+            let mut select = matching::<C::Db>(wanted, None, FoundBy::Any);
             dense_page(&mut select, "u.history_id", "(SELECT max(history_id) FROM uploads)", &wanted.page);
             Ok(Some(select))
         }
         (Some(sync_id), None, None) => {
-            let mut select = matching::<C::Db>(wanted, None);
+            let mut select = matching::<C::Db>(wanted, None, FoundBy::Any);
             let last = format!("(SELECT total_files - num_unlisted FROM syncs s WHERE s.sync_id = {sync_id})");
             dense_page(&mut select, "u.ordinal", &last, &wanted.page);
             Ok(Some(select))
@@ -61,60 +61,51 @@ async fn folder_of(connection: &mut impl Connection, place: &LakePath) -> Result
     found(connection, sql, values![place.as_str()], |row| row.at(0)).await
 }
 
+/// Columns by which rows are to be found. SQLite would take the index of a status for its order, and step over the rows of
+/// all syncs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FoundBy {
+    Any,
+    Sync,
+    Target,
+}
+
 /// Rows that match the filter, without order and page.
-fn matching<D: Dialect>(wanted: &UploadQuery, place: Option<&LakePath>) -> Select {
+fn matching<D: Dialect>(wanted: &UploadQuery, place: Option<&LakePath>, by: FoundBy) -> Select {
+    let unindexed = |is_unindexed: bool| if is_unindexed { D::UNINDEXED } else { "" };
     let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE true"));
     if let Some(sync_id) = wanted.sync_id {
-        select.push(" AND u.sync_id = ").bind(id(sync_id.0));
+        select.push(" AND ").push(unindexed(by == FoundBy::Target)).push("u.sync_id = ").bind(id(sync_id.0));
     }
     if let Some(status) = wanted.status {
         // Written into the text, so that the partial indexes of one status are used.
-        select.push(" AND u.status = '").push(status.as_str()).push("'");
+        select.push(" AND ").push(unindexed(by != FoundBy::Any)).push("u.status = '").push(status.as_str()).push("'");
     }
-    narrowed::<D>(&mut select, wanted, place);
-    select
-}
-
-fn narrowed<D: Dialect>(select: &mut Select, wanted: &UploadQuery, place: Option<&LakePath>) {
-    select.within("u.target", place);
+    match place {
+        Some(file) if by == FoundBy::Target => _ = select.push(" AND u.target = ").bind(file.as_str()),
+        _ => _ = select.within("u.target", place),
+    }
     select.holding::<D>(["u.file_name", "u.target"], wanted.text.as_deref());
+    select
 }
 
 /// Query for few rows, or rows that are not counted: it steps over the rows before the page.
 fn stepping<D: Dialect>(wanted: &UploadQuery, place: Option<&LakePath>) -> Select {
     let Page { from, size, order } = wanted.page;
-    let Some(sync_id) = wanted.sync_id.filter(|_| wanted.status != Some(Status::Syncing)) else {
-        let mut select = matching::<D>(wanted, place);
-        select.page("u.history_id", order, size, from);
-        return select;
-    };
-    // The index of a status would step over the rows of all syncs.
-    let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE u.sync_id = "));
-    select.bind(id(sync_id.0));
-    with_status::<D>(&mut select, wanted);
-    narrowed::<D>(&mut select, wanted, place);
-    select.page("u.ordinal", order, size, from);
+    // Of uploads in flight, the index of the status is the shortest.
+    let is_of_sync = wanted.sync_id.is_some() && wanted.status != Some(Status::Syncing);
+    let (by, position) = if is_of_sync { (FoundBy::Sync, "u.ordinal") } else { (FoundBy::Any, "u.history_id") };
+    let mut select = matching::<D>(wanted, place, by);
+    select.page(position, order, size, from);
     select
 }
 
-/// Query of the rows of one file, which are found by its target.
-fn of_file<D: Dialect>(wanted: &UploadQuery, place: &LakePath) -> Select {
-    let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE u.target = "));
-    select.bind(place.as_str());
-    if let Some(sync_id) = wanted.sync_id {
-        select.push(" AND ").push(D::UNINDEXED).push("u.sync_id = ").bind(id(sync_id.0));
-    }
-    with_status::<D>(&mut select, wanted);
+/// Query of the rows of one file.
+fn of_file<D: Dialect>(wanted: &UploadQuery, file: &LakePath) -> Select {
     let Page { from, size, order } = wanted.page;
+    let mut select = matching::<D>(wanted, Some(file), FoundBy::Target);
     select.page("u.history_id", order, size, from);
     select
-}
-
-/// Adds the status, for rows that another index finds.
-fn with_status<D: Dialect>(select: &mut Select, wanted: &UploadQuery) {
-    if let Some(status) = wanted.status {
-        select.push(" AND ").push(D::UNINDEXED).push("u.status = '").push(status.as_str()).push("'");
-    }
 }
 
 fn push_sum(counts: &mut Select, status: Option<Status>, (scope, scope_id): (i64, i64)) {
@@ -134,7 +125,7 @@ async fn counted<C: Connection>(
 ) -> Result<Option<Select>, Error> {
     let slice = slice(connection, &wanted.page, |counts| push_sum(counts, wanted.status, scope)).await?;
     Ok(slice.map(|slice| {
-        let mut select = matching::<C::Db>(wanted, None);
+        let mut select = matching::<C::Db>(wanted, None, FoundBy::Any);
         page_of_slice(&mut select, position, &wanted.page, &slice);
         select
     }))
@@ -168,11 +159,11 @@ async fn of_folder<C: Connection>(
     let rows_in_slice = slice.positions.end.abs_diff(slice.positions.start);
     let mut select = if rows_in_slice <= folders_below * rows_of_a_look_up {
         // The index of targets would need a sort.
-        let mut select = matching::<C::Db>(wanted, None);
+        let mut select = matching::<C::Db>(wanted, None, FoundBy::Any);
         select.within(&format!("{}u.target", C::Db::UNINDEXED), Some(place));
         select
     } else {
-        let mut select = matching::<C::Db>(wanted, None);
+        let mut select = matching::<C::Db>(wanted, None, FoundBy::Any);
         select.push(" AND ");
         folders(&mut select, "u.folder_id");
         select
