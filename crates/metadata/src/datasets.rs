@@ -7,6 +7,7 @@ use crate::row::{DbRow, SYNC_COLUMNS, id, number, path, sync, time, trash_entry,
 use crate::transaction::Durability::{Passing, Synced};
 use crate::transaction::WriteTransaction;
 use crate::trash::held_bytes;
+use crate::versions::heads::all_above;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
@@ -21,7 +22,6 @@ use lakeshore::model::trash::TrashEntry;
 use lakeshore::ports::OverviewState;
 use lakeshore::ports::metadata::dataset::{DatasetQuery, DatasetState, DaysOf, Uncounted};
 use lakeshore::{Error, Timestamp};
-use std::collections::BTreeSet;
 
 /// Condition that a dataset has changed since its last count, as the index of these datasets has it.
 fn is_uncounted<D: Dialect>() -> &'static str {
@@ -252,20 +252,8 @@ pub(crate) async fn touch<'a, W: WriteTransaction>(
     folders: impl IntoIterator<Item = &'a str>,
 ) -> Result<(), Error> {
     static TOUCH: Text = Text::new();
-    let places = Value::column(folders_to_touch(folders))?;
+    let places = Value::column(all_above(folders))?;
     changed(writing, TOUCH.of::<W::Db>(|| touch_text::<W::Db>("$1")), vec![places]).await.map(drop)
-}
-
-/// Paths at which a dataset may hold one of the folders: the folder itself, and each above it.
-pub(crate) fn folders_to_touch<'a>(folders: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
-    let mut places: BTreeSet<&str> = BTreeSet::new();
-    for folder in folders {
-        let mut place = folder;
-        while !place.is_empty() && places.insert(place) {
-            place = place.rsplit_once('/').map_or("", |(above, _)| above);
-        }
-    }
-    places
 }
 
 #[cfg(test)]

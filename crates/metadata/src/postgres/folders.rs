@@ -2,6 +2,7 @@
 
 use super::query::{Value, changed, rows};
 use super::writing::{Counter, Writing};
+use crate::versions::heads::at_and_above;
 use lakeshore::Error;
 use sqlx::Row as _;
 use std::collections::{BTreeSet, HashMap};
@@ -32,23 +33,20 @@ pub(super) async fn ensure_folders(
         return Ok(known);
     }
     // Sorted, so that a folder comes after the one above it.
-    let all: BTreeSet<_> = folders.iter().flat_map(|folder| with_above(folder)).collect();
+    let all: BTreeSet<_> = folders.iter().flat_map(|folder| at_and_above(folder)).collect();
     let mut ids = folder_ids(writing, Value::texts(all.iter().copied())).await?;
     let missing: Vec<_> = all.into_iter().filter(|folder| !ids.contains_key(*folder)).collect();
     let count = i64::try_from(missing.len()).map_err(Error::internal)?;
     let first = writing.next_ids(Counter::Folders, count).await? + 1;
     ids.extend((first..).zip(&missing).map(|(id, folder)| ((*folder).to_owned(), id)));
-    let pairs = missing.iter().flat_map(|folder| with_above(folder).map(|above| (ids.get(*folder), ids.get(above))));
-    let (below, above): (Vec<_>, Vec<_>) = pairs.filter_map(|(below, above)| Some((*below?, *above?))).unzip();
+    let mut pairs = Vec::new();
+    for folder in &missing {
+        pairs.extend(at_and_above(folder).into_iter().map(|above| (ids.get(*folder), ids.get(above))));
+    }
+    let (below, above): (Vec<_>, Vec<_>) =
+        pairs.into_iter().filter_map(|(below, above)| Some((*below?, *above?))).unzip();
     let new: Vec<i64> = (first..first + count).collect();
     let values = vec![Value::texts(missing), Value::Integers(new), Value::Integers(below), Value::Integers(above)];
     changed(writing, ADD_FOLDERS, values).await?;
     Ok(ids)
-}
-
-/// A folder, and each above it.
-fn with_above(folder: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(folder), |place| {
-        place.rsplit_once('/').map(|(above, _)| above).filter(|above| !above.is_empty())
-    })
 }

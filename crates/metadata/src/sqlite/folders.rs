@@ -2,6 +2,7 @@
 
 use super::query::{Value, changed, found, rows, values};
 use super::writing::Writing;
+use crate::versions::heads::at_and_above;
 use lakeshore::Error;
 use sqlx::Row as _;
 use std::collections::{BTreeSet, HashMap};
@@ -30,15 +31,7 @@ pub(super) async fn ensure_folders(
     writing: &mut Writing,
     folders: &BTreeSet<&str>,
 ) -> Result<HashMap<String, i64>, Error> {
-    let mut all = BTreeSet::new();
-    for folder in folders {
-        all.insert(*folder);
-        let mut place = *folder;
-        while let Some((above, _)) = place.rsplit_once('/').filter(|(above, _)| !above.is_empty()) {
-            all.insert(above);
-            place = above;
-        }
-    }
+    let all: BTreeSet<_> = folders.iter().flat_map(|folder| at_and_above(folder)).collect();
     // Sorted, so that a folder comes after the one above it.
     let all = Value::rows(&all.into_iter().collect::<Vec<_>>())?;
     changed(writing, ENSURE_FOLDERS, vec![all]).await?;

@@ -12,11 +12,12 @@ use super::versions::unversioned::{self, Landed};
 use super::writing::Writing;
 use crate::counts::add_counts;
 use crate::counts::{Position, Tally};
-use crate::datasets::{folders_to_touch, remember_text, touch_text};
+use crate::datasets::{remember_text, touch_text};
 use crate::days::DayTally;
 use crate::days::{add_arrivals, add_days};
 use crate::trash::insert_trash;
 use crate::uploads::folder_of;
+use crate::versions::heads::all_above;
 use lakeshore::model::dataset::record::DayCounts;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::job;
@@ -283,7 +284,7 @@ impl<'a> Group<'a> {
             Value::rows(&days.days())?,
             Value::rows(&days.arrivals())?,
             Value::column(&remembered)?,
-            Value::column(folders_to_touch(self.touched))?,
+            Value::column(all_above(self.touched))?,
         ];
         if !self.trash.is_empty() {
             insert_trash(writing, &self.trash).await?;
