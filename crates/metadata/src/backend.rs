@@ -3,6 +3,7 @@
 use crate::lookups::CallerLookups;
 use crate::query::{Connection, Dialect, Select, Value, changed};
 use crate::transaction::{Durability, Work, WriteTransaction};
+use futures_util::future::BoxFuture;
 use lakeshore::Error;
 use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandingsId};
 use sqlx::Database;
@@ -122,9 +123,7 @@ pub(crate) trait Backend: Send + Sync + 'static {
         sql: &'static str,
         values: Vec<Value>,
     ) -> impl Future<Output = Result<(), Error>> + Send {
-        self.write(durability, (sql, values), |writing, (sql, values)| {
-            Box::pin(async move { changed(writing, *sql, values.clone()).await.map(drop) })
-        })
+        self.write(durability, (sql, values), statements)
     }
 
     /// Like [`Self::change`], with the history locked.
@@ -134,10 +133,10 @@ pub(crate) trait Backend: Send + Sync + 'static {
         sql: &'static str,
         values: Vec<Value>,
     ) -> impl Future<Output = Result<(), Error>> + Send {
-        self.write(durability, (sql, values), |writing, (sql, values)| {
+        self.write(durability, (sql, values), |writing, given| {
             Box::pin(async move {
                 writing.lock_history().await?;
-                changed(writing, *sql, values.clone()).await.map(drop)
+                statements(writing, given).await
             })
         })
     }
@@ -149,8 +148,14 @@ pub(crate) trait Backend: Send + Sync + 'static {
         sql: &'static str,
         values: Vec<Value>,
     ) -> impl Future<Output = Result<(), Error>> + Send {
-        self.write_aside(durability, (sql, values), |writing, (sql, values)| {
-            Box::pin(async move { changed(writing, *sql, values.clone()).await.map(drop) })
-        })
+        self.write_aside(durability, (sql, values), statements)
     }
+}
+
+/// Work of a transaction: statements with their values.
+pub(crate) fn statements<'a, W: WriteTransaction>(
+    writing: &'a mut W,
+    (sql, values): &'a (&'static str, Vec<Value>),
+) -> BoxFuture<'a, Result<(), Error>> {
+    Box::pin(async move { changed(writing, *sql, values.clone()).await.map(drop) })
 }

@@ -3,9 +3,9 @@
 //! A row is found by the hash of its secret. The hash has 256 random bits, so the time of the look-up reveals nothing
 //! about a key; it is compared once more, in constant time.
 
-use crate::backend::{Backend, MetadataStore};
+use crate::backend::{Backend, MetadataStore, statements};
 use crate::lookups::cached;
-use crate::query::{Value, changed, found, returned, rows, values};
+use crate::query::{Value, found, returned, rows, values};
 use crate::row::{DbRow, bytes, id, key};
 use crate::sessions::end_first_sign_in;
 use crate::transaction::Durability::{self, Passing, Synced};
@@ -118,11 +118,9 @@ pub(crate) async fn change(
     values: Vec<Value>,
 ) -> Result<(), Error> {
     backend
-        .write_aside(durability, (sql, values), |writing, (sql, values)| {
-            Box::pin(async move {
-                writing.change_callers();
-                changed(writing, *sql, values.clone()).await.map(drop)
-            })
+        .write_aside(durability, (sql, values), |writing, given| {
+            writing.change_callers();
+            statements(writing, given)
         })
         .await
 }
