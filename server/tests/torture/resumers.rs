@@ -238,18 +238,18 @@ impl Ledger {
     }
 }
 
-/// After a restart: continues every upload whose client knows its URL, and discards the others. Clients try again while the
-/// object storage is not back.
-pub async fn go_on(server: &TestServer, ledger: &Ledger) {
-    const TRIES: usize = 60;
-    let tus = Tus { client: &server.client, url: &server.url, key: &server.key, may_fail: true };
+/// After a restart: continues every upload whose client knows its URL, and discards the others. With `may_fail`, clients try
+/// again while the object storage is not back.
+pub async fn go_on(server: &TestServer, ledger: &Ledger, may_fail: bool) {
+    let tries = if may_fail { 60 } else { 1 };
+    let tus = Tus { client: &server.client, url: &server.url, key: &server.key, may_fail };
     let begun = ledger.known().begun.clone();
     for upload in &begun {
         for attempt in 1.. {
             match tus.go_on(upload).await {
                 Some(true) => ledger.landed(&upload.addresses[0]),
                 Some(false) => ledger.known().begun.retain(|begun| begun.addresses != upload.addresses),
-                None if attempt < TRIES => {
+                None if attempt < tries => {
                     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
                     continue;
                 }

@@ -21,6 +21,8 @@ pub struct Verifier {
     /// Cache by inode, time of the last write, and size.
     digests: HashMap<(u64, i64, i64, u64), String>,
     pub acknowledged: usize,
+    /// What the server needs may not be back yet.
+    pub may_fail: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +39,7 @@ impl Verifier {
     }
 
     pub async fn verify(&mut self, server: &TestServer, ledger: &Ledger) {
-        go_on(server, ledger).await;
+        go_on(server, ledger, self.may_fail).await;
         // At the beginning and at the end, as purges run in the background.
         check_trash(server).await;
         self.read_history(server).await;
