@@ -9,7 +9,7 @@ mod faulty_proxy;
 mod seaweedfs;
 
 use bytes::Bytes;
-use faulty_proxy::Faults;
+use faulty_proxy::{Faults, NONE};
 use lakeshore::Timestamp;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::SyncId;
@@ -26,8 +26,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tempfile::TempDir;
-
-const NONE: Faults = Faults { unavailable: 0, cut: 0, lost_answer: 0, late: 0 };
 
 struct Lake {
     state: SqliteState,

@@ -27,7 +27,7 @@ pub struct FaultyProxy {
     pub is_faulty: Arc<AtomicBool>,
 }
 
-const NONE: Faults = Faults { unavailable: 0, cut: 0, lost_answer: 0, late: 0 };
+pub const NONE: Faults = Faults { unavailable: 0, cut: 0, lost_answer: 0, late: 0 };
 
 /// Never ends: it is gone with the test's process.
 pub fn start(upstream: &str, faults: Faults) -> FaultyProxy {
