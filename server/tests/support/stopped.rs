@@ -31,6 +31,7 @@ pub struct Ended {
     /// By SIGKILL.
     pub was_killed: bool,
 }
+
 impl Stopped {
     /// A server that has never run, with its data folder inside `folder`.
     pub fn new(folder: TempDir, data_dir: PathBuf, options: &[&str]) -> Self {

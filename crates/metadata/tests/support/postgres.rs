@@ -156,7 +156,7 @@ impl Cluster {
         let is_own = IS_OWN.load(Ordering::Relaxed);
         let script = format!(
             "while sleep 3; do flock --nonblock --exclusive '{lock}' sh -c 'server=$(head -1 \"{data}/postmaster.pid\"); \
-             kill -INT $server; while kill -0 $server 2> /dev/null; do sleep 0.1; done; rm -rf \"{data}\" \"{port}\" {more}' && exit; \
+             kill -INT $server; while kill -0 $server 2> /dev/null; do sleep 0.1; done; rm -rf \"{data}\" \"{port}\" \"{more}\"' && exit; \
              test -d '{data}' || exit; done",
             lock = folder.join("use.lock").display(),
             data = data.display(),
