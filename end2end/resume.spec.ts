@@ -64,6 +64,27 @@ test('a single file is paused and resumed', async ({ page, lakeshore }) => {
 test.describe('a network failure', () => {
   test.use({ expectedComplaints: ['net::ERR'] });
 
+  test('right after a reload loses nothing of what was sent before', async ({ page, lakeshore }) => {
+    const { big, speed } = await beginLarge(page, lakeshore);
+    page.on('dialog', (dialog) => void dialog.accept());
+    await page.reload();
+    await hydrated(page);
+    await page.getByRole('link', { name: 'Resume' }).click();
+    await speed(-1);
+    let failed = 0;
+    await page.route('**/api/lake/files/*', async (route) => {
+      if (route.request().method() !== 'HEAD' || failed === 1) return route.fallback();
+      failed += 1;
+      await route.abort();
+    });
+    const requests = new Requests(page);
+    await drop(page, [big]);
+    await page.getByRole('button', { name: 'Start upload' }).click();
+    await arrivedOnce(page, lakeshore, big);
+    expect(failed).toBe(1);
+    expect(requests.chunks[0]).toBeGreaterThan(0);
+  });
+
   test('is shown, and the file continues where it was', async ({ page, lakeshore }) => {
     const { big, speed } = await beginLarge(page, lakeshore);
     await speed(SLOW, true);

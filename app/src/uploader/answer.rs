@@ -38,7 +38,8 @@ pub fn judge(status: u16, text: &str) -> Result<(), Refused> {
             let failure = Failure { code, message };
             Err(if is_passing(code) { Refused::Fault(failure) } else { Refused::Final(failure) })
         }
-        (500.., _) => Err(Refused::Fault(unexpected(status))),
+        // Answers to HEAD have no body: 423 says that another request has the upload, and 5xx are those of a server.
+        (423 | 500.., _) => Err(Refused::Fault(unexpected(status))),
         _ => Err(Refused::Final(unexpected(status))),
     }
 }
@@ -83,6 +84,7 @@ mod tests {
     fn what_passes_is_tried_again_and_what_does_not_is_left_to_the_person() {
         let failure = |code| Failure { code, message: "why".into() };
         assert_eq!(refusal(423, 42300), Refused::Fault(failure(42300)));
+        assert!(matches!(judge(423, ""), Err(Refused::Fault(_))));
         assert_eq!(refusal(409, 40907), Refused::Fault(failure(40907)));
         assert_eq!(refusal(500, 50000), Refused::Fault(failure(50000)));
         assert_eq!(refusal(400, 40003), Refused::Final(failure(40003)));

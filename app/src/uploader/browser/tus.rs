@@ -59,7 +59,10 @@ async fn go_on(job: &Job) -> Result<Option<(String, u64)>, Refused> {
         HANDLES.with_borrow_mut(|handles| handles.begun.remove(&job.id));
     }
     let Some(address) = unfinished(job).await? else { return Ok(None) };
-    let Some((offset, metadata)) = look(job.id, &address).await? else { return Ok(None) };
+    let looked = look(job.id, &address).await?;
+    // Only now: without an answer, the next attempt has to find it again. Each is resumed only once.
+    HANDLES.with_borrow_mut(|handles| handles.unfinished.as_mut()?.remove(&job.relative_path));
+    let Some((offset, metadata)) = looked else { return Ok(None) };
     match (metadata.split(',').find(|pair| pair.starts_with("sha256 ")), digest_pair(job)?) {
         (Some(kept), Some(ours)) if kept == ours => {
             keep(job, &address);
@@ -85,7 +88,7 @@ async fn look(id: ItemId, address: &str) -> Result<Option<(u64, String)>, Refuse
     Ok(offset.map(|offset| (offset, answer.header("Upload-Metadata").unwrap_or_default())))
 }
 
-/// Address of an unfinished upload with this path. Each is resumed only once.
+/// Address of an unfinished upload with this path.
 async fn unfinished(job: &Job) -> Result<Option<String>, Refused> {
     if HANDLES.with_borrow(|handles| handles.unfinished.is_none()) {
         let listed = list_unfinished(job).await?;
@@ -94,7 +97,7 @@ async fn unfinished(job: &Job) -> Result<Option<String>, Refused> {
             handles.unfinished.get_or_insert(listed);
         });
     }
-    Ok(HANDLES.with_borrow_mut(|handles| handles.unfinished.as_mut()?.remove(&job.relative_path)))
+    Ok(HANDLES.with_borrow(|handles| handles.unfinished.as_ref()?.get(&job.relative_path).cloned()))
 }
 
 async fn list_unfinished(job: &Job) -> Result<HashMap<String, String>, Refused> {
