@@ -6,6 +6,7 @@ use crate::model::access::role::Role;
 use crate::model::access::session::{EndSessions, NewSession, SessionEntry, lifetime};
 use crate::model::error::Error;
 use crate::model::limits::{SESSIONS_LISTED_MAX, SIGN_IN_LINK_LIFETIME};
+use crate::model::time::Timestamp;
 use crate::service::Lake;
 use std::time::Duration;
 
@@ -50,9 +51,10 @@ impl Lake {
     /// Begins a session with the one-time link, and uses it up.
     pub async fn sign_in_by_link(&self, link: &Secret, origin: &Origin) -> Result<BegunSession, Error> {
         self.attempt_sign_in(origin, async {
-            let (begun, new) = self.new_session(None)?;
+            let at = self.now();
+            let (begun, new) = self.new_session(None, at)?;
             let by = Caller::Known(first_sign_in()).coming_from(origin.clone()).actor();
-            if !self.0.state.take_sign_in(&link.hash(), &new, &by, self.now()).await? {
+            if !self.0.state.take_sign_in(&link.hash(), &new, &by, at).await? {
                 return Err(Error::BadSignInLink);
             }
             self.0.events.pending_changes().activity();
@@ -79,17 +81,18 @@ impl Lake {
     }
 
     pub(in crate::service) async fn begin_session(&self, key: &Key, origin: &Origin) -> Result<BegunSession, Error> {
-        let (begun, new) = self.new_session(Some(key))?;
+        let at = self.now();
+        let (begun, new) = self.new_session(Some(key), at)?;
         let by = Caller::Known(key.grant(AuthMethod::Session)).coming_from(origin.clone()).actor();
-        self.0.state.begin_session(&new, &by, self.now()).await?;
+        self.0.state.begin_session(&new, &by, at).await?;
         self.0.events.pending_changes().activity();
         Ok(begun)
     }
 
-    fn new_session(&self, key: Option<&Key>) -> Result<(BegunSession, NewSession), Error> {
+    fn new_session(&self, key: Option<&Key>, at: Timestamp) -> Result<(BegunSession, NewSession), Error> {
         let secret = Secret::from_random(self.random()?);
-        let lasts = lifetime(key, self.now());
-        let (hash, expires_at) = (secret.hash(), self.now().plus(lasts));
+        let lasts = lifetime(key, at);
+        let (hash, expires_at) = (secret.hash(), at.plus(lasts));
         let new = NewSession { hash, key_id: key.map(|key| key.key_id), expires_at };
         Ok((BegunSession { secret, lasts }, new))
     }
