@@ -93,10 +93,7 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// Adds the condition that a restore, a row of `trash`, is not the work of another node.
     fn exclude_restores_of_others(&self, _select: &mut Select) {}
 
-    /// Cache of keys and sessions, where this process sees every change of them.
-    fn caller_lookups(&self) -> Option<&CallerLookups> {
-        None
-    }
+    fn caller_lookups(&self) -> &CallerLookups;
 
     /// Runs `work` in a transaction, and returns after the commit. The work is completed even if its caller is gone.
     fn write<A: Send + Sync + 'static, T: Send + 'static>(

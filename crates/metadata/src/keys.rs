@@ -4,7 +4,6 @@
 //! about a key; it is compared once more, in constant time.
 
 use crate::backend::{Backend, MetadataStore, statements};
-use crate::lookups::cached;
 use crate::query::{Value, found, returned, rows, values};
 use crate::row::{DbRow, bytes, id, key};
 use crate::sessions::end_first_sign_in;
@@ -43,13 +42,12 @@ impl<B: Backend> KeyState for MetadataStore<B> {
     }
 
     async fn key_of(&self, hash: &SecretHash) -> Result<Option<Key>, Error> {
-        let lookups = self.0.caller_lookups().map(|lookups| &lookups.keys);
-        cached(lookups, hash, async {
+        let find = async {
             let sql = "SELECT * FROM api_keys WHERE hash = ?";
             let found = found(&mut self.0.look().await?, sql, values![hash.0], key_with_hash).await?;
             Ok(found.filter(|(kept, _)| kept == hash).map(|(_, key)| key))
-        })
-        .await
+        };
+        self.0.caller_lookups().keys.find(hash, find).await
     }
 
     async fn revoke_key(&self, key_id: KeyId, by: &Actor, at: Timestamp) -> Result<bool, Error> {

@@ -3,7 +3,7 @@
 
 use crate::backend::{Backend, MetadataStore};
 use crate::keys::{change, kept};
-use crate::lookups::{Session, cached};
+use crate::lookups::Session;
 use crate::query::{Select, Value, changed, clamp, found, values};
 use crate::row::{DbRow, id, key, number, number_if_any, time};
 use crate::transaction::Durability::{Passing, Synced, Written};
@@ -54,8 +54,7 @@ impl<B: Backend> SessionState for MetadataStore<B> {
     }
 
     async fn session(&self, hash: &SecretHash, now: Timestamp) -> Result<Option<Session>, Error> {
-        let lookups = self.0.caller_lookups().map(|lookups| &lookups.sessions);
-        let session = cached(lookups, hash, async {
+        let session = self.0.caller_lookups().sessions.find(hash, async {
             let mut select = lasting(now);
             select.push(" AND s.hash = ").bind(hash.0);
             let found = select.rows(&mut self.0.look().await?, session_with_hash).await?;

@@ -32,6 +32,7 @@ pub use options::{CONNECTIONS_MAX, CONNECTIONS_MIN, OptionsError, PostgresOption
 pub use transfer::TransferError;
 
 use crate::backend::{Backend, MetadataStore};
+use crate::lookups::CallerLookups;
 use crate::query::Select;
 use crate::sqlite::Opening;
 use crate::transaction::{Durability, Work};
@@ -61,6 +62,7 @@ pub struct Postgres {
     options: PostgresOptions,
     lists: Arc<Semaphore>,
     searches: Arc<Semaphore>,
+    lookups: Arc<CallerLookups>,
     /// Only of a process that serves the lake.
     membership: Option<Arc<Membership>>,
     /// The lake is on object storage, with its namespace here.
@@ -84,6 +86,7 @@ impl PostgresState {
             options: options.clone(),
             lists: Arc::new(Semaphore::new(lists)),
             searches: Arc::new(Semaphore::new(SEARCHES_MAX.min(lists))),
+            lookups: Arc::new(CallerLookups::shared()),
             membership: None,
             has_namespace: false,
             #[cfg(feature = "testing")]
@@ -194,6 +197,10 @@ impl Backend for Postgres {
     type Look<'a> = PoolConnection<sqlx::Postgres>;
     type List<'a> = List<'a>;
     type Writing = Writing;
+
+    fn caller_lookups(&self) -> &CallerLookups {
+        &self.lookups
+    }
 
     async fn look(&self) -> Result<PoolConnection<sqlx::Postgres>, Error> {
         self.pool.acquire().await.map_err(fault)

@@ -88,7 +88,7 @@ impl SqliteState {
         let mut connection = open::open(file, opening, &turn).await?;
         let prepared = landings::prepare(&mut connection).await;
         prepared.map_err(|source| OpenError::of(source, file.display().to_string()))?;
-        let lookups = Arc::<CallerLookups>::default();
+        let lookups = Arc::new(CallerLookups::cached());
         let writer = Arc::new(Writer::new(file, connection, lookups.clone(), turn));
         let readers = Readers::new(file, writer.clone()).map_err(|source| OpenError::Readers(source.to_string()))?;
         if opening == Opening::Migrate {
@@ -233,8 +233,8 @@ impl Backend for Sqlite {
         self.faults.lock().next(call)
     }
 
-    fn caller_lookups(&self) -> Option<&CallerLookups> {
-        Some(&self.lookups)
+    fn caller_lookups(&self) -> &CallerLookups {
+        &self.lookups
     }
 
     async fn write<A: Send + Sync + 'static, T: Send + 'static>(
