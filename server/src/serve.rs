@@ -139,7 +139,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         LakeFiles::Objects(files) => {
             let known = store.known_lake().await?.context("the database knows no lake")?;
             lake.set_table_root(app_state.lake_root.display().to_string());
-            let follower = Follower::new(store.state(), files.clone(), formats.clone(), known.identity);
+            let follower = Follower::new(lake.clone(), store.state(), files.clone(), formats.clone(), known.identity);
             Some(tokio::spawn(follower.run(app_state.stopping.clone())))
         }
         LakeFiles::Folder(_) => None,

@@ -29,4 +29,7 @@ pub trait TableLog: Send + Sync {
         bytes: Bytes,
         is_newer: &(dyn for<'b> Fn(&'b [u8]) -> bool + Sync),
     ) -> Result<(), Error>;
+
+    /// Deletes objects, those that are there.
+    async fn delete(&self, keys: &[ObjectKey]) -> Result<(), Error>;
 }

@@ -3,7 +3,7 @@
 //! [`footer`] reads what a file's footer says: its columns in Delta's types ([`types`]) and its statistics ([`stats`]).
 //! [`plan`] decides, for a version of a dataset, which of its files can be in the table ([`schema`]) and what the commit holds
 //! ([`commit`]). [`checkpoint`] writes the state of a table, so that readers need not read the log from its start, and
-//! [`retention`] tells which entries of the log nobody needs any more.
+//! [`retention`] tells when a checkpoint is due.
 //!
 //! The same input gives the same bytes: any node may write them, twice.
 

@@ -15,7 +15,6 @@ use lakeshore_delta::footer::FileDescription;
 use lakeshore_delta::partition::PartitionValues;
 use lakeshore_delta::path::TablePath;
 use lakeshore_delta::plan::{Change, FileShape, TableId, TableState, plan};
-use lakeshore_delta::retention::first_needed;
 use lakeshore_delta::schema::Widening;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -169,7 +168,7 @@ impl Table {
     }
 
     fn clean(&self, oldest_kept: u64) {
-        let first = first_needed(oldest_kept, self.checkpoints.iter().copied()).unwrap();
+        let first = self.checkpoints.iter().copied().filter(|&checkpoint| checkpoint <= oldest_kept).max().unwrap();
         for commit in 0..first {
             fs::remove_file(self.folder.join(commit_name(commit))).unwrap();
             if self.checkpoints.contains(&commit) {

@@ -22,13 +22,13 @@ use tokio::sync::mpsc;
 const PAGES_AHEAD: usize = 2;
 
 impl Shared {
-    /// Writes the checkpoint of the last commit, where one is due. All entries are in the bucket.
-    pub(super) async fn write_checkpoint(&self, dataset: &LakePath, table: &StoredTable) -> Result<(), FollowError> {
-        let Some(state) = &table.state else { return Ok(()) };
+    /// Writes the checkpoint of the last commit, where one is due, and tells whether it was. All entries are in the bucket.
+    pub(super) async fn write_checkpoint(&self, dataset: &LakePath, table: &StoredTable) -> Result<bool, FollowError> {
+        let Some(state) = &table.state else { return Ok(false) };
         let state: TableState = serde_json::from_str(state)?;
         let commit = state.commit;
         if !is_checkpoint_due(commit, table.checkpoint, table.actions) {
-            return Ok(());
+            return Ok(false);
         }
         let (pages, waiting) = mpsc::channel(PAGES_AHEAD);
         let encoding = tokio::task::spawn_blocking(move || encode(&state, waiting));
@@ -39,8 +39,8 @@ impl Shared {
         let key = |name: &str| ObjectKey::of_table(dataset, name);
         self.objects.write_over(&key(&checkpoint_name(commit)), chunks).await?;
         self.objects.write_over(&key(&last_checkpoint_name()), vec![summary.last_checkpoint()?]).await?;
-        self.state.set_checkpoint(dataset, commit).await?;
-        Ok(())
+        self.state.set_checkpoint(dataset, commit, VersionNumber(table.version)).await?;
+        Ok(true)
     }
 
     async fn send_files(

@@ -7,6 +7,7 @@
 
 mod change;
 mod checkpoint;
+mod cleaning;
 mod describing;
 mod failure;
 mod fixing;
@@ -14,12 +15,12 @@ mod planning;
 mod writing;
 
 use failure::{Failures, FollowError};
-use lakeshore::Error;
 use lakeshore::model::id::{UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::version::WhichVersion;
 use lakeshore::ports::metadata::table::LaggingTable;
 use lakeshore::ports::{Clock, Randomness, State};
+use lakeshore::{Error, Lake};
 use lakeshore_formats::FileFormats;
 use lakeshore_storage::object::ObjectFiles;
 use lakeshore_system::clock::{SystemClock, SystemRandomness};
@@ -54,15 +55,22 @@ struct Shared {
     state: Arc<dyn State>,
     objects: ObjectFiles,
     formats: Arc<FileFormats>,
-    /// Identity of the lake.
-    lake: String,
+    lake: Lake,
+    identity: String,
     /// Files that could not be read, and how often.
     unreadable: Mutex<HashMap<UploadId, u32>>,
 }
 
 impl Follower {
-    pub fn new(state: Arc<dyn State>, objects: ObjectFiles, formats: Arc<FileFormats>, lake: String) -> Self {
-        Self(Arc::new(Shared { state, objects, formats, lake, unreadable: Mutex::default() }))
+    /// `identity` is that of the lake.
+    pub fn new(
+        lake: Lake,
+        state: Arc<dyn State>,
+        objects: ObjectFiles,
+        formats: Arc<FileFormats>,
+        identity: String,
+    ) -> Self {
+        Self(Arc::new(Shared { state, objects, formats, lake, identity, unreadable: Mutex::default() }))
     }
 
     /// Follows until the server stops. What is under way then is dropped: the next server goes on with it.
@@ -159,7 +167,8 @@ impl Shared {
         loop {
             self.write_entries(dataset).await?;
             let table = self.state.table(dataset).await?.unwrap_or_default();
-            self.write_checkpoint(dataset, &table).await?;
+            let has_new_checkpoint = self.write_checkpoint(dataset, &table).await?;
+            self.clean_log(dataset, &table, has_new_checkpoint).await;
             let next = match table.version {
                 0 => self.state.first_version(dataset).await?,
                 version => VersionNumber(version + 1),

@@ -52,7 +52,7 @@ impl Shared {
             .collect();
         let planned = plan(
             before,
-            &TableId::of(&self.lake, dataset),
+            &TableId::of(&self.identity, dataset),
             &plan::Change {
                 version: version.version,
                 at: version.at,

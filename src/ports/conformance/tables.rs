@@ -3,7 +3,9 @@
 use super::*;
 use crate::model::id::VersionNumber;
 use crate::model::table::{DraftId, EntryKind, TableDescription};
-use crate::ports::metadata::table::{FileOutside, FixedEntry, FixedVersion, NewEntry, StoredTable};
+use crate::ports::metadata::table::{FileOutside, FixedEntry, FixedVersion, NewEntry, StoredTable, UnneededLog};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Lands a file in a sync of its own, in place of another where there is trash.
 async fn landed(state: &dyn State, file: &str, identity: &str, trash: Option<NewTrash>, at: i64) -> UploadId {
@@ -63,10 +65,38 @@ pub async fn a_table_lags_until_its_versions_are_fixed_and_their_entries_are_wri
     assert_eq!(lag(state).await, []);
     let table = state.table(&path("/a")).await.unwrap().unwrap();
     assert_eq!(table, fixed(1, 2, Vec::new()).table);
-    state.set_checkpoint(&path("/a"), 1).await.unwrap();
+    state.set_checkpoint(&path("/a"), 1, VersionNumber(2)).await.unwrap();
     state.set_table_problem(&path("/a"), Some("it fails")).await.unwrap();
     let table = state.table(&path("/a")).await.unwrap().unwrap();
     assert_eq!((table.checkpoint, table.actions, table.problem.as_deref()), (Some(1), 0, Some("it fails")));
+}
+
+pub async fn entries_of_a_log_are_unneeded_before_the_checkpoint_of_the_oldest_version_or_pin(state: &dyn State) {
+    let unneeded = async |oldest| state.unneeded_log(&path("/a"), VersionNumber(oldest)).await.unwrap();
+    let found = |commits: Range<u64>, manifests: Range<u64>| Some(UnneededLog { commits, manifests });
+    for number in 1..=6 {
+        landed(state, &format!("/a/{number}"), &number.to_string(), None, 20 + number).await;
+    }
+    assert_eq!(unneeded(6).await, None, "there is no table");
+    let mut at_six = fixed(0, 6, Vec::new());
+    at_six.table.manifest = Some(4);
+    assert!(state.fix_version(&at_six).await.unwrap());
+    assert_eq!(unneeded(6).await, found(0..0, 0..4), "the newest manifest and what has no checkpoint stay");
+    state.set_checkpoint(&path("/a"), 2, VersionNumber(3)).await.unwrap();
+    state.set_checkpoint(&path("/a"), 4, VersionNumber(5)).await.unwrap();
+    assert_eq!(unneeded(6).await, found(0..4, 0..4));
+    assert_eq!(unneeded(5).await, found(0..4, 0..4));
+    assert_eq!(unneeded(4).await, found(0..2, 0..4));
+    assert_eq!(unneeded(2).await, found(0..0, 0..2));
+    let by = "me".into();
+    state.pin_version(&path("/a"), VersionNumber(3), Some("audit"), &by, Timestamp(90)).await.unwrap();
+    assert_eq!(unneeded(6).await, found(0..2, 0..3));
+    state.forget_log(&path("/a"), &found(0..2, 0..3).unwrap()).await.unwrap();
+    assert_eq!(unneeded(6).await, None);
+    state.pin_version(&path("/a"), VersionNumber(3), None, &by, Timestamp(91)).await.unwrap();
+    assert_eq!(unneeded(6).await, found(2..4, 3..4));
+    state.forget_log(&path("/a"), &found(2..4, 3..4).unwrap()).await.unwrap();
+    assert_eq!((unneeded(6).await, unneeded(1).await), (None, None));
 }
 
 pub async fn a_version_is_fixed_once_and_what_was_not_fixed_is_forgotten(state: &dyn State) {
@@ -114,6 +144,9 @@ pub async fn files_are_described_once_and_those_outside_a_table_are_listed(state
         known
     };
     assert_eq!(known().await, []);
+    let identities = state.file_identities(&[two, UploadId(99), one]).await.unwrap();
+    let identities: BTreeMap<_, _> = identities.into_iter().collect();
+    assert_eq!(identities, BTreeMap::from([(one, Identity("1".into())), (two, Identity("2".into()))]));
     let of = |stats: &str| Some(TableDescription { schema: "[1]".into(), stats: stats.into() });
     state.describe(&[(one, of("first")), (two, None), (three, of("third"))]).await.unwrap();
     state.describe(&[(one, None), (two, of("late"))]).await.unwrap();

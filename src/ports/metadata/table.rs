@@ -5,10 +5,12 @@ use crate::model::error::Error;
 use crate::model::id::{UploadId, VersionNumber};
 use crate::model::object_key::ObjectKey;
 use crate::model::path::LakePath;
+use crate::model::storage_path::Identity;
 use crate::model::table::{DraftId, EntryKind, TableDescription};
 use crate::model::time::Timestamp;
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::ops::Range;
 
 /// A table that has not come as far as its dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +108,21 @@ pub struct FixedEntry {
     pub draft: DraftId,
 }
 
+/// Entries of the log of a table that may be in the bucket, and that no readable version needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnneededLog {
+    /// Commits, and checkpoints of them.
+    pub commits: Range<u64>,
+    /// Manifests, by their versions.
+    pub manifests: Range<u64>,
+}
+
+impl UnneededLog {
+    pub fn is_empty(&self) -> bool {
+        self.commits.is_empty() && self.manifests.is_empty()
+    }
+}
+
 #[async_trait]
 pub trait TableStore: Send + Sync {
     /// Number of the last change of a dataset. Called often.
@@ -124,6 +141,9 @@ pub trait TableStore: Send + Sync {
 
     /// Files landed with a version that a group of landings made.
     async fn landed_in(&self, dataset: &LakePath, version: VersionNumber) -> Result<Vec<LandedInVersion>, Error>;
+
+    /// Identities of the files of uploads, in no order.
+    async fn file_identities(&self, ids: &[UploadId]) -> Result<Vec<(UploadId, Identity)>, Error>;
 
     /// Files that were described, in no order.
     async fn table_files(&self, dataset: &LakePath, ids: &[UploadId]) -> Result<Vec<TableFile>, Error>;
@@ -153,8 +173,14 @@ pub trait TableStore: Send + Sync {
     /// Forgets drafts from before a time that were not fixed.
     async fn forget_drafts(&self, before: Timestamp) -> Result<(), Error>;
 
-    /// There is a checkpoint of this commit.
-    async fn set_checkpoint(&self, dataset: &LakePath, commit: u64) -> Result<(), Error>;
+    /// There is a checkpoint of this commit, which has the versions up to this one.
+    async fn set_checkpoint(&self, dataset: &LakePath, commit: u64, version: VersionNumber) -> Result<(), Error>;
+
+    /// Entries that no version needs from `oldest` on, nor from the oldest pinned one on.
+    async fn unneeded_log(&self, dataset: &LakePath, oldest: VersionNumber) -> Result<Option<UnneededLog>, Error>;
+
+    /// These entries, the oldest of all, are not in the bucket any more.
+    async fn forget_log(&self, dataset: &LakePath, gone: &UnneededLog) -> Result<(), Error>;
 
     /// Remembers why a table cannot go on, or that it can.
     async fn set_table_problem(&self, dataset: &LakePath, problem: Option<&str>) -> Result<(), Error>;

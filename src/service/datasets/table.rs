@@ -6,12 +6,19 @@ use crate::model::id::VersionNumber;
 use crate::model::object_key::dataset_prefix;
 use crate::model::path::LakePath;
 use crate::model::table::{DatasetTable, FILES_OUTSIDE_SHOWN_MAX, FileOutsideTable};
+use crate::model::time::Timestamp;
 use crate::service::Lake;
 
 impl Lake {
     /// Datasets of this lake are tables below an address. Called once, before the lake is used.
     pub fn set_table_root(&self, address: String) {
         let _ = self.0.table_root.set(address);
+    }
+
+    /// Time from which the logs of tables have every version, as long as the trash keeps what these have replaced. `None` where it is
+    /// kept until somebody purges it.
+    pub fn table_log_kept_from(&self) -> Option<Timestamp> {
+        self.0.limits.trash_kept().map(|kept| self.older_than(kept))
     }
 
     /// The table of a dataset; `None` where the lake is in a folder, and has none.

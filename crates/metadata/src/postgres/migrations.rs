@@ -13,8 +13,15 @@ macro_rules! migrations {
 }
 
 /// Numbered from 1, each by its name.
-const MIGRATIONS: &[(&str, &str)] =
-    migrations!["0001_lake", "0002_namespace", "0003_functions", "0004_tables", "0005_serving_nodes", "0006_event_log"];
+const MIGRATIONS: &[(&str, &str)] = migrations![
+    "0001_lake",
+    "0002_namespace",
+    "0003_functions",
+    "0004_tables",
+    "0005_serving_nodes",
+    "0006_event_log",
+    "0007_table_log_cleaning"
+];
 
 /// Version that this program works with.
 pub(super) fn newest() -> i64 {

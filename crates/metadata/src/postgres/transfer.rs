@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _, SqliteConnection};
 const ROWS_AT_ONCE: usize = 2000;
 
 /// In an order in which references are satisfied.
-const TABLES: [&str; 47] = [
+const TABLES: [&str; 48] = [
     "folders",
     "folders_above",
     "syncs",
@@ -61,6 +61,7 @@ const TABLES: [&str; 47] = [
     "table_schemas",
     "table_files",
     "table_outside",
+    "table_checkpoints",
     "table_entries",
     "table_drafts",
 ];

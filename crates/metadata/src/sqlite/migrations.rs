@@ -38,6 +38,7 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "0020_versions_later",
     "0021_namespace",
     "0022_tables",
+    "0023_table_log_cleaning",
 ];
 
 /// Version that this program works with.

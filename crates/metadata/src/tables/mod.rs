@@ -4,24 +4,26 @@ mod statements;
 
 use crate::backend::{Backend, MetadataStore};
 use crate::query::{Value, changed, clamp, found, rows, values};
-use crate::row::{DbRow, id};
+use crate::row::{DbRow, id, number};
 use crate::transaction::Durability::{Synced, Written};
 use crate::transaction::WriteTransaction;
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakeshore::model::id::{UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
+use lakeshore::model::storage_path::Identity;
 use lakeshore::model::table::{DraftId, TableDescription};
 use lakeshore::ports::TableStore;
 use lakeshore::ports::metadata::table::{
     FileOutside, FixedEntry, FixedVersion, LaggingTable, LandedInVersion, NewEntry, StoredTable, TableFile,
-    TableSchemaId,
+    TableSchemaId, UnneededLog,
 };
 use lakeshore::{Error, Timestamp};
 use statements::{
-    ADD_ENTRIES, ADD_OUTSIDE, DESCRIBE, DRAFT, ENTRIES, FILES, FIRST_VERSION, FORGET_DRAFTS, FORGET_ENTRY, GONE,
-    LAGGING, LANDED_IN, LAST_CHANGE, OUTSIDE, SCHEMAS, SET_CHECKPOINT, SET_PROBLEM, SET_TABLE, TABLE, UNWRITTEN,
-    WRITE_DRAFT, draft_bytes, entry_of, file_of, lagging_of, landed_of, outside_of, schema_rows, table_of,
+    ADD_ENTRIES, ADD_OUTSIDE, DESCRIBE, DRAFT, ENTRIES, FILES, FIRST_VERSION, FORGET_CHECKPOINTS, FORGET_DRAFTS,
+    FORGET_ENTRY, FORGET_LOG, GONE, IDENTITIES, LAGGING, LANDED_IN, LAST_CHANGE, OUTSIDE, SCHEMAS, SET_CHECKPOINT,
+    SET_PROBLEM, SET_TABLE, TABLE, UNNEEDED_LOG, UNWRITTEN, WRITE_DRAFT, draft_bytes, entry_of, file_of, lagging_of,
+    landed_of, outside_of, schema_rows, table_of, unneeded_log_of,
 };
 
 async fn fix(writing: &mut impl WriteTransaction, fixed: &FixedVersion) -> Result<bool, Error> {
@@ -40,6 +42,10 @@ async fn fix(writing: &mut impl WriteTransaction, fixed: &FixedVersion) -> Resul
     ];
     if changed(writing, SET_TABLE, set).await? == 0 {
         return Ok(false);
+    }
+    if *before == 0 {
+        // A table that an operator has let begin anew has none of its earlier checkpoints.
+        changed(writing, FORGET_CHECKPOINTS, values![dataset]).await?;
     }
     let ids = Value::column(gone.iter().flatten().map(|upload_id| id(upload_id.0)))?;
     changed(writing, GONE, values![dataset, ids, gone.is_none()]).await?;
@@ -94,6 +100,14 @@ impl<B: Backend> TableStore for MetadataStore<B> {
         rows(&mut self.list().await?, LANDED_IN, asked, landed_of).await
     }
 
+    async fn file_identities(&self, wanted: &[UploadId]) -> Result<Vec<(UploadId, Identity)>, Error> {
+        let ids = Value::column(wanted.iter().map(|upload_id| id(upload_id.0)))?;
+        rows(&mut self.look().await?, IDENTITIES, vec![ids], |row| {
+            Ok((UploadId(number(row, "history_id")?), Identity(row.get("identity")?)))
+        })
+        .await
+    }
+
     async fn table_files(&self, dataset: &LakePath, wanted: &[UploadId]) -> Result<Vec<TableFile>, Error> {
         let ids = Value::column(wanted.iter().map(|upload_id| id(upload_id.0)))?;
         rows(&mut self.list().await?, FILES, values![dataset.as_str(), ids], file_of).await
@@ -137,8 +151,20 @@ impl<B: Backend> TableStore for MetadataStore<B> {
         self.0.change_aside(Written, FORGET_DRAFTS, values![before.0]).await
     }
 
-    async fn set_checkpoint(&self, dataset: &LakePath, commit: u64) -> Result<(), Error> {
-        self.0.change_aside(Written, SET_CHECKPOINT, values![dataset.as_str(), id(commit)]).await
+    async fn set_checkpoint(&self, dataset: &LakePath, commit: u64, version: VersionNumber) -> Result<(), Error> {
+        let values = values![dataset.as_str(), id(commit), id(version.0)];
+        self.0.change_aside(Written, SET_CHECKPOINT, values).await
+    }
+
+    async fn unneeded_log(&self, dataset: &LakePath, oldest: VersionNumber) -> Result<Option<UnneededLog>, Error> {
+        let asked = values![dataset.as_str(), id(oldest.0)];
+        let unneeded = found(&mut self.look().await?, UNNEEDED_LOG, asked, unneeded_log_of).await?;
+        Ok(unneeded.filter(|unneeded| !unneeded.is_empty()))
+    }
+
+    async fn forget_log(&self, dataset: &LakePath, gone: &UnneededLog) -> Result<(), Error> {
+        let values = values![dataset.as_str(), id(gone.commits.end), id(gone.manifests.end)];
+        self.0.change_aside(Written, FORGET_LOG, values).await
     }
 
     async fn set_table_problem(&self, dataset: &LakePath, problem: Option<&str>) -> Result<(), Error> {

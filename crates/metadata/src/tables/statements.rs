@@ -7,7 +7,7 @@ use lakeshore::model::object_key::ObjectKey;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::table::{DraftId, EntryKind, TableDescription};
 use lakeshore::ports::metadata::table::{
-    FileOutside, FixedEntry, LaggingTable, LandedInVersion, StoredTable, TableFile, TableSchemaId,
+    FileOutside, FixedEntry, LaggingTable, LandedInVersion, StoredTable, TableFile, TableSchemaId, UnneededLog,
 };
 use sha2::{Digest as _, Sha256};
 use sqlx::Result;
@@ -63,7 +63,27 @@ pub(super) const FORGET_DRAFTS: &str =
 
 pub(super) const SET_CHECKPOINT: &str = "\
     UPDATE dataset_tables SET checkpoint = $2, actions = 0 \
-    WHERE folder_id = (SELECT folder_id FROM folders WHERE path = $1)";
+    WHERE folder_id = (SELECT folder_id FROM folders WHERE path = $1); \
+    INSERT INTO table_checkpoints (folder_id, number, version) SELECT folder_id, $2, $3 FROM folders WHERE path = $1 \
+    ON CONFLICT (folder_id, number) DO UPDATE SET version = excluded.version";
+
+/// A reader begins with the newest checkpoint at or before its version. The newest manifest stays, as the current one.
+pub(super) const UNNEEDED_LOG: &str = "\
+    WITH kept AS (SELECT f.folder_id, \
+        min($2, coalesce((SELECT min(p.number) FROM version_pins p WHERE p.folder_id = f.folder_id), $2)) AS oldest \
+        FROM folders f WHERE f.path = $1) \
+    SELECT t.log_from, t.manifests_from, min(k.oldest, coalesce(t.manifest, k.oldest)) AS manifests_to, \
+        coalesce((SELECT max(c.number) FROM table_checkpoints c \
+            WHERE c.folder_id = k.folder_id AND c.version <= k.oldest), 0) AS log_to \
+    FROM kept k JOIN dataset_tables t ON t.folder_id = k.folder_id";
+
+pub(super) const FORGET_CHECKPOINTS: &str =
+    "DELETE FROM table_checkpoints WHERE folder_id = (SELECT folder_id FROM folders WHERE path = $1)";
+
+pub(super) const FORGET_LOG: &str = "\
+    UPDATE dataset_tables SET log_from = max(log_from, $2), manifests_from = max(manifests_from, $3) \
+    WHERE folder_id = (SELECT folder_id FROM folders WHERE path = $1); \
+    DELETE FROM table_checkpoints WHERE folder_id = (SELECT folder_id FROM folders WHERE path = $1) AND number < $2";
 
 pub(super) const SET_PROBLEM: &str = "\
     INSERT INTO dataset_tables (folder_id, version, dataset_files, table_files, problem) \
@@ -82,6 +102,10 @@ pub(super) const LANDED_IN: &str = "\
     WHERE f.path = $1 AND v.folder_id = f.folder_id AND v.number = $2 AND u.tree_seq = v.seq AND u.tree_seq > 0 \
     AND u.tree_id IS NOT NULL AND e.tree_id = u.tree_id AND e.path = u.target AND e.from_seq = u.tree_seq \
     AND e.history_id = u.history_id AND u.target >= $1 || '/' AND u.target < $1 || '0' ORDER BY u.history_id";
+
+pub(super) const IDENTITIES: &str = "\
+    SELECT u.history_id, u.identity FROM json_each($1) CROSS JOIN uploads u \
+    WHERE u.history_id = CAST(value ->> 0 AS BIGINT) AND u.identity IS NOT NULL";
 
 pub(super) const FILES: &str = "\
     SELECT t.history_id, t.object_key, t.schema_id, t.stats, u.size_bytes, o.history_id IS NOT NULL AS is_outside \
@@ -162,6 +186,13 @@ pub(super) fn entry_of(row: &impl DbRow) -> Result<FixedEntry> {
         kind: parsed(row, "kind", EntryKind::parse)?,
         number: number(row, "number")?,
         draft: DraftId(row.get("draft_id")?),
+    })
+}
+
+pub(super) fn unneeded_log_of(row: &impl DbRow) -> Result<UnneededLog> {
+    Ok(UnneededLog {
+        commits: number(row, "log_from")?..number(row, "log_to")?,
+        manifests: number(row, "manifests_from")?..number(row, "manifests_to")?,
     })
 }
 

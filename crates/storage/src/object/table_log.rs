@@ -115,4 +115,12 @@ impl TableLog for ObjectFiles {
         }
         Err(passing(NeverReplaced))
     }
+
+    async fn delete(&self, keys: &[ObjectKey]) -> Result<(), Error> {
+        self.0.may_write()?;
+        match self.0.bucket.delete(keys).await {
+            (_, None) => Ok(()),
+            (_, Some(error)) => Err(error),
+        }
+    }
 }
