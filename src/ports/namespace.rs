@@ -148,6 +148,9 @@ pub trait Namespace: Send + Sync {
     /// The files at these places, in their order, with their objects.
     async fn find(&self, places: &[StoragePath]) -> Result<Vec<Option<FoundObject>>, Error>;
 
+    /// The files of these identities, wherever they are, in their order, with their objects.
+    async fn find_identified(&self, identities: &[Identity]) -> Result<Vec<Option<FoundObject>>, Error>;
+
     /// As [`Files::list_folder`](crate::ports::Files::list_folder).
     async fn list_folder(
         &self,

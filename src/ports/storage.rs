@@ -224,6 +224,9 @@ pub struct Removed {
     pub faults: Vec<Error>,
 }
 
+/// An open file; `None` if there is none.
+pub type OpenedFile = Option<Box<dyn OpenFile>>;
+
 #[async_trait]
 pub trait Files: FilesInspection {
     /// Begins an upload. Without an owner its bytes become part of another upload.
@@ -265,6 +268,11 @@ pub trait Files: FilesInspection {
 
     /// Opens the file at a path; `None` if there is none.
     async fn open(&self, place: &StoragePath) -> Result<Option<Box<dyn OpenFile>>, Error>;
+
+    /// Opens the files of these identities, wherever they are, in order. `None` where files are found by their paths only.
+    async fn open_identified(&self, _identities: &[Identity]) -> Result<Option<Vec<OpenedFile>>, Error> {
+        Ok(None)
+    }
 
     /// Entries of a folder of the lake, or of the lake root: folders first, then files, each ordered by the bytes of
     /// their names. Skips the first `from` and returns at most `size`. Omits other kinds and names that are no lake

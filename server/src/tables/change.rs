@@ -134,7 +134,7 @@ impl Shared {
         let members: Vec<_> = landed.iter().map(Member::from).collect();
         let mut candidates = Vec::new();
         for some in members.chunks(TOGETHER_MAX) {
-            let known = self.known(dataset, version.version, some).await?;
+            let known = self.known(dataset, some).await?;
             for member in some {
                 let Some(file) = known.get(&member.upload_id) else { continue };
                 candidates.extend(file.schema.map(|schema| candidate(dataset, member, file, schema)));
@@ -170,7 +170,7 @@ impl Shared {
         while let Some(page) = pages.next(self).await? {
             let members: Vec<_> = page.into_iter().map(Member::from).collect();
             for some in members.chunks(TOGETHER_MAX) {
-                let known = self.known(dataset, version.version, some).await?;
+                let known = self.known(dataset, some).await?;
                 for member in some {
                     let Some(file) = known.get(&member.upload_id) else { continue };
                     let Some(schema) = file.schema else { continue };

@@ -4,51 +4,72 @@ use super::Shared;
 use super::change::Member;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use lakeshore::Error;
-use lakeshore::model::id::{UploadId, VersionNumber};
+use lakeshore::model::id::UploadId;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::table::TableDescription;
 use lakeshore::ports::Files;
 use lakeshore::ports::metadata::table::TableFile;
+use lakeshore::ports::storage::OpenFile;
 use lakeshore_delta::footer::FileDescription;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Files that are looked up and described together.
 pub(super) const TOGETHER_MAX: usize = 500;
 /// Files that are read at the same time.
 const READ_MAX: usize = 8;
-/// Looks for a file that moves.
-const LOOKS_MAX: u32 = 5;
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// Attempts at a file that cannot be read, while the object storage works.
 const ATTEMPTS_MAX: u32 = 5;
 
+/// A file of a version that is to be read.
+struct OpenedMember {
+    upload_id: UploadId,
+    path: LakePath,
+    /// Wherever it is: in the dataset, in the trash, or on its way. Absent once it was purged.
+    file: Option<Arc<dyn OpenFile>>,
+}
+
 impl Shared {
-    /// Files of a version as tables know them, by their uploads. Those that were not described are read first. At most
-    /// [`TOGETHER_MAX`].
+    /// Files as tables know them, by their uploads. Those that were not described are read first. At most [`TOGETHER_MAX`].
     pub(super) async fn known(
         &self,
         dataset: &LakePath,
-        version: VersionNumber,
         members: &[Member],
     ) -> Result<HashMap<UploadId, TableFile>, Error> {
         let ids: Vec<_> = members.iter().map(|member| member.upload_id).collect();
         let mut known = self.known_already(dataset, &ids).await?;
-        let missing: Vec<_> = members.iter().filter(|member| !known.contains_key(&member.upload_id)).collect();
+        let mut missing = Vec::new();
+        for member in members {
+            if !known.contains_key(&member.upload_id) {
+                missing.push((member.upload_id, member.path.clone()));
+            }
+        }
         if missing.is_empty() {
             return Ok(known);
         }
-        let describe = |member: &'_ Member| {
-            let (dataset, path, upload_id) = (dataset.clone(), member.path.clone(), member.upload_id);
-            async move { Ok::<_, Error>((upload_id, self.described(&dataset, version, &path, upload_id).await?)) }
+        let files = self.open(missing).await?;
+        let describe = |OpenedMember { upload_id, path, file }: OpenedMember| async move {
+            Ok::<_, Error>((upload_id, self.described(&path, upload_id, file).await?))
         };
         let descriptions: Vec<_> =
-            stream::iter(missing.into_iter().map(describe)).buffer_unordered(READ_MAX).try_collect().await?;
+            stream::iter(files.into_iter().map(describe)).buffer_unordered(READ_MAX).try_collect().await?;
         self.state.describe(&descriptions).await?;
         let ids: Vec<_> = descriptions.iter().map(|(upload_id, _)| *upload_id).collect();
         known.extend(self.known_already(dataset, &ids).await?);
         Ok(known)
+    }
+
+    async fn open(&self, members: Vec<(UploadId, LakePath)>) -> Result<Vec<OpenedMember>, Error> {
+        let ids: Vec<_> = members.iter().map(|(upload_id, _)| *upload_id).collect();
+        let (uploads, identities): (Vec<_>, Vec<_>) = self.state.file_identities(&ids).await?.into_iter().unzip();
+        let opened = self.objects.open_identified(&identities).await?.unwrap_or_default();
+        let mut opened: HashMap<_, _> = uploads.into_iter().zip(opened).collect();
+        let with_file = |(upload_id, path)| OpenedMember {
+            file: opened.remove(&upload_id).flatten().map(Arc::from),
+            upload_id,
+            path,
+        };
+        Ok(members.into_iter().map(with_file).collect())
     }
 
     pub(super) async fn known_already(
@@ -63,14 +84,15 @@ impl Shared {
         Ok(files.into_iter().map(|file| (file.upload_id, file)).collect())
     }
 
+    /// `None` for other formats than Parquet, and for a file that was purged.
     async fn described(
         &self,
-        dataset: &LakePath,
-        version: VersionNumber,
         path: &LakePath,
         upload_id: UploadId,
+        file: Option<Arc<dyn OpenFile>>,
     ) -> Result<Option<TableDescription>, Error> {
-        let described = match self.read_footer(dataset, version, path).await {
+        let Some(file) = file else { return Ok(None) };
+        let described = match self.formats.describe(file, path.leaf()).await {
             Ok(described) => described,
             Err(Error::ShuttingDown) => return Err(Error::ShuttingDown),
             Err(error) => {
@@ -92,27 +114,5 @@ impl Shared {
         let Some(FileDescription { schema, stats }) = described else { return Ok(None) };
         let schema = serde_json::to_string(&schema).map_err(Error::internal)?;
         Ok(Some(TableDescription { schema, stats }))
-    }
-
-    /// `None` for other formats than Parquet, and for a file that was purged.
-    async fn read_footer(
-        &self,
-        dataset: &LakePath,
-        version: VersionNumber,
-        path: &LakePath,
-    ) -> Result<Option<FileDescription>, Error> {
-        for look in 0..LOOKS_MAX {
-            if look > 0 {
-                tokio::time::sleep(LOOK_PAUSE).await;
-            }
-            let Some(file) = self.state.version_file(dataset, version, path).await? else { continue };
-            let Some(place) = file.place() else { continue };
-            if let Some(open) = self.objects.open(&place).await?
-                && file.identity.as_ref().is_none_or(|identity| open.found().identity == *identity)
-            {
-                return self.formats.describe(Arc::from(open), path.leaf()).await;
-            }
-        }
-        Ok(None)
     }
 }

@@ -40,6 +40,24 @@ pub async fn a_replaced_file_is_in_the_trash(files: &dyn Files) {
     assert_eq!(bytes_at(files, &StoragePath::trashed(&key, &path("/data/a.csv"))).await, 3);
 }
 
+pub async fn a_file_is_opened_by_its_identity_wherever_it_is_or_by_its_path_alone(files: &dyn Files) {
+    let (old, _) = sealed(files, 1, b"old").await;
+    let live = StoragePath::Live(path("/data/a.csv"));
+    land_one(files, landing(1, old.clone(), live.clone(), "/data/a.csv")).await.unwrap();
+    let (new, _) = sealed(files, 2, b"newer").await;
+    land_one(files, landing(2, new.clone(), live, "/data/a.csv")).await.unwrap();
+    let unknown = Identity("987654321".into());
+    let Some(opened) = files.open_identified(&[new, unknown, old]).await.unwrap() else { return };
+    let mut contents = Vec::new();
+    for file in opened {
+        contents.push(match file {
+            Some(file) => Some(file.read(0, 10).await.unwrap()),
+            None => None,
+        });
+    }
+    assert_eq!(contents, [Some(b"newer".to_vec()), None, Some(b"old".to_vec())]);
+}
+
 /// Measures until the folder states are returned: they are omitted for a moment after a change.
 async fn measured(files: &dyn Files, place: &StoragePath) -> (Totals, Vec<FolderState>) {
     loop {

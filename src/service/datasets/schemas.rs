@@ -19,15 +19,16 @@ use crate::model::sync::status::SyncType;
 use crate::model::time::Timestamp;
 use crate::model::upload::row::Upload;
 use crate::ports::metadata::schema::{Attempts, InspectedUpload, Uninspected};
-use crate::ports::storage::OpenFile;
+use crate::ports::storage::OpenedFile;
 use crate::service::Lake;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Time for which files are read in a row before other work runs: the end of a sync may wait for it.
 const TOGETHER_MAX: Duration = Duration::from_secs(1);
 /// Files whose results are stored together.
-const INSPECTED_TOGETHER: u64 = 16;
+const INSPECTED_TOGETHER: u64 = 64;
 /// Pauses after failed attempts whose cause may be temporary.
 const ATTEMPT_PAUSES: [Duration; ATTEMPTS_MAX - 1] =
     [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(300)];
@@ -85,6 +86,7 @@ impl Lake {
             return Ok(());
         }
         let ids: Vec<_> = files.iter().map(|file| file.upload_id).collect();
+        let mut opened = self.open_identified(files).await?;
         self.0.state.begin_inspections(&ids).await?;
         let mut read = Vec::with_capacity(files.len());
         let until = self.now().plus(TOGETHER_MAX);
@@ -94,7 +96,7 @@ impl Lake {
                 return self.0.state.release_inspections(&ids[at..]).await;
             }
             inspected.tried += 1;
-            let fault = match self.inspect(file).await {
+            let fault = match self.inspect(file, opened.remove(&file.upload_id)).await {
                 Ok(inspected) => {
                     read.push(InspectedUpload { upload_id: file.upload_id, inspected });
                     continue;
@@ -141,22 +143,34 @@ impl Lake {
 
     /// Returns errors only for causes that may be temporary. A fault of the file itself is stored with it, and the file
     /// is not read again.
-    async fn inspect(&self, file: &Uninspected) -> Result<Inspected, Error> {
+    async fn inspect(&self, file: &Uninspected, opened: Option<OpenedFile>) -> Result<Inspected, Error> {
         if file.attempts.begun >= BEGUN_MAX {
             return Ok(unread(format!("the server stopped {BEGUN_MAX} times while reading it")));
         }
         let Some(target) = &file.target else {
             return Ok(unread("its name is not valid for a file of the lake".into()));
         };
-        match self.landed_file(file, target).await? {
+        let opened = match opened {
+            Some(opened) => opened,
+            None => self.landed_file(file, target).await?,
+        };
+        match opened {
             Some(open) => self.0.formats.inspect(Arc::from(open), target.leaf()).await,
             // The path has another file by now, or the sync was aborted.
             None => Ok(Inspected { problem: None, ..unread(String::new()) }),
         }
     }
 
+    /// Files of uploads, where the storage finds them by their identities.
+    async fn open_identified(&self, files: &[Uninspected]) -> Result<HashMap<UploadId, OpenedFile>, Error> {
+        let of_identity = |file: &Uninspected| Some((file.upload_id, file.identity.clone()?));
+        let (ids, identities): (Vec<_>, Vec<_>) = files.iter().filter_map(of_identity).unzip();
+        let opened = self.0.files.open_identified(&identities).await?;
+        Ok(ids.into_iter().zip(opened.unwrap_or_default()).collect())
+    }
+
     /// File of an upload, staged or live, if it is still the uploaded one.
-    async fn landed_file(&self, file: &Uninspected, target: &LakePath) -> Result<Option<Box<dyn OpenFile>>, Error> {
+    async fn landed_file(&self, file: &Uninspected, target: &LakePath) -> Result<OpenedFile, Error> {
         let sync = self.record(file.sync_id).await?.sync;
         let staged = StoragePath::of_upload(Some(file.sync_id), &sync.path, target);
         let live = StoragePath::Live(target.clone());

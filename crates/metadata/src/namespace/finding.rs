@@ -39,19 +39,35 @@ pub(crate) async fn find<C: Connection>(
         // A place that the tree has not begins nowhere.
         .map(|way| way.unwrap_or((NodeId::NOWHERE.0, vec![String::new()], 1)))
         .collect();
-    let decode = |row: &RowOf<C>| {
-        let found = FoundFile {
-            identity: NodeId(row.get("node_id")?).identity(),
-            size_bytes: number(row, "size_bytes")?,
-            modified_at: time(row, "modified_at")?,
-            changed_at: time(row, "changed_at")?,
-        };
-        let key = ObjectKey::remembered(row.get("object_key")?);
-        Ok((row.get::<i64>("number")?, FoundObject { found, key }))
-    };
+    let decode = |row: &RowOf<C>| Ok((row.get::<i64>("number")?, found_object(row)?));
     let mut found: BTreeMap<_, _> =
         rows(connection, FIND, vec![Value::rows(&ways)?], decode).await?.into_iter().collect();
     Ok((0..).zip(places).map(|(number, _)| found.remove(&number)).collect())
+}
+
+/// Files by their identities.
+pub(crate) async fn find_identified<C: Connection>(
+    connection: &mut C,
+    identities: &[Identity],
+) -> Result<Vec<Option<FoundObject>>, Error> {
+    let nodes: Vec<_> = identities.iter().map(|identity| NodeId::of(identity).unwrap_or(NodeId::NOWHERE)).collect();
+    let sql = "SELECT n.node_id, n.size_bytes, n.modified_at, n.changed_at, o.key AS object_key \
+               FROM json_each(?) CROSS JOIN nodes n CROSS JOIN objects o \
+               WHERE n.node_id = CAST(value ->> 0 AS BIGINT) AND o.object_id = n.object_id";
+    let ids = Value::column(nodes.iter().map(|node| node.0))?;
+    let found = rows(connection, sql, vec![ids], |row: &RowOf<C>| Ok((row.get::<i64>("node_id")?, found_object(row)?)));
+    let found: BTreeMap<_, _> = found.await?.into_iter().collect();
+    Ok(nodes.iter().map(|node| found.get(&node.0).cloned()).collect())
+}
+
+fn found_object(row: &impl DbRow) -> sqlx::Result<FoundObject> {
+    let found = FoundFile {
+        identity: NodeId(row.get("node_id")?).identity(),
+        size_bytes: number(row, "size_bytes")?,
+        modified_at: time(row, "modified_at")?,
+        changed_at: time(row, "changed_at")?,
+    };
+    Ok(FoundObject { found, key: ObjectKey::remembered(row.get("object_key")?) })
 }
 
 pub(crate) async fn list_folder(

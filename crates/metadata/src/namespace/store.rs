@@ -186,6 +186,10 @@ impl<B: Backend> Namespace for MetadataStore<B> {
         namespace::find(&mut self.0.look().await?, places).await
     }
 
+    async fn find_identified(&self, identities: &[Identity]) -> Result<Vec<Option<FoundObject>>, Error> {
+        namespace::find_identified(&mut self.0.look().await?, identities).await
+    }
+
     async fn list_folder(
         &self,
         folder: Option<&LakePath>,

@@ -34,9 +34,9 @@ use lakeshore::model::time::Timestamp;
 use lakeshore::model::totals::Totals;
 use lakeshore::model::upload::resumable::Checkpoint;
 use lakeshore::ports::inspection::Entry;
-use lakeshore::ports::namespace::NewObject;
+use lakeshore::ports::namespace::{FoundObject, NewObject};
 use lakeshore::ports::storage::{
-    FolderEntry, FolderState, FoundFile, Landing, LandingOutcome, Measured, OpenFile, Publication, Removed,
+    FolderEntry, FolderState, FoundFile, Landing, LandingOutcome, Measured, OpenFile, OpenedFile, Publication, Removed,
     RemovedSnapshot, Restoration, Snapped, SnapshotFile, TakeOver, TakenOver, WholeFile, WrittenFiles,
 };
 use lakeshore::ports::{Clock, Files, FilesInspection, Namespace, Partial, Randomness, Space, WrittenGroup};
@@ -128,9 +128,12 @@ impl ObjectFiles {
         }
     }
 
-    async fn found(&self, place: &StoragePath) -> Result<Option<(FoundFile, ObjectKey)>, Error> {
-        let found = self.0.namespace.find(std::slice::from_ref(place)).await?.pop().flatten();
-        Ok(found.map(|found| (found.found, found.key)))
+    fn opened(&self, FoundObject { found, key }: FoundObject) -> Box<dyn OpenFile> {
+        Box::new(reading::ObjectOpenFile::new(&self.0, found, key))
+    }
+
+    async fn found(&self, place: &StoragePath) -> Result<Option<FoundObject>, Error> {
+        Ok(self.0.namespace.find(std::slice::from_ref(place)).await?.pop().flatten())
     }
 }
 
@@ -200,8 +203,12 @@ impl Files for ObjectFiles {
     }
 
     async fn open(&self, place: &StoragePath) -> Result<Option<Box<dyn OpenFile>>, Error> {
-        let found = self.found(place).await?;
-        Ok(found.map(|(found, key)| Box::new(reading::ObjectOpenFile::new(&self.0, found, key)) as Box<dyn OpenFile>))
+        Ok(self.found(place).await?.map(|found| self.opened(found)))
+    }
+
+    async fn open_identified(&self, identities: &[Identity]) -> Result<Option<Vec<OpenedFile>>, Error> {
+        let found = self.0.namespace.find_identified(identities).await?;
+        Ok(Some(found.into_iter().map(|found| found.map(|found| self.opened(found))).collect()))
     }
 
     async fn list_folder(
@@ -337,7 +344,7 @@ impl FilesInspection for ObjectFiles {
 
     async fn digest(&self, file: &StoragePath) -> Result<Option<Digest>, Error> {
         match self.found(file).await? {
-            Some((found, key)) => reading::digest(&self.0, found.size_bytes, &key).await,
+            Some(FoundObject { found, key }) => reading::digest(&self.0, found.size_bytes, &key).await,
             None => Ok(None),
         }
     }
