@@ -45,6 +45,7 @@ pub(super) async fn write(shared: &Arc<Shared>, files: Vec<WholeFile>) -> Writte
     crash_point!("object.intended");
     let puts = files.into_iter().zip(new).zip(intended).map(|((file, new), intended)| async move {
         shared.bucket.put(&new.key, &file.bytes).await?;
+        shared.recent.keep(&new.key, &file.bytes);
         crash_point!("object.put");
         Ok((intended.identity, file.digest))
     });

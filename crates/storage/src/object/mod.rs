@@ -14,6 +14,7 @@ mod lake_identity;
 mod lease;
 mod partial;
 mod reading;
+mod recent;
 mod resuming;
 mod settings;
 mod table_log;
@@ -42,6 +43,7 @@ use lakeshore::ports::storage::{
 use lakeshore::ports::{Clock, Files, FilesInspection, Namespace, Partial, Randomness, Space, WrittenGroup};
 use lakeshore_system::failpoints::crash_point;
 use lease::Lease;
+use recent::RecentObjects;
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
@@ -65,6 +67,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     randomness: Arc<dyn Randomness>,
     buffers: Buffers,
+    recent: RecentObjects,
 }
 
 impl Shared {
@@ -93,7 +96,8 @@ impl ObjectFiles {
         randomness: Arc<dyn Randomness>,
     ) -> Result<Self, SettingsError> {
         let (bucket, lease) = (Arc::new(Bucket::new(settings)?), OnceLock::new());
-        Ok(Self(Arc::new(Shared { bucket, lease, namespace, clock, randomness, buffers: Buffers::default() })))
+        let (buffers, recent) = (Buffers::default(), RecentObjects::default());
+        Ok(Self(Arc::new(Shared { bucket, lease, namespace, clock, randomness, buffers, recent })))
     }
 
     /// Takes the lake for this server alone. `server` says for people which that is; two servers that name the same

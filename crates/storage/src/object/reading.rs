@@ -83,6 +83,10 @@ impl OpenFile for ObjectOpenFile {
         if at >= end {
             return Ok(Vec::new());
         }
+        if let Some(object) = self.shared.recent.get(&self.key) {
+            let range = usize::try_from(at).unwrap_or(usize::MAX)..usize::try_from(end).unwrap_or(usize::MAX);
+            return object.get(range).map(<[u8]>::to_vec).ok_or(Error::BytesLost);
+        }
         match self.ahead.try_lock() {
             Ok(mut ahead) => self.read_on(&mut ahead, at, end).await,
             Err(_) => self.read_range(at, end).await,
