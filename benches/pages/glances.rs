@@ -7,10 +7,10 @@ use lakeshore::model::dataset::record::DatasetParameters;
 use lakeshore::model::overview::{Breakdown, OverviewParameters};
 use lakeshore::model::settings::Limits;
 use lakeshore::ports::memory::MemoryFiles;
+use lakeshore::ports::metadata::State;
 use lakeshore::service::Parts;
 use lakeshore::{Caller, Lake};
 use lakeshore_formats::{FileFormats, TIME_MAX};
-use lakeshore_metadata::sqlite::SqliteState;
 use lakeshore_storage::local::reopen;
 use lakeshore_system::clock::{SystemClock, SystemRandomness};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// Calls of each page.
 const ASKS: usize = 300;
 
-pub async fn measure(state: &SqliteState) {
+pub async fn measure<S: State + Clone + 'static>(state: &S) {
     let lake = Lake::new(Parts {
         state: Arc::new(state.clone()),
         files: Arc::new(MemoryFiles::default()),

@@ -1,4 +1,5 @@
-//! Lists over many rows of SQLite, as the server reads them: the first page, the middle and the last, in both orders.
+//! Lists over many rows, as the server reads them: the first page, the middle and the last, in both orders. Over SQLite, and
+//! with `BENCH_POSTGRES=1` also over PostgreSQL, which gets the same rows by `lakeshore migrate`'s copy.
 //!
 //! Results are ratios to the first page: they show whether a page costs the same wherever it starts. A sync has a
 //! hundred rows of the history on average. `BENCH_ROWS` sets the number of rows (default: a million; the goal is about
@@ -14,9 +15,13 @@ mod kit;
 mod fill;
 mod glances;
 mod lists;
+#[path = "../../crates/metadata/tests/support/postgres.rs"]
+#[allow(dead_code)]
+mod postgres;
 
 use lakeshore::model::page::{Order, Page};
 use lakeshore::ports::metadata::State;
+use lakeshore_metadata::postgres::PostgresState;
 use lakeshore_metadata::sqlite::SqliteState;
 use lists::List;
 use std::path::PathBuf;
@@ -41,21 +46,35 @@ async fn main() {
     }
     let counter = fill::Counter::open(&file).await;
     let filled = counter.count("uploads", "1").await;
-    println!(
-        "{filled} rows, filled in {} s; pages of {PAGE_ROWS}, in microseconds: median (p99)\n",
-        start.elapsed().as_secs()
-    );
+    println!("{filled} rows, filled in {} s", start.elapsed().as_secs());
+    let lists = lists::all(&counter).await;
     let state = SqliteState::open(&file).await.unwrap();
+    compare("SQLite", &state, &lists).await;
+    if kit::number("BENCH_POSTGRES", 0) > 0 {
+        postgres::own_cluster();
+        let database =
+            postgres::Database::new().await.unwrap_or_else(|| panic!("PostgreSQL is not installed: make postgres"));
+        let copy = PostgresState::open(&database.options()).await.unwrap();
+        let start = Instant::now();
+        let rows = copy.copy_from(&state).await.unwrap();
+        println!("\n{rows} rows of all tables, copied in {} s", start.elapsed().as_secs());
+        compare("PostgreSQL", &copy, &lists).await;
+        copy.close().await;
+    }
+    state.close().await;
+}
+
+async fn compare<S: State + Clone + 'static>(database: &str, state: &S, lists: &[List]) {
+    println!("\n{database}: pages of {PAGE_ROWS}, in microseconds: median (p99)\n");
     print_row(&["list", "order", "rows", "first", "middle", "last", "last / first"].map(str::to_owned));
     print_row(&["---", "---", "--:", "--:", "--:", "--:", "--:"].map(str::to_owned));
-    for list in lists::all(&counter).await {
+    for list in lists {
         for order in [Order::Asc, Order::Desc] {
-            measure(&state, &list, order).await;
+            measure(state, list, order).await;
         }
     }
-    lists::others(&state).await;
-    glances::measure(&state).await;
-    state.close().await;
+    lists::others(state).await;
+    glances::measure(state).await;
 }
 
 async fn measure(state: &dyn State, list: &List, order: Order) {
