@@ -1,7 +1,7 @@
 //! Pages of the history: the choice of the index for every filter.
 
 use crate::counts::{dense_page, page_of_slice, slice};
-use crate::query::{Connection, Dialect, Select, clamp, found, values};
+use crate::query::{Connection, Dialect, Select, Value, clamp, found, values};
 use crate::row::{self, DbRow as _, UPLOAD_COLUMNS, id, number};
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
@@ -106,6 +106,16 @@ fn of_file<D: Dialect>(wanted: &UploadQuery, file: &LakePath) -> Select {
     let mut select = matching::<D>(wanted, Some(file), FoundBy::Target);
     select.page("u.history_id", order, size, from);
     select
+}
+
+/// Query of the uploads of a sync that landed at these paths.
+pub(crate) fn landed_at<D: Dialect>(sync_id: SyncId, places: &[LakePath]) -> Result<Select, Error> {
+    let mut select = Select::new("SELECT DISTINCT u.target, u.file_name FROM json_each(");
+    select.bind(Value::column(places.iter().map(LakePath::as_str))?);
+    select.push(") AS asked CROSS JOIN uploads u WHERE u.target = asked.value ->> 0");
+    select.push(" AND ").push(D::UNINDEXED).push("u.sync_id = ").bind(id(sync_id.0));
+    select.push(" AND ").push(D::UNINDEXED).push("u.status = 'Finished'");
+    Ok(select)
 }
 
 fn push_sum(counts: &mut Select, status: Option<Status>, (scope, scope_id): (i64, i64)) {

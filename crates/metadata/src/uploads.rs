@@ -7,7 +7,7 @@ use crate::counts::{self, Position, Tally};
 use crate::days;
 use crate::history;
 use crate::query::{Value, changed, found, returned, rows, values};
-use crate::row::{DbRow, UPLOAD_COLUMNS, id, number, upload};
+use crate::row::{DbRow, UPLOAD_COLUMNS, id, number, path, upload};
 use crate::syncs::record;
 use crate::transaction::Durability::Written;
 use crate::transaction::{Counter, WriteTransaction};
@@ -113,6 +113,11 @@ impl<B: Backend> UploadState for MetadataStore<B> {
                 })
             })
             .await
+    }
+
+    async fn landed_at(&self, sync_id: SyncId, places: &[LakePath]) -> Result<Vec<(LakePath, String)>, Error> {
+        let select = history::landed_at::<B::Db>(sync_id, places)?;
+        select.rows(&mut self.0.list().await?, |row| Ok((path(row, "target")?, row.get("file_name")?))).await
     }
 
     async fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, Error> {

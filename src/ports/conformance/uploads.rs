@@ -28,6 +28,20 @@ pub async fn an_upload_ends_once(state: &dyn State) {
     assert!(state.trash(&all_trash()).await.unwrap().is_empty());
 }
 
+pub async fn uploads_of_a_sync_are_found_by_the_paths_at_which_they_landed(state: &dyn State) {
+    let (one, other) =
+        (start(state, "/a", SyncType::IncrementalSync).await, start(state, "/b", SyncType::FullSync).await);
+    for file in ["/a/1.csv", "/a/2.csv", "/a/1.csv"] {
+        finish(state, one, file).await;
+    }
+    finish(state, other, "/b/1.csv").await;
+    let failed = begin(state, one, "/a/3.csv").await;
+    state.fail_upload(failed, "late", 0, Timestamp(99)).await.unwrap();
+    let places = ["/a/1.csv", "/a/3.csv", "/b/1.csv", "/a/none.csv"].map(path);
+    assert_eq!(state.landed_at(one, &places).await.unwrap(), [(path("/a/1.csv"), "1.csv".to_owned())]);
+    assert_eq!(state.landed_at(other, &places).await.unwrap(), [(path("/b/1.csv"), "1.csv".to_owned())]);
+}
+
 pub async fn landings_are_stored_from_the_intent_to_the_end(state: &dyn State) {
     let open = start(state, "/a", SyncType::IncrementalSync).await;
     let closed = start(state, "/b", SyncType::IncrementalSync).await;

@@ -149,6 +149,9 @@ pub trait UploadState: Send + std::marker::Sync {
 
     async fn uploads(&self, query: &UploadQuery) -> Result<Vec<Upload>, Error>;
 
+    /// Uploads of a sync that landed at these paths: path and name, each pair once, in no order.
+    async fn landed_at(&self, sync_id: SyncId, places: &[LakePath]) -> Result<Vec<(LakePath, String)>, Error>;
+
     /// Uploads that are `Syncing` at a restart, in ascending order, without resumable ones.
     async fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, Error>;
 }

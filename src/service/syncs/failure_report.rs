@@ -18,7 +18,7 @@ use std::collections::HashSet;
 const EARLIER_LOOKED_AT_MAX: u64 = 200;
 
 /// Targets of failed uploads that are looked up among the landed ones.
-const LANDED_LOOK_UPS_MAX: usize = 200;
+const LANDED_LOOK_UPS_MAX: usize = 1000;
 
 /// Parts of messages, and what they are called behind a number of files. Messages of earlier releases stay in the history.
 const KNOWN_CAUSES: [(&str, &str); 14] = [
@@ -96,7 +96,7 @@ struct Depth {
 
 const REPORT: Depth = Depth { failures_max: FAILURES_LOOKED_AT_MAX, look_ups_max: LANDED_LOOK_UPS_MAX };
 /// For a line of a list of several syncs.
-const LINE: Depth = Depth { failures_max: 100, look_ups_max: 10 };
+const LINE: Depth = Depth { failures_max: 100, look_ups_max: 100 };
 
 impl Lake {
     /// Why uploads of a sync failed, and the last successful sync of its path before it.
@@ -138,7 +138,7 @@ impl Lake {
         let id = sync.sync_id;
         let failed = self.failed_uploads(caller, id, depth.failures_max).await?;
         report.num_not_looked_at = sync.num_failed.saturating_sub(failed.len() as u64);
-        let landed = self.landed_again(caller, id, &failed, depth.look_ups_max).await?;
+        let landed = self.landed_again(id, &failed, depth.look_ups_max).await?;
         for upload in failed {
             let came_later = upload
                 .target_path
@@ -178,29 +178,18 @@ impl Lake {
     /// Which of the failed files landed later in the same sync, by target and name.
     async fn landed_again(
         &self,
-        caller: &Caller,
         id: SyncId,
         failed: &[Upload],
         look_ups_max: usize,
     ) -> Result<HashSet<(LakePath, String)>, Error> {
-        let mut landed = HashSet::new();
         let mut places: Vec<_> = failed.iter().filter_map(|upload| upload.target_path.clone()).collect();
         places.sort_unstable();
         places.dedup();
-        // Each is a query, so only the first are looked up.
-        for place in places.into_iter().take(look_ups_max) {
-            let page = ListParameters {
-                size: Some(1),
-                sync_id: Some(id),
-                status: Some(Status::Finished),
-                path: Some(place.clone()),
-                ..ListParameters::default()
-            };
-            let found = self.uploads(caller, &page).await?;
-            let is_it = |upload: &Upload| upload.landed_path.as_ref() == Some(&place);
-            landed.extend(found.into_iter().filter(is_it).map(|upload| (place.clone(), upload.file_name)));
+        places.truncate(look_ups_max);
+        if places.is_empty() {
+            return Ok(HashSet::new());
         }
-        Ok(landed)
+        Ok(self.0.state.landed_at(id, &places).await?.into_iter().collect())
     }
 
     async fn last_good(&self, caller: &Caller, sync: &SyncJob) -> Result<Option<SyncJob>, Error> {

@@ -62,6 +62,15 @@ async fn every_filter_of_the_history_finds_its_page_by_an_index() {
 }
 
 #[tokio::test]
+async fn uploads_that_landed_at_paths_are_found_by_their_paths() {
+    let (mut connection, _folder) = with_rows().await;
+    let places = ["/data/a/dt=1/x", "/data/a/dt=1/y"].map(|text| LakePath::parse(text).unwrap());
+    let select = history::landed_at::<sqlx::Sqlite>(SyncId(1), &places).unwrap();
+    let plan = select.plan(&mut connection).await.join("; ");
+    assert!(plan.contains("uploads_by_target (target=?)"), "{plan}");
+}
+
+#[tokio::test]
 async fn every_filter_of_the_syncs_finds_its_page_by_an_index() {
     let (mut connection, _folder) = with_rows().await;
     let statuses = [None, Some(Status::Syncing), Some(Status::Finished), Some(Status::Failed)];
