@@ -138,9 +138,9 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let following = match files {
         LakeFiles::Objects(files) => {
             let known = store.known_lake().await?.context("the database knows no lake")?;
-            lake.set_table_root(app_state.lake_root.display().to_string());
-            let follower = Follower::new(lake.clone(), store.state(), files.clone(), formats.clone(), known.identity);
-            Some(tokio::spawn(follower.run(app_state.stopping.clone())))
+            let follower = Follower::new(store.state(), files.clone(), formats.clone(), known.identity);
+            lake.set_tables(app_state.lake_root.display().to_string(), Arc::new(follower.clone()));
+            Some(tokio::spawn(follower.run(lake.clone(), app_state.stopping.clone())))
         }
         LakeFiles::Folder(_) => None,
     };

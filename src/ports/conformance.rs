@@ -163,6 +163,7 @@ macro_rules! version_promises {
             only_the_files_of_a_version_are_published_as_its_restore,
             a_snapshot_is_stored_until_its_files_are_removed,
             a_table_lags_until_its_versions_are_fixed_and_their_entries_are_written,
+            staged_files_are_listed_by_their_paths_without_those_that_were_replaced,
             entries_of_a_log_are_unneeded_before_the_checkpoint_of_the_oldest_version_or_pin,
             a_version_is_fixed_once_and_what_was_not_fixed_is_forgotten,
             a_group_of_landings_is_found_by_its_version_with_what_it_replaced,

@@ -12,6 +12,7 @@ pub mod metadata;
 pub mod namespace;
 pub mod space;
 pub mod storage;
+pub mod table_fit;
 pub mod table_log;
 
 pub use clock::{Clock, ClockState, Randomness};
@@ -29,4 +30,5 @@ pub use metadata::version::VersionStore;
 pub use namespace::Namespace;
 pub use space::Space;
 pub use storage::{Files, Partial, WrittenGroup};
+pub use table_fit::TableFit;
 pub use table_log::TableLog;

@@ -42,6 +42,7 @@ use access::caller_turns::CallerTurns;
 use access::wrong_sign_ins::WrongSignIns;
 use audit::Refusals;
 use datasets::lateness::Lateness;
+use datasets::table::Tables;
 use events::Events;
 use expiry::Watched;
 use reserve::Reserve;
@@ -71,8 +72,8 @@ struct Inner {
     watched: Watched,
     randomness: Arc<dyn Randomness>,
     limits: Limits,
-    /// Address of the tables of a lake on object storage.
-    table_root: OnceLock<String>,
+    /// Of a lake on object storage.
+    tables: OnceLock<Tables>,
     /// No request was received before.
     started_at: Timestamp,
     gates: SyncLocks,
@@ -125,7 +126,7 @@ impl Lake {
             watched,
             randomness,
             limits,
-            table_root: OnceLock::new(),
+            tables: OnceLock::new(),
             gates: SyncLocks::default(),
             landings: CommitQueue::default(),
             failures: Failures::default(),

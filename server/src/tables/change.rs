@@ -3,11 +3,11 @@
 use super::describing::TOGETHER_MAX;
 use super::{FollowError, Shared};
 use lakeshore::Error;
-use lakeshore::model::id::{UploadId, VersionNumber};
+use lakeshore::model::id::{SyncId, UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::time::Timestamp;
 use lakeshore::model::version::{Version, VersionFile, VersionKind};
-use lakeshore::ports::metadata::table::{LandedInVersion, StoredTable, TableFile, TableSchemaId};
+use lakeshore::ports::metadata::table::{LandedInVersion, StagedFile, StoredTable, TableFile, TableSchemaId};
 use lakeshore::ports::metadata::version::VersionFilesQuery;
 use lakeshore_delta::commit::RemoveFile;
 use lakeshore_delta::partition::PartitionValues;
@@ -27,6 +27,12 @@ pub(super) struct Member {
 
 impl From<VersionFile> for Member {
     fn from(file: VersionFile) -> Self {
+        Self { upload_id: file.upload_id, path: file.path, landed_at: file.landed_at }
+    }
+}
+
+impl From<StagedFile> for Member {
+    fn from(file: StagedFile) -> Self {
         Self { upload_id: file.upload_id, path: file.path, landed_at: file.landed_at }
     }
 }
@@ -104,7 +110,8 @@ impl Shared {
         {
             return Ok(change);
         }
-        self.difference(dataset, table, version).await
+        let files = Members::Version(Pages::new(dataset, version.version));
+        self.difference(dataset, table, files, version.at).await
     }
 
     /// Changes of a group of landings. `None` where more has changed, or where files that did not fit the table may
@@ -145,11 +152,12 @@ impl Shared {
 
     /// Compares all files with those of the version that was followed last. A file that was taken over has its object in
     /// both, so the table keeps it.
-    async fn difference(
+    pub(super) async fn difference(
         &self,
         dataset: &LakePath,
         table: &StoredTable,
-        version: &Version,
+        mut files: Members,
+        at: Timestamp,
     ) -> Result<Change, FollowError> {
         let mut before = BTreeMap::new();
         if table.version > 0 {
@@ -158,17 +166,14 @@ impl Shared {
                 for some in page.chunks(TOGETHER_MAX) {
                     let ids: Vec<_> = some.iter().map(|file| file.upload_id).collect();
                     let known = self.known_already(dataset, &ids).await?;
-                    let removals = some
-                        .iter()
-                        .filter_map(|file| removal(dataset, &file.path, known.get(&file.upload_id)?, version.at));
+                    let removals =
+                        some.iter().filter_map(|file| removal(dataset, &file.path, known.get(&file.upload_id)?, at));
                     before.extend(removals.map(|removal| (removal.path.clone(), removal)));
                 }
             }
         }
         let (mut kept, mut candidates) = (BTreeSet::new(), Vec::new());
-        let mut pages = Pages::new(dataset, version.version);
-        while let Some(page) = pages.next(self).await? {
-            let members: Vec<_> = page.into_iter().map(Member::from).collect();
+        while let Some(members) = files.next(self).await? {
             for some in members.chunks(TOGETHER_MAX) {
                 let known = self.known(dataset, some).await?;
                 for member in some {
@@ -190,6 +195,30 @@ impl Shared {
         let num_kept = kept.len() as u64;
         let removed = before.into_values().filter(|file| !kept.contains(&file.path)).collect();
         Ok(Change { removed, candidates, kept: num_kept, gone: None })
+    }
+}
+
+/// Files of a version, or those that would be one, a page after the other.
+pub(super) enum Members {
+    Version(Pages),
+    /// Of a full sync, by the last path of the page before.
+    Staged(SyncId, Option<LakePath>),
+}
+
+impl Members {
+    async fn next(&mut self, shared: &Shared) -> Result<Option<Vec<Member>>, Error> {
+        match self {
+            Self::Version(pages) => {
+                let page = pages.next(shared).await?;
+                Ok(page.map(|page| page.into_iter().map(Member::from).collect()))
+            }
+            Self::Staged(sync_id, after) => {
+                let page = shared.state.staged_files(*sync_id, after.as_ref(), PAGE_FILES).await?;
+                let Some(last) = page.last() else { return Ok(None) };
+                *after = Some(last.path.clone());
+                Ok(Some(page.into_iter().map(Member::from).collect()))
+            }
+        }
     }
 }
 

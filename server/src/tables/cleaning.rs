@@ -7,6 +7,7 @@ use super::{FollowError, Shared};
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::object_key::ObjectKey;
 use lakeshore::model::path::LakePath;
+use lakeshore::model::time::Timestamp;
 use lakeshore::model::version::WhichVersion;
 use lakeshore::ports::TableLog;
 use lakeshore::ports::metadata::table::{StoredTable, UnneededLog};
@@ -21,18 +22,28 @@ const VERSIONS_BETWEEN: u64 = 100;
 const TOGETHER_MAX: u64 = 500;
 
 impl Shared {
-    /// Removes what no version needs that was current within the retention of the trash, where there may be much of it.
-    pub(super) async fn clean_log(&self, dataset: &LakePath, table: &StoredTable, has_new_checkpoint: bool) {
+    /// Removes what no version needs that was current since `kept_from`, where there may be much of it.
+    pub(super) async fn clean_log(
+        &self,
+        dataset: &LakePath,
+        table: &StoredTable,
+        has_new_checkpoint: bool,
+        kept_from: Timestamp,
+    ) {
         if !has_new_checkpoint && !table.version.is_multiple_of(VERSIONS_BETWEEN) {
             return;
         }
-        if let Err(error) = self.try_clean_log(dataset, table).await {
+        if let Err(error) = self.try_clean_log(dataset, table, kept_from).await {
             tracing::warn!(%dataset, fault = ?error, "cannot remove old entries of the log of a table; retrying after its next checkpoint");
         }
     }
 
-    async fn try_clean_log(&self, dataset: &LakePath, table: &StoredTable) -> Result<(), FollowError> {
-        let Some(kept_from) = self.lake.table_log_kept_from() else { return Ok(()) };
+    async fn try_clean_log(
+        &self,
+        dataset: &LakePath,
+        table: &StoredTable,
+        kept_from: Timestamp,
+    ) -> Result<(), FollowError> {
         let Some(oldest) = self.state.find_version(dataset, WhichVersion::AsOf(kept_from)).await? else {
             return Ok(());
         };

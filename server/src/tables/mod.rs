@@ -10,7 +10,9 @@ mod checkpoint;
 mod cleaning;
 mod describing;
 mod failure;
+mod fitting;
 mod fixing;
+mod manifests;
 mod planning;
 mod writing;
 
@@ -24,6 +26,7 @@ use lakeshore::{Error, Lake};
 use lakeshore_formats::FileFormats;
 use lakeshore_storage::object::ObjectFiles;
 use lakeshore_system::clock::{SystemClock, SystemRandomness};
+use manifests::ManifestRests;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -55,32 +58,33 @@ struct Shared {
     state: Arc<dyn State>,
     objects: ObjectFiles,
     formats: Arc<FileFormats>,
-    lake: Lake,
-    identity: String,
+    /// Identity of the lake.
+    lake: String,
+    rests: ManifestRests,
     /// Files that could not be read, and how often.
     unreadable: Mutex<HashMap<UploadId, u32>>,
 }
 
 impl Follower {
-    /// `identity` is that of the lake.
-    pub fn new(
-        lake: Lake,
-        state: Arc<dyn State>,
-        objects: ObjectFiles,
-        formats: Arc<FileFormats>,
-        identity: String,
-    ) -> Self {
-        Self(Arc::new(Shared { state, objects, formats, lake, identity, unreadable: Mutex::default() }))
+    pub fn new(state: Arc<dyn State>, objects: ObjectFiles, formats: Arc<FileFormats>, lake: String) -> Self {
+        Self(Arc::new(Shared {
+            state,
+            objects,
+            formats,
+            lake,
+            rests: ManifestRests::default(),
+            unreadable: Mutex::default(),
+        }))
     }
 
     /// Follows until the server stops. What is under way then is dropped: the next server goes on with it.
-    pub async fn run(self, stopping: CancellationToken) {
+    pub async fn run(self, lake: Lake, stopping: CancellationToken) {
         let followed = async {
             // Of several servers, one follows; it does so until it ends.
             while !self.0.state.is_first_node() {
                 tokio::time::sleep(TURN_PAUSE).await;
             }
-            self.follow_all().await;
+            self.follow_all(&lake).await;
         };
         tokio::select! {
             () = followed => {}
@@ -88,7 +92,7 @@ impl Follower {
         }
     }
 
-    async fn follow_all(&self) {
+    async fn follow_all(&self, lake: &Lake) {
         while let Err(error) = self.0.state.forget_drafts(SystemClock.now().minus(DRAFT_AGE_MAX)).await {
             tracing::error!(fault = ?error, "cannot forget what was never fixed of tables; retrying");
             tokio::time::sleep(PATIENCE).await;
@@ -96,7 +100,7 @@ impl Follower {
         let mut following = Following::default();
         loop {
             let looked = Instant::now();
-            if let Err(error) = self.start_some(&mut following).await {
+            if let Err(error) = self.start_some(lake, &mut following).await {
                 tracing::error!(fault = ?error, "cannot find the tables that lag behind their datasets; retrying");
                 tokio::time::sleep(PATIENCE).await;
             }
@@ -111,7 +115,7 @@ impl Follower {
     }
 
     /// Starts to follow datasets that lag.
-    async fn start_some(&self, following: &mut Following) -> Result<(), Error> {
+    async fn start_some(&self, lake: &Lake, following: &mut Following) -> Result<(), Error> {
         let last = self.0.state.last_change().await?;
         let is_settled = following.settled == Some(last) && !following.failures.is_any_due();
         if is_settled || following.tasks.len() >= DATASETS_MAX {
@@ -131,8 +135,8 @@ impl Follower {
             if failures.is_waiting(&dataset) || datasets.values().any(|other| *other == dataset) {
                 continue;
             }
-            let (shared, followed) = (self.0.clone(), dataset.clone());
-            let task = tasks.spawn(async move { shared.follow(&followed).await });
+            let (shared, lake, followed) = (self.0.clone(), lake.clone(), dataset.clone());
+            let task = tasks.spawn(async move { shared.follow(&lake, &followed).await });
             datasets.insert(task.id(), dataset);
         }
         Ok(())
@@ -163,19 +167,21 @@ struct Following {
 
 impl Shared {
     /// Follows a dataset up to its newest version.
-    async fn follow(&self, dataset: &LakePath) -> Result<(), FollowError> {
+    async fn follow(&self, lake: &Lake, dataset: &LakePath) -> Result<(), FollowError> {
         loop {
             self.write_entries(dataset).await?;
             let table = self.state.table(dataset).await?.unwrap_or_default();
             let has_new_checkpoint = self.write_checkpoint(dataset, &table).await?;
-            self.clean_log(dataset, &table, has_new_checkpoint).await;
+            if let Some(kept_from) = lake.table_log_kept_from() {
+                self.clean_log(dataset, &table, has_new_checkpoint, kept_from).await;
+            }
             let next = match table.version {
                 0 => self.state.first_version(dataset).await?,
                 version => VersionNumber(version + 1),
             };
             match self.state.find_version(dataset, WhichVersion::Number(next)).await? {
                 Some(version) => self.fix(dataset, &table, &version).await?,
-                None => return Ok(()),
+                None => return self.write_owed_manifest(dataset, &table).await,
             }
         }
     }

@@ -2,10 +2,11 @@
 
 use super::change::{Candidate, Change};
 use super::{FollowError, Shared};
-use lakeshore::model::id::UploadId;
+use lakeshore::model::id::{UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::table::ReasonOutside;
-use lakeshore::model::version::Version;
+use lakeshore::model::time::Timestamp;
+use lakeshore::model::version::{Version, VersionKind};
 use lakeshore::ports::metadata::table::{FileOutside, TableSchemaId};
 use lakeshore_delta::commit::{AddFile, RemoveFile};
 use lakeshore_delta::footer::FileSchema;
@@ -28,6 +29,19 @@ pub(super) struct Planned {
     pub(super) outside: Vec<FileOutside>,
 }
 
+/// The version that is planned.
+pub(super) struct Made {
+    pub(super) version: VersionNumber,
+    pub(super) at: Timestamp,
+    pub(super) kind: VersionKind,
+}
+
+impl From<&Version> for Made {
+    fn from(version: &Version) -> Self {
+        Self { version: version.version, at: version.at, kind: version.kind }
+    }
+}
+
 /// Schema and partition columns, which decide if files fit.
 type Shape = (TableSchemaId, Vec<String>);
 
@@ -36,7 +50,7 @@ impl Shared {
         &self,
         dataset: &LakePath,
         before: Option<&TableState>,
-        version: &Version,
+        made: Made,
         change: Change,
     ) -> Result<Planned, FollowError> {
         let Change { mut removed, mut candidates, kept, .. } = change;
@@ -52,11 +66,11 @@ impl Shared {
             .collect();
         let planned = plan(
             before,
-            &TableId::of(&self.identity, dataset),
+            &TableId::of(&self.lake, dataset),
             &plan::Change {
-                version: version.version,
-                at: version.at,
-                kind: version.kind,
+                version: made.version,
+                at: made.at,
+                kind: made.kind,
                 replaces_all: kept == 0,
                 widening: Widening::Refused,
                 shapes: &considered,

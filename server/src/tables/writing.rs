@@ -1,6 +1,6 @@
 //! Writes fixed entries to the bucket, in their order. Twice does no harm.
 
-use super::fixing::head_of;
+use super::manifests::head_of;
 use super::{FollowError, Shared};
 use lakeshore::Error;
 use lakeshore::model::object_key::ObjectKey;

@@ -1,7 +1,7 @@
 //! Conformance: tables, which follow versions.
 
 use super::*;
-use crate::model::id::VersionNumber;
+use crate::model::id::{SyncId, VersionNumber};
 use crate::model::table::{DraftId, EntryKind, TableDescription};
 use crate::ports::metadata::table::{FileOutside, FixedEntry, FixedVersion, NewEntry, StoredTable, UnneededLog};
 use std::collections::BTreeMap;
@@ -69,6 +69,22 @@ pub async fn a_table_lags_until_its_versions_are_fixed_and_their_entries_are_wri
     state.set_table_problem(&path("/a"), Some("it fails")).await.unwrap();
     let table = state.table(&path("/a")).await.unwrap().unwrap();
     assert_eq!((table.checkpoint, table.actions, table.problem.as_deref()), (Some(1), 0, Some("it fails")));
+}
+
+pub async fn staged_files_are_listed_by_their_paths_without_those_that_were_replaced(state: &dyn State) {
+    let sync = start(state, "/a", SyncType::FullSync).await;
+    for file in ["/a/2", "/a/1", "/a/2", "/a/3"] {
+        land_upload(state, whole(None, sync, file), None, 30).await;
+    }
+    let listed = async |after: Option<&str>, size| {
+        let after = after.map(path);
+        let files = state.staged_files(sync, after.as_ref(), size).await.unwrap();
+        files.into_iter().map(|file| (file.path.to_string(), file.landed_at.0)).collect::<Vec<_>>()
+    };
+    let all = ["/a/1", "/a/2", "/a/3"].map(|file| (file.to_owned(), 30));
+    assert_eq!(listed(None, 9).await, all);
+    assert_eq!(listed(Some("/a/1"), 1).await, all[1..2]);
+    assert_eq!(state.staged_files(SyncId(99), None, 9).await.unwrap(), []);
 }
 
 pub async fn entries_of_a_log_are_unneeded_before_the_checkpoint_of_the_oldest_version_or_pin(state: &dyn State) {

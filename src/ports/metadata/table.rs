@@ -2,7 +2,7 @@
 //! adds to the bucket is fixed here first, byte by byte, so that whoever writes it writes the same.
 
 use crate::model::error::Error;
-use crate::model::id::{UploadId, VersionNumber};
+use crate::model::id::{SyncId, UploadId, VersionNumber};
 use crate::model::object_key::ObjectKey;
 use crate::model::path::LakePath;
 use crate::model::storage_path::Identity;
@@ -48,6 +48,14 @@ pub struct LandedInVersion {
     pub landed_at: Timestamp,
     /// The file that lay at the path before.
     pub replaced: Option<UploadId>,
+}
+
+/// A file of a full sync that is not published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedFile {
+    pub upload_id: UploadId,
+    pub path: LakePath,
+    pub landed_at: Timestamp,
 }
 
 /// An upload as tables know it.
@@ -141,6 +149,14 @@ pub trait TableStore: Send + Sync {
 
     /// Files landed with a version that a group of landings made.
     async fn landed_in(&self, dataset: &LakePath, version: VersionNumber) -> Result<Vec<LandedInVersion>, Error>;
+
+    /// Files that are staged for a full sync, by their paths, at most `size` after the path `after`.
+    async fn staged_files(
+        &self,
+        sync_id: SyncId,
+        after: Option<&LakePath>,
+        size: u64,
+    ) -> Result<Vec<StagedFile>, Error>;
 
     /// Identities of the files of uploads, in no order.
     async fn file_identities(&self, ids: &[UploadId]) -> Result<Vec<(UploadId, Identity)>, Error>;

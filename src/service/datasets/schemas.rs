@@ -39,7 +39,7 @@ const UNREMEMBERED_PAUSE: Duration = Duration::from_secs(60);
 /// Attempts that may begin without an end, because the server crashed.
 const BEGUN_MAX: u32 = 3;
 /// Differing files that an error names.
-const DIFFERING_NAMED_MAX: u64 = 3;
+const DIFFERING_NAMED_MAX: usize = 3;
 
 /// Result for an unreadable file, with the reason.
 fn unread(problem: String) -> Inspected {
@@ -185,8 +185,8 @@ impl Lake {
         Ok(None)
     }
 
-    /// Refuses to publish files whose columns differ from those of the dataset, if that is its policy, and records the
-    /// hold. Reads unread files first. Requires the exclusive sync lock.
+    /// Refuses to publish files whose columns differ from those of the dataset, or that its table could not have, if that is its
+    /// policy, and records the hold. Reads unread files first. Requires the exclusive sync lock.
     pub(in crate::service) async fn refuse_differing(
         &self,
         caller: &Caller,
@@ -205,7 +205,11 @@ impl Lake {
         if left > 0 {
             return Err(Error::ColumnsUnread { sync_id: sync.sync_id, files: left });
         }
-        let differing_files = self.record(sync.sync_id).await?.sync.num_schema_differences;
+        let mut differing_files = self.record(sync.sync_id).await?.sync.num_schema_differences;
+        let misfits = if differing_files == 0 { self.misfits(sync).await? } else { Vec::new() };
+        if !misfits.is_empty() {
+            differing_files = misfits.len() as u64;
+        }
         if differing_files == 0 {
             return Ok(());
         }
@@ -213,12 +217,20 @@ impl Lake {
         let hold = Hold { since: self.now(), replaced, published, differing_files };
         let hold = self.0.state.hold_sync(sync.sync_id, hold, &caller.actor()).await?;
         self.0.events.pending_changes().sync(sync.sync_id).is_held = true;
-        let first = self.0.state.differing_uploads(sync.sync_id, DIFFERING_NAMED_MAX).await?;
-        let named = first.into_iter().filter_map(|upload| {
-            let differences = upload.schema_difference?.in_words();
-            Some(format!("{}: {differences}", upload.landed_path.as_ref()?.leaf()))
-        });
-        Err(Error::SchemaHeld { sync_id: sync.sync_id, path: sync.path.clone(), hold, named: named.collect() })
+        let first = self.0.state.differing_uploads(sync.sync_id, DIFFERING_NAMED_MAX as u64).await?;
+        let mut named: Vec<_> = first
+            .into_iter()
+            .filter_map(|upload| {
+                let differences = upload.schema_difference?.in_words();
+                Some(format!("{}: {differences}", upload.landed_path.as_ref()?.leaf()))
+            })
+            .collect();
+        for misfit in misfits.into_iter().take(DIFFERING_NAMED_MAX) {
+            let upload = self.0.state.upload(misfit.upload_id).await?;
+            let name = upload.and_then(|upload| Some(upload.landed_path?.leaf().to_owned())).unwrap_or_default();
+            named.push(format!("{name}: {}", misfit.reasons.join("; ")));
+        }
+        Err(Error::SchemaHeld { sync_id: sync.sync_id, path: sync.path.clone(), hold, named })
     }
 
     /// Columns of a dataset, from its last sync.

@@ -5,14 +5,33 @@ use crate::model::error::Error;
 use crate::model::id::VersionNumber;
 use crate::model::object_key::dataset_prefix;
 use crate::model::path::LakePath;
+use crate::model::sync::job::SyncJob;
 use crate::model::table::{DatasetTable, FILES_OUTSIDE_SHOWN_MAX, FileOutsideTable};
 use crate::model::time::Timestamp;
+use crate::ports::TableFit;
+use crate::ports::table_fit::Misfit;
 use crate::service::Lake;
+use std::sync::Arc;
+
+/// Tables of a lake on object storage.
+pub(in crate::service) struct Tables {
+    /// Address below which they are.
+    root: String,
+    fit: Arc<dyn TableFit>,
+}
 
 impl Lake {
     /// Datasets of this lake are tables below an address. Called once, before the lake is used.
-    pub fn set_table_root(&self, address: String) {
-        let _ = self.0.table_root.set(address);
+    pub fn set_tables(&self, root: String, fit: Arc<dyn TableFit>) {
+        let _ = self.0.tables.set(Tables { root, fit });
+    }
+
+    /// Files of an open full sync that could not be in the table of its dataset; none where the lake has no tables.
+    pub(in crate::service) async fn misfits(&self, sync: &SyncJob) -> Result<Vec<Misfit>, Error> {
+        match self.0.tables.get() {
+            Some(tables) => tables.fit.misfits(sync.sync_id, &sync.path).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Time from which the logs of tables have every version, as long as the trash keeps what these have replaced. `None` where it is
@@ -30,7 +49,7 @@ impl Lake {
         if !caller.sees(&path) {
             return Err(unknown());
         }
-        let Some(root) = self.0.table_root.get() else { return Ok(None) };
+        let Some(Tables { root, .. }) = self.0.tables.get() else { return Ok(None) };
         self.0.state.dataset_record(&path).await?.ok_or_else(unknown)?;
         let newest = self.0.state.current_version(&path).await?.map_or(0, |newest| newest.0);
         let table = self.0.state.table(&path).await?.unwrap_or_default();

@@ -9,21 +9,21 @@ use crate::transaction::Durability::{Synced, Written};
 use crate::transaction::WriteTransaction;
 use async_trait::async_trait;
 use bytes::Bytes;
-use lakeshore::model::id::{UploadId, VersionNumber};
+use lakeshore::model::id::{SyncId, UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::Identity;
 use lakeshore::model::table::{DraftId, TableDescription};
 use lakeshore::ports::TableStore;
 use lakeshore::ports::metadata::table::{
-    FileOutside, FixedEntry, FixedVersion, LaggingTable, LandedInVersion, NewEntry, StoredTable, TableFile,
+    FileOutside, FixedEntry, FixedVersion, LaggingTable, LandedInVersion, NewEntry, StagedFile, StoredTable, TableFile,
     TableSchemaId, UnneededLog,
 };
 use lakeshore::{Error, Timestamp};
 use statements::{
     ADD_ENTRIES, ADD_OUTSIDE, DESCRIBE, DRAFT, ENTRIES, FILES, FIRST_VERSION, FORGET_CHECKPOINTS, FORGET_DRAFTS,
     FORGET_ENTRY, FORGET_LOG, GONE, IDENTITIES, LAGGING, LANDED_IN, LAST_CHANGE, OUTSIDE, SCHEMAS, SET_CHECKPOINT,
-    SET_PROBLEM, SET_TABLE, TABLE, UNNEEDED_LOG, UNWRITTEN, WRITE_DRAFT, draft_bytes, entry_of, file_of, lagging_of,
-    landed_of, outside_of, schema_rows, table_of, unneeded_log_of,
+    SET_PROBLEM, SET_TABLE, STAGED, TABLE, UNNEEDED_LOG, UNWRITTEN, WRITE_DRAFT, draft_bytes, entry_of, file_of,
+    lagging_of, landed_of, outside_of, schema_rows, staged_of, table_of, unneeded_log_of,
 };
 
 async fn fix(writing: &mut impl WriteTransaction, fixed: &FixedVersion) -> Result<bool, Error> {
@@ -98,6 +98,17 @@ impl<B: Backend> TableStore for MetadataStore<B> {
     async fn landed_in(&self, dataset: &LakePath, version: VersionNumber) -> Result<Vec<LandedInVersion>, Error> {
         let asked = values![dataset.as_str(), id(version.0)];
         rows(&mut self.list().await?, LANDED_IN, asked, landed_of).await
+    }
+
+    async fn staged_files(
+        &self,
+        sync_id: SyncId,
+        after: Option<&LakePath>,
+        size: u64,
+    ) -> Result<Vec<StagedFile>, Error> {
+        self.write_versions().await?;
+        let asked = values![id(sync_id.0), after.map_or("", LakePath::as_str), clamp(size)];
+        rows(&mut self.list().await?, STAGED, asked, staged_of).await
     }
 
     async fn file_identities(&self, wanted: &[UploadId]) -> Result<Vec<(UploadId, Identity)>, Error> {

@@ -7,7 +7,8 @@ use lakeshore::model::object_key::ObjectKey;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::table::{DraftId, EntryKind, TableDescription};
 use lakeshore::ports::metadata::table::{
-    FileOutside, FixedEntry, LaggingTable, LandedInVersion, StoredTable, TableFile, TableSchemaId, UnneededLog,
+    FileOutside, FixedEntry, LaggingTable, LandedInVersion, StagedFile, StoredTable, TableFile, TableSchemaId,
+    UnneededLog,
 };
 use sha2::{Digest as _, Sha256};
 use sqlx::Result;
@@ -15,14 +16,15 @@ use std::collections::BTreeMap;
 
 pub(super) const LAST_CHANGE: &str = "SELECT last_seq FROM version_state";
 
-/// Versions that were not followed, and those whose entries are not in the bucket.
+/// Versions that were not followed, those whose entries are not in the bucket, and that which is owed the newest manifest.
 pub(super) const LAGGING: &str = "\
-    SELECT path, newest - followed + entries AS versions FROM ( \
+    SELECT path, newest - followed + entries + owed AS versions FROM ( \
         SELECT d.path, coalesce(t.version, 0) AS followed, \
         coalesce((SELECT max(v.number) FROM versions v WHERE v.folder_id = f.folder_id), 0) AS newest, \
-        (SELECT count(DISTINCT e.version) FROM table_entries e WHERE e.folder_id = f.folder_id) AS entries \
+        (SELECT count(DISTINCT e.version) FROM table_entries e WHERE e.folder_id = f.folder_id) AS entries, \
+        CASE WHEN t.manifest < t.version THEN 1 ELSE 0 END AS owed \
         FROM datasets d JOIN folders f ON f.path = d.path LEFT JOIN dataset_tables t ON t.folder_id = f.folder_id) AS heads \
-    WHERE newest - followed + entries > 0 ORDER BY path LIMIT $1";
+    WHERE newest - followed + entries + owed > 0 ORDER BY path LIMIT $1";
 
 pub(super) const TABLE: &str = "\
     SELECT t.version, t.dataset_files, t.table_files, t.state, t.last_commit, t.manifest, t.checkpoint, t.actions, t.problem \
@@ -103,6 +105,12 @@ pub(super) const LANDED_IN: &str = "\
     AND u.tree_id IS NOT NULL AND e.tree_id = u.tree_id AND e.path = u.target AND e.from_seq = u.tree_seq \
     AND e.history_id = u.history_id AND u.target >= $1 || '/' AND u.target < $1 || '0' ORDER BY u.history_id";
 
+/// The tree of a full sync has its number.
+pub(super) const STAGED: &str = "\
+    SELECT f.path, u.history_id, u.end_time FROM version_files f CROSS JOIN uploads u \
+    WHERE f.tree_id = $1 AND f.path > $2 AND f.until_seq IS NULL AND u.history_id = f.history_id \
+    ORDER BY f.path LIMIT $3";
+
 pub(super) const IDENTITIES: &str = "\
     SELECT u.history_id, u.identity FROM json_each($1) CROSS JOIN uploads u \
     WHERE u.history_id = CAST(value ->> 0 AS BIGINT) AND u.identity IS NOT NULL";
@@ -166,6 +174,14 @@ pub(super) fn landed_of(row: &impl DbRow) -> Result<LandedInVersion> {
         path: path(row, "target")?,
         landed_at: time(row, "end_time")?,
         replaced: number_if_any(row, "replaced")?.map(UploadId),
+    })
+}
+
+pub(super) fn staged_of(row: &impl DbRow) -> Result<StagedFile> {
+    Ok(StagedFile {
+        upload_id: UploadId(number(row, "history_id")?),
+        path: path(row, "path")?,
+        landed_at: time(row, "end_time")?,
     })
 }
 

@@ -1,0 +1,141 @@
+//! Manifests: lists of the files of a version, for readers of what is in no table.
+//!
+//! A manifest lists all files. So a large dataset gets one for its newest version alone, and no more often than that a tenth of the
+//! time goes into them: until then the newest version is owed one, which its rows say, also after a stop.
+
+use super::change::{Pages, place_of};
+use super::{FollowError, Shared};
+use lakeshore::model::id::{UploadId, VersionNumber};
+use lakeshore::model::path::LakePath;
+use lakeshore::model::table::EntryKind;
+use lakeshore::model::version::{Version, WhichVersion};
+use lakeshore::ports::metadata::table::{FileOutside, FixedVersion, NewEntry, StoredTable};
+use lakeshore_delta::manifest::{ManifestChunks, ManifestFile, ManifestHead, ManifestObject};
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Files of a version that gets a manifest at once, whatever comes after it.
+const MANIFEST_OF_EACH_FILES_MAX: u64 = 100;
+/// Pause after a manifest, as a multiple of the time that it took.
+const REST_FACTOR: u32 = 9;
+
+/// Datasets that have had a large manifest a moment ago, and when they get the next one.
+#[derive(Default)]
+pub(super) struct ManifestRests(Mutex<HashMap<LakePath, Instant>>);
+
+impl ManifestRests {
+    fn is_over(&self, dataset: &LakePath) -> bool {
+        self.0.lock().get(dataset).is_none_or(|end| *end <= Instant::now())
+    }
+
+    fn begin(&self, dataset: &LakePath, took: Duration) {
+        let now = Instant::now();
+        let mut rests = self.0.lock();
+        rests.retain(|_, end| *end > now);
+        rests.insert(dataset.clone(), now + took * REST_FACTOR);
+    }
+}
+
+impl Shared {
+    /// Whether a version gets a manifest as it is followed: where files are outside the table, and each after one that has a manifest.
+    pub(super) async fn wants_manifest(
+        &self,
+        dataset: &LakePath,
+        after: &StoredTable,
+        version: &Version,
+    ) -> Result<bool, FollowError> {
+        let is_whole_table = after.state.is_some() && after.table_files == after.dataset_files;
+        if is_whole_table && after.manifest.is_none() {
+            return Ok(false);
+        }
+        if version.files <= MANIFEST_OF_EACH_FILES_MAX || after.manifest.is_none() {
+            return Ok(true);
+        }
+        if !self.rests.is_over(dataset) {
+            return Ok(false);
+        }
+        let newest = self.state.find_version(dataset, WhichVersion::Current).await?;
+        Ok(newest.is_none_or(|newest| newest.version == version.version))
+    }
+
+    /// Gives the version that was followed last the manifest that it is owed, once the rest after the one before is over.
+    pub(super) async fn write_owed_manifest(&self, dataset: &LakePath, table: &StoredTable) -> Result<(), FollowError> {
+        let is_owed = table.manifest.is_some_and(|manifest| manifest < table.version);
+        if !is_owed || !self.rests.is_over(dataset) {
+            return Ok(());
+        }
+        let number = VersionNumber(table.version);
+        let Some(version) = self.state.find_version(dataset, WhichVersion::Number(number)).await? else {
+            return Ok(());
+        };
+        let entry = self.manifest(dataset, &version, &[], Some(&[])).await?;
+        let after = StoredTable { manifest: Some(table.version), ..table.clone() };
+        let fixed = FixedVersion {
+            dataset: dataset.clone(),
+            before: table.version,
+            table: after,
+            entries: vec![entry],
+            outside: Vec::new(),
+            gone: Some(Vec::new()),
+        };
+        if !self.state.fix_version(&fixed).await? {
+            return Err(FollowError::Overtaken);
+        }
+        self.write_entries(dataset).await
+    }
+
+    /// `outside` are files that have come and are not in the table, `gone` those that have gone; `None` where all have.
+    pub(super) async fn manifest(
+        &self,
+        dataset: &LakePath,
+        version: &Version,
+        outside: &[FileOutside],
+        gone: Option<&[UploadId]>,
+    ) -> Result<NewEntry, FollowError> {
+        let begun = Instant::now();
+        let files = self.manifest_files(dataset, version, outside, gone).await?;
+        let head = head_of(dataset, version);
+        let chunks = ManifestChunks::new(&head, files)?.map(|chunk| chunk.map_err(FollowError::from));
+        let entry = self.draft(EntryKind::Manifest, version.version.0, chunks).await?;
+        if version.files > MANIFEST_OF_EACH_FILES_MAX {
+            self.rests.begin(dataset, begun.elapsed());
+        }
+        Ok(entry)
+    }
+
+    async fn manifest_files(
+        &self,
+        dataset: &LakePath,
+        version: &Version,
+        outside: &[FileOutside],
+        gone: Option<&[UploadId]>,
+    ) -> Result<Vec<ManifestFile>, FollowError> {
+        let outside: HashSet<_> = outside.iter().map(|file| file.upload_id).collect();
+        let mut files = Vec::new();
+        let mut pages = Pages::new(dataset, version.version);
+        while let Some(page) = pages.next(self).await? {
+            let ids: Vec<_> = page.iter().map(|file| file.upload_id).collect();
+            let known = self.known_already(dataset, &ids).await?;
+            for file in page {
+                let known = known.get(&file.upload_id);
+                let is_in_table = known.is_some_and(|known| {
+                    let was_outside = gone.is_some() && known.is_outside;
+                    known.schema.is_some() && !was_outside && !outside.contains(&file.upload_id)
+                });
+                let object = known.and_then(|known| match place_of(dataset, &file.path, known) {
+                    Ok((path, _)) => Some(ManifestObject::Below(path)),
+                    Err(_) => known.key.clone().map(ManifestObject::Elsewhere),
+                });
+                let path = dataset.relative(&file.path).unwrap_or_default().to_owned();
+                files.push(ManifestFile { path, object, content: file.content, rows: file.rows, is_in_table });
+            }
+        }
+        Ok(files)
+    }
+}
+
+pub(super) fn head_of<'a>(dataset: &'a LakePath, version: &Version) -> ManifestHead<'a> {
+    ManifestHead { dataset, version: version.version, at: version.at, kind: version.kind }
+}
