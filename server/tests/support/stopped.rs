@@ -47,6 +47,12 @@ impl Stopped {
         Self { bucket: Some(bucket), ..self }
     }
 
+    /// Adds options of its start.
+    pub fn with_options(mut self, options: &[&str]) -> Self {
+        self.options.extend(options.iter().map(|&option| option.to_owned()));
+        self
+    }
+
     /// Adds an admin key.
     pub fn with_key(mut self) -> Self {
         self.key = create_key(&self.data_dir, &["--role", "admin"]);

@@ -47,6 +47,9 @@ const SHARES: Faults = Faults { unavailable: 17, cut: 19, lost_answer: 13, late:
 /// The others fence a server that is silent for 30 seconds.
 const FROZEN: Duration = Duration::from_secs(40);
 
+/// Longer than a server stands still: a write that it has begun before may arrive after it.
+const GRACE: &str = "5m";
+
 /// Servers under load.
 struct Chaos {
     stopped: [Stopped; SERVERS],
@@ -203,6 +206,7 @@ async fn several_servers_lose_nothing_whatever_of_them_or_of_what_they_need_fail
     postgres::own_cluster();
     bucket::seaweedfs::own_storage();
     let Some((stopped, _database)) = cluster::new::<SERVERS>().await else { return };
+    let stopped = stopped.map(|server| server.with_options(&["--object-grace", GRACE]));
     let network = faulty_proxy::start(&bucket::seaweedfs::seaweedfs().unwrap().endpoint(), SHARES);
     network.is_faulty.store(false, Ordering::Relaxed);
     for server in &stopped {

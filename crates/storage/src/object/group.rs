@@ -44,6 +44,8 @@ pub(super) async fn write(shared: &Arc<Shared>, files: Vec<WholeFile>) -> Writte
     };
     crash_point!("object.intended");
     let puts = files.into_iter().zip(new).zip(intended).map(|((file, new), intended)| async move {
+        // A server that stood still since may find its row, and the object, swept by the next one.
+        shared.may_write()?;
         shared.bucket.put(&new.key, &file.bytes).await?;
         shared.recent.keep(&new.key, &file.bytes);
         crash_point!("object.put");

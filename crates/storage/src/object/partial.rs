@@ -210,6 +210,7 @@ impl ObjectPartial {
         let bytes = self.buffer.copy().await?;
         let tail = self.shared.namespace.intend_tail(&key, bytes.len() as u64, self.shared.now()).await?;
         crash_point!("object.tail_intended");
+        self.shared.may_write()?;
         self.shared.bucket.put(&key, &bytes).await?;
         Ok(Some((tail, key)))
     }
@@ -218,6 +219,7 @@ impl ObjectPartial {
         let gathered = self.buffer.take(&self.shared.buffers);
         let _permit = self.shared.buffers.may_send(gathered.len()).await?;
         let bytes = gathered.into_bytes().await?;
+        self.shared.may_write()?;
         self.shared.bucket.put(&self.key, &bytes).await
     }
 
