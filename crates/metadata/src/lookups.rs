@@ -99,14 +99,16 @@ impl<T> Default for Turns<T> {
 struct Waiting<'a, T> {
     shared: &'a Shared<T>,
     hash: &'a SecretHash,
-    turns: Arc<Turns<T>>,
+    /// Until it leaves.
+    turns: Option<Arc<Turns<T>>>,
 }
 
 impl<T> Drop for Waiting<'_, T> {
     fn drop(&mut self) {
         let mut waited_for = self.shared.0.lock();
-        // That of the map, and this one.
-        if Arc::strong_count(&self.turns) == 2 {
+        // While nobody else comes or leaves: two that leave together would each see the other.
+        self.turns = None;
+        if waited_for.get(&self.hash.0).is_some_and(|turns| Arc::strong_count(turns) == 1) {
             waited_for.remove(&self.hash.0);
         }
     }
@@ -115,8 +117,8 @@ impl<T> Drop for Waiting<'_, T> {
 impl<T: Clone> Shared<T> {
     async fn find(&self, hash: &SecretHash, find: impl Future<Output = Found<T>>) -> Found<T> {
         let turns = self.0.lock().entry(hash.0).or_default().clone();
-        let waiting = Waiting { shared: self, hash, turns };
-        let turns = &waiting.turns;
+        let waiting = Waiting { shared: self, hash, turns: Some(turns) };
+        let Some(turns) = &waiting.turns else { return find.await };
         // One that has begun already may have read what has changed since.
         let wanted = turns.begun.load(Ordering::SeqCst) + 1;
         let mut last = turns.last.lock().await;

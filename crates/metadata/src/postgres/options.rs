@@ -85,8 +85,8 @@ impl PostgresOptions {
                 ("tcp_keepalives_interval", "10".to_owned()),
                 ("tcp_keepalives_count", "3".to_owned()),
                 ("default_transaction_isolation", "read committed".to_owned()),
-                // Rows are looked up by the keys of a list, whose length is not known when a statement is planned. By the
-                // costs of a disk that turns, PostgreSQL reads small tables whole for that: of 10,000 files for each group.
+                // Statements look rows up by a list of keys, whose length PostgreSQL does not know when it plans them. With
+                // the default, for disks with slow seeks, it reads a table of 10,000 files whole for each group.
                 ("random_page_cost", "1.1".to_owned()),
                 // A statement takes less time than its compilation.
                 ("jit", "off".to_owned()),
