@@ -216,10 +216,10 @@ impl ObjectPartial {
     }
 
     async fn put_whole(&mut self) -> Result<(), Error> {
+        self.shared.may_write()?;
         let gathered = self.buffer.take(&self.shared.buffers);
         let _permit = self.shared.buffers.may_send(gathered.len()).await?;
         let bytes = gathered.into_bytes().await?;
-        self.shared.may_write()?;
         self.shared.bucket.put(&self.key, &bytes).await
     }
 

@@ -6,10 +6,12 @@ use lakeshore::model::object_key::ObjectKey;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 
-/// Bytes that are kept, of the newest objects.
+/// Bytes that are kept, of the newest objects and their keys.
 const BYTES_MAX: usize = 8 << 20;
 /// Larger objects are not kept.
 const OBJECT_BYTES_MAX: usize = 256 << 10;
+/// Bytes of an entry beside its content and its key.
+const ENTRY_BYTES: usize = 128;
 
 #[derive(Default)]
 pub(super) struct RecentObjects(Mutex<Recent>);
@@ -35,16 +37,21 @@ impl RecentObjects {
             return;
         }
         recent.keys.push_back(key.clone());
-        recent.bytes += bytes.len();
+        recent.bytes += cost(key, bytes);
         while recent.bytes > BYTES_MAX {
             let Some(oldest) = recent.keys.pop_front() else { return };
-            recent.bytes -= recent.objects.remove(&oldest).map_or(0, |object| object.len());
+            recent.bytes -= recent.objects.remove(&oldest).map_or(0, |object| cost(&oldest, &object));
         }
     }
 
     pub(super) fn get(&self, key: &ObjectKey) -> Option<Bytes> {
         self.0.lock().objects.get(key).cloned()
     }
+}
+
+/// The key is there twice.
+fn cost(key: &ObjectKey, bytes: &[u8]) -> usize {
+    bytes.len() + 2 * key.as_str().len() + ENTRY_BYTES
 }
 
 #[cfg(test)]
@@ -60,11 +67,13 @@ mod tests {
             recent.keep(&key(number), &vec![number as u8; OBJECT_BYTES_MAX]);
         }
         recent.keep(&key(999), &vec![0; OBJECT_BYTES_MAX + 1]);
-        assert_eq!(recent.get(&key(0)), None);
-        assert_eq!(recent.get(&key(1)), Some(Bytes::from(vec![1; OBJECT_BYTES_MAX])));
-        assert_eq!(recent.get(&key(count)).map(|object| object[0]), Some(count as u8));
-        assert_eq!(recent.get(&key(999)), None);
+        assert_eq!((recent.get(&key(0)), recent.get(&key(1)), recent.get(&key(999))), (None, None, None));
+        assert_eq!(recent.get(&key(count)), Some(Bytes::from(vec![count as u8; OBJECT_BYTES_MAX])));
+        for number in 0..100_000 {
+            recent.keep(&key(number), b"");
+        }
         let recent = recent.0.lock();
-        assert_eq!((recent.bytes, recent.keys.len(), recent.objects.len()), (BYTES_MAX, count, count));
+        assert!(recent.bytes <= BYTES_MAX && recent.keys.len() < BYTES_MAX / ENTRY_BYTES, "{}", recent.keys.len());
+        assert_eq!(recent.keys.len(), recent.objects.len());
     }
 }
