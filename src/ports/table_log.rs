@@ -30,6 +30,9 @@ pub trait TableLog: Send + Sync {
         is_newer: &(dyn for<'b> Fn(&'b [u8]) -> bool + Sync),
     ) -> Result<(), Error>;
 
+    /// The bytes of an object; `None` where there is none.
+    async fn read(&self, key: &ObjectKey) -> Result<Option<Bytes>, Error>;
+
     /// Deletes objects, those that are there.
     async fn delete(&self, keys: &[ObjectKey]) -> Result<(), Error>;
 }

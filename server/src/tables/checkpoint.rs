@@ -43,6 +43,23 @@ impl Shared {
         Ok(true)
     }
 
+    /// Refuses to go on with a log that has a checkpoint which the database does not know: the database is an older copy. Its
+    /// commits up to there may be gone from the bucket, so that none is in the way of another one. Looked at once for each dataset.
+    pub(super) async fn refuse_newer_log(&self, dataset: &LakePath, table: &StoredTable) -> Result<(), FollowError> {
+        if self.compared.lock().contains(dataset) {
+            return Ok(());
+        }
+        let key = ObjectKey::of_table(dataset, &last_checkpoint_name());
+        let there = self.objects.read(&key).await?;
+        let there: Option<serde_json::Value> = there.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let commit = there.and_then(|there| there["version"].as_u64());
+        if commit.is_some_and(|commit| table.commit.is_none_or(|known| known < commit)) {
+            return Err(FollowError::Taken(key));
+        }
+        self.compared.lock().insert(dataset.clone());
+        Ok(())
+    }
+
     async fn send_files(
         &self,
         dataset: &LakePath,

@@ -20,6 +20,8 @@ use std::ops::Range;
 const VERSIONS_BETWEEN: u64 = 100;
 /// Entries that are removed together. A request deletes at most 1,000 objects, and each commit may have a checkpoint.
 const TOGETHER_MAX: u64 = 500;
+/// Such groups of one cleaning: the versions of the dataset wait for it. An old log of many takes several.
+const GROUPS_MAX: usize = 10;
 
 impl Shared {
     /// Removes what no version needs that was current since `kept_from`, where there may be much of it.
@@ -49,7 +51,10 @@ impl Shared {
         };
         let Some(unneeded) = self.state.unneeded_log(dataset, oldest.version).await? else { return Ok(()) };
         let UnneededLog { mut commits, mut manifests } = unneeded;
-        while !commits.is_empty() || !manifests.is_empty() {
+        for _ in 0..GROUPS_MAX {
+            if commits.is_empty() && manifests.is_empty() {
+                break;
+            }
             let gone = UnneededLog { commits: first(&commits), manifests: first(&manifests) };
             // Of a dataset that has had no manifest there is none to remove.
             let keys = keys(dataset, &gone, table.manifest.is_some());

@@ -29,6 +29,8 @@ impl Shared {
     /// Plans the publish of a sync as if it were the version after that which was followed last, and keeps nothing of it but what
     /// was read of the files.
     async fn misfits(&self, sync: SyncId, dataset: &LakePath) -> Result<Vec<Misfit>, FollowError> {
+        // All of them hold what they have read of their files.
+        let _alone = self.fitting.lock().await;
         let table = self.state.table(dataset).await?.unwrap_or_default();
         let state: Option<TableState> = table.state.as_deref().map(serde_json::from_str).transpose()?;
         let at = SystemClock.now();

@@ -1,7 +1,7 @@
 //! Manifests: lists of the files of a version, for readers of what is in no table.
 //!
-//! A manifest lists all files. So a large dataset gets one for its newest version alone, and no more often than that a tenth of the
-//! time goes into them: until then the newest version is owed one, which its rows say, also after a stop.
+//! A manifest lists all files. So a dataset of more than 100 files gets one for its newest version alone, and then rests for nine times as
+//! long as that took to make. Until then the newest version is owed one, which its rows say, also after a stop.
 
 use super::change::{Pages, place_of};
 use super::{FollowError, Shared};
@@ -26,8 +26,13 @@ const REST_FACTOR: u32 = 9;
 pub(super) struct ManifestRests(Mutex<HashMap<LakePath, Instant>>);
 
 impl ManifestRests {
+    /// End of the rest of a dataset that rests.
+    pub(super) fn end_of(&self, dataset: &LakePath) -> Option<Instant> {
+        self.0.lock().get(dataset).copied().filter(|end| *end > Instant::now())
+    }
+
     fn is_over(&self, dataset: &LakePath) -> bool {
-        self.0.lock().get(dataset).is_none_or(|end| *end <= Instant::now())
+        self.end_of(dataset).is_none()
     }
 
     fn begin(&self, dataset: &LakePath, took: Duration) {

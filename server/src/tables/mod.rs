@@ -61,6 +61,10 @@ struct Shared {
     /// Identity of the lake.
     lake: String,
     rests: ManifestRests,
+    /// Datasets whose log was compared with the database.
+    compared: Mutex<HashSet<LakePath>>,
+    /// Held while files are compared with the table that they would be in.
+    fitting: tokio::sync::Mutex<()>,
     /// Files that could not be read, and how often.
     unreadable: Mutex<HashMap<UploadId, u32>>,
 }
@@ -73,6 +77,8 @@ impl Follower {
             formats,
             lake,
             rests: ManifestRests::default(),
+            compared: Mutex::default(),
+            fitting: tokio::sync::Mutex::default(),
             unreadable: Mutex::default(),
         }))
     }
@@ -117,17 +123,25 @@ impl Follower {
     /// Starts to follow datasets that lag.
     async fn start_some(&self, lake: &Lake, following: &mut Following) -> Result<(), Error> {
         let last = self.0.state.last_change().await?;
-        let is_settled = following.settled == Some(last) && !following.failures.is_any_due();
+        let is_any_due = following.failures.is_any_due() || following.rested_at.is_some_and(|at| at <= Instant::now());
+        let is_settled = following.settled == Some(last) && !is_any_due;
         if is_settled || following.tasks.len() >= DATASETS_MAX {
             return Ok(());
         }
         let lagging = self.0.state.lagging_tables(LAGGING_MAX).await?;
-        let Following { tasks, datasets, failures, settled } = following;
+        let Following { tasks, datasets, failures, settled, rested_at } = following;
         let followed: HashSet<_> = datasets.values().chain(lagging.iter().map(|table| &table.dataset)).collect();
         failures.keep(|dataset| followed.contains(dataset));
-        let are_all_waiting = lagging.iter().all(|table| failures.is_waiting(&table.dataset));
+        let rest_of = |table: &LaggingTable| {
+            let end = self.0.rests.end_of(&table.dataset);
+            end.filter(|_| table.lacks_manifest_alone)
+        };
+        *rested_at = lagging.iter().filter_map(rest_of).min();
+        let are_all_waiting =
+            lagging.iter().all(|table| failures.is_waiting(&table.dataset) || rest_of(table).is_some());
         let is_settled = tasks.is_empty() && are_all_waiting && (lagging.len() as u64) < LAGGING_MAX;
         *settled = is_settled.then_some(last);
+        let lagging = lagging.into_iter().filter(|table| rest_of(table).is_none());
         for LaggingTable { dataset, .. } in lagging {
             if tasks.len() >= DATASETS_MAX {
                 break;
@@ -163,6 +177,8 @@ struct Following {
     failures: Failures,
     /// Change up to which nothing is to be done: no table lags but those that failed, which are tried again in their time.
     settled: Option<i64>,
+    /// When the first of the datasets that lack nothing but a manifest may get it.
+    rested_at: Option<Instant>,
 }
 
 impl Shared {
@@ -170,8 +186,12 @@ impl Shared {
     async fn follow(&self, lake: &Lake, dataset: &LakePath) -> Result<(), FollowError> {
         loop {
             self.write_entries(dataset).await?;
-            let table = self.state.table(dataset).await?.unwrap_or_default();
+            let mut table = self.state.table(dataset).await?.unwrap_or_default();
+            self.refuse_newer_log(dataset, &table).await?;
             let has_new_checkpoint = self.write_checkpoint(dataset, &table).await?;
+            if has_new_checkpoint {
+                (table.checkpoint, table.actions) = (table.commit, 0);
+            }
             if let Some(kept_from) = lake.table_log_kept_from() {
                 self.clean_log(dataset, &table, has_new_checkpoint, kept_from).await;
             }

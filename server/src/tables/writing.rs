@@ -13,6 +13,7 @@ use lakeshore::ports::table_log::WrittenOnce;
 use lakeshore_delta::commit::commit_name;
 use lakeshore_delta::manifest::{current, current_name, manifest_name};
 use lakeshore_system::failpoints::crash_point;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 impl Shared {
     pub(super) async fn write_entries(&self, dataset: &LakePath) -> Result<(), FollowError> {
@@ -47,11 +48,22 @@ impl Shared {
         let version = found.ok_or_else(|| Error::NoSuchVersion(entry.version.to_string(), dataset.clone()))?;
         let bytes = current(&head_of(dataset, &version))?;
         let number = entry.version.0;
+        let newer = AtomicU64::new(0);
         let is_newer = |there: &[u8]| {
             let there: Option<serde_json::Value> = serde_json::from_slice(there).ok();
-            there.and_then(|there| there["version"].as_u64()).is_some_and(|there| there > number)
+            let there = there.and_then(|there| there["version"].as_u64()).unwrap_or(0);
+            newer.store(there, Ordering::Relaxed);
+            there > number
         };
         let key = ObjectKey::of_table(dataset, &current_name());
-        Ok(self.objects.replace_older(&key, bytes, &is_newer).await?)
+        self.objects.replace_older(&key, bytes, &is_newer).await?;
+        let newer = newer.into_inner();
+        if newer > number {
+            let newest = self.state.find_version(dataset, WhichVersion::Current).await?;
+            if newest.is_none_or(|newest| newest.version.0 < newer) {
+                return Err(FollowError::Taken(key));
+            }
+        }
+        Ok(())
     }
 }

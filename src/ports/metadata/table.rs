@@ -16,8 +16,10 @@ use std::ops::Range;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaggingTable {
     pub dataset: LakePath,
-    /// Versions that are not in the bucket yet.
+    /// Versions that are not in the bucket yet, or that are owed their manifest.
     pub versions: u64,
+    /// Nothing is missing but a manifest.
+    pub lacks_manifest_alone: bool,
 }
 
 /// A table after the version that was followed last.

@@ -18,7 +18,7 @@ pub(super) const LAST_CHANGE: &str = "SELECT last_seq FROM version_state";
 
 /// Versions that were not followed, those whose entries are not in the bucket, and that which is owed the newest manifest.
 pub(super) const LAGGING: &str = "\
-    SELECT path, newest - followed + entries + owed AS versions FROM ( \
+    SELECT path, newest - followed + entries + owed AS versions, newest - followed + entries = 0 AS lacks_manifest_alone FROM ( \
         SELECT d.path, coalesce(t.version, 0) AS followed, \
         coalesce((SELECT max(v.number) FROM versions v WHERE v.folder_id = f.folder_id), 0) AS newest, \
         (SELECT count(DISTINCT e.version) FROM table_entries e WHERE e.folder_id = f.folder_id) AS entries, \
@@ -151,7 +151,11 @@ pub(super) const ADD_ENTRIES: &str = "\
     FROM json_each($2) CROSS JOIN folders f WHERE f.path = $1";
 
 pub(super) fn lagging_of(row: &impl DbRow) -> Result<LaggingTable> {
-    Ok(LaggingTable { dataset: path(row, "path")?, versions: number(row, "versions")? })
+    Ok(LaggingTable {
+        dataset: path(row, "path")?,
+        versions: number(row, "versions")?,
+        lacks_manifest_alone: row.get("lacks_manifest_alone")?,
+    })
 }
 
 pub(super) fn table_of(row: &impl DbRow) -> Result<StoredTable> {

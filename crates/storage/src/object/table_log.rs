@@ -116,6 +116,11 @@ impl TableLog for ObjectFiles {
         Err(passing(NeverReplaced))
     }
 
+    async fn read(&self, key: &ObjectKey) -> Result<Option<Bytes>, Error> {
+        let found = self.0.bucket.get_version(key).await.map_err(passing)?;
+        Ok(found.map(|(bytes, _)| bytes))
+    }
+
     async fn delete(&self, keys: &[ObjectKey]) -> Result<(), Error> {
         self.0.may_write()?;
         match self.0.bucket.delete(keys).await {

@@ -69,3 +69,28 @@ async fn a_stuck_table_goes_on_by_itself_once_the_foreign_commit_is_gone() {
     assert_eq!(goes_on.await["versions_behind"], json!(0));
     assert_eq!(until_followed(&server, "/t").await.live(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_older_than_a_log_that_was_cleaned_stops_the_table() {
+    let Some(server) = server().await else { return };
+    land(&server, "/t", &[("1.parquet", ids([1]))]).await;
+    land(&server, "/csv", &[("1.csv", b"a\n1\n".to_vec())]).await;
+    let log = until_followed(&server, "/t").await;
+    let csv = until_followed(&server, "/csv").await.table;
+    // The commits and manifests in the way are gone.
+    let of = server.stopped().bucket.clone().unwrap();
+    let checkpoint = br#"{"version":600,"size":3}"#;
+    bucket::put(&of, &format!("{}/_delta_log/_last_checkpoint", log.table), checkpoint);
+    bucket::put(&of, &format!("{csv}/_versions/current.json"), br#"{"version":600}"#);
+    let server = server.kill_and_restart().await;
+    land(&server, "/t", &[("2.parquet", ids([2]))]).await;
+    land(&server, "/csv", &[("2.csv", b"a\n2\n".to_vec())]).await;
+    for dataset in ["/t", "/csv"] {
+        let stuck = server
+            .eventually(async || Some(table(&server, dataset).await).filter(|table| table["problem"].is_string()))
+            .await;
+        assert!(stuck["problem"].as_str().unwrap().contains("older copy"), "{stuck}");
+    }
+    let commit = format!("{}/_delta_log/00000000000000000001.json", log.table);
+    assert_eq!(bucket::object(&of, &commit), None);
+}
