@@ -104,6 +104,7 @@ macro_rules! state_promises {
             a_closing_is_stored_until_settled_and_settling_is_idempotent,
             a_held_or_silent_full_sync_is_superseded_only_by_a_start_on_its_own_path,
             an_upload_ends_once,
+            a_timeline_has_stretches_of_the_uploads_of_a_sync_and_its_first_failures,
             uploads_of_a_sync_are_found_by_the_paths_at_which_they_landed,
             landings_are_stored_from_the_intent_to_the_end,
             unsettled_uploads_stay_in_their_group_and_none_is_stored_twice,

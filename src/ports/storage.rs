@@ -269,6 +269,11 @@ pub trait Files: FilesInspection {
     /// Opens the file at a path; `None` if there is none.
     async fn open(&self, place: &StoragePath) -> Result<Option<Box<dyn OpenFile>>, Error>;
 
+    /// Opens the files at these paths, in order. `None` where opening them together saves nothing.
+    async fn open_all(&self, _places: &[StoragePath]) -> Result<Option<Vec<OpenedFile>>, Error> {
+        Ok(None)
+    }
+
     /// Opens the files of these identities, wherever they are, in order. `None` where files are found by their paths only.
     async fn open_identified(&self, _identities: &[Identity]) -> Result<Option<Vec<OpenedFile>>, Error> {
         Ok(None)

@@ -4,8 +4,8 @@ use crate::counts::{dense_page, page_of_slice, slice};
 use crate::query::{Connection, Dialect, Select, Value, clamp, found, values};
 use crate::row::{self, DbRow as _, UPLOAD_COLUMNS, id, number};
 use lakeshore::Error;
-use lakeshore::model::id::SyncId;
-use lakeshore::model::page::{Page, UploadQuery};
+use lakeshore::model::id::{SyncId, UploadId};
+use lakeshore::model::page::{Order, Page, UploadQuery};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::sync::status::Status;
 
@@ -108,11 +108,32 @@ fn of_file<D: Dialect>(wanted: &UploadQuery, file: &LakePath) -> Select {
     select
 }
 
-/// Query of the uploads of a sync that landed at these paths.
-pub(crate) fn landed_at<D: Dialect>(sync_id: SyncId, places: &[LakePath]) -> Result<Select, Error> {
+const TIMELINE_COLUMNS: &str = "u.history_id, u.file_name, u.start_time, u.end_time, u.status, u.size_bytes";
+
+/// Query of stretches of the uploads of a sync, in the columns of a timeline.
+pub(crate) fn stretches(sync_id: SyncId, stretches: &[(u64, u64)], scope: Option<&LakePath>) -> Result<Select, Error> {
+    let rows: Vec<_> = stretches.iter().map(|(from, size)| (id(*from), id(from + size))).collect();
+    let mut select = Select::new(format!("SELECT {TIMELINE_COLUMNS} FROM json_each("));
+    select.bind(Value::rows(&rows)?).push(") AS stretch CROSS JOIN uploads u WHERE u.sync_id = ").bind(id(sync_id.0));
+    select.push(" AND u.ordinal > CAST(stretch.value ->> 0 AS BIGINT)");
+    select.push(" AND u.ordinal <= CAST(stretch.value ->> 1 AS BIGINT)").within("u.target", scope);
+    Ok(select)
+}
+
+/// Query of the first failed uploads of a sync, in the columns of a timeline.
+pub(crate) fn first_failed(sync_id: SyncId, size: u64, scope: Option<&LakePath>) -> Select {
+    let mut select = Select::new(format!("SELECT {TIMELINE_COLUMNS} FROM uploads u WHERE u.sync_id = "));
+    select.bind(id(sync_id.0)).push(" AND u.status = 'Failed'").within("u.target", scope);
+    select.page("u.ordinal", Order::Asc, size, 0);
+    select
+}
+
+/// Query of the uploads of a sync that landed at these paths after an upload.
+pub(crate) fn landed_at<D: Dialect>(sync_id: SyncId, places: &[LakePath], after: UploadId) -> Result<Select, Error> {
     let mut select = Select::new("SELECT DISTINCT u.target, u.file_name FROM json_each(");
     select.bind(Value::column(places.iter().map(LakePath::as_str))?);
     select.push(") AS asked CROSS JOIN uploads u WHERE u.target = asked.value ->> 0");
+    select.push(" AND u.history_id > ").bind(id(after.0));
     select.push(" AND ").push(D::UNINDEXED).push("u.sync_id = ").bind(id(sync_id.0));
     select.push(" AND ").push(D::UNINDEXED).push("u.status = 'Finished'");
     Ok(select)

@@ -7,7 +7,7 @@ use crate::counts::{self, Position, Tally};
 use crate::days;
 use crate::history;
 use crate::query::{Value, changed, found, returned, rows, values};
-use crate::row::{DbRow, UPLOAD_COLUMNS, id, number, path, upload};
+use crate::row::{DbRow, UPLOAD_COLUMNS, id, number, parsed, path, time, upload};
 use crate::syncs::record;
 use crate::transaction::Durability::Written;
 use crate::transaction::{Counter, WriteTransaction};
@@ -19,6 +19,7 @@ use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::{Identity, PartialName};
 use lakeshore::model::sync::job::may_accept_uploads;
 use lakeshore::model::sync::status::Status;
+use lakeshore::model::sync::timeline::TimelineUpload;
 use lakeshore::model::upload::row::Upload;
 use lakeshore::ports::metadata::upload::{
     CompletedUpload, FinishedLandings, LandedContent, LandingsId, NewUpload, RefusedUpload, UnfinishedUpload,
@@ -115,8 +116,30 @@ impl<B: Backend> UploadState for MetadataStore<B> {
             .await
     }
 
-    async fn landed_at(&self, sync_id: SyncId, places: &[LakePath]) -> Result<Vec<(LakePath, String)>, Error> {
-        let select = history::landed_at::<B::Db>(sync_id, places)?;
+    async fn timeline_uploads(
+        &self,
+        sync_id: SyncId,
+        stretches: &[(u64, u64)],
+        failures_max: u64,
+        scope: Option<&LakePath>,
+    ) -> Result<Vec<TimelineUpload>, Error> {
+        let select = history::stretches(sync_id, stretches, scope)?;
+        let mut connection = self.0.list().await?;
+        let mut uploads = select.rows(&mut connection, timeline_upload).await?;
+        if failures_max > 0 {
+            let failed = history::first_failed(sync_id, failures_max, scope);
+            uploads.extend(failed.rows(&mut connection, timeline_upload).await?);
+        }
+        Ok(uploads)
+    }
+
+    async fn landed_at(
+        &self,
+        sync_id: SyncId,
+        places: &[LakePath],
+        after: UploadId,
+    ) -> Result<Vec<(LakePath, String)>, Error> {
+        let select = history::landed_at::<B::Db>(sync_id, places, after)?;
         select.rows(&mut self.0.list().await?, |row| Ok((path(row, "target")?, row.get("file_name")?))).await
     }
 
@@ -125,6 +148,17 @@ impl<B: Backend> UploadState for MetadataStore<B> {
                    (SELECT 1 FROM resumables WHERE upload_id = history_id) ORDER BY history_id";
         rows(&mut self.0.list().await?, sql, values![], unfinished).await
     }
+}
+
+fn timeline_upload(row: &impl DbRow) -> sqlx::Result<TimelineUpload> {
+    Ok(TimelineUpload {
+        history_id: UploadId(number(row, "history_id")?),
+        file_name: row.get("file_name")?,
+        start_time: time(row, "start_time")?,
+        end_time: time(row, "end_time")?,
+        sync_status: parsed(row, "status", Status::parse)?,
+        size_bytes: number(row, "size_bytes")?,
+    })
 }
 
 fn intended(row: &impl DbRow) -> sqlx::Result<(LandingsId, String)> {

@@ -3,7 +3,6 @@
 use crate::model::id::UploadId;
 use crate::model::sync::status::Status;
 use crate::model::time::Timestamp;
-use crate::model::upload::row::Upload;
 use serde::{Deserialize, Serialize};
 
 /// Uploads of a sync in the order of their rows: all, or evenly spaced samples.
@@ -23,11 +22,4 @@ pub struct TimelineUpload {
     pub end_time: Timestamp,
     pub sync_status: Status,
     pub size_bytes: u64,
-}
-
-impl From<Upload> for TimelineUpload {
-    fn from(upload: Upload) -> Self {
-        let Upload { history_id, file_name, start_time, end_time, sync_status, size_bytes, .. } = upload;
-        Self { history_id, file_name, start_time, end_time, sync_status, size_bytes }
-    }
 }

@@ -4,7 +4,7 @@ use super::{
     all_trash, begin, finish, finished, finishing, land_upload, partial, path, record, start, trash_of, uploads_of,
     whole,
 };
-use crate::model::id::SyncId;
+use crate::model::id::{SyncId, UploadId};
 use crate::model::storage_path::TrashKey;
 use crate::model::sync::status::{Status, SyncType};
 use crate::model::time::Timestamp;
@@ -28,6 +28,30 @@ pub async fn an_upload_ends_once(state: &dyn State) {
     assert!(state.trash(&all_trash()).await.unwrap().is_empty());
 }
 
+pub async fn a_timeline_has_stretches_of_the_uploads_of_a_sync_and_its_first_failures(state: &dyn State) {
+    let sync = start(state, "/a", SyncType::IncrementalSync).await;
+    for number in 0..8 {
+        let file = format!("/a/{}/{number}", if number < 4 { "x" } else { "y" });
+        if number % 3 == 2 {
+            let failed = begin(state, sync, &file).await;
+            state.fail_upload(failed, "late", 0, Timestamp(99)).await.unwrap();
+        } else {
+            finish(state, sync, &file).await;
+        }
+    }
+    let names = async |stretches: &[(u64, u64)], failures_max, scope: Option<&str>| {
+        let scope = scope.map(path);
+        let found = state.timeline_uploads(sync, stretches, failures_max, scope.as_ref()).await.unwrap();
+        let mut names: Vec<_> = found.iter().map(|upload| (upload.file_name.clone(), upload.sync_status)).collect();
+        names.sort_by(|one, other| one.0.cmp(&other.0));
+        names.into_iter().map(|(name, status)| format!("{name} {status:?}")).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&[(0, 1), (6, 9)], 0, None).await, ["0 Finished", "6 Finished", "7 Finished"]);
+    assert_eq!(names(&[(1, 1)], 1, None).await, ["1 Finished", "2 Failed"]);
+    assert_eq!(names(&[(0, 8)], 0, Some("/a/y")).await, ["4 Finished", "5 Failed", "6 Finished", "7 Finished"]);
+    assert_eq!(names(&[], 9, Some("/a/x")).await, ["2 Failed"]);
+}
+
 pub async fn uploads_of_a_sync_are_found_by_the_paths_at_which_they_landed(state: &dyn State) {
     let (one, other) =
         (start(state, "/a", SyncType::IncrementalSync).await, start(state, "/b", SyncType::FullSync).await);
@@ -37,9 +61,10 @@ pub async fn uploads_of_a_sync_are_found_by_the_paths_at_which_they_landed(state
     finish(state, other, "/b/1.csv").await;
     let failed = begin(state, one, "/a/3.csv").await;
     state.fail_upload(failed, "late", 0, Timestamp(99)).await.unwrap();
+    assert_eq!(state.landed_at(one, &[path("/a/1.csv")], failed).await.unwrap(), []);
     let places = ["/a/1.csv", "/a/3.csv", "/b/1.csv", "/a/none.csv"].map(path);
-    assert_eq!(state.landed_at(one, &places).await.unwrap(), [(path("/a/1.csv"), "1.csv".to_owned())]);
-    assert_eq!(state.landed_at(other, &places).await.unwrap(), [(path("/b/1.csv"), "1.csv".to_owned())]);
+    assert_eq!(state.landed_at(one, &places, UploadId(0)).await.unwrap(), [(path("/a/1.csv"), "1.csv".to_owned())]);
+    assert_eq!(state.landed_at(other, &places, UploadId(0)).await.unwrap(), [(path("/b/1.csv"), "1.csv".to_owned())]);
 }
 
 pub async fn landings_are_stored_from_the_intent_to_the_end(state: &dyn State) {

@@ -6,6 +6,7 @@ use crate::model::id::{SyncId, UploadId};
 use crate::model::page::UploadQuery;
 use crate::model::path::LakePath;
 use crate::model::storage_path::{Identity, PartialName};
+use crate::model::sync::timeline::TimelineUpload;
 use crate::model::time::Timestamp;
 use crate::model::trash::NewTrash;
 use crate::model::upload::row::Upload;
@@ -149,8 +150,23 @@ pub trait UploadState: Send + std::marker::Sync {
 
     async fn uploads(&self, query: &UploadQuery) -> Result<Vec<Upload>, Error>;
 
-    /// Uploads of a sync that landed at these paths: path and name, each pair once, in no order.
-    async fn landed_at(&self, sync_id: SyncId, places: &[LakePath]) -> Result<Vec<(LakePath, String)>, Error>;
+    /// Uploads of a sync at these stretches of its list (first from 0, number), and its first `failures_max` failed ones, in no
+    /// order, possibly twice. Of those at and below `scope`, if there is one.
+    async fn timeline_uploads(
+        &self,
+        sync_id: SyncId,
+        stretches: &[(u64, u64)],
+        failures_max: u64,
+        scope: Option<&LakePath>,
+    ) -> Result<Vec<TimelineUpload>, Error>;
+
+    /// Uploads of a sync, later than that with the id `after`, that landed at these paths: path and name, each pair once, in no order.
+    async fn landed_at(
+        &self,
+        sync_id: SyncId,
+        places: &[LakePath],
+        after: UploadId,
+    ) -> Result<Vec<(LakePath, String)>, Error>;
 
     /// Uploads that are `Syncing` at a restart, in ascending order, without resumable ones.
     async fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, Error>;

@@ -14,14 +14,15 @@ use crate::model::preview::Inspected;
 use crate::model::storage_path::StoragePath;
 use crate::model::sync::end::EndSync;
 use crate::model::sync::hold::Hold;
-use crate::model::sync::job::SyncRecord;
+use crate::model::sync::job::{SyncJob, SyncRecord};
 use crate::model::sync::status::SyncType;
 use crate::model::time::Timestamp;
 use crate::model::upload::row::Upload;
 use crate::ports::metadata::schema::{Attempts, InspectedUpload, Uninspected};
-use crate::ports::storage::OpenedFile;
+use crate::ports::storage::{OpenFile, OpenedFile};
 use crate::service::Lake;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +45,20 @@ const DIFFERING_NAMED_MAX: usize = 3;
 /// Result for an unreadable file, with the reason.
 fn unread(problem: String) -> Inspected {
     Inspected { format: Format::Other, row_count: None, schema: None, problem: Some(problem) }
+}
+
+/// Where the file of an upload may be.
+fn places_of(sync: &SyncJob, id: SyncId, target: &LakePath) -> Vec<StoragePath> {
+    let live = StoragePath::Live(target.clone());
+    if sync.sync_type == SyncType::FullSync {
+        vec![StoragePath::of_upload(Some(id), &sync.path, target), live]
+    } else {
+        vec![live]
+    }
+}
+
+fn is_file_of(file: &Uninspected, open: &dyn OpenFile) -> bool {
+    file.identity.as_ref().is_none_or(|identity| open.found().identity == *identity)
 }
 
 /// Result of reading some files.
@@ -86,7 +101,7 @@ impl Lake {
             return Ok(());
         }
         let ids: Vec<_> = files.iter().map(|file| file.upload_id).collect();
-        let mut opened = self.open_identified(files).await?;
+        let mut opened = self.open_together(files).await?;
         self.0.state.begin_inspections(&ids).await?;
         let mut read = Vec::with_capacity(files.len());
         let until = self.now().plus(TOGETHER_MAX);
@@ -161,23 +176,39 @@ impl Lake {
         }
     }
 
-    /// Files of uploads, where the storage finds them by their identities.
-    async fn open_identified(&self, files: &[Uninspected]) -> Result<HashMap<UploadId, OpenedFile>, Error> {
-        let of_identity = |file: &Uninspected| Some((file.upload_id, file.identity.clone()?));
-        let (ids, identities): (Vec<_>, Vec<_>) = files.iter().filter_map(of_identity).unzip();
-        let opened = self.0.files.open_identified(&identities).await?;
-        Ok(ids.into_iter().zip(opened.unwrap_or_default()).collect())
+    /// Files of uploads, as [`Self::landed_file`] finds each, where the storage opens many together.
+    async fn open_together(&self, files: &[Uninspected]) -> Result<HashMap<UploadId, OpenedFile>, Error> {
+        let mut syncs = HashMap::new();
+        let (mut owners, mut places) = (Vec::new(), Vec::new());
+        for file in files {
+            let Some(target) = &file.target else { continue };
+            let sync = match syncs.entry(file.sync_id) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(self.record(file.sync_id).await?.sync),
+            };
+            for place in places_of(sync, file.sync_id, target) {
+                owners.push(file);
+                places.push(place);
+            }
+        }
+        let Some(opened) = self.0.files.open_all(&places).await? else { return Ok(HashMap::new()) };
+        let mut found: HashMap<_, OpenedFile> = owners.iter().map(|file| (file.upload_id, None)).collect();
+        for (file, open) in owners.into_iter().zip(opened) {
+            if let Some(open) = open.filter(|open| is_file_of(file, open.as_ref()))
+                && let Some(none @ None) = found.get_mut(&file.upload_id)
+            {
+                *none = Some(open);
+            }
+        }
+        Ok(found)
     }
 
     /// File of an upload, staged or live, if it is still the uploaded one.
     async fn landed_file(&self, file: &Uninspected, target: &LakePath) -> Result<OpenedFile, Error> {
         let sync = self.record(file.sync_id).await?.sync;
-        let staged = StoragePath::of_upload(Some(file.sync_id), &sync.path, target);
-        let live = StoragePath::Live(target.clone());
-        let places = if sync.sync_type == SyncType::FullSync { vec![staged, live] } else { vec![live] };
-        for place in places {
+        for place in places_of(&sync, file.sync_id, target) {
             if let Some(open) = self.0.files.open(&place).await?
-                && file.identity.as_ref().is_none_or(|identity| open.found().identity == *identity)
+                && is_file_of(file, open.as_ref())
             {
                 return Ok(Some(open));
             }

@@ -186,10 +186,8 @@ impl Lake {
         places.sort_unstable();
         places.dedup();
         places.truncate(look_ups_max);
-        if places.is_empty() {
-            return Ok(HashSet::new());
-        }
-        Ok(self.0.state.landed_at(id, &places).await?.into_iter().collect())
+        let Some(first) = failed.iter().map(|upload| upload.history_id).min() else { return Ok(HashSet::new()) };
+        Ok(self.0.state.landed_at(id, &places, first).await?.into_iter().collect())
     }
 
     async fn last_good(&self, caller: &Caller, sync: &SyncJob) -> Result<Option<SyncJob>, Error> {

@@ -5,10 +5,7 @@ use crate::model::access::key::Caller;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::limits::{TIMELINE_FAILURES_MAX, TIMELINE_STRETCHES, TIMELINE_UPLOADS_MAX};
-use crate::model::page::{Order, Page, UploadQuery};
-use crate::model::sync::status::Status;
-use crate::model::sync::timeline::{Timeline, TimelineUpload};
-use crate::model::upload::row::Upload;
+use crate::model::sync::timeline::Timeline;
 use crate::service::Lake;
 use std::collections::BTreeMap;
 
@@ -18,24 +15,10 @@ impl Lake {
     pub async fn timeline(&self, caller: &Caller, sync_id: SyncId) -> Result<Timeline, Error> {
         let num_uploads = self.sync(caller, sync_id).await?.num_listed();
         let scope = caller.may_read()?;
-        let read = async |from, size, status| {
-            let page = Page { from, size, order: Order::Asc };
-            let scope = scope.clone();
-            self.0
-                .state
-                .uploads(&UploadQuery { page, sync_id: Some(sync_id), status, path: None, text: None, scope })
-                .await
-        };
-        let mut uploads = BTreeMap::new();
-        let mut keep = |found: Vec<Upload>| {
-            uploads.extend(found.into_iter().map(|upload| (upload.history_id, TimelineUpload::from(upload))));
-        };
-        for (from, size) in stretches(num_uploads) {
-            keep(read(from, size, None).await?);
-        }
-        if num_uploads > TIMELINE_UPLOADS_MAX {
-            keep(read(0, TIMELINE_FAILURES_MAX, Some(Status::Failed)).await?);
-        }
+        let failures_max = if num_uploads > TIMELINE_UPLOADS_MAX { TIMELINE_FAILURES_MAX } else { 0 };
+        let stretches = stretches(num_uploads);
+        let found = self.0.state.timeline_uploads(sync_id, &stretches, failures_max, scope.as_ref()).await?;
+        let uploads: BTreeMap<_, _> = found.into_iter().map(|upload| (upload.history_id, upload)).collect();
         Ok(Timeline { num_uploads, uploads: uploads.into_values().collect() })
     }
 }

@@ -5,7 +5,7 @@ use super::connection::open_writing;
 use crate::history;
 use crate::query::Select;
 use crate::syncs;
-use lakeshore::model::id::SyncId;
+use lakeshore::model::id::{SyncId, UploadId};
 use lakeshore::model::page::{Order, Page, SyncQuery, UploadQuery};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::sync::status::{Status, SyncType};
@@ -62,12 +62,25 @@ async fn every_filter_of_the_history_finds_its_page_by_an_index() {
 }
 
 #[tokio::test]
+async fn stretches_of_a_sync_and_its_first_failures_are_found_by_an_index() {
+    let (mut connection, _folder) = with_rows().await;
+    let scope = LakePath::parse("/data/a").unwrap();
+    for scope in [None, Some(&scope)] {
+        let stretches = history::stretches(SyncId(1), &[(0, 1), (5, 2)], scope).unwrap();
+        let plan = stretches.plan(&mut connection).await.join("; ");
+        assert!(plan.contains("sync_id=? AND ordinal>? AND ordinal<?"), "{plan}");
+        let failed = history::first_failed(SyncId(1), 9, scope).plan(&mut connection).await.join("; ");
+        assert!(failed.contains("uploads_failed (sync_id=?"), "{failed}");
+    }
+}
+
+#[tokio::test]
 async fn uploads_that_landed_at_paths_are_found_by_their_paths() {
     let (mut connection, _folder) = with_rows().await;
     let places = ["/data/a/dt=1/x", "/data/a/dt=1/y"].map(|text| LakePath::parse(text).unwrap());
-    let select = history::landed_at::<sqlx::Sqlite>(SyncId(1), &places).unwrap();
+    let select = history::landed_at::<sqlx::Sqlite>(SyncId(1), &places, UploadId(0)).unwrap();
     let plan = select.plan(&mut connection).await.join("; ");
-    assert!(plan.contains("uploads_by_target (target=?)"), "{plan}");
+    assert!(plan.contains("uploads_by_target (target=? AND history_id>?)"), "{plan}");
 }
 
 #[tokio::test]
