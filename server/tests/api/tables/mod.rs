@@ -2,8 +2,10 @@
 
 #[path = "../../../../crates/storage/tests/support/faulty_proxy.rs"]
 mod faulty_proxy;
+mod holds;
 mod hostile;
 mod log;
+mod long_logs;
 mod parquet;
 mod readers;
 
@@ -207,57 +209,6 @@ async fn columns_are_added_and_a_file_of_another_type_stays_outside() {
     assert_eq!(self::table(&server, "/t").await["outside"], json!([]));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_hold_policy_prevents_a_publish_of_files_that_the_table_could_not_have() {
-    let Some(server) = server().await else { return };
-    publish(&server, "/t", &[("1.parquet", ids([1])), ("2.parquet", ids([2]))]).await;
-    until_followed(&server, "/t").await;
-    let body = json!({ "path": "/t", "policy": "hold", "api_key": server.key });
-    let (status, body) = crate::server::answer(server.post("/api/lake/dataset/schema-policy", &body)).await;
-    assert_eq!(status, 200, "{body}");
-    // The columns of a sync are the measure of the next one once they were read.
-    let are_read = async |sync_id| {
-        let columns = async || {
-            let rows = server.history(&format!("sync_id={sync_id}")).await;
-            rows.iter().all(|row| row["row_count"].is_u64()).then_some(())
-        };
-        server.eventually(columns).await;
-    };
-    let first = server.start_sync("/t", "FullSync").await;
-    let unsigned = file(&[Column::Unsigned("id", vec![1])]);
-    put(&server, first, "/t", "1.parquet", &unsigned).await;
-    put(&server, first, "/t", "2.parquet", &unsigned).await;
-    let (status, body) = server.try_end(first, json!({ "confirm": true })).await;
-    assert_eq!(status, 200, "{body}");
-    are_read(first).await;
-    let second = server.start_sync("/t", "FullSync").await;
-    put(&server, second, "/t", "1.parquet", &unsigned).await;
-    put(&server, second, "/t", "2.parquet", &unsigned).await;
-    put(&server, second, "/t", "notes.txt", b"not a table").await;
-    let (status, body) = server.try_end(second, json!({})).await;
-    assert_eq!((status, &body["code"]), (409, &json!(40912)), "{body}");
-    let message = body["msg"].as_str().unwrap();
-    assert!(
-        message.contains("2 of its files") && message.contains("1.parquet: ") && message.contains("\"id\""),
-        "{message}"
-    );
-    assert_eq!(server.sync(second).await["held"], body["data"]);
-    let (status, body) = server.try_end(second, json!({ "confirm": true })).await;
-    assert_eq!(status, 200, "{body}");
-    until_followed(&server, "/t").await;
-    assert_eq!(table(&server, "/t").await["outside"].as_array().unwrap().len(), 2);
-    // Files that fit are published at once.
-    let third = server.start_sync("/t", "FullSync").await;
-    put(&server, third, "/t", "1.parquet", &ids([5])).await;
-    let (status, body) = server.try_end(third, json!({ "confirm": true })).await;
-    assert_eq!(status, 200, "{body}");
-    are_read(third).await;
-    let fourth = server.start_sync("/t", "FullSync").await;
-    put(&server, fourth, "/t", "1.parquet", &ids([6])).await;
-    put(&server, fourth, "/t", "2.parquet", &ids([7])).await;
-    server.end_sync(fourth).await;
-}
-
 /// A table, as the API shows it.
 async fn table(server: &TestServer, dataset: &str) -> Value {
     let (status, body) = crate::server::answer(server.get(&format!("/api/lake/dataset/table?path={dataset}"))).await;
@@ -431,68 +382,4 @@ async fn readers_amid_full_replaces_see_one_version_whole() {
     let (readings, seen) = reading.join().unwrap();
     println!("{readings} readings saw {} of {} versions, none mixed", seen.len(), replaces + 1);
     assert!(readings >= 4);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_long_log_has_checkpoints_and_is_read_by_them() {
-    let Some(server) = server().await else { return };
-    let mut readers = readers(&server);
-    let id = server.start_sync("/t", "IncrementalSync").await;
-    for number in 0..105 {
-        server.upload(id, &format!("{number}.parquet"), &ids([number])).await;
-    }
-    let log = server
-        .eventually(async || {
-            let log = until_followed(&server, "/t").await;
-            (log.last_checkpoint()? >= 100).then_some(log)
-        })
-        .await;
-    assert_eq!(log.live(), 105);
-    let rows: Vec<_> = (0..105).map(|number| json!([number])).collect();
-    assert_rows(&mut readers, "t", &["id"], None, &json!(rows));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_log_loses_what_a_checkpoint_says_once_the_trash_would_not_keep_its_versions() {
-    let Some(server) = server_with(&["--trash-retention", "1s"], &[]).await else { return };
-    let mut readers = readers(&server);
-    let id = server.start_sync("/t", "IncrementalSync").await;
-    let csv = server.start_sync("/csv", "IncrementalSync").await;
-    let upload = async |numbers: std::ops::Range<i64>| {
-        for number in numbers {
-            server.upload(id, &format!("{number}.parquet"), &ids([number])).await;
-            server.upload(csv, &format!("{number}.csv"), b"a\n1\n").await;
-        }
-    };
-    let checkpoint = async |commit| {
-        let last = async || Log::of(&server, "/t")?.last_checkpoint().filter(|&last| last >= commit);
-        server.eventually(last).await
-    };
-    upload(0..102).await;
-    let first = checkpoint(100).await;
-    // The version of the first checkpoint is older than the trash keeps at the second.
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-    upload(102..205).await;
-    let newest = checkpoint(first + 100).await;
-    let kept = server
-        .eventually(async || {
-            let log = Log::of(&server, "/t")?.keys_of("_delta_log");
-            let manifests = Log::of(&server, "/csv")?.keys_of("_versions");
-            let is_cleaned = !log.iter().any(|key| key.ends_with("00000000000000000000.json"))
-                && !manifests.iter().any(|key| key.ends_with("00000000000000000001.json"));
-            is_cleaned.then_some(log)
-        })
-        .await;
-    let number = |key: &String| key.rsplit_once('/').and_then(|(_, name)| name.split('.').next()?.parse::<u64>().ok());
-    assert_eq!(kept.iter().filter_map(number).min(), Some(first), "{kept:?}");
-    let is_checkpoint = |commit: u64| kept.iter().any(|key| key.ends_with(&format!("{commit:020}.checkpoint.parquet")));
-    assert!(is_checkpoint(first) && is_checkpoint(newest), "{kept:?}");
-    let rows = |count: i64| json!((0..count).map(|number| json!([number])).collect::<Vec<_>>());
-    for dataset in ["/t", "/csv"] {
-        server.eventually(async || (table(&server, dataset).await["versions_behind"] == 0).then_some(())).await;
-    }
-    assert_rows(&mut readers, "t", &["id"], None, &rows(205));
-    assert_rows(&mut readers, "t", &["id"], Some(first + 20), &rows(i64::try_from(first).unwrap() + 21));
-    let current = Log::of(&server, "/csv").unwrap().current();
-    assert_eq!(current["version"], json!(205), "{current}");
 }
