@@ -12,6 +12,7 @@ use lakeshore::model::access::key::{Key, SecretHash};
 use lakeshore::model::access::session::SessionEntry;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -73,7 +74,13 @@ impl<T: Clone> Lookups<T> {
 type Found<T> = Result<Option<T>, Error>;
 
 /// Look-ups under way, by the hash of the secret.
-pub(crate) struct Shared<T>(Mutex<HashMap<[u8; 32], Arc<Turns<T>>>>);
+pub(crate) struct Shared<T>(Mutex<HashMap<[u8; 32], WaitedFor<T>>>);
+
+/// An entry that requests wait for.
+struct WaitedFor<T> {
+    requests: usize,
+    turns: Arc<Turns<T>>,
+}
 
 /// Look-ups of one entry, one after the other.
 struct Turns<T> {
@@ -89,9 +96,10 @@ impl<T> Default for Shared<T> {
     }
 }
 
-impl<T> Default for Turns<T> {
+impl<T> Default for WaitedFor<T> {
     fn default() -> Self {
-        Self { begun: AtomicU64::new(0), last: tokio::sync::Mutex::new(None) }
+        let turns = Turns { begun: AtomicU64::new(0), last: tokio::sync::Mutex::new(None) };
+        Self { requests: 0, turns: Arc::new(turns) }
     }
 }
 
@@ -99,26 +107,29 @@ impl<T> Default for Turns<T> {
 struct Waiting<'a, T> {
     shared: &'a Shared<T>,
     hash: &'a SecretHash,
-    /// Until it leaves.
-    turns: Option<Arc<Turns<T>>>,
 }
 
 impl<T> Drop for Waiting<'_, T> {
     fn drop(&mut self) {
         let mut waited_for = self.shared.0.lock();
-        // While nobody else comes or leaves: two that leave together would each see the other.
-        self.turns = None;
-        if waited_for.get(&self.hash.0).is_some_and(|turns| Arc::strong_count(turns) == 1) {
-            waited_for.remove(&self.hash.0);
+        if let Entry::Occupied(mut entry) = waited_for.entry(self.hash.0) {
+            entry.get_mut().requests -= 1;
+            if entry.get().requests == 0 {
+                entry.remove();
+            }
         }
     }
 }
 
 impl<T: Clone> Shared<T> {
     async fn find(&self, hash: &SecretHash, find: impl Future<Output = Found<T>>) -> Found<T> {
-        let turns = self.0.lock().entry(hash.0).or_default().clone();
-        let waiting = Waiting { shared: self, hash, turns: Some(turns) };
-        let Some(turns) = &waiting.turns else { return find.await };
+        let turns = {
+            let mut waited_for = self.0.lock();
+            let entry = waited_for.entry(hash.0).or_default();
+            entry.requests += 1;
+            entry.turns.clone()
+        };
+        let _waiting = Waiting { shared: self, hash };
         // One that has begun already may have read what has changed since.
         let wanted = turns.begun.load(Ordering::SeqCst) + 1;
         let mut last = turns.last.lock().await;
@@ -280,6 +291,28 @@ mod tests {
         assert!(shared.0.lock().is_empty());
         let failed = shared.find(&SECRET, async { Err(Error::ShuttingDown) }).await;
         assert!(matches!(failed, Err(Error::ShuttingDown)));
+        assert!(shared.0.lock().is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn requests_that_leave_together_leave_nothing_behind() {
+        let shared = Arc::new(Shared::default());
+        let mut requests = tokio::task::JoinSet::new();
+        for number in 0..2000_u16 {
+            let shared = shared.clone();
+            requests.spawn(async move {
+                let mut hash = [0; 32];
+                hash[0] = (number % 3).to_le_bytes()[0];
+                let find = async {
+                    tokio::task::yield_now().await;
+                    Ok(Some(hash[0]))
+                };
+                assert_eq!(shared.find(&SecretHash(hash), find).await.unwrap(), Some(hash[0]));
+            });
+        }
+        while let Some(ended) = requests.join_next().await {
+            ended.unwrap();
+        }
         assert!(shared.0.lock().is_empty());
     }
 }
