@@ -68,3 +68,20 @@ async fn a_log_loses_what_a_checkpoint_says_once_the_trash_would_not_keep_its_ve
     let current = Log::of(&server, "/csv").unwrap().current();
     assert_eq!(current["version"], json!(205), "{current}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_is_owed_is_written_after_a_kill_although_nothing_else_happens() {
+    let Some(server) = server().await else { return };
+    let id = server.start_sync("/csv", "IncrementalSync").await;
+    for number in 0..140 {
+        server.upload(id, &format!("{number}.csv"), b"a\n1\n").await;
+    }
+    let server = server.kill_and_restart().await;
+    let current = async || {
+        let log = Log::of(&server, "/csv").filter(Log::has_current)?;
+        Some(log.current()).filter(|current| current["version"] == 140)
+    };
+    let current = server.eventually(current).await;
+    let manifest = Log::of(&server, "/csv").unwrap().manifest(140);
+    assert_eq!(manifest["files"].as_array().map(Vec::len), Some(140), "{current}");
+}
