@@ -269,9 +269,18 @@ pub trait Files: FilesInspection {
     /// Opens the file at a path; `None` if there is none.
     async fn open(&self, place: &StoragePath) -> Result<Option<Box<dyn OpenFile>>, Error>;
 
-    /// Opens the files at these paths, in order. `None` where opening them together saves nothing.
-    async fn open_all(&self, _places: &[StoragePath]) -> Result<Option<Vec<OpenedFile>>, Error> {
-        Ok(None)
+    /// Whether [`Self::open_all`] costs less than opening one file after the other.
+    fn opens_together(&self) -> bool {
+        false
+    }
+
+    /// Opens the files at these paths, in order.
+    async fn open_all(&self, places: &[StoragePath]) -> Result<Vec<OpenedFile>, Error> {
+        let mut opened = Vec::with_capacity(places.len());
+        for place in places {
+            opened.push(self.open(place).await?);
+        }
+        Ok(opened)
     }
 
     /// Opens the files of these identities, wherever they are, in order. `None` where files are found by their paths only.

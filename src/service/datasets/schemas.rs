@@ -178,6 +178,9 @@ impl Lake {
 
     /// Files of uploads, as [`Self::landed_file`] finds each, where the storage opens many together.
     async fn open_together(&self, files: &[Uninspected]) -> Result<HashMap<UploadId, OpenedFile>, Error> {
+        if !self.0.files.opens_together() {
+            return Ok(HashMap::new());
+        }
         let mut syncs = HashMap::new();
         let (mut owners, mut places) = (Vec::new(), Vec::new());
         for file in files {
@@ -191,7 +194,7 @@ impl Lake {
                 places.push(place);
             }
         }
-        let Some(opened) = self.0.files.open_all(&places).await? else { return Ok(HashMap::new()) };
+        let opened = self.0.files.open_all(&places).await?;
         let mut found: HashMap<_, OpenedFile> = owners.iter().map(|file| (file.upload_id, None)).collect();
         for (file, open) in owners.into_iter().zip(opened) {
             if let Some(open) = open.filter(|open| is_file_of(file, open.as_ref()))

@@ -210,9 +210,13 @@ impl Files for ObjectFiles {
         Ok(self.found(place).await?.map(|found| self.opened(found)))
     }
 
-    async fn open_all(&self, places: &[StoragePath]) -> Result<Option<Vec<OpenedFile>>, Error> {
+    fn opens_together(&self) -> bool {
+        true
+    }
+
+    async fn open_all(&self, places: &[StoragePath]) -> Result<Vec<OpenedFile>, Error> {
         let found = self.0.namespace.find(places).await?;
-        Ok(Some(found.into_iter().map(|found| found.map(|found| self.opened(found))).collect()))
+        Ok(found.into_iter().map(|found| found.map(|found| self.opened(found))).collect())
     }
 
     async fn open_identified(&self, identities: &[Identity]) -> Result<Option<Vec<OpenedFile>>, Error> {
