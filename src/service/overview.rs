@@ -14,7 +14,6 @@ use crate::model::page::{Order, Page, SyncQuery};
 use crate::model::path::LakePath;
 use crate::model::sync::status::{Status, SyncType};
 use crate::model::time::Timestamp;
-use crate::ports::metadata::dataset::DaysOf;
 
 /// Time for which a failed sync needs attention, in milliseconds.
 const FAILURE_SHOWN_MS: i64 = DAY_MS;
@@ -45,9 +44,7 @@ impl Lake {
         let now = self.now();
         let today = Day::of(now);
         let days: Vec<_> = today.since(today.plus(1 - RECENT_DAYS)).collect();
-        let of = scope.map_or(DaysOf::Lake, |scope| DaysOf::Within(scope.clone()));
-        let of_types = self.0.state.days(&[of], today.plus(1 - RECENT_DAYS), today).await?.into_iter().flatten();
-        let of_types: Vec<_> = of_types.collect();
+        let of_types = self.0.state.days(scope, today.plus(1 - RECENT_DAYS), today).await?;
         let sum = |days: std::ops::Range<Day>| {
             let mut sum = DayCounts::default();
             of_types.iter().filter(|of| days.contains(&of.day)).for_each(|of| sum += of.counts);
@@ -84,8 +81,7 @@ impl Lake {
     ) -> Result<Vec<Series>, Error> {
         let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok(Vec::new()) };
         let busiest = self.0.state.busiest(*first, scope, DATASETS_NAMED_MAX).await?;
-        let of: Vec<_> = busiest.iter().cloned().map(DaysOf::Dataset).collect();
-        let of_datasets = self.0.state.days(&of, *first, *last).await?;
+        let of_datasets = self.0.state.days_of(&busiest, *first, *last).await?;
         let named = busiest.into_iter().zip(&of_datasets);
         let mut all: Vec<_> = named.map(|(path, of)| series(path.to_string(), Some(path), days, of)).collect();
         let mut others = series("Other datasets".to_owned(), None, days, of_lake);

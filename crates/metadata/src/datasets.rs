@@ -1,7 +1,7 @@
 //! Datasets: the table `datasets`. Syncs and uploads record here which datasets they write to.
 
 use crate::backend::{Backend, MetadataStore};
-use crate::days::{arrival, arrivals, busiest, busiest_path, day_of_type, of_days};
+use crate::days::{arrival, arrivals, busiest, busiest_path, day_of_type, days, days_of};
 use crate::query::{Connection, Dialect, RowOf, Select, Text, Value, changed, clamp, found, values};
 use crate::row::{DbRow, SYNC_COLUMNS, id, number, path, sync, time, trash_entry, unexpected};
 use crate::transaction::Durability::{Passing, Synced};
@@ -20,7 +20,7 @@ use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::totals::Totals;
 use lakeshore::model::trash::TrashEntry;
 use lakeshore::ports::OverviewState;
-use lakeshore::ports::metadata::dataset::{DatasetQuery, DatasetState, DaysOf, Uncounted};
+use lakeshore::ports::metadata::dataset::{DatasetQuery, DatasetState, Uncounted};
 use lakeshore::{Error, Timestamp};
 
 /// Condition that a dataset has changed since its last count, as the index of these datasets has it.
@@ -80,14 +80,18 @@ impl<B: Backend> DatasetState for MetadataStore<B> {
             .await
     }
 
-    async fn days(&self, of: &[DaysOf], first: Day, last: Day) -> Result<Vec<Vec<DayOfType>>, Error> {
-        let selects = of.iter().map(|of| of_days(of, first, last)).collect();
-        rows_of_each(&mut self.0.list().await?, selects, day_of_type).await
+    async fn days(&self, within: Option<&LakePath>, first: Day, last: Day) -> Result<Vec<DayOfType>, Error> {
+        days(within, first, last).rows(&mut self.0.list().await?, day_of_type).await
+    }
+
+    async fn days_of(&self, paths: &[LakePath], first: Day, last: Day) -> Result<Vec<Vec<DayOfType>>, Error> {
+        let select = days_of(paths, first, last)?;
+        rows_of_each(&mut self.0.list().await?, paths, select, day_of_type).await
     }
 
     async fn arrivals(&self, paths: &[LakePath], since: Timestamp) -> Result<Vec<Vec<Arrival>>, Error> {
-        let selects = paths.iter().map(|path| arrivals(path, since)).collect();
-        rows_of_each(&mut self.0.list().await?, selects, arrival).await
+        let select = arrivals(paths, since)?;
+        rows_of_each(&mut self.0.list().await?, paths, select, arrival).await
     }
 
     async fn uncounted_datasets(&self, now: Timestamp, size: u64) -> Result<Vec<Uncounted>, Error> {
@@ -131,15 +135,25 @@ impl<B: Backend> OverviewState for MetadataStore<B> {
     }
 }
 
+/// Rows of each of the paths, whose index is the column `asked`.
 async fn rows_of_each<C: Connection, T: Send>(
     connection: &mut C,
-    selects: Vec<Select>,
+    paths: &[LakePath],
+    select: Select,
     decode: fn(&RowOf<C>) -> sqlx::Result<T>,
 ) -> Result<Vec<Vec<T>>, Error> {
-    let mut of_each = Vec::with_capacity(selects.len());
-    for select in selects {
-        of_each.push(select.rows(connection, decode).await?);
+    let mut of_each: Vec<_> = paths.iter().map(|_| Vec::new()).collect();
+    if paths.is_empty() {
+        return Ok(of_each);
     }
+    let found = |row: &RowOf<C>| {
+        let asked: i64 = row.get("asked")?;
+        if let Some(of) = usize::try_from(asked).ok().and_then(|asked| of_each.get_mut(asked)) {
+            of.push(decode(row)?);
+        }
+        Ok(())
+    };
+    select.rows(connection, found).await?;
     Ok(of_each)
 }
 
@@ -268,6 +282,7 @@ mod tests {
         let state = SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap();
         let mut connection = state.0.look().await.unwrap();
         let path = LakePath::parse("/a/b").unwrap();
+        let paths = std::slice::from_ref(&path);
         let page = Page { from: 0, size: 10, order: Order::Asc };
         let by_path = DatasetQuery { page, path: Some(path.clone()), text: None, scope: None, has_rhythm: false };
         let expected = DatasetQuery { path: None, has_rhythm: true, ..by_path.clone() };
@@ -280,11 +295,11 @@ mod tests {
             (held(None), "USING INDEX syncs_not_ended"),
             (failed::<sqlx::Sqlite>(Timestamp(9), None, 10), "USING INDEX syncs_failed (end_time>?)"),
             (versions(&path, 10), "USING INDEX trash_of_datasets (origin=?)"),
-            (of_days(&DaysOf::Lake, Day(1), Day(9)), "PRIMARY KEY (folder_id=? AND day>? AND day<?)"),
-            (of_days(&DaysOf::Dataset(path.clone()), Day(1), Day(9)), "PRIMARY KEY (folder_id=? AND day>? AND day<?)"),
-            (of_days(&DaysOf::Within(path.clone()), Day(1), Day(9)), "PRIMARY KEY (folder_id=? AND day>? AND day<?)"),
+            (days(None, Day(1), Day(9)), "PRIMARY KEY (folder_id=? AND day>? AND day<?)"),
+            (days(Some(&path), Day(1), Day(9)), "PRIMARY KEY (folder_id=? AND day>? AND day<?)"),
+            (days_of(paths, Day(1), Day(9)).unwrap(), "PRIMARY KEY (folder_id=? AND day>? AND day<?)"),
             (busiest::<sqlx::Sqlite>(Day(1), None, 5), "USING INDEX day_counts_by_day (day>?)"),
-            (arrivals(&path, Timestamp(9)), "PRIMARY KEY (folder_id=? AND slot>?)"),
+            (arrivals(paths, Timestamp(9)).unwrap(), "PRIMARY KEY (folder_id=? AND slot>?)"),
             (Select::new(touch.split("; ").next().unwrap()), "SEARCH datasets USING PRIMARY KEY (path=?)"),
             (Select::new(remember), "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"),
         ];

@@ -9,7 +9,6 @@ use lakeshore::model::id::SyncId;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::sync::status::SyncType;
 use lakeshore::model::totals::Totals;
-use lakeshore::ports::metadata::dataset::DaysOf;
 use lakeshore::{Error, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -133,25 +132,39 @@ pub(crate) fn add_arrivals<D: Dialect>(place: &str) -> String {
     )
 }
 
-/// Query of a range of days, by type of sync.
-pub(crate) fn of_days(of: &DaysOf, first: Day, last: Day) -> Select {
+/// Query of a range of days of the lake or of the datasets within a path, by type of sync.
+pub(crate) fn days(within: Option<&LakePath>, first: Day, last: Day) -> Select {
     let mut select = Select::new(
         "SELECT day, sync_type, CAST(sum(files) AS BIGINT), CAST(sum(bytes) AS BIGINT), CAST(sum(failed) AS BIGINT), \
          CAST(sum(syncs) AS BIGINT), CAST(sum(failed_syncs) AS BIGINT) FROM day_counts WHERE ",
     );
-    match of {
-        DaysOf::Lake => select.push("folder_id = ").bind(LAKE),
-        DaysOf::Within(path) => {
-            select.push("folder_id IN (SELECT folder_id FROM folders WHERE true").within("path", Some(path)).push(")")
-        }
-        DaysOf::Dataset(path) => {
-            select.push("folder_id = (SELECT folder_id FROM folders WHERE path = ");
-            select.bind(path.as_str()).push(")")
+    match within {
+        None => select.push("folder_id = ").bind(LAKE),
+        within => {
+            select.push("folder_id IN (SELECT folder_id FROM folders WHERE true").within("path", within).push(")")
         }
     };
     select.push(" AND day >= ").bind(first.0).push(" AND day <= ").bind(last.0);
     select.push(" GROUP BY day, sync_type ORDER BY day, sync_type");
     select
+}
+
+/// Query of a range of days of each dataset, by type of sync. The column `asked` is the index of the path.
+pub(crate) fn days_of(paths: &[LakePath], first: Day, last: Day) -> Result<Select, Error> {
+    let columns = "day, sync_type, files, bytes, failed, syncs, failed_syncs";
+    let mut select = of_each(columns, "day_counts", paths)?;
+    select.push(" AND day >= ").bind(first.0).push(" AND day <= ").bind(last.0);
+    select.push(" ORDER BY asked.key, day, sync_type");
+    Ok(select)
+}
+
+/// Query of a table of counts for each of the paths.
+fn of_each(columns: &str, table: &str, paths: &[LakePath]) -> Result<Select, Error> {
+    let mut select = Select::new(format!("SELECT {columns}, asked.key AS asked FROM json_each("));
+    select.bind(Value::column(paths.iter().map(LakePath::as_str))?);
+    select.push(") AS asked CROSS JOIN folders f CROSS JOIN ").push(table);
+    select.push(" WHERE f.path = asked.value ->> 0 AND ").push(table).push(".folder_id = f.folder_id");
+    Ok(select)
 }
 
 pub(crate) fn day_of_type(row: &impl DbRow) -> sqlx::Result<DayOfType> {
@@ -185,12 +198,11 @@ pub(crate) fn busiest_path(row: &impl DbRow) -> sqlx::Result<LakePath> {
     path(row, "path")
 }
 
-/// Query of the arrivals of a dataset since a time.
-pub(crate) fn arrivals(of: &LakePath, since: Timestamp) -> Select {
-    let mut select = Select::new("SELECT slot, files, bytes FROM arrivals WHERE folder_id = ");
-    select.push("(SELECT folder_id FROM folders WHERE path = ").bind(of.as_str());
-    select.push(") AND slot >= ").bind(since.0.div_euclid(SLOT_MS)).push(" ORDER BY slot");
-    select
+/// Query of the arrivals of each dataset since a time. The column `asked` is the index of the path.
+pub(crate) fn arrivals(paths: &[LakePath], since: Timestamp) -> Result<Select, Error> {
+    let mut select = of_each("slot, files, bytes", "arrivals", paths)?;
+    select.push(" AND slot >= ").bind(since.0.div_euclid(SLOT_MS)).push(" ORDER BY asked.key, slot");
+    Ok(select)
 }
 
 pub(crate) fn arrival(row: &impl DbRow) -> sqlx::Result<Arrival> {

@@ -16,7 +16,7 @@ use crate::model::totals::Totals;
 use crate::model::trash::NewTrash;
 use crate::model::trash::TrashReason;
 use crate::ports::metadata::State;
-use crate::ports::metadata::dataset::{DatasetQuery, DaysOf, Uncounted};
+use crate::ports::metadata::dataset::{DatasetQuery, Uncounted};
 use crate::ports::metadata::upload::RefusedUpload;
 
 /// A time on day 20 or later.
@@ -90,22 +90,26 @@ pub async fn each_day_counts_its_landed_failed_and_started_work(state: &dyn Stat
         day(2, IncrementalSync, counts(0, 1, 0, 0)),
         day(3, FullSync, counts(0, 0, 0, 1)),
     ];
-    let of = async |of: DaysOf| state.days(&[of], Day(20), Day(23)).await.unwrap().remove(0);
-    assert_eq!(of(DaysOf::Lake).await, days);
+    let within = async |path: &str| state.days(Some(&super::path(path)), Day(20), Day(23)).await.unwrap();
+    assert_eq!(state.days(None, Day(20), Day(23)).await.unwrap(), days);
     let of_one = [days[0], days[1], days[3]];
-    assert_eq!(of(DaysOf::Within(path("/a"))).await, of_one);
-    assert_eq!(of(DaysOf::Dataset(path("/a"))).await, []);
-    assert_eq!(of(DaysOf::Dataset(path("/a/b"))).await, of_one);
-    assert_eq!(of(DaysOf::Within(path("/b"))).await, [days[2], days[4]]);
-    assert_eq!(of(DaysOf::Within(path("/c"))).await, []);
-    assert_eq!(state.days(&[DaysOf::Lake], Day(21), Day(21)).await.unwrap(), [&days[1..2]]);
+    let of_other = [days[2], days[4]];
+    assert_eq!(within("/a").await, of_one);
+    assert_eq!(within("/b").await, of_other);
+    assert_eq!(within("/c").await, []);
+    let paths = [path("/a"), path("/b"), path("/c"), path("/a/b"), path("/b")];
+    let of_each: [&[DayOfType]; 5] = [&[], &of_other, &[], &of_one, &of_other];
+    assert_eq!(state.days_of(&paths, Day(20), Day(23)).await.unwrap(), of_each);
+    assert_eq!(state.days_of(&paths[3..4], Day(21), Day(21)).await.unwrap(), [&days[1..2]]);
+    assert_eq!(state.days_of(&[], Day(20), Day(23)).await.unwrap(), Vec::<Vec<_>>::new());
+    assert_eq!(state.days(None, Day(21), Day(21)).await.unwrap(), days[1..2]);
     assert_eq!(state.busiest(Day(20), None, 9).await.unwrap(), [path("/a/b"), path("/b")]);
     assert_eq!(state.busiest(Day(22), None, 9).await.unwrap(), [path("/b")]);
     assert_eq!(state.busiest(Day(20), Some(&path("/a")), 9).await.unwrap(), [path("/a/b")]);
     assert_eq!(state.busiest(Day(20), None, 1).await.unwrap(), [path("/a/b")]);
     assert_eq!(state.miscounts().await.unwrap(), []);
     state.recount().await.unwrap();
-    assert_eq!(of(DaysOf::Lake).await, days);
+    assert_eq!(state.days(None, Day(20), Day(23)).await.unwrap(), days);
 
     let failed = |since| async move {
         let failed = state.failed_syncs(since, None, 9).await.unwrap();
@@ -133,6 +137,9 @@ pub async fn a_file_has_arrived_when_readers_see_it(state: &dyn State) {
     }
     assert_eq!(of("/a", Timestamp(at(0, 3).0 + 7)).await, [arrival(3, 1), arrival(8, 2)]);
     assert_eq!(of("/b", at(0, 0)).await, []);
+    let several = state.arrivals(&[path("/b"), path("/a"), path("/a")], at(0, 3)).await.unwrap();
+    let of_a = vec![arrival(3, 1), arrival(8, 2)];
+    assert_eq!(several, [vec![], of_a.clone(), of_a]);
     let record = state.dataset_record(&path("/a")).await.unwrap().unwrap();
     assert_eq!((record.first_landed, record.last_landed, record.last_sync_id), (at(0, 1), at(0, 8), other));
     assert_eq!(state.miscounts().await.unwrap(), []);

@@ -26,16 +26,6 @@ pub struct DatasetQuery {
     pub has_rhythm: bool,
 }
 
-/// Subject of the daily counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DaysOf {
-    Lake,
-    /// All syncs on this path or below it.
-    Within(LakePath),
-    /// Syncs on exactly this path.
-    Dataset(LakePath),
-}
-
 /// A dataset that has changed since its last count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uncounted {
@@ -60,10 +50,13 @@ pub trait DatasetState: Send + std::marker::Sync {
         at: Timestamp,
     ) -> Result<bool, Error>;
 
-    /// Daily counts of each subject from `first` to `last`, in order, without empty days, and separate for each type of
-    /// sync. A file counts on the day on which it landed or failed; a sync on the day of its start, and on that of its
-    /// failure.
-    async fn days(&self, of: &[DaysOf], first: Day, last: Day) -> Result<Vec<Vec<DayOfType>>, Error>;
+    /// Daily counts of the lake, or of all syncs on this path or below it, from `first` to `last`, in order, without
+    /// empty days, and separate for each type of sync. A file counts on the day on which it landed or failed; a sync on
+    /// the day of its start, and on that of its failure.
+    async fn days(&self, within: Option<&LakePath>, first: Day, last: Day) -> Result<Vec<DayOfType>, Error>;
+
+    /// Daily counts of syncs on exactly each of these paths, as [`days`](Self::days) returns them.
+    async fn days_of(&self, paths: &[LakePath], first: Day, last: Day) -> Result<Vec<Vec<DayOfType>>, Error>;
 
     /// Arrivals of each dataset since a time, by slot, in order: files of incremental syncs at their landing, those of
     /// full syncs at their publish.

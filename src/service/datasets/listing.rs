@@ -12,7 +12,7 @@ use crate::model::overview::LateDataset;
 use crate::model::page::{Order, Page};
 use crate::model::path::LakePath;
 use crate::model::time::Timestamp;
-use crate::ports::metadata::dataset::{DatasetQuery, DaysOf};
+use crate::ports::metadata::dataset::DatasetQuery;
 use crate::service::Lake;
 use std::time::Duration;
 
@@ -69,8 +69,8 @@ impl Lake {
 
     async fn datasets_of(&self, records: Vec<DatasetRecord>, now: Timestamp) -> Result<Vec<Dataset>, Error> {
         let today = Day::of(now);
-        let of: Vec<_> = records.iter().map(|record| DaysOf::Dataset(record.path.clone())).collect();
-        let days = self.0.state.days(&of, today.plus(1 - RECENT_DAYS), today).await?;
+        let paths: Vec<_> = records.iter().map(|record| record.path.clone()).collect();
+        let days = self.0.state.days_of(&paths, today.plus(1 - RECENT_DAYS), today).await?;
         let arrivals = self.recent_arrivals(&records, now).await?;
         let datasets = records.into_iter().zip(days).zip(arrivals).map(|((record, days), all)| {
             let arrived = Arrivals { first: record.first_landed, all: &all };
