@@ -3,6 +3,7 @@
 
 #![deny(clippy::print_stderr)]
 
+pub mod content_disposition;
 pub mod content_fields;
 pub mod digest_fields;
 pub mod multipart;

@@ -9,6 +9,7 @@
 #[cfg(test)]
 mod corpus;
 mod delimited;
+mod delimiter;
 mod dialect;
 mod head;
 mod json_lines;

@@ -2,7 +2,7 @@
 
 use super::head::{self, Head};
 use super::source::Source;
-use super::{Fault, delimited, dialect, json_lines, parquet};
+use super::{Fault, delimited, delimiter, json_lines, parquet};
 use lakeshore::model::dataset::schema::Format;
 use lakeshore::model::preview::{PROBLEM_CHARACTERS_MAX, Preview, TEXT_CHARACTERS_MAX, image_type};
 use lakeshore_delta::footer::FileDescription;
@@ -134,7 +134,7 @@ fn format_of(source: &Source, name: &str) -> Result<Format, Fault> {
         "json" if json_lines::looks_like_it(&look) => Format::JsonLines,
         "json" | "md" | "xml" | "html" | "yaml" | "yml" | "toml" | "sql" | "log" | "py" | "js" => Format::Text,
         _ if json_lines::looks_like_it(&look) => Format::JsonLines,
-        _ if dialect::looks_like_it(&look, name) => Format::Delimited,
+        _ if delimiter::looks_like_it(&look, name) => Format::Delimited,
         _ => Format::Text,
     })
 }

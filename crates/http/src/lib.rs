@@ -14,6 +14,7 @@ mod forwarded;
 mod gather;
 mod heads;
 pub mod hosts;
+mod idle_timeout;
 mod isolation;
 mod lingering;
 mod methods;

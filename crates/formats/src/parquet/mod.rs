@@ -3,11 +3,14 @@
 //!
 //! Columns are read one after the other, so only one is in memory, and an unreadable one leaves the others readable.
 
+mod cell;
 mod file;
 mod footer;
 mod leaf;
 mod rewrite;
 mod statistics;
+#[cfg(test)]
+mod test_files;
 #[cfg(test)]
 mod tests;
 mod thrift;

@@ -1,7 +1,8 @@
 //! Formats VARIANT values as JSON. Parts that a file keeps in separate columns ("shredded") are merged first.
 
+use super::cell::Cell;
 use super::leaf::LeafKind;
-use super::values::{Cell, integers_of};
+use super::values::integers_of;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, Decimal128Array, GenericListArray, StructArray};
 use arrow_cast::cast;

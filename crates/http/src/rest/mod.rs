@@ -15,6 +15,7 @@ mod resumable;
 mod schemas;
 mod search;
 mod snapshots;
+mod summed_body;
 mod syncs;
 mod timeouts;
 mod trash;

@@ -4,15 +4,14 @@
 //! have truncated the last file. So nothing lands before, and a refused request lands nothing.
 
 use super::checksum::Checksums;
+use super::summed_body::SummedBody;
 use super::timeouts::{seen, uninterrupted};
 use super::uploads::LandedFile;
 use crate::AppState;
 use crate::chunk_fields::{self, ChunkFields};
 use crate::error::{FAILED_NAMED_MAX, FailedFile, HttpError};
-use crate::lingering::refusal_of_trailer;
 use axum::body::BodyDataStream;
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
 use lakeshore::Error;
 use lakeshore::model::digest::ExpectedDigests;
 use lakeshore::model::upload::in_flight::Sender;
@@ -21,9 +20,7 @@ use lakeshore::service::{Destination, IncomingUpload, RefusedBeginning};
 use lakeshore_body::content_fields::{HeadOf, refuse_field};
 use lakeshore_body::digest_fields::DigestFields;
 use lakeshore_body::multipart::{Multipart, MultipartError, Part};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 /// Most files in one request.
 const FILES_MAX: usize = 10_000;
@@ -34,28 +31,6 @@ const NAMES_MAX: usize = 10;
 const NAME_CHARACTERS_MAX: usize = 64;
 /// Remedy for an interrupted upload.
 const AGAIN: &str = "send the file again";
-
-/// Body that computes its checksums while it is read.
-struct SummedBody {
-    body: BodyDataStream,
-    checksums: Checksums,
-    /// Refusal because of the trailer.
-    refusal: Option<Error>,
-}
-
-impl Stream for SummedBody {
-    type Item = Result<Bytes, axum::Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = self.body.poll_next_unpin(context);
-        match &next {
-            Poll::Ready(Some(Ok(bytes))) => self.checksums.update(bytes),
-            Poll::Ready(Some(Err(error))) => self.refusal = refusal_of_trailer(error),
-            _ => {}
-        }
-        next
-    }
-}
 
 /// A file of the body that waits for the end of the body.
 enum Held {
@@ -110,7 +85,7 @@ pub struct MultipartUpload<'a> {
 
 impl<'a> MultipartUpload<'a> {
     pub fn new(app_state: &'a AppState, destination: &'a Destination, body: BodyDataStream, head: FormHead) -> Self {
-        let body = SummedBody { body, checksums: head.checksums.clone(), refusal: None };
+        let body = SummedBody::new(body, head.checksums.clone());
         Self {
             app_state,
             destination,
