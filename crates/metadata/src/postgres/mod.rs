@@ -13,6 +13,7 @@ mod held;
 mod holds;
 mod identity;
 mod landed;
+mod landing_facts;
 mod landing_together;
 mod landings;
 mod membership;

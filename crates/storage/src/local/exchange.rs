@@ -2,7 +2,8 @@
 //! The same call moves the replaced file or folder to the trash.
 
 use super::fault::{fault, unsettled};
-use super::tree::{Tree, look_in, sync_folder};
+use super::stat::look_in;
+use super::tree::{Tree, sync_folder};
 use lakeshore::Error;
 use lakeshore::model::storage_path::StoragePath;
 use lakeshore::model::storage_path::TrashKey;

@@ -2,7 +2,8 @@
 
 use super::fault::unsure_fault;
 use super::partial::create_file;
-use super::tree::{Tree, identity_of};
+use super::stat::identity_of;
+use super::tree::Tree;
 use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::model::digest::Digest;

@@ -1,7 +1,8 @@
 //! Reads the lake's folder for `lakeshore check`.
 
 use super::fault::{fault, io_fault};
-use super::tree::{Tree, open_folder, stat, sync_folder};
+use super::stat::stat;
+use super::tree::{Tree, open_folder, sync_folder};
 use lakeshore::Error;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::storage_path::StoragePath;

@@ -2,7 +2,8 @@
 
 use super::exchange::{Slot, cannot_move, wrong_kind};
 use super::fault::{fault, unsettled, unsettled_fault};
-use super::tree::{Found, Tree, look_in, names, open_folder, sync_folder};
+use super::stat::{Found, look_in};
+use super::tree::{Tree, names, open_folder, sync_folder};
 use lakeshore::Error;
 use lakeshore::model::storage_path::Identity;
 use lakeshore::model::storage_path::StoragePath;

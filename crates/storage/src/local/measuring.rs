@@ -1,7 +1,8 @@
 //! Counts the files below a storage path, and detects without counting that they are unchanged.
 
 use super::fault::fault;
-use super::tree::{Tree, identity, names, open_folder};
+use super::stat::identity;
+use super::tree::{Tree, names, open_folder};
 use lakeshore::Error;
 use lakeshore::model::storage_path::Identity;
 use lakeshore::model::storage_path::StoragePath;

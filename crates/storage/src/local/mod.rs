@@ -17,6 +17,7 @@ mod purge;
 mod reading;
 mod resuming;
 mod snapshots;
+mod stat;
 mod sweep;
 mod take_over;
 mod tree;

@@ -4,7 +4,8 @@
 //! gathered; when both are full, the sender waits. So an upload holds at most two batches, whose memory is reused.
 
 use super::fault::{fault, unsure_fault};
-use super::tree::{Tree, identity_of, sync_folder};
+use super::stat::identity_of;
+use super::tree::{Tree, sync_folder};
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakeshore::Error;

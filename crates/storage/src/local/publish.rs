@@ -3,7 +3,8 @@
 use super::exchange::Slot;
 use super::fault::{fault, unsettled, unsettled_fault};
 use super::measuring::measure;
-use super::tree::{Tree, identity_of, sync_folder};
+use super::stat::identity_of;
+use super::tree::{Tree, sync_folder};
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::storage_path::Identity;

@@ -2,7 +2,8 @@
 
 use super::fault::{fault, io_fault};
 use super::inspect::parent;
-use super::tree::{Tree, find_in, found_file, found_in, stat};
+use super::stat::{find_in, found_file, found_in, stat};
+use super::tree::Tree;
 use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::model::path::LakePath;

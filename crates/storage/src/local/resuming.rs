@@ -2,7 +2,8 @@
 
 use super::fault::{fault, io_fault};
 use super::partial::{HashedFile, LocalPartial};
-use super::tree::{Tree, identity_of};
+use super::stat::identity_of;
+use super::tree::Tree;
 use bytes::Bytes;
 use lakeshore::Error;
 use lakeshore::model::storage_path::{Identity, PartialName};

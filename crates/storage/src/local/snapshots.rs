@@ -5,7 +5,8 @@
 
 use super::fault::fault;
 use super::inspect::parent;
-use super::tree::{ENGINE_MODE, FOLDER_MODE, PASSAGE_MODE, Tree, find_in, found_file, names, open_folder, sync_folder};
+use super::stat::{find_in, found_file};
+use super::tree::{ENGINE_MODE, FOLDER_MODE, PASSAGE_MODE, Tree, names, open_folder, sync_folder};
 use lakeshore::Error;
 use lakeshore::model::snapshot::SnapshotToken;
 use lakeshore::model::storage_path::{ENGINE_SUBFOLDERS, SNAPSHOTS_FOLDER, StoragePath};

@@ -6,7 +6,8 @@
 use super::fault::{fault, io_fault, unsure_fault};
 use super::partial::create_file;
 use super::reading::open_file;
-use super::tree::{Tree, found_file, identity_of};
+use super::stat::{found_file, identity_of};
+use super::tree::Tree;
 use lakeshore::Error;
 use lakeshore::ports::storage::{FoundFile, TakeOver, TakenOver};
 use lakeshore_system::failpoints::crash_point;

@@ -3,25 +3,23 @@
 //! A path is walked component by component (see [`lakeshore_system::beneath`]), never passed to the kernel as a string.
 
 use super::fault::{fault, unsure_fault};
+use super::stat::{Found, look_in};
+use lakeshore::Error;
 use lakeshore::model::path::LakePath;
-use lakeshore::model::storage_path::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, StoragePath, UPLOADS_FOLDER};
-use lakeshore::model::storage_path::{Identity, PartialName};
+use lakeshore::model::storage_path::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, PartialName, StoragePath, UPLOADS_FOLDER};
 use lakeshore::ports::Space;
-use lakeshore::ports::storage::FoundFile;
-use lakeshore::{Error, Timestamp};
 pub(super) use lakeshore_system::beneath::open_folder;
 use lakeshore_system::beneath::{Unmade, make_folder, make_or_find_folder};
 use lakeshore_system::space::space_of;
 use parking_lot::{Mutex, MutexGuard};
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, StatxTimestamp, fchmod, fstat,
-    fstatfs, fstatvfs, fsync, openat, renameat_with, statx, unlinkat,
+    AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, RenameFlags, fchmod, fstat, fstatfs, fstatvfs, fsync, openat,
+    renameat_with, unlinkat,
 };
 use rustix::io::Errno;
-use rustix::path::Arg;
 use std::collections::HashSet;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 
@@ -57,12 +55,6 @@ pub(super) struct Tree {
 /// Folders remembered as durable. Beyond this number the set is cleared, and folders are synced again when they are
 /// used.
 const LASTING_FOLDERS_MAX: usize = 10_000;
-
-/// Kind and identity of a file or folder.
-pub(super) struct Found {
-    pub(super) identity: Identity,
-    pub(super) is_folder: bool,
-}
 
 /// Magic number of tmpfs, see statfs(2).
 const TMPFS_MAGIC: i64 = 0x0102_1994;
@@ -294,78 +286,6 @@ fn probe_exchange(engine: &OwnedFd) -> Result<(), OpenError> {
         Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP => OpenError::NoExchange(errno.into()),
         errno => OpenError::Unwritable(errno.into()),
     })
-}
-
-pub(super) struct Stat {
-    identity: Identity,
-    pub(super) is_folder: bool,
-    pub(super) is_file: bool,
-    pub(super) bytes: u64,
-}
-
-/// Reads metadata, with inode and time of birth: a file system may reuse an inode, but not at the same nanosecond.
-pub(super) fn stat(folder: &OwnedFd, name: impl Arg) -> Result<Stat, Errno> {
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-    let found = statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, wanted)?;
-    let kind = FileType::from_raw_mode(found.stx_mode.into());
-    Ok(Stat {
-        identity: identity(&found),
-        is_folder: kind == FileType::Directory,
-        is_file: kind == FileType::RegularFile,
-        bytes: found.stx_size,
-    })
-}
-
-pub(super) fn identity(found: &rustix::fs::Statx) -> Identity {
-    Identity(format!("{}:{}.{}", found.stx_ino, found.stx_btime.tv_sec, found.stx_btime.tv_nsec))
-}
-
-pub(super) fn identity_of(file: BorrowedFd<'_>) -> Result<Identity, Error> {
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-    let found = statx(file, "", AtFlags::EMPTY_PATH, wanted).map_err(fault("identifying a file"))?;
-    Ok(identity(&found))
-}
-
-/// The open file's identity and times; `None` where it is not a regular file.
-pub(super) fn found_file(file: BorrowedFd<'_>) -> Result<Option<FoundFile>, Errno> {
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-    Ok(as_file(&statx(file, "", AtFlags::EMPTY_PATH, wanted)?))
-}
-
-/// The file of this name; `None` where it is missing or not a regular file.
-pub(super) fn find_in(folder: &OwnedFd, name: &str) -> Result<Option<FoundFile>, Errno> {
-    Ok(found_in(folder, name)?.and_then(|(_, file)| file))
-}
-
-/// The file or folder of this name: its modification time, and the details of a file.
-pub(super) fn found_in(folder: &OwnedFd, name: &str) -> Result<Option<(Timestamp, Option<FoundFile>)>, Errno> {
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-    match statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, wanted) {
-        Ok(found) => Ok(Some((time(&found.stx_mtime), as_file(&found)))),
-        Err(Errno::NOENT) => Ok(None),
-        Err(errno) => Err(errno),
-    }
-}
-
-fn time(at: &StatxTimestamp) -> Timestamp {
-    Timestamp(at.tv_sec.saturating_mul(1000).saturating_add(i64::from(at.tv_nsec / 1_000_000)))
-}
-
-fn as_file(found: &rustix::fs::Statx) -> Option<FoundFile> {
-    (FileType::from_raw_mode(found.stx_mode.into()) == FileType::RegularFile).then(|| FoundFile {
-        identity: identity(found),
-        size_bytes: found.stx_size,
-        modified_at: time(&found.stx_mtime),
-        changed_at: time(&found.stx_ctime),
-    })
-}
-
-pub(super) fn look_in(folder: &OwnedFd, name: &str) -> Result<Option<Found>, Error> {
-    match stat(folder, name) {
-        Ok(found) => Ok(Some(Found { identity: found.identity, is_folder: found.is_folder })),
-        Err(Errno::NOENT) => Ok(None),
-        Err(errno) => Err(fault("looking at a place")(errno)),
-    }
 }
 
 pub(super) fn sync_folder(folder: impl AsFd) -> Result<(), Error> {
