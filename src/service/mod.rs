@@ -29,7 +29,8 @@ pub use datasets::schemas::InspectedFiles;
 pub use events::{SerializedEvent, Subscription};
 pub use recovery::Recovered;
 pub use snapshots::SnapshotRemoval;
-pub use uploads::receive::{Destination, IncomingUpload, RefusedBeginning};
+pub use uploads::destination::{Destination, RefusedBeginning};
+pub use uploads::receive::IncomingUpload;
 pub use uploads::resumable::ResumableSession;
 
 use crate::model::clock_watch::ClockWatch;

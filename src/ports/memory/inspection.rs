@@ -1,6 +1,7 @@
 //! Inspection of the in-memory storage, which is never damaged.
 
-use super::files::{MemoryFiles, at};
+use super::files::MemoryFiles;
+use super::tree::at;
 use crate::model::digest::Digest;
 use crate::model::error::Error;
 use crate::model::storage_path::{StoragePath, TrashKey};

@@ -5,6 +5,7 @@ pub mod faults;
 mod files;
 mod formats;
 mod inspection;
+mod tree;
 
 pub use files::MemoryFiles;
 pub use formats::MemoryFormats;

@@ -12,7 +12,7 @@ use crate::model::storage_path::StoragePath;
 use crate::model::sync::status::SyncType;
 use crate::model::upload::offer::{Missing, Offer};
 use crate::service::Lake;
-use crate::service::uploads::receive::Destination;
+use crate::service::uploads::destination::Destination;
 use hex::FromHex;
 
 use crate::ports::storage::FoundFile;
@@ -116,7 +116,7 @@ fn wanted(destination: &Destination, offer: &Offer) -> Result<(Vec<Wanted>, Vec<
         let Some(sha256) = <[u8; 32]>::from_hex(&file.sha256).ok() else {
             return Err(Error::Invalid(format!(
                 "the sha256 of {:?} is not 64 hexadecimal digits; send the output of sha256sum",
-                crate::service::uploads::receive::bounded(&file.path)
+                crate::service::uploads::destination::bounded(&file.path)
             )));
         };
         let Ok(target) = destination.folder.file(&file.path) else {

@@ -2,8 +2,10 @@
 
 pub(super) mod batch_queue;
 pub(super) mod commit_queue;
+pub(super) mod destination;
 pub(super) mod failures;
 pub(super) mod in_flight;
+pub(super) mod landing_group;
 pub(super) mod landing_step;
 pub(super) mod landing_together;
 pub(super) mod leftovers;

@@ -7,6 +7,7 @@
 mod access;
 mod join;
 mod resumable_session;
+mod session_end;
 mod upload_locks;
 
 pub use resumable_session::ResumableSession;
@@ -28,7 +29,7 @@ use crate::model::upload::row::cancelled_message;
 use crate::ports::metadata::resumable::{NewResumable, ResumableId, ResumableRecord};
 use crate::ports::metadata::upload::NewUpload;
 use crate::service::recovery::INTERRUPTED;
-use crate::service::uploads::receive::{bounded, upload_owner};
+use crate::service::uploads::destination::{bounded, upload_owner};
 use crate::service::{Destination, Lake};
 use access::Wanted;
 use std::collections::BTreeMap;
