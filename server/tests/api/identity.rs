@@ -1,7 +1,7 @@
 //! Ownership by the id of a key, never by its name. Every key of these tests has the same name.
 
 use crate::server::{TestServer, answer, assert_refused, lakeshore, location};
-use crate::tus::{CHUNK_TYPE, Tus, header, offset_of};
+use crate::tus_client::{CHUNK_TYPE, Tus, header, offset_of};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 

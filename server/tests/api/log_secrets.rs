@@ -34,7 +34,7 @@ async fn no_level_of_the_log_holds_a_secret() {
     let created = bearer(server.client.post(format!("{}/api/lake/files?sync_id={id}", server.url)))
         .header("Tus-Resumable", "1.0.0")
         .header("Upload-Length", "20")
-        .header("Upload-Metadata", crate::tus::metadata(&[("filename", "a")]));
+        .header("Upload-Metadata", crate::tus_client::metadata(&[("filename", "a")]));
     let created = created.send().await.unwrap();
     assert_eq!(created.status(), 201);
     let location = path_of(created.headers()["location"].to_str().unwrap());

@@ -62,6 +62,7 @@ mod syncs;
 mod tables;
 mod trash;
 mod tus;
+mod tus_client;
 mod tus_extensions;
 mod unreachable_database;
 mod uploads;

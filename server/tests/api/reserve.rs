@@ -117,7 +117,7 @@ async fn the_disk_of_the_database_has_its_reserve_too() {
 
 /// Creates a resumable upload with the given key.
 fn create(server: &TestServer, key: Option<&str>, sync_id: u64, name: &str, length: u64) -> RequestBuilder {
-    let request = crate::tus::Tus(server).creation(sync_id, name).header("Upload-Length", length);
+    let request = crate::tus_client::Tus(server).creation(sync_id, name).header("Upload-Length", length);
     key.into_iter().fold(request, |request, key| request.bearer_auth(key))
 }
 
@@ -143,7 +143,7 @@ async fn unfinished_uploads_of_a_key_reserve_its_space() {
     assert_refused(answer(small(&server, key, id, 5 * MIB)).await, 50700, "uploads need");
     // Its announced space is still available.
     let chunk = |offset: u64, bytes: u64| {
-        crate::tus::Tus(&server).chunk(address, offset, &vec![b'x'; bytes as usize]).bearer_auth(&server.key)
+        crate::tus_client::Tus(&server).chunk(address, offset, &vec![b'x'; bytes as usize]).bearer_auth(&server.key)
     };
     assert_eq!(answer(chunk(0, 20 * MIB)).await.0, 204);
     moment().await;
@@ -154,7 +154,7 @@ async fn unfinished_uploads_of_a_key_reserve_its_space() {
     assert_eq!(other.status(), 201);
     moment().await;
     assert_refused(answer(small(&server, key, id, 2 * MIB)).await, 50700, "uploads need");
-    let discard = crate::tus::Tus(&server).request("DELETE", other.headers()["location"].to_str().unwrap());
+    let discard = crate::tus_client::Tus(&server).request("DELETE", other.headers()["location"].to_str().unwrap());
     assert_eq!(answer(discard.bearer_auth(&server.key)).await.0, 204);
     assert_eq!(answer(small(&server, key, id, 2 * MIB)).await.0, 200);
     drop(server);
@@ -182,7 +182,7 @@ async fn announced_bytes_reserve_a_share_only_after_the_first_byte() {
     assert_refused(answer(small(&server, Some(&one), id, 9 * MIB)).await, 50700, "uploads need");
     // With one byte each, they together reserve half of the free space, and none has all of it.
     for (key, address) in &addresses {
-        let chunk = crate::tus::Tus(&server).chunk(address, 0, b"x");
+        let chunk = crate::tus_client::Tus(&server).chunk(address, 0, b"x");
         assert_eq!(answer(key.iter().fold(chunk, |chunk, key| chunk.bearer_auth(key))).await.0, 204);
     }
     moment().await;
@@ -191,7 +191,7 @@ async fn announced_bytes_reserve_a_share_only_after_the_first_byte() {
     assert_eq!(answer(small(&server, admin, id, 4 * MIB)).await.0, 200);
     assert_eq!(answer(small(&server, None, id, 4 * MIB)).await.0, 200);
     // A part has no sync, and reserves no more.
-    let part = crate::tus::Tus(&server).request("POST", "/api/lake/files").header("Upload-Concat", "partial");
+    let part = crate::tus_client::Tus(&server).request("POST", "/api/lake/files").header("Upload-Concat", "partial");
     moment().await;
     assert_eq!(answer(part.header("Upload-Length", 11 * MIB).bearer_auth(&server.key)).await.0, 507);
     drop(server);
@@ -201,15 +201,15 @@ async fn announced_bytes_reserve_a_share_only_after_the_first_byte() {
 async fn an_upload_without_a_byte_expires_in_minutes_and_a_begun_one_after_its_idle_time() {
     let server = TestServer::start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
-    let address = crate::tus::Tus(&server).create(id, "a", 10).await;
+    let address = crate::tus_client::Tus(&server).create(id, "a", 10).await;
     let minutes = async || {
         let row = server.rows("/api/lake/files").await.remove(0);
         (row["expires"].as_i64().unwrap() - row["start_time"].as_i64().unwrap()) / 60_000
     };
     assert_eq!(minutes().await, 15);
-    let empty = crate::tus::Tus(&server).chunk(&address, 0, b"");
+    let empty = crate::tus_client::Tus(&server).chunk(&address, 0, b"");
     assert_eq!(answer(empty).await.0, 204);
     assert_eq!(minutes().await, 15, "a word is no byte");
-    assert_eq!(crate::tus::Tus(&server).append(&address, 0, b"x").await.0, 204);
+    assert_eq!(crate::tus_client::Tus(&server).append(&address, 0, b"x").await.0, 204);
     assert!(minutes().await >= 24 * 60);
 }

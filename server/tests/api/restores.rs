@@ -1,7 +1,7 @@
 //! Restores of versions: what callers may do meanwhile, what is replaced, and what is refused.
 
 use crate::server::{Stopped, TestServer, answer, assert_refused};
-use crate::tus::Tus;
+use crate::tus_client::Tus;
 use crate::versions::{T, add, publish, restore, versions};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

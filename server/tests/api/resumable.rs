@@ -1,7 +1,7 @@
 //! Resumable uploads of the IETF draft: `/api/lake/file/resumable`.
 
 use crate::server::{TestServer, answer, assert_refused, path_of};
-use crate::tus::{bytes, eventually_on_disk};
+use crate::tus_client::{bytes, eventually_on_disk};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use std::io::Write;

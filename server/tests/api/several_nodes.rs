@@ -3,7 +3,7 @@
 use crate::events::{EVENTS, IN_FLIGHT, Listening};
 use crate::server::cluster::{self, start};
 use crate::server::{CLUSTER, Stopped, TestServer, answer, bucket, lakeshore, skipped};
-use crate::tus::{Tus, bytes};
+use crate::tus_client::{Tus, bytes};
 use futures_util::future::join_all;
 use serde_json::json;
 use sqlx::{Connection, Executor};

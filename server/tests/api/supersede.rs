@@ -2,7 +2,7 @@
 //! documented calls, which have no abort, is never blocked by an earlier run.
 
 use crate::server::{TestServer, answer, assert_refused};
-use crate::tus::Tus;
+use crate::tus_client::Tus;
 use serde_json::{Value, json};
 use std::time::Duration;
 

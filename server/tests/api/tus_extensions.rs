@@ -1,7 +1,7 @@
 //! Extensions of tus 1.0 at `/api/lake/files`: creation, expiration, termination, checksum, concatenation.
 
 use crate::server::{TestServer, answer, assert_refused};
-use crate::tus::{CHUNK_TYPE, Tus, assert_landed, bytes, header, metadata, offset_of};
+use crate::tus_client::{CHUNK_TYPE, Tus, assert_landed, bytes, header, metadata, offset_of};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;

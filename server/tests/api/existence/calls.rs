@@ -1,7 +1,7 @@
 //! Every call and every page that names something, and a request for each.
 
 use crate::server::TestServer;
-use crate::tus::CHUNK_TYPE;
+use crate::tus_client::CHUNK_TYPE;
 use reqwest::{Method, RequestBuilder};
 
 /// Kind of the name in a call: a sync, a row of the history, a trash item, a path, or a resumable upload.
@@ -185,7 +185,7 @@ pub(super) fn request(server: &TestServer, call: &Call, name: &str) -> RequestBu
         }
         "tus" => {
             let request = request.header("Tus-Resumable", "1.0.0").header("Content-Type", CHUNK_TYPE);
-            let request = request.header("Upload-Metadata", crate::tus::metadata(&[("filename", "a")]));
+            let request = request.header("Upload-Metadata", crate::tus_client::metadata(&[("filename", "a")]));
             request.header("Upload-Length", 9).header("Upload-Offset", 4).body("x")
         }
         form if form.starts_with("form:") => {

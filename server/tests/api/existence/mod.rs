@@ -4,7 +4,7 @@
 mod calls;
 
 use crate::server::{TestServer, answer};
-use crate::tus::{CHUNK_TYPE, Tus, header};
+use crate::tus_client::{CHUNK_TYPE, Tus, header};
 use calls::{CALLS, Call, Names, Needs, PAGES, request};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};

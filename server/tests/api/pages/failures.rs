@@ -2,7 +2,7 @@
 
 use super::{page, publish};
 use crate::server::{TestServer, answer};
-use crate::tus::Tus;
+use crate::tus_client::Tus;
 use serde_json::json;
 
 const T: &str = "/data/t";

@@ -12,6 +12,7 @@ mod contents;
 mod durable;
 mod faults;
 mod serve;
+mod state;
 mod tree;
 
 pub use durable::Order;
@@ -21,7 +22,7 @@ pub use tree::Tree;
 use crate::server::skipped;
 use fuser::BackgroundSession;
 use rand::rngs::StdRng;
-use serve::{Served, State};
+use state::{Served, State};
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -37,7 +38,7 @@ pub struct VolatileDisk {
 impl VolatileDisk {
     /// Empty disk. `None`, with a message, if FUSE cannot be mounted.
     pub fn new(order: Order) -> Option<Self> {
-        Self::mount(Tree::new(order, serve::now()))
+        Self::mount(Tree::new(order, state::now()))
     }
 
     /// Disk with a saved state, or with the result of a power cut.

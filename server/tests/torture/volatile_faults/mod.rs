@@ -5,6 +5,7 @@
 //! `VOLATILE` is the number of rounds for each operation; `VOLATILE=all` runs every call, burst and error, for hours.
 //! `VOLATILE_SEED` repeats a run.
 
+mod rounds;
 mod scene;
 
 use crate::clients::Sender;
@@ -13,95 +14,20 @@ use crate::verify::Verifier;
 use crate::volatile_disk::{Call, Order, Plan, Tree, VolatileDisk};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use rounds::{BURSTS, ERRORS, End, ROUNDS, Round, rounds};
 use rustix::io::Errno;
 pub use scene::server_on;
-use scene::{Answered, DATA, Given, LAKE, Operation, Scene};
+use scene::{Answered, DATA, Given, Operation, Scene};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Rounds for each operation in `make test`.
-const ROUNDS: usize = 5;
-const BURSTS: [usize; 5] = [1, 2, 3, 6, Plan::FOR_EVER];
-const ERRORS: [Errno; 3] = [Errno::IO, Errno::NOSPC, Errno::ROFS];
 /// Time within which a start on a failing disk ends in success or failure.
 const START_MAX: Duration = Duration::from_secs(60);
 /// Approximate number of calls of a first start.
 const FIRST_CALLS_MAX: usize = 250;
 /// Longest delay between a response and the end of the server, so that background work may be running.
 const AFTER_THE_ANSWER_MAX: Duration = Duration::from_millis(400);
-
-/// End of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    Cut,
-    /// The page cache survives.
-    Kill,
-    KillThenCut,
-}
-
-#[derive(Debug, Clone)]
-struct Round {
-    plan: Plan,
-    order: Order,
-    /// Folder that loses nothing and never fails, if only a part is on the failing disk.
-    steady: Option<&'static str>,
-    end: End,
-    /// Faults during the next start.
-    at_start: Option<Plan>,
-    /// Whether a refused caller retries once.
-    again: bool,
-    seed: u64,
-}
-
-/// Plan from this call on: calls of its kind or all, everywhere or only on its side of the disk.
-fn plan(calls: &[(Call, String)], at: usize, random: &mut StdRng) -> Plan {
-    let (call, path) = &calls[at];
-    let failing = if random.random_bool(0.5) { vec![*call] } else { Vec::new() };
-    let side = path.split_inclusive('/').next().unwrap();
-    let below = if random.random_bool(0.5) { side } else { "" }.to_owned();
-    let matches =
-        |(other, path): &&(Call, String)| (failing.is_empty() || failing.contains(other)) && path.starts_with(&below);
-    let first = calls[..=at].iter().filter(matches).count();
-    let length = BURSTS[random.random_range(0..BURSTS.len())];
-    // A read-only disk stays read-only.
-    let errors = if length == Plan::FOR_EVER { &ERRORS[..] } else { &ERRORS[..2] };
-    Plan { calls: failing, below, first, length, error: errors[random.random_range(0..errors.len())] }
-}
-
-/// Calls to fail: of many consecutive equal calls on one file, the first, a middle one, and the last.
-fn points(calls: &[(Call, String)]) -> Vec<usize> {
-    let mut points = Vec::new();
-    let mut from = 0;
-    for run in calls.chunk_by(|one, other| one == other) {
-        let to = from + run.len() - 1;
-        points.extend([from, usize::midpoint(from, to), to]);
-        from = to + 1;
-    }
-    points.dedup();
-    points
-}
-
-impl Round {
-    fn random(calls: &[(Call, String)], at: usize, random: &mut StdRng) -> Self {
-        let at_start = random.random_bool(0.25).then(|| Plan {
-            calls: Vec::new(),
-            below: String::new(),
-            first: random.random_range(1..60),
-            length: BURSTS[random.random_range(0..BURSTS.len())],
-            error: ERRORS[random.random_range(0..2)],
-        });
-        Self {
-            plan: plan(calls, at, random),
-            order: if random.random_bool(0.5) { Order::Journal } else { Order::Strict },
-            steady: [None, None, Some(DATA), Some(LAKE)][random.random_range(0..4)],
-            end: [End::Cut, End::Cut, End::Kill, End::KillThenCut][random.random_range(0..4)],
-            at_start,
-            again: random.random_bool(0.5),
-            seed: random.random(),
-        }
-    }
-}
 
 #[derive(Default)]
 struct Figures {
@@ -254,30 +180,6 @@ async fn survive(scene: &Scene, round: &Round) -> Figures {
     assert!(found.is_empty(), "{found:?}");
     figures.acknowledged = verifier.acknowledged;
     figures
-}
-
-/// Rounds of an operation for its calls.
-fn rounds(calls: &[(Call, String)], random: &mut StdRng) -> Vec<Round> {
-    let points = points(calls);
-    match std::env::var("VOLATILE").as_deref() {
-        Ok("all") => {
-            let mut rounds = Vec::new();
-            for at in points {
-                for length in BURSTS {
-                    for error in ERRORS {
-                        let mut round = Round::random(calls, at, random);
-                        (round.plan.length, round.plan.error) = (length, error);
-                        rounds.push(round);
-                    }
-                }
-            }
-            rounds
-        }
-        count => {
-            let count = count.map_or(ROUNDS, |count| count.parse().unwrap());
-            (0..count).map(|_| Round::random(calls, points[random.random_range(0..points.len())], random)).collect()
-        }
-    }
 }
 
 /// A fault prevents the sync of a new folder, and its removal; the next upload lands in it.
