@@ -110,10 +110,12 @@ fmt: rust-components ## Format the code
 	@cargo fmt --all
 	@cargo fmt --manifest-path fuzz/Cargo.toml
 
+# Half of the time the tests wait, so there are more of them at once than processors.
 unit: clients postgres seaweedfs reader-libraries ## Test the engine and the server
 	@echo "== tests of the engine and the server"
 	@if cargo nextest --version > /dev/null 2>&1; then \
-		cargo nextest run --workspace --features server/failpoints --no-fail-fast; \
+		cargo nextest run --workspace --features server/failpoints --no-fail-fast \
+			--test-threads $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 )); \
 	else \
 		cargo test --workspace --features server/failpoints --no-fail-fast; \
 	fi
