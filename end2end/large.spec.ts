@@ -22,9 +22,17 @@ const TRACED_MS = 3000;
 test.use({ expectedComplaints: ['net::ERR'] });
 test.setTimeout(180_000 + 500 * (BYTES / MIB));
 
+const progress = (page: Page) => page.getByRole('progressbar', { name: 'All files' });
+
+/** Progress of an upload that has begun: without its bar it is done. */
 async function percent(page: Page): Promise<number> {
-  const bar = page.getByRole('progressbar', { name: 'All files' });
+  const bar = progress(page);
   return (await bar.count()) === 0 ? 100 : bar.evaluate((bar: HTMLProgressElement) => bar.value);
+}
+
+async function begin(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Start upload' }).click();
+  await progress(page).waitFor();
 }
 
 test('a large file arrives despite three network failures and a reload', async ({ page, lakeshore, browser }) => {
@@ -51,7 +59,7 @@ test('a large file arrives despite three network failures and a reload', async (
   // Slow enough that every interruption happens during the upload.
   link.rate = RATE;
   const whileSending = await longestTasks(browser, page, async () => {
-    await page.getByRole('button', { name: 'Start upload' }).click();
+    await begin(page);
     await until(CUTS[0]);
     link.flow();
     await link.down(DOWN_MS);
@@ -69,7 +77,7 @@ test('a large file arrives despite three network failures and a reload', async (
   await hydrated(page);
   await page.getByRole('link', { name: 'Resume' }).click();
   await drop(page, [big]);
-  await page.getByRole('button', { name: 'Start upload' }).click();
+  await begin(page);
 
   await until(CUTS[2]);
   link.flow();
