@@ -32,8 +32,11 @@ PREFIX ?= $(HOME)/.local
 ONLY_SQLITE := test(/^(backup|commands|lake_identity|permissions|readiness|reserve)::/) or test(/^check::a_failed_check_says_why/) or test(/^sessions::a_session_ends_with_its_key/)
 # Tests of what a lake on object storage does not have: rights, a disk, snapshot folders.
 ONLY_FOLDER := test(/^(lake_identity|permissions|readiness|reserve|snapshots)::/)
-# Tests of one process: its log, the addresses of its connections, its failpoints; and those that start several by themselves.
-ONLY_ONE_SERVER := test(/^(log|proxies|several_nodes)::/) or test(/^activity::a_publish_interrupted_by_a_kill/)
+# Tests of one process: its log, the addresses of its connections, its shares and limits, its readers, its failpoints; and
+# those that start several by themselves.
+ONLY_ONE_SERVER := test(/^(log|proxies|several_nodes|shares)::/) or test(/^activity::a_publish_interrupted_by_a_kill/) \
+	or test(/^sessions::guessing_keys_is_delayed/) or test(/^slow_clients::an_address_beyond_its_share/) \
+	or test(/^supersede::a_kill_during/) or test(/^tables::a_kill_at_any_step/) or test(/^hostile_files::(a_file_that_crashes|a_reader_has_no_resource)/)
 # Python with pyarrow, duckdb and polars, for `make corpus`.
 CORPUS_PYTHON ?= python3
 CORPUS ?=

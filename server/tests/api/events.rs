@@ -195,7 +195,8 @@ async fn a_stream_ends_when_its_key_is_revoked() {
     let data_dir = server.data_dir().to_str().unwrap();
     // Id 2: the first key of that name belongs to the test.
     assert!(lakeshore(&["key", "revoke", "2", "--data-dir", data_dir]).status.success());
-    assert!(listening.next().await.is_none());
+    // Of several servers, others may tell of the revocation first.
+    while listening.next().await.is_some() {}
     assert_refused(answer(server.get(EVENTS).bearer_auth(&key)).await, 40101, "revoked");
 }
 
