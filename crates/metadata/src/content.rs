@@ -1,7 +1,7 @@
 //! Recorded digests and details of landed files.
 
 use crate::query::{Connection, Dialect, RowOf, Value, rows};
-use crate::row::{DbRow, bytes, number, time};
+use crate::row::{DbRow, bytes, index, number, time};
 use lakeshore::Error;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::path::LakePath;
@@ -34,8 +34,7 @@ pub(crate) async fn of_landed<C: Connection, T: Clone + Send>(
     let wanted: Vec<_> = files.iter().map(|(target, identity)| (target.as_str(), identity.0.as_str())).collect();
     let mut of_files = vec![None; files.len()];
     let found = |row: &RowOf<C>| {
-        let file: i64 = row.get("file")?;
-        if let Some(of_file) = usize::try_from(file).ok().and_then(|file| of_files.get_mut(file)) {
+        if let Some(of_file) = of_files.get_mut(index(row, "file")?) {
             *of_file = Some(decode(row)?);
         }
         Ok(())

@@ -3,7 +3,7 @@
 use crate::backend::{Backend, MetadataStore};
 use crate::days::{arrival, arrivals, busiest, busiest_path, day_of_type, days, days_of};
 use crate::query::{Connection, Dialect, RowOf, Select, Text, Value, changed, clamp, found, values};
-use crate::row::{DbRow, SYNC_COLUMNS, id, number, path, sync, time, trash_entry, unexpected};
+use crate::row::{DbRow, SYNC_COLUMNS, id, index, number, path, sync, time, trash_entry, unexpected};
 use crate::transaction::Durability::{Passing, Synced};
 use crate::transaction::WriteTransaction;
 use crate::trash::held_bytes;
@@ -147,8 +147,7 @@ async fn rows_of_each<C: Connection, T: Send>(
         return Ok(of_each);
     }
     let found = |row: &RowOf<C>| {
-        let asked: i64 = row.get("asked")?;
-        if let Some(of) = usize::try_from(asked).ok().and_then(|asked| of_each.get_mut(asked)) {
+        if let Some(of) = of_each.get_mut(index(row, "asked")?) {
             of.push(decode(row)?);
         }
         Ok(())

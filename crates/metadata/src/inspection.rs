@@ -2,7 +2,7 @@
 
 use crate::backend::{Backend, MetadataStore};
 use crate::query::{Connection, Dialect, RowOf, Select, Value, changed, clamp, found, rows, values};
-use crate::row::{DbRow, UPLOAD_COLUMNS, id, is_null, number, path, time, upload};
+use crate::row::{DbRow, UPLOAD_COLUMNS, id, index, is_null, number, path, time, upload};
 use crate::transaction::Durability::Synced;
 use crate::transaction::WriteTransaction;
 use crate::trash::insert_trash;
@@ -52,9 +52,8 @@ impl<B: Backend> StateInspection for MetadataStore<B> {
         );
         let asked = Value::column(files.iter().map(LakePath::as_str))?;
         let mut connection = self.0.list().await?;
-        let never = rows(&mut connection, sql, vec![asked], |row| number(row, "number")).await?;
-        let file = |number| usize::try_from(number).ok().and_then(|number| files.get(number)).cloned();
-        Ok(never.into_iter().filter_map(file).collect())
+        let never = rows(&mut connection, sql, vec![asked], |row| index(row, "number")).await?;
+        Ok(never.into_iter().filter_map(|file| files.get(file)).cloned().collect())
     }
 
     async fn landed_as(&self, content: &Digest, leaf: &str, size: u64) -> Result<Vec<LakePath>, Error> {

@@ -22,6 +22,7 @@ mod lookups;
 mod namespace;
 pub mod postgres;
 mod query;
+mod replaced;
 mod resumables;
 mod row;
 mod schemas;

@@ -107,6 +107,11 @@ pub(crate) fn number(row: &impl DbRow, column: &str) -> Result<u64> {
     Ok(row.get::<i64>(column)?.cast_unsigned())
 }
 
+/// Index of the asked value that a row answers: the key of a row of `json_each`.
+pub(crate) fn index(row: &impl DbRow, column: &str) -> Result<usize> {
+    usize::try_from(row.get::<i64>(column)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
 pub(crate) fn number_if_any(row: &impl DbRow, column: &str) -> Result<Option<u64>> {
     Ok(row.get::<Option<i64>>(column)?.map(i64::cast_unsigned))
 }

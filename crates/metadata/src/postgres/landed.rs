@@ -2,7 +2,7 @@
 
 use super::query::{Batch, Row, Value, changed, rows, values};
 use super::writing::Writing;
-use crate::row::{id, number};
+use crate::row::{id, index};
 use crate::uploads::folder_of;
 use crate::versions::heads::{
     self, Head, Held, Rows, add_rows, all_above, around, at_and_above, digits, held_at, held_of_file, last_seq,
@@ -282,11 +282,11 @@ async fn open_entries(
         arrivals.iter().zip(trees).map(|(arrival, tree_id)| (*tree_id, arrival.upload.target.as_str())).collect();
     let decode = |row: &Row| {
         let held = held_of_file(row)?;
-        Ok((number(row, "number")?, Open { from_seq: row.try_get("from_seq")?, held }))
+        Ok((index(row, "number")?, Open { from_seq: row.try_get("from_seq")?, held }))
     };
     let found = rows(writing, OPEN, vec![Value::rows(&places)?], decode).await?;
-    let at = |(number, open): (u64, Open)| {
-        let (tree_id, path) = places.get(usize::try_from(number).ok()?)?;
+    let at = |(number, open): (usize, Open)| {
+        let (tree_id, path) = places.get(number)?;
         Some(((*tree_id, (*path).to_owned()), open))
     };
     Ok(found.into_iter().filter_map(at).collect())

@@ -5,7 +5,8 @@ use super::query::{Row, Value, found, rows, values};
 use super::writing::Writing;
 use crate::counts::Position;
 use crate::days::{Counted, counted_of};
-use crate::row::{bytes_if_any, duplicate_names, id, number, path};
+use crate::replaced::earlier_digests;
+use crate::row::{duplicate_names, id, number, path};
 use crate::uploads::folder_of;
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
@@ -19,14 +20,6 @@ const SYNCS: &str = "\
     FROM syncs s JOIN folders f ON f.path = s.path WHERE s.sync_id = ANY(?)";
 const UPLOADS: &str = "\
     SELECT history_id, sync_id, ordinal, folder_id FROM uploads WHERE history_id = ANY(?) AND status = 'Syncing'";
-
-/// Digest of the last upload that the same sync has landed at each path, among the last hundred. A sender that repeats
-/// a file has lost nothing.
-const EARLIER: &str = "\
-    SELECT key AS number, (SELECT sha256 FROM (SELECT history_id, sync_id, status, sha256 FROM uploads \
-        WHERE target = value ->> 0 ORDER BY history_id DESC LIMIT 100) AS last \
-        WHERE sync_id = (value ->> 1)::bigint AND status = 'Finished' ORDER BY history_id DESC LIMIT 1) AS sha256 \
-    FROM json_each($1)";
 
 /// Data of the database about a group's syncs, folders and rows.
 #[derive(Default)]
@@ -104,25 +97,7 @@ impl Facts {
             let found = rows(writing, UPLOADS, values![with_row], Position::of).await?;
             facts.uploads = found.into_iter().map(|position| (position.history_id, position)).collect();
         }
-        facts.find_earlier(writing, landed).await?;
+        facts.earlier = earlier_digests(writing, landed).await?;
         Ok(Some(facts))
-    }
-
-    /// Only an upload that replaced a file can have replaced one of its own sync.
-    async fn find_earlier(&mut self, writing: &mut Writing, landed: &[LandedUpload]) -> Result<(), Error> {
-        let replacing: Vec<_> =
-            landed.iter().filter(|landed| landed.trash.is_some()).map(|landed| &landed.upload).collect();
-        if replacing.is_empty() {
-            return Ok(());
-        }
-        let asked: Vec<_> = replacing.iter().map(|upload| (upload.target.as_str(), id(upload.sync_id.0))).collect();
-        let decode = |row: &Row| Ok((number(row, "number")?, bytes_if_any(row, "sha256")?));
-        for (number, sha256) in rows(writing, EARLIER, vec![Value::rows(&asked)?], decode).await? {
-            let upload = usize::try_from(number).ok().and_then(|number| replacing.get(number));
-            if let Some((upload, sha256)) = upload.zip(sha256) {
-                self.earlier.insert((upload.target.clone(), upload.sync_id), sha256);
-            }
-        }
-        Ok(())
     }
 }

@@ -3,11 +3,12 @@
 
 use super::folders::ensure_folders;
 use super::query::{Row, Value, rows};
-use super::row::{bytes_if_any, duplicate_names, id, number, path};
+use super::row::{duplicate_names, id, number, path};
 use super::versions::landed;
 use super::writing::Writing;
 use crate::counts::Position;
 use crate::days::{Counted, counted_of};
+use crate::replaced::earlier_digests;
 use crate::uploads::folder_of;
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
@@ -27,13 +28,6 @@ const FOUND: &str = "\
     SELECT 'folder' AS is_of, f.path, f.folder_id FROM json_each($3) CROSS JOIN folders f ON f.path = value; \
     SELECT 'upload' AS is_of, history_id, sync_id, ordinal, folder_id \
     FROM json_each($4) CROSS JOIN uploads ON history_id = value WHERE status = 'Syncing'";
-
-/// Digest of the last upload that the same sync has landed at each path, among the last hundred. A sender that repeats
-/// a file has lost nothing.
-const EARLIER: &str = "\
-    SELECT key AS number, (SELECT sha256 FROM (SELECT sync_id, status, sha256 FROM uploads WHERE target = value ->> 0 \
-        ORDER BY history_id DESC LIMIT 100) WHERE sync_id = value ->> 1 AND status = 'Finished' LIMIT 1) AS sha256 \
-    FROM json_each($1)";
 
 /// Limit of the folders that are kept.
 pub(super) const FOLDERS_KNOWN_MAX: usize = 4096;
@@ -210,25 +204,7 @@ impl Facts {
         if !missing.is_empty() {
             known.folders.extend(ensure_folders(writing, &missing).await?);
         }
-        known.find_earlier(writing, landed).await?;
+        known.earlier = earlier_digests(writing.settled().await?, landed).await?;
         Ok(Some(known))
-    }
-
-    /// Only an upload that replaced a file can have replaced one of its own sync.
-    async fn find_earlier(&mut self, writing: &mut Writing, landed: &[LandedUpload]) -> Result<(), Error> {
-        let replacing: Vec<_> =
-            landed.iter().filter(|landed| landed.trash.is_some()).map(|landed| &landed.upload).collect();
-        if replacing.is_empty() {
-            return Ok(());
-        }
-        let asked: Vec<_> = replacing.iter().map(|upload| (upload.target.as_str(), id(upload.sync_id.0))).collect();
-        let decode = |row: &Row| Ok((number(row, "number")?, bytes_if_any(row, "sha256")?));
-        for (number, sha256) in rows(writing.settled().await?, EARLIER, vec![Value::rows(&asked)?], decode).await? {
-            let upload = usize::try_from(number).ok().and_then(|number| replacing.get(number));
-            if let Some((upload, sha256)) = upload.zip(sha256) {
-                self.earlier.insert((upload.target.clone(), upload.sync_id), sha256);
-            }
-        }
-        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use super::super::landing_facts::FOLDERS_KNOWN_MAX;
 use super::super::query::{Row, Value, changed, rows, values};
 use super::super::writing::Writing;
 use super::unversioned::Landed;
-use crate::row::{id, number};
+use crate::row::{id, index};
 use crate::uploads::folder_of;
 use crate::versions::heads::{
     self, Head, Held, Rows, add_rows, all_above, around, at_and_above, digits, held_at, held_of_file, last_seq,
@@ -363,11 +363,11 @@ async fn open_entries(
     let mut places: Vec<_> = landed.iter().filter_map(place).collect();
     let decode = |row: &Row| {
         let held = held_of_file(row)?;
-        Ok((number(row, "number")?, Open { from_seq: row.try_get("from_seq")?, held }))
+        Ok((index(row, "number")?, Open { from_seq: row.try_get("from_seq")?, held }))
     };
     let found = rows(writing.settled().await?, OPEN, vec![Value::rows(&places)?], decode).await?;
-    let at = |(number, open): (u64, Open)| {
-        let place = places.get_mut(usize::try_from(number).ok()?)?;
+    let at = |(number, open): (usize, Open)| {
+        let place = places.get_mut(number)?;
         Some((std::mem::take(place), open))
     };
     Ok(found.into_iter().filter_map(at).collect())
