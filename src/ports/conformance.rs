@@ -136,6 +136,7 @@ macro_rules! state_promises {
             trash_that_has_a_folder_is_listed_adopted_and_restored,
             each_day_counts_its_landed_failed_and_started_work,
             a_file_has_arrived_when_readers_see_it,
+            datasets_whose_paths_look_like_text_are_counted_apart,
             datasets_are_listed_and_keep_their_schedule,
             a_dataset_is_counted_again_after_a_change,
             filters_find_rows_by_status_type_path_and_text,

@@ -119,6 +119,31 @@ pub async fn each_day_counts_its_landed_failed_and_started_work(state: &dyn Stat
     assert_eq!(failed(at(3, 1)).await, []);
 }
 
+/// Asked together, the datasets travel as one text.
+pub async fn datasets_whose_paths_look_like_text_are_counted_apart(state: &dyn State) {
+    let paths: Vec<_> =
+        [r#"/a"b"#, "/a'b", "/a],[b", "/a%b", "/a_b", "/aXb", "/a ß", "/a 😀", "/a;b", "/0", "/null", "/A'B"]
+            .map(path)
+            .into();
+    for (number, dataset) in paths.iter().enumerate() {
+        let id = start_at(state, dataset.as_str(), SyncType::IncrementalSync, at(0, 0)).await;
+        for file in 0..=number {
+            land_at(state, id, &format!("{dataset}/{file}.csv"), at(0, 1)).await;
+        }
+    }
+    let asked: Vec<_> = paths.iter().rev().cloned().collect();
+    let files = |number: usize| paths.len() as u64 - number as u64;
+    let days = state.days_of(&asked, Day(20), Day(20)).await.unwrap();
+    let arrivals = state.arrivals(&asked, at(0, 0)).await.unwrap();
+    assert_eq!((days.len(), arrivals.len()), (paths.len(), paths.len()));
+    for (number, (days, arrivals)) in days.iter().zip(&arrivals).enumerate() {
+        let files = files(number);
+        assert_eq!(*days, [day(0, SyncType::IncrementalSync, counts(files, 0, 1, 0))], "{}", asked[number]);
+        let bytes = files * DIGEST.size_bytes;
+        assert_eq!(*arrivals, [Arrival { slot: at(0, 1), files, bytes }], "{}", asked[number]);
+    }
+}
+
 pub async fn a_file_has_arrived_when_readers_see_it(state: &dyn State) {
     let one = start_at(state, "/a", SyncType::IncrementalSync, at(0, 0)).await;
     for slot in [1, 1, 3] {
