@@ -1,6 +1,6 @@
 //! Events and uploads in flight: `/api/events` and `/api/ingestion/file/sync/in-flight`.
 
-use crate::server::{TestServer, answer, assert_refused, lakeshore, path_of};
+use crate::server::{TestServer, answer, assert_refused, lakeshore, path_of, round_robin};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -195,8 +195,12 @@ async fn a_stream_ends_when_its_key_is_revoked() {
     let data_dir = server.data_dir().to_str().unwrap();
     // Id 2: the first key of that name belongs to the test.
     assert!(lakeshore(&["key", "revoke", "2", "--data-dir", data_dir]).status.success());
-    // Of several servers, others may tell of the revocation first.
-    while listening.next().await.is_some() {}
+    let mut next = listening.next().await;
+    // A server that joins another resets the streams, and the second may have begun after this one.
+    if round_robin::is_wanted() && next.as_ref().is_some_and(|heard| heard.kind == "reset") {
+        next = listening.next().await;
+    }
+    assert!(next.is_none());
     assert_refused(answer(server.get(EVENTS).bearer_auth(&key)).await, 40101, "revoked");
 }
 
