@@ -2,7 +2,7 @@
 
 use crate::database::Database;
 use crate::hostile_parquet as parquet;
-use crate::server::{Stopped, TestServer, answer, assert_refused, skipped};
+use crate::server::{Stopped, TestServer, answer, assert_refused, children, skipped};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -54,12 +54,7 @@ fn memory_kb_max(server: &TestServer) -> u64 {
 
 /// Reader processes of the server.
 fn readers(server: &TestServer) -> Vec<u32> {
-    let mut readers = Vec::new();
-    for thread in fs::read_dir(format!("/proc/{}/task", server.process_id())).unwrap() {
-        let children = fs::read_to_string(thread.unwrap().path().join("children")).unwrap_or_default();
-        readers.extend(children.split_whitespace().map(|id| id.parse::<u32>().unwrap()));
-    }
-    readers
+    children(server.process_id())
 }
 
 fn is_running(process: u32) -> bool {

@@ -63,6 +63,28 @@ pub fn skipped(reason: &str) {
     writeln!(std::io::stderr(), "SKIPPED {name}: {reason}").unwrap();
 }
 
+/// Ends the test. Nothing is dropped then, so its servers, which would outlive it, are killed.
+pub fn skip(reason: &str) -> ! {
+    skipped(reason);
+    let binary = std::fs::canonicalize(&*BINARY).unwrap();
+    for child in children(std::process::id()) {
+        if std::fs::read_link(format!("/proc/{child}/exe")).is_ok_and(|program| program == binary) {
+            let _ = Command::new("kill").args(["-KILL", &child.to_string()]).status();
+        }
+    }
+    std::process::exit(0)
+}
+
+/// Child processes of a process.
+pub fn children(process: u32) -> Vec<u32> {
+    let mut children = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{process}/task")).unwrap() {
+        let of_thread = std::fs::read_to_string(thread.unwrap().path().join("children")).unwrap_or_default();
+        children.extend(of_thread.split_whitespace().map(|id| id.parse::<u32>().unwrap()));
+    }
+    children
+}
+
 /// Runs a command of the binary to its end.
 pub fn lakeshore(arguments: &[&str]) -> Output {
     let mut command = Command::new(&*BINARY);
