@@ -90,7 +90,7 @@ lint: rust-components rust-target end2end/node_modules ## Check formatting, lint
 	@echo "== lints"
 	@cargo clippy --workspace --quiet -- --deny warnings
 	@cargo clippy --workspace --all-targets --features server/failpoints --quiet -- --deny warnings
-	@cargo clippy --package lakeshore --package app --lib --target $(WASM) --no-default-features --features app/hydrate --quiet -- --deny warnings
+	@cargo clippy --package app --lib --target $(WASM) --profile wasm-release --no-default-features --features hydrate --quiet -- --deny warnings
 	@echo "== licences, sources and advisories of the dependencies"
 	@if ! cargo deny --version > /dev/null 2>&1; then \
 		echo "not checked: cargo-deny is not installed (cargo install --locked cargo-deny)"; \
@@ -104,7 +104,7 @@ lint: rust-components rust-target end2end/node_modules ## Check formatting, lint
 	@cd end2end && npx tsc --noEmit
 	@echo "== links and references of the documents"
 	@if command -v python3 > /dev/null; then \
-		python3 docs/check/links.py && python3 docs/check/references.py; \
+		python3 docs/check/links.py && python3 docs/check/references.py && python3 docs/check/paths.py; \
 	else \
 		echo "not checked: python3 is missing"; \
 	fi
@@ -113,14 +113,17 @@ fmt: rust-components ## Format the code
 	@cargo fmt --all
 	@cargo fmt --manifest-path fuzz/Cargo.toml
 
-# Half of the time the tests wait, so there are more of them at once than processors.
+# Half of the time the tests wait, so there are more of them at once than processors. Beside the others, xtask's libraries
+# would be compiled a second time, with other features than `cargo xtask site` has.
 unit: clients postgres seaweedfs reader-libraries ## Test the engine and the server
 	@echo "== tests of the engine and the server"
 	@if cargo nextest --version > /dev/null 2>&1; then \
-		cargo nextest run --workspace --features server/failpoints --no-fail-fast \
+		cargo nextest run --workspace --exclude xtask --features server/failpoints --no-fail-fast \
 			--test-threads $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 )); \
+		cargo nextest run --package xtask; \
 	else \
-		cargo test --workspace --features server/failpoints --no-fail-fast; \
+		cargo test --workspace --exclude xtask --features server/failpoints --no-fail-fast; \
+		cargo test --package xtask; \
 	fi
 
 # Without it, its tests are skipped with a message. The cluster of Debian is not created.
