@@ -79,7 +79,6 @@ fn scan(chunks: Vec<Bytes>, boundary: &str) -> Outcome {
         Some(Ok(())) => "whole",
         Some(Err(MultipartError::Incomplete)) => "incomplete",
         Some(Err(MultipartError::Malformed(_))) => "malformed",
-        Some(Err(MultipartError::FileName { .. })) => "file name",
         Some(Err(MultipartError::Broken(_))) => panic!("the stream does not break"),
     };
     (parts, end)

@@ -5,6 +5,7 @@
 
 use super::Fault;
 use super::dialect::{Table, table_of};
+use super::encoding::undamaged;
 use super::head::Head;
 use super::records::{Record, lost_quote, records};
 use super::sniffing::{Guess, cell};
@@ -16,9 +17,10 @@ pub(super) fn preview(head: Head, name: &str, rows_max: usize) -> Result<Preview
         return Err(Fault::unreadable("it is empty"));
     }
     let head = head.without_padding();
-    if let Some(problem) = super::head::compression_not_read(&head.bytes) {
+    if let Some(problem) = head.compression_not_read() {
         return Err(Fault::Unreadable(problem));
     }
+    let head = head.in_older_encoding();
     if head.is_binary(3) {
         return Err(Fault::unreadable("it is not text, because it has bytes that are not characters"));
     }
@@ -60,7 +62,7 @@ pub(super) fn preview(head: Head, name: &str, rows_max: usize) -> Result<Preview
         dialect: Some(dialect),
         bad_lines: seen.bad_lines,
         num_bad_lines: seen.num_bad_lines,
-        problem: lost_quote(&head, table.syntax).or(head.damage),
+        problem: joined(lost_quote(&head, table.syntax), head.damage),
         ..Preview::nothing(Format::Delimited)
     })
 }
@@ -113,7 +115,7 @@ impl Seen {
             self.names = Some(Record { values: record.values.clone(), ..*record });
             return;
         }
-        if record.is_comment() && (!has_all || table.has_comments) {
+        if table.comments.include(record, num_columns + usize::from(table.has_trailing)) {
             return;
         }
         if record.is_unclosed {
@@ -129,10 +131,9 @@ impl Seen {
         }
         if let Some(problem) = wrong_bytes(record) {
             self.add_bad_line(record.line, problem.to_owned());
-        } else {
-            for (guess, value) in self.guesses.iter_mut().zip(&record.values) {
-                see(guess, value);
-            }
+        }
+        for (guess, value) in self.guesses.iter_mut().zip(&record.values) {
+            see(guess, value);
         }
         self.row_count += 1;
         if self.rows.len() < self.rows_max {
@@ -168,11 +169,73 @@ fn is_null(value: &[u8]) -> bool {
 fn see(guess: &mut Guess, value: &[u8]) {
     if is_null(value) {
         guess.see_null();
-    } else if let Ok(value) = std::str::from_utf8(value) {
+    } else if let Some(value) = undamaged(value) {
         guess.see(value.trim());
+    }
+}
+
+fn joined(first: Option<String>, second: Option<String>) -> Option<String> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(format!("{first}; {second}")),
+        (first, second) => first.or(second),
     }
 }
 
 fn shown_value(value: Option<&[u8]>) -> Option<String> {
     value.filter(|value| !is_null(value)).map(|value| cell(&String::from_utf8_lossy(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tests::{columns, previewed, row};
+
+    #[test]
+    fn values_of_windows_1252_are_decoded_and_typed() {
+        let preview = previewed("x.csv", b"id,name\n1,M\xfcller\n2,K\xf6ln\n");
+        assert_eq!(columns(&preview), ["id integer", "name text"]);
+        assert_eq!((row(&preview, 0), row(&preview, 1)), (vec!["1", "M\u{fc}ller"], vec!["2", "K\u{f6}ln"]));
+        assert_eq!((preview.row_count, preview.num_bad_lines, preview.problem), (Some(2), 0, None));
+        assert_eq!(preview.dialect.unwrap().encoding, "windows-1252");
+        let named = previewed("x.csv", b"Nr;Stra\xdfe\n1;Am Tor\n2;Wall\n");
+        assert_eq!(columns(&named), ["Nr integer", "Stra\u{df}e text"]);
+    }
+
+    #[test]
+    fn damaged_lines_of_utf_8_are_told_and_their_values_typed() {
+        let mut text = "id,code\n".to_owned();
+        (0..30).for_each(|n| text.push_str(&format!("{n},{}\n", n + 1)));
+        let text = [text.as_bytes(), b"30,M\xfcller\n31,\xff\n"].concat();
+        let preview = previewed("x.csv", &text);
+        assert_eq!((preview.row_count, preview.num_bad_lines), (Some(32), 2));
+        assert_eq!(columns(&preview), ["id integer", "code text"], "a value of letters is no integer");
+        assert_eq!(preview.bad_lines[0].problem, "bytes that are not UTF-8");
+        assert_eq!(preview.dialect.unwrap().encoding, "UTF-8");
+        let mixed = previewed("x.csv", b"id,name\n1,M\xc3\xbcller\n2,K\xf6ln\n");
+        assert_eq!((mixed.num_bad_lines, row(&mixed, 0)), (1, vec!["1", "M\u{fc}ller"]));
+    }
+
+    #[test]
+    fn rows_before_a_column_was_added_are_reported() {
+        let text =
+            format!("name,city\nann,Rome\nbob,Bern\ncid,Oslo,red\n{}", "dan,Bonn,blue\neve,Prague,green\n".repeat(3));
+        let preview = previewed("x.csv", text.as_bytes());
+        assert_eq!(columns(&preview), ["name text", "city text", "column3 text"]);
+        assert_eq!((preview.row_count, preview.dialect.unwrap().skip_lines), (Some(7), 0));
+        let bad: Vec<_> = preview.bad_lines.iter().map(|bad| bad.line).collect();
+        assert_eq!((bad, preview.num_bad_lines), (vec![1, 2, 3], 3));
+    }
+
+    #[test]
+    fn damage_of_utf_16_is_told() {
+        let units = "a,b\n1,x\n".encode_utf16().chain([0x32, 0x2c, 0xd800, 0x0a]);
+        let bytes: Vec<u8> = [0xfeff].into_iter().chain(units).flat_map(u16::to_le_bytes).collect();
+        let preview = previewed("x.csv", &bytes);
+        assert_eq!(row(&preview, 1), ["2", "\u{fffd}"]);
+        assert!(preview.problem.unwrap().contains("1 half character of UTF-16"));
+        let wide: Vec<u8> = "\u{feff}a,b\n1,2\n".chars().flat_map(|one| u32::from(one).to_le_bytes()).collect();
+        for name in ["x.csv", "x.txt", "x.jsonl"] {
+            let problem = previewed(name, &wide).problem.unwrap();
+            assert!(problem.contains("not supported: its encoding is UTF-32"), "{problem}");
+        }
+    }
 }

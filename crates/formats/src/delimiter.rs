@@ -41,15 +41,8 @@ pub(super) fn sniff(head: &Head, name: &str) -> Option<Sniffed> {
     let candidates = DELIMITERS.into_iter().flat_map(|delimiter| syntaxes(head, delimiter));
     let sniffed = candidates.filter_map(|syntax| {
         let sample: Vec<Record> = records(head, syntax).take(RECORDS_LOOKED_AT).collect();
-        let has_table = |record: &&Record| !record.is_comment();
-        let sample: Vec<&Record> = match sample.iter().filter(has_table).collect::<Vec<_>>() {
-            none if none.is_empty() => sample.iter().collect(),
-            some => some,
-        };
-        let mut counts: HashMap<usize, usize> = HashMap::new();
-        let several = sample.iter().filter(|record| record.len() > 1);
-        several.for_each(|record| *counts.entry(record.len()).or_default() += 1);
-        let (num_columns, agreeing) = counts.into_iter().max_by_key(|&(columns, count)| (count, columns))?;
+        let sample = without_comments(&sample);
+        let (num_columns, agreeing) = usual_width(&sample)?;
         let begin = sample.iter().position(|record| record.len() == num_columns)?;
         // Most lines of the file, or nearly all lines after the first that fits.
         let is_most = agreeing * 2 + usize::from(begin == 0) > sample.len();
@@ -66,6 +59,28 @@ pub(super) fn sniff(head: &Head, name: &str) -> Option<Sniffed> {
         is_table.then_some((rank, Sniffed { syntax, records: sample.len(), agreeing, num_columns }))
     });
     sniffed.max_by_key(|(rank, _)| *rank).map(|(_, sniffed)| sniffed)
+}
+
+/// The most frequent number of values, if it is more than one, and the number of records that have it.
+fn usual_width(sample: &[&Record]) -> Option<(usize, usize)> {
+    let mut counts: HashMap<usize, usize> = HashMap::new();
+    let several = sample.iter().filter(|record| record.len() > 1);
+    several.for_each(|record| *counts.entry(record.len()).or_default() += 1);
+    counts.into_iter().max_by_key(|&(columns, count)| (count, columns))
+}
+
+/// Leaves out lines with `#`, except those that are as wide as the others: these may be rows.
+fn without_comments(sample: &[Record]) -> Vec<&Record> {
+    let others: Vec<&Record> = sample.iter().filter(|record| !record.begins_with_hash()).collect();
+    let all = || sample.iter().collect();
+    match usual_width(&others) {
+        Some((usual, _)) => {
+            sample.iter().filter(|record| !record.begins_with_hash() || record.len() == usual).collect()
+        }
+        // Every row begins with `#`.
+        None if sample.first().is_some_and(|first| others.is_empty() || !first.begins_with_hash()) => all(),
+        None => others,
+    }
 }
 
 /// Variants of the syntax with the quotes and escapes that occur in the file.

@@ -5,8 +5,10 @@
 //! recognised by their number of values. The crate `qsv-sniffer` (0.12) was rejected: it fails on files with uneven
 //! lines, takes letters and quotes for delimiters, and names columns after dates.
 
+use super::comments::{Comments, is_remark};
 use super::delimiter::{RECORDS_LOOKED_AT, RECORDS_MIN, RECORDS_TYPED, sniff};
 use super::head::Head;
+use super::identifiers::Identifier;
 use super::records::{Record, Syntax, records};
 use super::sniffing::{Guess, is_date, is_missing, is_value, shape};
 use std::collections::HashMap;
@@ -25,8 +27,7 @@ pub(super) struct Table {
     pub(super) begins_at: u64,
     /// Each line ends with a delimiter, and no value after it.
     pub(super) has_trailing: bool,
-    /// Lines that begin with `#` are comments.
-    pub(super) has_comments: bool,
+    pub(super) comments: Comments,
 }
 
 /// Finds the table. `None` if every line is empty.
@@ -38,29 +39,17 @@ pub(super) fn table_of(head: &Head, name: &str) -> Option<Table> {
     let sample = Sample::new(sample, usual);
     let first = sample.position_of_table()?;
     let begin = sample.behind_titles(first);
-    let (header, begin) = match sample.before(begin) {
-        // Where lines end with a delimiter, the header may not.
-        Some(before) if sample.ends_empty(before) && sample.first_line(before) != FirstLine::Values => {
-            (Some(before), before)
-        }
-        _ if sample.first_line(begin) != FirstLine::Values => (Some(begin), begin),
-        // A header with another number of names than there are values.
-        Some(before) if is_of_names(&sample.records[before]) => (Some(before), before),
-        // Lines with several values may be titles or rows, so they are reported as bad lines.
-        Some(_) => {
-            let is_of_values = |&at: &usize| !sample.is_comment(at) && sample.records[at].len() > 1;
-            (None, (0..begin).find(is_of_values).unwrap_or(begin))
-        }
-        None => (None, begin),
-    };
+    let (header, begin) = sample.header_and_begin(begin);
     let has_trailing = header.is_some_and(|header| sample.ends_empty(header));
+    // A first row with `#` is no header, so that lines with `#` are rows.
+    let is_row = header.is_none() && sample.records[begin].begins_with_hash();
     Some(Table {
         syntax,
         num_columns: if has_trailing { usual - 1 } else { usual },
         header: header.map(|header| sample.records[header].line),
         begins_at: sample.records[begin].line,
         has_trailing,
-        has_comments: sample.has_comments,
+        comments: if is_row { Comments::None } else { sample.comments },
     })
 }
 
@@ -76,15 +65,23 @@ fn usual_len(sample: &[Record]) -> usize {
 struct Sample {
     records: Vec<Record>,
     usual: usize,
-    has_comments: bool,
+    comments: Comments,
+    /// Number of lines before the first that may be a row and does not begin with `#`.
+    num_above: usize,
 }
 
 impl Sample {
     fn new(records: Vec<Record>, usual: usize) -> Self {
-        // A comment whose width differs from the table's proves that lines with `#` are comments.
-        let is_evidence = |record: &Record| record.is_comment() && (record.len() != usual || usual == 1);
-        let has_comments = records.iter().any(is_evidence) && !records.iter().all(Record::is_comment);
-        Self { records, usual, has_comments }
+        let comments = Comments::of(&records, usual);
+        let num_above = records.iter().position(|record| record.len() == usual && !record.begins_with_hash());
+        let num_above = num_above.unwrap_or(0);
+        let mut sample = Self { records, usual, comments, num_above: 0 };
+        // Of a single column, remarks differ from rows by their words, or by a header below them.
+        let are_remarks = usual > 1
+            || sample.records[..num_above].iter().all(is_remark)
+            || sample.first_line(num_above) == FirstLine::Names;
+        sample.num_above = if are_remarks { num_above } else { 0 };
+        sample
     }
 
     fn is_usual(&self, at: usize) -> bool {
@@ -96,14 +93,15 @@ impl Sample {
         let record = &self.records[at];
         let is_for_spreadsheets =
             at == 0 && record.texts().next().is_some_and(|value| value.starts_with("sep=")) && record.num_filled() == 1;
-        (self.has_comments && record.is_comment()) || (is_for_spreadsheets && self.records.len() > 1)
+        let is_above = at < self.num_above && record.begins_with_hash() && (self.usual == 1 || !self.is_usual(at));
+        is_above || self.comments.include(record, self.usual) || (is_for_spreadsheets && self.records.len() > 1)
     }
 
     fn position_of_table(&self) -> Option<usize> {
         let mut usual = (0..self.records.len()).filter(|&at| self.is_usual(at) && !self.is_comment(at));
         let first = usual.next()?;
         // A comment may have as many values as the header below it.
-        let is_comment = self.records[first].is_comment() && self.first_line(first + 1) == FirstLine::Names;
+        let is_comment = self.records[first].begins_with_hash() && self.first_line(first + 1) == FirstLine::Names;
         if is_comment { usual.next() } else { Some(first) }
     }
 
@@ -117,6 +115,39 @@ impl Sample {
     /// The last line above that is not a comment.
     fn before(&self, begin: usize) -> Option<usize> {
         (0..begin).rev().find(|&at| !self.is_comment(at))
+    }
+
+    /// The header, if any, and the first line of the table, given its first line with the usual number of values.
+    fn header_and_begin(&self, begin: usize) -> (Option<usize>, usize) {
+        let above = || (0..begin).filter(|&at| !self.is_comment(at));
+        let before = self.before(begin);
+        if let Some(before) = before
+            && self.ends_empty(before)
+            && self.first_line(before) != FirstLine::Values
+        {
+            // Where lines end with a delimiter, the header may not.
+            return (Some(before), before);
+        }
+        // Below several values, a line of texts may be a row to which a column was added.
+        let is_header = match self.first_line(begin) {
+            FirstLine::Names => true,
+            FirstLine::Texts => !above().any(|at| self.records[at].num_filled() > 1),
+            FirstLine::Values => false,
+        };
+        if is_header {
+            return (Some(begin), begin);
+        }
+        // Lines with several values may be titles or rows, so they are reported as bad lines.
+        let Some(start) = above().find(|&at| self.records[at].len() > 1) else { return (None, begin) };
+        // The header has another number of names than there are values.
+        let is_of_names = |at: usize| is_of_names(&self.records[at]);
+        match before {
+            Some(before) if is_of_names(before) && self.first_line(before) == FirstLine::Names => {
+                (Some(before), before)
+            }
+            _ if is_of_names(start) && self.first_line(start) != FirstLine::Values => (Some(start), start),
+            _ => (None, start),
+        }
     }
 
     /// Whether all lines below this header end with a delimiter, and the header does not.
@@ -158,6 +189,8 @@ impl Sample {
                 names += 1;
             } else if begins_with_digit(name) && column.iter().all(|value| begins_with_digit(value)) {
                 values += 1;
+            } else if let Some(class) = Identifier::of_column(&column[..column.len().min(RECORDS_TYPED)]) {
+                *(if class.includes(name) { &mut values } else { &mut names }) += 1;
             } else if let Some(fits) = guess.fits(name) {
                 *(if fits { &mut values } else { &mut names }) += 1;
             } else if let Some(usual) = usual_shape(&column) {
@@ -238,6 +271,17 @@ mod tests {
             (",a,b\n0,1,2\n1,3,4\n", true),
             ("id,name\n", true),
             ("1,a\n", false),
+            ("550e8400-e29b-41d4-a716-446655440000,ann\n6ba7b810-9dad-11d1-80b4-00c04fd430c8,bob\n", false),
+            ("f47ac10b-58cc-4372-a567-0e02b2c3d479,ann\n", false),
+            ("d41d8cd98f00b204e9800998ecf8427e,a\nb026324c6904b2a9cb4b88d6d61c81d1,b\n", false),
+            ("deadbeefdeadbeef,a\nb026324c6904b2a9,b\nc026324c6904b2a9,c\n", false),
+            ("aa:bb:cc:dd:ee:ff,desk\nde:ad:be:ef:00:01,door\n", false),
+            ("192.168.0.1,desk\n10.0.0.7,door\n", false),
+            ("fe80::1,desk\n2001:db8::7,door\n", false),
+            ("#ff0000,red\n#00ff00,green\n", false),
+            ("sha256,name\nd41d8cd98f00b204e9800998ecf8427e,a\nb026324c6904b2a9cb4b88d6d61c81d1,b\n", true),
+            ("deadbeef,cafe\nx,y\n", true),
+            ("cafe,mac\nann,aa:bb:cc:dd:ee:ff\nbob,de:ad:be:ef:00:01\n", true),
         ] {
             assert_eq!(table(text).header.is_some(), header, "{text}");
         }
@@ -264,6 +308,24 @@ mod tests {
         assert_eq!((unnamed.header, unnamed.begins_at), (None, 2));
         let broken = table(&format!("0,w\n{rows}"));
         assert_eq!((broken.header, broken.begins_at), (None, 1), "a bad line, and no title");
+    }
+
+    #[test]
+    fn rows_before_a_column_was_added_are_no_lines_before_the_table() {
+        let names = |range: std::ops::Range<u8>, end: &str| -> String {
+            range.map(|n| format!("{},town{end}\n", char::from(b'a' + n))).collect()
+        };
+        for (text, header) in [
+            (format!("name,city\nann,Rome\nbob,Bern\ncid,Oslo,red\n{}", names(3..8, ",blue")), Some(1)),
+            (format!("id,city\n1,Rome\n2,Bern\n3,Oslo,red\n{}", "4,Bonn,blue\n".repeat(5)), Some(1)),
+            (format!("name,city\nann,Rome\nbob,Bern\ncid,Oslo,5\n{}", names(3..8, ",6")), Some(1)),
+            (format!("1,Rome\n2,Bern\n3,Oslo,red\n{}", "4,Bonn,blue\n".repeat(5)), None),
+        ] {
+            let table = table(&text);
+            assert_eq!((table.header, table.begins_at, table.num_columns), (header, 1, 3), "{text}");
+        }
+        let titled = table(&format!("Towns,\nname,city,colour\n{}", names(0..5, ",blue")));
+        assert_eq!((titled.header, titled.begins_at), (Some(2), 2), "a title is no row");
     }
 
     #[test]

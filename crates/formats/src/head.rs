@@ -1,6 +1,7 @@
 //! Beginning of a text file, decompressed and decoded to UTF-8.
 
 use super::Fault;
+use super::encoding::{self, Decoded};
 use super::source::Source;
 use flate2::bufread::MultiGzDecoder;
 use std::borrow::Cow;
@@ -35,7 +36,12 @@ const OTHER_COMPRESSIONS: [(&[u8], &str); 5] = [
 const NO_GZIP_HEADER: &str = "invalid gzip header";
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
-/// Reason why a compressed file is not read, from its first bytes.
+/// Whether a file is compressed with gzip, and has the name of such a file.
+pub(super) fn is_gzip(first: &[u8], name: &str) -> bool {
+    plain_name(name) != name && first.starts_with(GZIP)
+}
+
+/// Reason why a compressed file is not read, from its first bytes, unless [`is_gzip`].
 pub(super) fn compression_not_read(first: &[u8]) -> Option<String> {
     if first.starts_with(GZIP) {
         return Some("it is compressed with gzip, but its name does not end in .gz".to_owned());
@@ -52,13 +58,6 @@ pub(super) fn plain_name(name: &str) -> &str {
     }
 }
 
-/// Latin text has a NUL in each pair of bytes, always at the same position.
-fn is_utf_16(bytes: &[u8], nul_at: usize) -> bool {
-    const PAIRS_LOOKED_AT: usize = 64;
-    let (pairs, _) = bytes[..bytes.len().min(2 * PAIRS_LOOKED_AT)].as_chunks::<2>();
-    pairs.len() > 2 && pairs.iter().all(|pair| pair[nul_at] == 0 && pair[1 - nul_at] != 0)
-}
-
 impl Head {
     pub(super) fn read(source: &Source, name: &str) -> Result<Self, Fault> {
         Self::look(source, name, HEAD_BYTES)
@@ -71,7 +70,7 @@ impl Head {
         if !is_named_gzip || !packed.starts_with(GZIP) {
             let damage =
                 (is_named_gzip && has_all).then(|| "its name ends in .gz, but it is not compressed".to_owned());
-            return Ok(Self { damage, ..Self::decoded(packed.to_vec(), None, has_all) });
+            return Ok(Self::decoded(packed.to_vec(), None, has_all)?.with_damage(damage));
         }
         let mut bytes = Vec::new();
         let mut decoder = MultiGzDecoder::new(&packed[..]);
@@ -100,29 +99,38 @@ impl Head {
             return Err(Fault::unreadable(problem));
         }
         bytes.truncate(bytes_max);
-        Ok(Self { damage, ..Self::decoded(bytes, Some("gzip"), is_whole) })
+        Ok(Self::decoded(bytes, Some("gzip"), is_whole)?.with_damage(damage))
     }
 
-    fn decoded(bytes: Vec<u8>, compression: Option<&'static str>, is_whole: bool) -> Self {
-        let of = |bytes, encoding| Self { bytes, encoding, compression, is_whole, damage: None };
-        let utf_16 = |encoding, unit: fn([u8; 2]) -> u16| {
-            let has_mark = matches!(bytes[..], [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
-            let (pairs, rest) = bytes[if has_mark { 2 } else { 0 }..].as_chunks::<2>();
-            let units = pairs.iter().map(|&pair| unit(pair));
-            let text: String =
-                char::decode_utf16(units).map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
-            let damage = (is_whole && !rest.is_empty())
-                .then(|| "it is damaged: it ends in the middle of a UTF-16 character".to_owned());
-            Self { damage, ..of(text.into_bytes(), encoding) }
+    fn decoded(bytes: Vec<u8>, compression: Option<&'static str>, is_whole: bool) -> Result<Self, Fault> {
+        let Decoded { bytes, encoding, damage } = encoding::decoded(bytes, is_whole)?;
+        Ok(Self { bytes, encoding, compression, is_whole, damage })
+    }
+
+    /// Adds damage to that of the encoding.
+    fn with_damage(mut self, damage: Option<String>) -> Self {
+        self.damage = match (damage, self.damage) {
+            (Some(damage), Some(other)) => Some(format!("{damage}; {other}")),
+            (damage, other) => damage.or(other),
         };
-        match &bytes[..] {
-            [0xff, 0xfe, ..] => utf_16("UTF-16 little-endian", u16::from_le_bytes),
-            [0xfe, 0xff, ..] => utf_16("UTF-16 big-endian", u16::from_be_bytes),
-            _ if is_utf_16(&bytes, 0) => utf_16("UTF-16 big-endian without a byte order mark", u16::from_be_bytes),
-            _ if is_utf_16(&bytes, 1) => utf_16("UTF-16 little-endian without a byte order mark", u16::from_le_bytes),
-            [0xef, 0xbb, 0xbf, text @ ..] => of(text.to_vec(), "UTF-8 with a byte order mark"),
-            _ => of(bytes, "UTF-8"),
+        self
+    }
+
+    /// Decodes delimited values that are not UTF-8 but windows-1252.
+    pub(super) fn in_older_encoding(mut self) -> Self {
+        if self.encoding == "UTF-8" && encoding::is_windows_1252(&self.bytes, self.is_whole) {
+            self.bytes = encoding::of_windows_1252(&self.bytes).into_bytes();
+            self.encoding = "windows-1252";
         }
+        self
+    }
+
+    /// Reason why a compressed file is not read, of a file that may have been decompressed once.
+    pub(super) fn compression_not_read(&self) -> Option<String> {
+        if self.compression.is_some() && self.bytes.starts_with(GZIP) {
+            return Some("not supported: it is compressed with gzip twice".to_owned());
+        }
+        compression_not_read(&self.bytes)
     }
 
     /// Removes NUL bytes at the end, left by a writer that reserved more space than it used.
@@ -143,9 +151,14 @@ impl Head {
         self.bytes.iter().filter(is_control).count() * one_in > self.bytes.len()
     }
 
+    /// An archive of texts has few control characters.
+    fn is_tar(&self) -> bool {
+        self.bytes.get(257..262) == Some(b"ustar")
+    }
+
     /// Whether the bytes are text, apart from a truncated last character and some invalid ones.
     pub(super) fn is_text(&self) -> bool {
-        if self.bytes.is_empty() || self.is_binary(100) {
+        if self.bytes.is_empty() || self.is_binary(100) || self.is_tar() {
             return false;
         }
         let wrong = self.lossy().chars().filter(|&character| character == char::REPLACEMENT_CHARACTER).count();

@@ -55,29 +55,40 @@ struct Seen {
     values: u64,
 }
 
+/// Columns in the order in which their keys appear.
+#[derive(Default)]
+struct Columns {
+    seen: Vec<Seen>,
+    places: HashMap<String, usize>,
+}
+
+impl Columns {
+    /// Index of the column of a key, known or new; `None` for a new one beyond [`COLUMNS_MAX`].
+    fn place_of(&mut self, name: String) -> Option<usize> {
+        if let Some(&place) = self.places.get(&name) {
+            return Some(place);
+        }
+        if self.seen.len() >= COLUMNS_MAX {
+            return None;
+        }
+        self.seen.push(Seen { name: cell(&name), ..Seen::default() });
+        self.places.insert(name, self.seen.len() - 1);
+        Some(self.seen.len() - 1)
+    }
+}
+
 pub(super) fn preview(head: Head, rows_max: usize) -> Result<Preview, Fault> {
     let head = head.without_padding();
-    if let Some(problem) = super::head::compression_not_read(&head.bytes) {
+    if let Some(problem) = head.compression_not_read() {
         return Err(Fault::Unreadable(problem));
     }
-    let mut seen: Vec<Seen> = Vec::new();
-    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut columns = Columns::default();
     let (mut objects, mut bad_lines, mut num_bad_lines) = (0_u64, Vec::new(), 0);
     let mut shown: Vec<Vec<(usize, Option<String>)>> = Vec::new();
     for (line, text) in head.lines().filter(|(_, text)| !text.trim_ascii().is_empty()) {
         let text = String::from_utf8_lossy(text);
         let read = serde_json::from_str::<Object>(&text);
-        let problem = match &read {
-            Err(error) => Some(cause(error)),
-            // Still a row: the last value counts.
-            Ok(Object(object)) if key_twice(object).is_some() => {
-                key_twice(object).map(|name| format!("the key {:?} occurs twice", cell(name)))
-            }
-            // Still a row, with replacement characters.
-            Ok(_) if matches!(text, Cow::Owned(_)) => Some("bytes that are not UTF-8".to_owned()),
-            Ok(_) => None,
-        };
-        if let Some(problem) = problem {
+        if let Some(problem) = problem_of(&read, matches!(text, Cow::Owned(_))) {
             num_bad_lines += 1;
             if bad_lines.len() < BAD_LINES_SHOWN_MAX {
                 bad_lines.push(BadLine { line, problem });
@@ -87,37 +98,22 @@ pub(super) fn preview(head: Head, rows_max: usize) -> Result<Preview, Fault> {
         objects += 1;
         let mut row = Vec::new();
         for (name, value) in last_of_each(object) {
-            let place = match places.get(&name) {
-                Some(&place) => place,
-                None if seen.len() >= COLUMNS_MAX => continue,
-                None => {
-                    seen.push(Seen { name: cell(&name), ..Seen::default() });
-                    *places.entry(name).or_insert(seen.len() - 1)
-                }
-            };
+            let Some(place) = columns.place_of(name) else { continue };
             if shown.len() < rows_max && place < COLUMNS_SHOWN_MAX {
                 row.push((place, shown_value(&value)));
             }
-            seen[place].see(&value);
+            columns.seen[place].see(&value);
         }
         if shown.len() < rows_max {
             shown.push(row);
         }
     }
     if objects == 0 {
-        let first = head.bytes.trim_ascii_start().first();
-        return Err(Fault::unreadable(match (&head.damage, num_bad_lines, head.is_whole) {
-            (Some(damage), 0, _) => damage,
-            (None, 0, true) if head.bytes.is_empty() => "it is empty",
-            (None, 0, true) => "all its lines are empty",
-            (None, 0, false) => "its first line is longer than one megabyte",
-            _ if first == Some(&b'[') => "not supported: it is a JSON array, not JSON lines",
-            _ => "none of its first lines is a JSON object",
-        }));
+        return Err(fault_without_object(&head, num_bad_lines));
     }
-    let num_columns = seen.len();
+    let num_columns = columns.seen.len();
     let kept = if rows_max == 0 { num_columns } else { num_columns.min(COLUMNS_SHOWN_MAX) };
-    let schema = Schema::of(Format::JsonLines, seen.into_iter().take(kept).map(|seen| seen.column(objects)));
+    let schema = Schema::of(Format::JsonLines, columns.seen.into_iter().take(kept).map(|seen| seen.column(objects)));
     let rows = shown.into_iter().map(|row| {
         let mut cells = vec![None; kept];
         for (place, value) in row {
@@ -144,6 +140,33 @@ pub(super) fn preview(head: Head, rows_max: usize) -> Result<Preview, Fault> {
         num_bad_lines,
         problem: head.damage,
         ..Preview::nothing(Format::JsonLines)
+    })
+}
+
+/// Problem of a line, also of one that is still a row. `is_replaced`: some of its bytes were not UTF-8.
+fn problem_of(read: &Result<Object, serde_json::Error>, is_replaced: bool) -> Option<String> {
+    match read {
+        Err(error) => Some(cause(error)),
+        // Still a row: the last value counts.
+        Ok(Object(object)) if key_twice(object).is_some() => {
+            key_twice(object).map(|name| format!("the key {:?} occurs twice", cell(name)))
+        }
+        // Still a row, with replacement characters.
+        Ok(_) if is_replaced => Some("bytes that are not UTF-8".to_owned()),
+        Ok(_) => None,
+    }
+}
+
+/// Reason why a head without any object is not read.
+fn fault_without_object(head: &Head, num_bad_lines: u64) -> Fault {
+    let first = head.bytes.trim_ascii_start().first();
+    Fault::unreadable(match (&head.damage, num_bad_lines, head.is_whole) {
+        (Some(damage), 0, _) => damage,
+        (None, 0, true) if head.bytes.is_empty() => "it is empty",
+        (None, 0, true) => "all its lines are empty",
+        (None, 0, false) => "its first line is longer than one megabyte",
+        _ if first == Some(&b'[') => "not supported: it is a JSON array, not JSON lines",
+        _ => "none of its first lines is a JSON object",
     })
 }
 

@@ -6,12 +6,15 @@
 
 #![deny(clippy::print_stderr)]
 
+mod comments;
 #[cfg(test)]
 mod corpus;
 mod delimited;
 mod delimiter;
 mod dialect;
+mod encoding;
 mod head;
+mod identifiers;
 mod json_lines;
 mod parquet;
 pub mod reading;
@@ -36,7 +39,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use worker::protocol::Request;
-use worker::{Lane, NoAnswer, Pool};
+use worker::{Lane, Pool, ReaderFailure};
 
 /// Previews that are read at the same time; more wait.
 const PREVIEWS_MAX: usize = 2;
@@ -114,12 +117,14 @@ impl FileFormats {
                 Err(Error::internal(error))
             }
             Ok(reading) => Ok(reading),
-            Err(NoAnswer::Reader(problem)) => {
+            Err(ReaderFailure::Reader(problem)) => {
                 tracing::warn!(?name, %problem, "file not read");
                 Ok(Reading::Unreadable { format: Format::Other, problem, bytes_read: 0 })
             }
-            Err(NoAnswer::Closed) => Err(Error::ShuttingDown),
-            Err(error @ (NoAnswer::Told | NoAnswer::Gone | NoAnswer::NotStarted(_))) => Err(Error::internal(error)),
+            Err(ReaderFailure::Closed) => Err(Error::ShuttingDown),
+            Err(error @ (ReaderFailure::Told | ReaderFailure::Gone | ReaderFailure::NotStarted(_))) => {
+                Err(Error::internal(error))
+            }
         }
     }
 }

@@ -85,7 +85,7 @@ fn preview(source: &Arc<Source>, name: &str, format: Format, rows: usize) -> Res
         Format::JsonLines => json_lines::preview(Head::read(source, name)?, rows),
         Format::Text => Ok(text(&Head::read(source, name)?)),
         Format::Image => image(source, name),
-        Format::Other => nothing(source),
+        Format::Other => nothing(source, name),
     }
 }
 
@@ -104,12 +104,20 @@ fn extension(name: &str) -> String {
     extension.unwrap_or_default()
 }
 
+/// Detects Parquet by the name, else by the first bytes together with the last ones: a text may begin with `PAR1` too.
 fn is_parquet(source: &Source, name: &str) -> Result<bool, Fault> {
-    if extension(name) == "parquet" && source.len() > 0 {
-        return Ok(true);
-    }
     let first = source.read(0, FIRST_BYTES)?;
-    Ok(first.starts_with(parquet::MAGIC) || first.starts_with(parquet::MAGIC_ENCRYPTED))
+    if extension(name) == "parquet" && source.len() > 0 {
+        return Ok(!head::is_gzip(&first, name));
+    }
+    if !parquet::is_magic(&first) {
+        return Ok(false);
+    }
+    let magic_bytes = parquet::MAGIC.len();
+    let last = source.read(source.len().saturating_sub(magic_bytes as u64), magic_bytes)?;
+    let num_controls = first.iter().filter(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace()).count();
+    // A file that was cut off has lost its last bytes, but is no text.
+    Ok((num_controls > 0 && parquet::is_magic(&last)) || num_controls * 10 > first.len())
 }
 
 /// Detects the format: by the first bytes, else by the name, else by the contents.
@@ -150,11 +158,25 @@ fn text(head: &Head) -> Preview {
     Preview { text: Some(text), problem, ..Preview::nothing(Format::Text) }
 }
 
-fn nothing(source: &Source) -> Result<Preview, Fault> {
+fn nothing(source: &Source, name: &str) -> Result<Preview, Fault> {
+    let empty = || Preview { problem: Some("it is empty".into()), ..Preview::nothing(Format::Other) };
     if source.len() == 0 {
-        return Ok(Preview { problem: Some("it is empty".into()), ..Preview::nothing(Format::Other) });
+        return Ok(empty());
     }
-    if let Some(problem) = head::compression_not_read(&source.read(0, 16)?) {
+    let first = source.read(0, 16)?;
+    if head::is_gzip(&first, name) {
+        let look = Head::look(source, name, LOOK_BYTES)?;
+        if look.bytes.is_empty() {
+            return Ok(empty());
+        }
+        if parquet::is_magic(&look.bytes) {
+            let problem = "not supported: it is a Parquet file within a gzip file";
+            return Err(Fault::unreadable(problem));
+        }
+        let problem = look.compression_not_read().or(look.damage);
+        return Err(Fault::Unreadable(problem.unwrap_or_else(|| "it is a gzip file of binary data".to_owned())));
+    }
+    if let Some(problem) = head::compression_not_read(&first) {
         return Err(Fault::Unreadable(problem));
     }
     Err(Fault::unreadable("its format is not Parquet, text or a supported image"))
@@ -171,4 +193,61 @@ fn image(source: &Source, name: &str) -> Result<Preview, Fault> {
         return Err(Fault::unreadable("it is an image, but its name has another extension"));
     }
     Ok(Preview { media_type: media_type.map(str::to_owned), ..Preview::nothing(Format::Image) })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tests::{columns, packed, previewed, small_parquet};
+    use lakeshore::model::dataset::schema::Format;
+    use parquet::basic::Compression;
+
+    fn problem(name: &str, bytes: &[u8]) -> String {
+        previewed(name, bytes).problem.unwrap_or_default()
+    }
+
+    #[test]
+    fn a_gzip_file_is_described_by_its_contents() {
+        let binary: Vec<u8> = (0..=255_u8).cycle().take(4096).collect();
+        for name in ["x.bin.gz", "backup.tar.gz", "X.GZ"] {
+            assert!(problem(name, &packed(&binary)).contains("it is a gzip file of binary data"), "{name}");
+        }
+        let mut archive = vec![b'a'; 100_000];
+        archive[257..262].copy_from_slice(b"ustar");
+        assert!(problem("backup.tar.gz", &packed(&archive)).contains("it is a gzip file of binary data"));
+        for name in ["x.bin.gz", "x.csv.gz", "x.jsonl.gz", "x.txt.gz", "x.parquet.gz"] {
+            let problem = problem(name, &packed(b""));
+            assert!(problem.contains("it is empty"), "{name}: {problem}");
+        }
+        for name in ["x.csv.gz", "x.jsonl.gz", "x.gz"] {
+            let problem = problem(name, &packed(&packed(b"a,b\n1,2\n")));
+            assert!(problem.contains("compressed with gzip twice"), "{name}: {problem}");
+        }
+        assert!(problem("x.bin", &packed(&binary)).contains("its name does not end in .gz"));
+        assert!(problem("x.bin.gz", &packed(&binary)[..40]).contains("gzip stream"));
+    }
+
+    #[test]
+    fn a_parquet_file_within_a_gzip_file_is_not_called_damaged() {
+        let bytes = small_parquet(Compression::SNAPPY);
+        for name in ["x.parquet.gz", "x.gz"] {
+            let problem = problem(name, &packed(&bytes));
+            assert!(problem.contains("a Parquet file within a gzip file"), "{name}: {problem}");
+        }
+        assert_eq!(previewed("x.parquet.gz", &bytes).row_count, Some(1000), "it is not compressed");
+    }
+
+    #[test]
+    fn a_file_without_the_extension_is_parquet_if_it_begins_and_ends_so() {
+        for name in ["x.csv", "x.dat", "x.csv.gz"] {
+            let preview = previewed(name, b"PAR1,PAR2\n1,2\n3,4\n5,6\n");
+            assert_eq!((preview.format, preview.row_count), (Format::Delimited, Some(3)), "{name}");
+            assert_eq!(columns(&preview), ["PAR1 integer", "PAR2 integer"]);
+        }
+        for text in ["PAR1", "PAR1\nx\nPAR1"] {
+            assert_eq!(previewed("x.txt", text.as_bytes()).format, Format::Text);
+        }
+        let bytes = small_parquet(Compression::SNAPPY);
+        assert_eq!(previewed("part-0", &bytes).row_count, Some(1000));
+        assert!(problem("part-0", &bytes[..bytes.len() - 9]).contains("truncated"));
+    }
 }

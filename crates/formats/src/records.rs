@@ -28,6 +28,7 @@ pub(super) struct Record {
     pub(super) line: u64,
     /// The last value begins with a quote that is never closed, so it is the rest of the file.
     pub(super) is_unclosed: bool,
+    pub(super) begins_quoted: bool,
 }
 
 impl Record {
@@ -48,8 +49,9 @@ impl Record {
         self.values.iter().next_back().is_some_and(<[u8]>::is_empty)
     }
 
-    pub(super) fn is_comment(&self) -> bool {
-        self.values.get(0).is_some_and(|value| value.starts_with(b"#"))
+    /// Whether the line begins with `#`, and not with a quote before it: see [`comments`](super::comments).
+    pub(super) fn begins_with_hash(&self) -> bool {
+        !self.begins_quoted && self.values.get(0).is_some_and(|value| value.starts_with(b"#"))
     }
 }
 
@@ -91,7 +93,8 @@ impl Records<'_> {
         let begin = begin + bytes[begin..].iter().take_while(|byte| is_end(byte)).count();
         self.line += line_ends(bytes, self.counted_bytes, begin);
         self.counted_bytes = begin;
-        Some(Record { values, line: self.line, is_unclosed: false })
+        let begins_quoted = bytes.get(begin) == Some(&self.syntax.quote);
+        Some(Record { values, line: self.line, is_unclosed: false, begins_quoted })
     }
 }
 

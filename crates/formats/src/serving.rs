@@ -1,7 +1,7 @@
 //! A file without a descriptor of its own, such as an object of a bucket: the server serves its bytes by a socket to the reader
 //! process, which asks for them piece by piece.
 //!
-//! A question is an offset and a length, the answer a length and so many bytes. A length of [`FAILED`] says that there are none.
+//! A question is an offset and a length, the answer a length and that number of bytes. A length of [`FAILED`] says that there are none.
 //! The socket knows one file, so a reader that was taken over by it gets nothing else.
 
 use crate::source::ReadAt;
@@ -24,7 +24,7 @@ const BLOCKS_MAX: usize = 16;
 const QUESTION_BYTES: usize = 12;
 const FAILED: u32 = u32::MAX;
 
-/// Serves a file until the other end of the socket is closed. Gives that end.
+/// Serves a file until the other end of the socket is closed. Returns that end.
 pub(crate) fn serve(file: Arc<dyn OpenFile>) -> io::Result<File> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;

@@ -1,5 +1,6 @@
 //! Guesses the type of a column from its values, for formats without types.
 
+use super::identifiers::Identifier;
 use lakeshore::model::dataset::schema::Column;
 use lakeshore::model::preview::CELL_CHARACTERS_MAX;
 
@@ -80,12 +81,16 @@ pub(super) fn shape(value: &str) -> String {
     shape
 }
 
-/// Whether a value is a number, boolean, date, time or address, also in notations that do not count as a type.
+/// Whether a value is a number, boolean, date, time, address or identifier, also in notations that do not count as a
+/// type.
 pub(super) fn is_value(value: &str) -> bool {
-    const SHAPES: [&str; 5] = ["9,9", "9.9.9", "9/9/9", "9:9", "9:9:9"];
+    const SHAPES: [&str; 6] = ["9,9", "9.9.9", "9/9/9", "9-9-9", "9:9", "9:9:9"];
     let is_address = || value.contains("://") || value.split_once('@').is_some_and(|(_, host)| host.contains('.'));
     let signless = value.strip_prefix(['-', '+']).unwrap_or(value);
-    is_typed(value) || SHAPES.contains(&shape(signless).as_str()) || is_address()
+    let shape = shape(signless);
+    // A day or a zone that does not exist is no name either.
+    let is_time = || ["9-9-9a9:9", "9-9-9 9:9"].iter().any(|time| shape.starts_with(time));
+    is_typed(value) || SHAPES.contains(&shape.as_str()) || is_time() || is_address() || Identifier::of(value).is_some()
 }
 
 /// Whether a value has a type narrower than text.
@@ -119,18 +124,43 @@ fn is_number(text: &str) -> bool {
     is_of_digits && !is_code && text.parse::<f64>().is_ok()
 }
 
-/// Matches `2026-11-24`.
+/// Matches `2026-11-24`, if that day exists.
 pub(super) fn is_date(text: &str) -> bool {
     let Some((date, "")) = text.split_at_checked(10) else { return false };
-    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let mut parts = date.split('-');
-    match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(year), Some(month), Some(day), None) => {
-            let within = |part: &str, last: u8| part.parse::<u8>().is_ok_and(|number| (1..=last).contains(&number));
-            year.len() == 4 && [year, month, day].into_iter().all(is_number) && within(month, 12) && within(day, 31)
-        }
-        _ => false,
-    }
+    let parts: Vec<&str> = date.split('-').collect();
+    let [year, month, day] = parts[..] else { return false };
+    let number = |part: &str, digits: usize| {
+        let is_number = part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number { part.parse::<u16>().ok() } else { None }
+    };
+    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2)) else {
+        return false;
+    };
+    let is_leap_year = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + u16::from(is_leap_year),
+        _ => 0,
+    };
+    (1..=days).contains(&day)
+}
+
+/// Matches offsets from UTC that are in use, up to 14 hours: `+02`, `+0200`, `-05:30`.
+fn is_offset(zone: &str) -> bool {
+    const MINUTES_MAX: u16 = 14 * 60;
+    let Some(offset) = zone.strip_prefix(['+', '-']) else { return false };
+    let (hours, minutes) = match offset.split_at_checked(2) {
+        Some((hours, "")) => (hours, "00"),
+        Some((hours, minutes)) => (hours, minutes.strip_prefix(':').unwrap_or(minutes)),
+        None => return false,
+    };
+    let number = |part: &str| {
+        let is_number = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number { part.parse::<u16>().ok() } else { None }
+    };
+    let minutes = number(minutes).filter(|minutes| *minutes < 60);
+    number(hours).zip(minutes).is_some_and(|(hours, minutes)| hours * 60 + minutes <= MINUTES_MAX)
 }
 
 /// Matches `2026-11-24T14:05`, with optional seconds, fraction and zone.
@@ -145,15 +175,12 @@ fn is_timestamp(text: &str) -> bool {
         [hour, minute] => is_of_day(hour, 23) && is_of_day(minute, 59),
         [hour, minute, second] => {
             let (whole, part) = second.split_once('.').unwrap_or((second, "0"));
-            is_of_day(hour, 23) && is_of_day(minute, 59) && is_of_day(whole, 60) && !part.is_empty()
+            let is_fraction = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            is_of_day(hour, 23) && is_of_day(minute, 59) && is_of_day(whole, 60) && is_fraction
         }
         _ => false,
     };
-    let is_zone = matches!(zone, "" | "Z" | "z" | " UTC")
-        || zone.strip_prefix(['+', '-']).is_some_and(|offset| {
-            let digits = offset.replace(':', "");
-            matches!(digits.len(), 2 | 4) && digits.bytes().all(|byte| byte.is_ascii_digit())
-        });
+    let is_zone = matches!(zone, "" | "Z" | "z" | " UTC") || is_offset(zone);
     is_date(date) && is_time && is_zone
 }
 
@@ -183,6 +210,34 @@ mod tests {
             (&[], "empty"),
         ] {
             assert_eq!(kind(values), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn days_and_zones_that_do_not_exist_are_text() {
+        for (value, expected) in [
+            ("2028-02-29", "date"),
+            ("2000-02-29", "date"),
+            ("2026-02-28", "date"),
+            ("2026-02-29", "text"),
+            ("2026-02-31", "text"),
+            ("1900-02-29", "text"),
+            ("2026-04-31", "text"),
+            ("2026-00-10", "text"),
+            ("2026-01-00", "text"),
+            ("2026-02-30T10:00", "text"),
+            ("2026-02-28T10:00+14:00", "timestamp"),
+            ("2026-02-28T10:00-0930", "timestamp"),
+            ("2026-02-28T10:00+05", "timestamp"),
+            ("2026-02-28T10:00+14:01", "text"),
+            ("2026-02-28T10:00-15:00", "text"),
+            ("2026-02-28T10:00+99", "text"),
+            ("2026-02-28T10:00+02:60", "text"),
+            ("2026-02-28T10:00+0:200", "text"),
+            ("2026-02-28T10:00:00.1.2", "text"),
+        ] {
+            assert_eq!(kind(&[value]), expected, "{value}");
+            assert!(is_value(value), "{value} is no name of a column");
         }
     }
 }

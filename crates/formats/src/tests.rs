@@ -19,7 +19,7 @@ fn read(name: &str, bytes: &[u8], depth: Depth) -> Reading {
 }
 
 /// Previews a file within this process.
-fn previewed(name: &str, bytes: &[u8]) -> Preview {
+pub(super) fn previewed(name: &str, bytes: &[u8]) -> Preview {
     preview_of(read(name, bytes, Depth::Rows(5)))
 }
 
@@ -33,12 +33,12 @@ fn problem(name: &str, bytes: &[u8]) -> String {
     preview.problem.unwrap_or_else(|| panic!("{name} was read"))
 }
 
-fn columns(preview: &Preview) -> Vec<String> {
+pub(super) fn columns(preview: &Preview) -> Vec<String> {
     let columns = preview.schema.iter().flat_map(|schema| &schema.columns);
     columns.map(|column| format!("{} {}{}", column.name, column.kind, if column.nullable { "?" } else { "" })).collect()
 }
 
-fn row(preview: &Preview, index: usize) -> Vec<&str> {
+pub(super) fn row(preview: &Preview, index: usize) -> Vec<&str> {
     preview.rows[index].iter().map(|value| value.as_deref().unwrap_or("NULL")).collect()
 }
 
@@ -59,7 +59,14 @@ fn numbers(count: i64) -> ArrayRef {
     Arc::new(Int64Array::from_iter_values(0..count))
 }
 
-fn small_parquet(compression: Compression) -> Vec<u8> {
+/// Compresses with gzip.
+pub(super) fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+pub(super) fn small_parquet(compression: Compression) -> Vec<u8> {
     let names: ArrayRef = Arc::new(StringArray::from_iter((0..1000).map(|n| (n % 3 > 0).then(|| format!("name {n}")))));
     let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(
         (0..1000).map(|n| Some(vec![Some(n), None, Some(n * 2)])),
@@ -129,7 +136,7 @@ fn a_long_value_is_cut_and_repeated_ones_are_in_memory_once() {
 }
 
 #[test]
-fn what_is_no_whole_parquet_file_says_so() {
+fn an_incomplete_parquet_file_says_so() {
     let good = small_parquet(Compression::SNAPPY);
     assert!(problem("x.parquet", &good[..good.len() - 9]).contains("truncated or not a Parquet file"));
     assert!(problem("x.parquet", b"PAR1").contains("not a Parquet file"));
@@ -166,9 +173,7 @@ fn csv_is_read_in_its_own_dialect() {
     let unmarked: Vec<u8> = "a\tb\n1\t2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let unmarked = previewed("x.tsv", &unmarked);
     assert_eq!((row(&unmarked, 0), unmarked.num_bad_lines), (vec!["1", "2"], 0));
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packed.write_all(b"a,b\n1,2\n").unwrap();
-    let packed = previewed("x.csv.gz", &packed.finish().unwrap());
+    let packed = previewed("x.csv.gz", &packed(b"a,b\n1,2\n"));
     assert_eq!(
         (row(&packed, 0), packed.dialect.as_ref().unwrap().compression.as_deref()),
         (vec!["1", "2"], Some("gzip"))
@@ -225,11 +230,7 @@ fn damage_that_is_noticed_is_told_and_what_was_read_is_shown() {
     assert!(open.bad_lines[0].problem.starts_with("unclosed quote"));
 
     let lines: String = (0..200_000).map(|n| format!("{n},x\n")).collect();
-    let packed = |text: &str| {
-        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packed.write_all(text.as_bytes()).unwrap();
-        packed.finish().unwrap()
-    };
+    let packed = |text: &str| packed(text.as_bytes());
     let of = |name: &str, bytes: &[u8]| previewed(name, bytes).problem.unwrap_or_default();
     for text in [&lines[..50_000], &lines] {
         let good = packed(text);
@@ -318,7 +319,7 @@ fn an_inspection_counts_what_a_footer_tells_and_keeps_every_column() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]
-    fn whatever_is_wrong_in_a_file_is_an_answer_and_no_fault(
+    fn a_damaged_file_gets_an_answer_and_no_fault(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         compression in 0..3_usize,
     ) {

@@ -26,6 +26,7 @@ use lakeshore::model::dataset::schema::{Column, Format, Schema};
 use lakeshore::model::preview::{
     CELL_CHARACTERS_MAX, COLUMNS_SHOWN_MAX, PROBLEM_CHARACTERS_MAX, Preview, ROW_GROUPS_SHOWN_MAX, RowGroup,
 };
+use lakeshore::model::text::truncate;
 use lakeshore_delta::footer::FileDescription;
 use leaf::Root;
 use parquet::arrow::ProjectionMask;
@@ -34,9 +35,14 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use std::sync::Arc;
 
 pub(super) const MAGIC: &[u8] = b"PAR1";
-pub(super) const MAGIC_ENCRYPTED: &[u8] = b"PARE";
+const MAGIC_ENCRYPTED: &[u8] = b"PARE";
 /// Rows that are decoded at a time.
 const BATCH_ROWS: usize = 128;
+
+/// Whether the bytes begin as a Parquet file does, which ends in the same way.
+pub(super) fn is_magic(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC) || bytes.starts_with(MAGIC_ENCRYPTED)
+}
 
 /// File with its parsed footer.
 struct Opened {
@@ -118,7 +124,7 @@ pub(super) fn preview(source: &Arc<Source>, rows_max: usize) -> Result<Preview, 
         row_groups: groups.iter().take(ROW_GROUPS_SHOWN_MAX).map(row_group).collect(),
         num_row_groups: groups.len() as u64,
         statistics: statistics::of_columns(&opened.footer, shown),
-        written_by: opened.parquet().file_metadata().created_by().map(cut),
+        written_by: opened.parquet().file_metadata().created_by().map(|program| truncate(program, CELL_CHARACTERS_MAX)),
         problem: (!problems.is_empty()).then_some(problem),
         ..Preview::nothing(Format::Parquet)
     })
@@ -162,7 +168,7 @@ fn first_rows(opened: &Opened, columns: usize, rows_max: usize) -> Result<(Rows,
             Ok(values) => values,
             Err(fault @ Fault::Disk(_)) => return Err(fault),
             Err(Fault::Unreadable(problem)) => {
-                problems.push((cut(&root.name), problem));
+                problems.push((truncate(&root.name, CELL_CHARACTERS_MAX), problem));
                 Vec::new()
             }
         };
@@ -206,8 +212,4 @@ fn read_column(
         return Err(Fault::Unreadable(problem));
     }
     Ok(values)
-}
-
-fn cut(text: impl AsRef<str>) -> String {
-    text.as_ref().chars().take(CELL_CHARACTERS_MAX).collect()
 }

@@ -11,7 +11,8 @@ use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, UInt64Array};
 use arrow_cmp::{DynComparator, make_comparator};
 use arrow_schema::{ArrowError, DataType, SortOptions};
-use lakeshore::model::preview::ColumnStatistics;
+use lakeshore::model::preview::{CELL_CHARACTERS_MAX, ColumnStatistics};
+use lakeshore::model::text::truncate;
 use num_bigint::BigInt;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::basic::{ColumnOrder, SortOrder, Type};
@@ -55,7 +56,7 @@ fn of_column(footer: &Footer, root: &Root, field: Option<usize>) -> ColumnStatis
         _ => (None, Bound::default(), Bound::default()),
     };
     ColumnStatistics {
-        name: super::cut(&root.name),
+        name: truncate(&root.name, CELL_CHARACTERS_MAX),
         nulls,
         min: min.value,
         max: max.value,

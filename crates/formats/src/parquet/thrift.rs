@@ -192,7 +192,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Type of the next field, with its id in `id`. The inner `None` is the end of the struct.
-    #[allow(clippy::option_option)]
+    #[expect(clippy::option_option, reason = "the end of the struct differs from the end of the bytes")]
     fn field(&mut self, id: &mut i16) -> Option<Option<u8>> {
         let head = self.byte()?;
         if head == 0 {

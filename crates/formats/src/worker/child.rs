@@ -5,6 +5,7 @@ use super::protocol::{self, ANSWER_BYTES_MAX, Answer, FrameError, Hello, LENGTH_
 use crate::reading::{self, Reading};
 use crate::serving::ServedFile;
 use crate::source::Source;
+use lakeshore::model::preview::PROBLEM_CHARACTERS_MAX;
 use lakeshore_delta::footer::{FileDescription, LEAVES_MAX};
 use lakeshore_delta::unfit::Unfit;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
@@ -41,17 +42,9 @@ pub fn run() -> Result<(), FrameError> {
     socket.write_all(&protocol::encode(&hello, REQUEST_BYTES_MAX)?)?;
     while let Some((request, file)) = next(&mut socket)? {
         confined.allow_processor_seconds(request.processor_seconds_max)?;
-        let mut reading = read(&request, file);
+        let reading = read(&request, file);
         let is_last = confined.has_grown();
-        let answer = loop {
-            let answer = Answer { reading, is_last };
-            match protocol::encode(&answer, ANSWER_BYTES_MAX) {
-                Ok(encoded) => break encoded,
-                Err(FrameError::TooLong(_)) => reading = shortened(answer.reading),
-                Err(error) => return Err(error),
-            }
-        };
-        socket.write_all(&answer)?;
+        socket.write_all(&encode(reading, is_last, ANSWER_BYTES_MAX)?)?;
         if is_last {
             break;
         }
@@ -70,17 +63,33 @@ fn read(request: &Request, file: OwnedFd) -> Reading {
     reading::read(source, &request.name, request.depth)
 }
 
-/// Drops half of the rows of an answer that is too long.
-fn shortened(reading: Reading) -> Reading {
+/// Encodes an answer, shortened as often as needed.
+fn encode(mut reading: Reading, is_last: bool, bytes_max: usize) -> Result<Vec<u8>, FrameError> {
+    let problem = match &reading {
+        Reading::Preview(preview) => preview.problem.clone(),
+        Reading::Unreadable { .. } | Reading::Described(_) | Reading::Disk { .. } => None,
+    };
+    loop {
+        let answer = Answer { reading, is_last };
+        match protocol::encode(&answer, bytes_max) {
+            Err(FrameError::TooLong(_)) => reading = shortened(answer.reading, problem.as_deref()),
+            encoded => return encoded,
+        }
+    }
+}
+
+/// Drops half of the rows of an answer that is too long. `problem` is that of the file itself, and stays.
+fn shortened(reading: Reading, problem: Option<&str>) -> Reading {
     match reading {
         Reading::Preview(mut preview) if !preview.rows.is_empty() => {
             let kept = preview.rows.len() / 2;
             preview.rows.truncate(kept);
-            preview.problem = Some(format!("only {kept} rows are shown, because their values are long"));
+            let cause = format!("only {kept} rows are shown, because their values are long");
+            preview.problem = Some(with_cause(problem, &cause));
             Reading::Preview(preview)
         }
         Reading::Preview(preview) => {
-            let problem = "its metadata is too large".to_owned();
+            let problem = with_cause(problem, "its metadata is too large");
             Reading::Unreadable { format: preview.format, problem, bytes_read: preview.bytes_read }
         }
         Reading::Described(_) => {
@@ -89,6 +98,14 @@ fn shortened(reading: Reading) -> Reading {
         }
         other => other,
     }
+}
+
+/// Adds a cause to the problem of a file, within the longest text of both.
+fn with_cause(problem: Option<&str>, cause: &str) -> String {
+    let Some(problem) = problem else { return cause.to_owned() };
+    let left = PROBLEM_CHARACTERS_MAX.saturating_sub(cause.chars().count() + "; ".len());
+    let problem: String = problem.chars().take(left).collect();
+    format!("{problem}; {cause}")
 }
 
 /// Receives the next request with its file. `None` when the server has closed the socket.
@@ -134,5 +151,42 @@ fn misbehave(name: &str) {
             let _ = Socket(io::stdin().as_fd()).write_all(&[b'x'; 4096]);
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lakeshore::model::dataset::schema::Format;
+    use lakeshore::model::preview::{PROBLEM_BYTES_MAX, Preview};
+
+    fn answer(preview: Preview, bytes_max: usize) -> Reading {
+        let encoded = encode(Reading::Preview(Box::new(preview)), false, bytes_max).unwrap();
+        protocol::decode::<Answer>(&mut &encoded[..], bytes_max).unwrap().reading
+    }
+
+    #[test]
+    fn an_answer_that_is_shortened_keeps_the_damage_of_the_file() {
+        let rows = vec![vec![Some("x".repeat(100))]; 16];
+        let damaged = |problem: Option<&str>| Preview {
+            rows: rows.clone(),
+            problem: problem.map(str::to_owned),
+            ..Preview::nothing(Format::Delimited)
+        };
+        let problem_of = |preview| match answer(preview, 1000) {
+            Reading::Preview(preview) => (preview.rows.len(), preview.problem.unwrap()),
+            other => panic!("{other:?}"),
+        };
+        let (kept, problem) = problem_of(damaged(Some("it is damaged")));
+        assert!((1..8).contains(&kept), "{kept}");
+        assert_eq!(problem, format!("it is damaged; only {kept} rows are shown, because their values are long"));
+        let (kept, problem) = problem_of(damaged(None));
+        assert_eq!(problem, format!("only {kept} rows are shown, because their values are long"));
+        let long = "ü".repeat(PROBLEM_CHARACTERS_MAX);
+        let Reading::Preview(preview) = answer(damaged(Some(&long)), 5000) else { panic!("unreadable") };
+        let problem = preview.problem.unwrap();
+        assert!(problem.len() <= PROBLEM_BYTES_MAX && problem.ends_with("because their values are long"));
+        let Reading::Unreadable { problem, .. } = answer(damaged(Some("it is damaged")), 150) else { panic!("shown") };
+        assert_eq!(problem, "it is damaged; its metadata is too large");
     }
 }

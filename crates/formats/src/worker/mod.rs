@@ -16,4 +16,4 @@ mod process;
 pub mod protocol;
 
 pub(super) use pool::{Lane, Pool};
-pub(super) use process::NoAnswer;
+pub(super) use process::ReaderFailure;

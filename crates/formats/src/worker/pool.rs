@@ -2,7 +2,7 @@
 //!
 //! The kernel ends a reader with the thread that started it, so these threads live as long as the server.
 
-use super::process::{NoAnswer, Process};
+use super::process::{Process, ReaderFailure};
 use super::protocol::Request;
 use crate::reading::Reading;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -29,7 +29,7 @@ const FIRST_INHERITED: i32 = 3;
 struct Job {
     request: Request,
     file: File,
-    answer: oneshot::Sender<Result<Reading, NoAnswer>>,
+    answer: oneshot::Sender<Result<Reading, ReaderFailure>>,
 }
 
 /// A queue, and the readers that serve it.
@@ -87,17 +87,17 @@ impl Lane {
     }
 
     /// Queues a file and waits for its reading. Dropping the future cancels a queued job.
-    pub(crate) async fn read(&self, request: Request, file: File) -> Result<Reading, NoAnswer> {
+    pub(crate) async fn read(&self, request: Request, file: File) -> Result<Reading, ReaderFailure> {
         let (answer, answered) = oneshot::channel();
         {
             let mut state = self.shared.state();
             if state.is_closed {
-                return Err(NoAnswer::Closed);
+                return Err(ReaderFailure::Closed);
             }
             state.jobs.push_back(Job { request, file, answer });
         }
         self.shared.changed.notify_all();
-        answered.await.unwrap_or(Err(NoAnswer::Closed))
+        answered.await.unwrap_or(Err(ReaderFailure::Closed))
     }
 
     /// Ends all readers, busy ones included, and refuses queued and later jobs.
@@ -172,9 +172,9 @@ impl Thread {
         next
     }
 
-    fn read(&mut self, request: &Request, file: &File) -> Result<Reading, NoAnswer> {
+    fn read(&mut self, request: &Request, file: &File) -> Result<Reading, ReaderFailure> {
         let mut read = self.try_read(request, file);
-        if let Err(NoAnswer::Gone | NoAnswer::NotStarted(_)) = read {
+        if let Err(ReaderFailure::Gone | ReaderFailure::NotStarted(_)) = read {
             self.process = None;
             self.failures = self.failures.saturating_add(1);
             read = self.try_read(request, file);
@@ -192,10 +192,10 @@ impl Thread {
         }
         let mut state = self.shared.state();
         state.at_work[self.number] = None;
-        if state.is_closed { read.map_err(|_| NoAnswer::Closed) } else { read }
+        if state.is_closed { read.map_err(|_| ReaderFailure::Closed) } else { read }
     }
 
-    fn try_read(&mut self, request: &Request, file: &File) -> Result<Reading, NoAnswer> {
+    fn try_read(&mut self, request: &Request, file: &File) -> Result<Reading, ReaderFailure> {
         let process = match &mut self.process {
             Some(process) => process,
             None => {
@@ -203,11 +203,11 @@ impl Thread {
                 self.process.insert(Process::start()?)
             }
         };
-        let socket = process.socket().map_err(|error| NoAnswer::NotStarted(error.to_string()))?;
+        let socket = process.socket().map_err(|error| ReaderFailure::NotStarted(error.to_string()))?;
         {
             let mut state = self.shared.state();
             if state.is_closed {
-                return Err(NoAnswer::Closed);
+                return Err(ReaderFailure::Closed);
             }
             state.at_work[self.number] = Some(socket);
         }
@@ -215,7 +215,7 @@ impl Thread {
     }
 
     /// Waits before a restart, so that a series of files that crash their readers does not keep the machine busy.
-    fn pause(&self) -> Result<(), NoAnswer> {
+    fn pause(&self) -> Result<(), ReaderFailure> {
         if self.failures == 0 {
             return Ok(());
         }
@@ -223,6 +223,6 @@ impl Thread {
         let is_open = |state: &mut State| !state.is_closed;
         let mut state = self.shared.state();
         self.shared.changed.wait_while_for(&mut state, is_open, pause);
-        if state.is_closed { Err(NoAnswer::Closed) } else { Ok(()) }
+        if state.is_closed { Err(ReaderFailure::Closed) } else { Ok(()) }
     }
 }

@@ -15,8 +15,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-/// Deadlines block a thread, so they use the system's clock; no such time is shown or stored.
-#[allow(clippy::disallowed_methods)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "deadlines block a thread, so they use the system's clock; no such time is shown or stored"
+)]
 fn now() -> Instant {
     Instant::now()
 }
@@ -32,7 +34,7 @@ const PANICKED: i32 = 101;
 
 /// Reason why a file got no answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NoAnswer {
+pub(crate) enum ReaderFailure {
     /// Caused by the file; a part of a sentence.
     #[error("{0}")]
     Reader(String),
@@ -57,8 +59,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn start() -> Result<Self, NoAnswer> {
-        let mut process = Self::spawn().map_err(|error| NoAnswer::NotStarted(error.to_string()))?;
+    pub(super) fn start() -> Result<Self, ReaderFailure> {
+        let mut process = Self::spawn().map_err(|error| ReaderFailure::NotStarted(error.to_string()))?;
         match process.receive::<Hello>(REQUEST_BYTES_MAX, now() + START_MAX) {
             Ok(hello) => {
                 static LOGGED: Once = Once::new();
@@ -71,7 +73,7 @@ impl Process {
             }
             Err(error) => {
                 let ended = process.end();
-                Err(NoAnswer::NotStarted(format!("{error}; {ended}")))
+                Err(ReaderFailure::NotStarted(format!("{error}; {ended}")))
             }
         }
     }
@@ -100,10 +102,10 @@ impl Process {
     }
 
     /// Sends a request and waits for the answer. After an error the reader is unusable.
-    pub(super) fn ask(&mut self, request: &Request, file: &File, time_max: Duration) -> Result<Reading, NoAnswer> {
+    pub(super) fn ask(&mut self, request: &Request, file: &File, time_max: Duration) -> Result<Reading, ReaderFailure> {
         let until = now() + time_max;
         if self.child.try_wait().is_ok_and(|ended| ended.is_some()) || self.send(request, file).is_err() {
-            return Err(NoAnswer::Gone);
+            return Err(ReaderFailure::Gone);
         }
         match self.receive::<Answer>(ANSWER_BYTES_MAX, until) {
             Ok(Answer { reading, is_last }) if is_plausible(&reading) => {
@@ -113,13 +115,13 @@ impl Process {
             }
             Ok(_) | Err(FrameError::TooLong(_) | FrameError::Malformed(_)) => {
                 self.end();
-                Err(NoAnswer::Reader("the file reader gave no usable answer".into()))
+                Err(ReaderFailure::Reader("the file reader gave no usable answer".into()))
             }
             Err(FrameError::Io(error)) if is_late(&error) => {
                 self.end();
-                Err(NoAnswer::Reader(format!("reading it takes longer than {} s", time_max.as_secs_f32())))
+                Err(ReaderFailure::Reader(format!("reading it takes longer than {} s", time_max.as_secs_f32())))
             }
-            Err(FrameError::Io(_)) => Err(self.end().as_no_answer(request.processor_seconds_max)),
+            Err(FrameError::Io(_)) => Err(self.end().as_failure(request.processor_seconds_max)),
         }
     }
 
@@ -177,10 +179,10 @@ impl std::fmt::Display for Ended {
 
 impl Ended {
     /// Classifies the end. Standard error decides only the class, since its text may come from the file.
-    fn as_no_answer(&self, processor_seconds_max: u64) -> NoAnswer {
+    fn as_failure(&self, processor_seconds_max: u64) -> ReaderFailure {
         let signal = self.status.and_then(|status| status.signal());
         let problem = match (signal, self.status.and_then(|status| status.code())) {
-            (Some(libc::SIGTERM | libc::SIGINT | libc::SIGHUP), _) => return NoAnswer::Told,
+            (Some(libc::SIGTERM | libc::SIGINT | libc::SIGHUP), _) => return ReaderFailure::Told,
             (Some(libc::SIGXCPU), _) => {
                 format!("reading it takes more than {processor_seconds_max} s of processor time")
             }
@@ -195,7 +197,7 @@ impl Ended {
             (_, Some(code)) => format!("the file reader stopped unexpectedly (exit code {code})"),
             (None, None) => "the file reader stopped unexpectedly".into(),
         };
-        NoAnswer::Reader(problem)
+        ReaderFailure::Reader(problem)
     }
 }
 
