@@ -36,3 +36,10 @@ pub trait Randomness: Send + Sync {
     /// Fills `bytes` from a source fit for secrets.
     fn fill(&self, bytes: &mut [u8]) -> Result<(), Error>;
 }
+
+/// Random bytes, fit for secrets.
+pub fn random_bytes<const N: usize>(source: &dyn Randomness) -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    source.fill(&mut bytes)?;
+    Ok(bytes)
+}

@@ -2,7 +2,7 @@
 //! port. A backend runs the whole suite in its tests by [`state_promises!`](crate::state_promises) and
 //! [`files_promises!`](crate::files_promises).
 
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "the functions run in tests of the backends, where a panic is a failure")]
 
 mod activity;
 mod batches;
@@ -104,6 +104,7 @@ macro_rules! state_promises {
             a_closing_is_stored_until_settled_and_settling_is_idempotent,
             a_held_or_silent_full_sync_is_superseded_only_by_a_start_on_its_own_path,
             an_upload_ends_once,
+            an_upload_in_flight_is_found_by_the_name_of_its_bytes,
             a_timeline_has_stretches_of_the_uploads_of_a_sync_and_its_first_failures,
             uploads_of_a_sync_are_found_by_the_paths_at_which_they_landed,
             landings_are_stored_from_the_intent_to_the_end,
@@ -129,6 +130,7 @@ macro_rules! state_promises {
             announced_bytes_and_unfinished_uploads_are_counted_by_owner,
             resumable_uploads_expire_whether_ended_or_not,
             a_restored_item_leaves_the_list_and_holds_its_path_during_the_restore,
+            a_restore_and_a_landing_at_its_path_exclude_each_other,
             an_item_marked_for_a_purge_is_not_listed_and_cannot_be_restored,
             trash_is_grouped_by_its_sync,
             the_oldest_items_are_purged_first_and_never_those_being_restored,

@@ -84,6 +84,11 @@ pub trait FilesInspection: Send + Sync {
     /// Entries of a folder, unordered. Empty if the path is missing or not a folder.
     async fn list(&self, folder: &StoragePath) -> Result<Vec<Entry>, Error>;
 
+    /// Files and folders of a folder: folders first, then files, each ordered by the bytes of their names. Skips the
+    /// first `from` and returns at most `size`. Omits names that are no lake path. Empty if the path is missing or not
+    /// a folder.
+    async fn list_page(&self, folder: &StoragePath, from: u64, size: u64) -> Result<Vec<Entry>, Error>;
+
     /// Size of each file in bytes; `None` where there is no file.
     async fn sizes(&self, files: &[StoragePath]) -> Result<Vec<Option<u64>>, Error>;
 

@@ -15,7 +15,7 @@ pub mod storage;
 pub mod table_fit;
 pub mod table_log;
 
-pub use clock::{Clock, ClockState, Randomness};
+pub use clock::{Clock, ClockState, Randomness, random_bytes};
 pub use formats::Formats;
 pub use inspection::{FilesInspection, StateInspection};
 pub use metadata::State;

@@ -17,7 +17,7 @@ use crate::model::totals::Totals;
 use crate::ports::inspection::Entry;
 use crate::ports::storage::{
     FolderEntry, FolderState, FoundFile, Landing, LandingOutcome, Measured, Publication, Removed, Restoration,
-    TakeOver, TakenOver,
+    ReuseRequest, ReusedCopy,
 };
 use async_trait::async_trait;
 use std::collections::BTreeSet;
@@ -160,7 +160,7 @@ pub trait Namespace: Send + Sync {
     ) -> Result<Option<Vec<FolderEntry>>, Error>;
 
     /// Gives the files another name, under which they are uploads that have not landed; they share their objects.
-    async fn take_over(&self, files: &[TakeOver], at: Timestamp) -> Result<Vec<Option<TakenOver>>, Error>;
+    async fn take_over(&self, files: &[ReuseRequest], at: Timestamp) -> Result<Vec<Option<ReusedCopy>>, Error>;
 
     /// As [`Files::stage`](crate::ports::Files::stage).
     async fn stage(&self, sync: SyncId, at: Timestamp) -> Result<Identity, Error>;
@@ -201,6 +201,9 @@ pub trait Namespace: Send + Sync {
 
     /// Entries of a folder, in no order.
     async fn list(&self, folder: &StoragePath) -> Result<Vec<Entry>, Error>;
+
+    /// As [`FilesInspection::list_page`](crate::ports::FilesInspection::list_page).
+    async fn list_page(&self, folder: &StoragePath, from: u64, size: u64) -> Result<Vec<Entry>, Error>;
 
     /// As [`FilesInspection::rename_slot`](crate::ports::FilesInspection::rename_slot).
     async fn rename_slot(&self, from: &TrashKey, to: &TrashKey) -> Result<(), Error>;

@@ -26,6 +26,7 @@ use std::collections::BTreeSet;
 /// sweep.
 #[async_trait]
 pub trait Partial: Send + Sync {
+    /// Identity of the file, to find it again after a restart or at its landing.
     fn identity(&self) -> &Identity;
 
     /// Appends bytes. Waits while the disk is slower than the sender, so that memory stays bounded.
@@ -112,6 +113,7 @@ pub struct FolderState {
 /// a descriptor.
 #[async_trait]
 pub trait OpenFile: Any + Send + Sync {
+    /// State of the file when it was opened.
     fn found(&self) -> &FoundFile;
 
     /// `bytes_max` bytes from `at` on; fewer at the end of the file.
@@ -127,9 +129,9 @@ pub struct FolderEntry {
     pub file: Option<FoundFile>,
 }
 
-/// A file of a dataset, or of one of its versions, that a sync takes over instead of receiving it again.
+/// A file of a dataset, or of one of its versions, that a sync copies instead of receiving it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TakeOver {
+pub struct ReuseRequest {
     pub from: StoragePath,
     /// State in which it was found.
     pub found: FoundFile,
@@ -139,7 +141,7 @@ pub struct TakeOver {
 
 /// A durable copy under its partial name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TakenOver {
+pub struct ReusedCopy {
     pub identity: Identity,
     /// SHA-256 of the bytes. Absent where the copy shares them with the file, so that none was read.
     pub sha256: Option<[u8; 32]>,
@@ -300,7 +302,7 @@ pub trait Files: FilesInspection {
 
     /// Copies files and syncs the copies to stable storage. `None`, without a copy: the file is not the one that was
     /// found, or it changed during the copy. Writes to the copy do not change the file, nor the reverse.
-    async fn take_over(&self, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>>;
+    async fn copy_unchanged(&self, files: &[ReuseRequest]) -> Vec<Result<Option<ReusedCopy>, Error>>;
 
     /// Makes the staging folder of a sync if it is missing, and returns its identity.
     async fn stage(&self, sync: SyncId) -> Result<Identity, Error>;
@@ -353,6 +355,7 @@ pub trait Files: FilesInspection {
     /// Free space of the disk of the lake. Called often, so it must not block.
     fn space(&self) -> Result<Space, Error>;
 
+    /// Whether anything is at the path.
     async fn exists(&self, place: &StoragePath) -> Result<bool, Error>;
 
     /// Refuses where another server may have the lake: for steps that the metadata store does alone.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 /// Outcome of a write of an object that never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WrittenOnce {
+pub enum PutOutcome {
     /// The object has these bytes, by this write or by an earlier one.
     Done,
     /// The object has other bytes.
@@ -17,7 +17,7 @@ pub enum WrittenOnce {
 #[async_trait]
 pub trait TableLog: Send + Sync {
     /// Writes an object that never changes.
-    async fn write_once(&self, key: &ObjectKey, chunks: Vec<Bytes>) -> Result<WrittenOnce, Error>;
+    async fn write_once(&self, key: &ObjectKey, chunks: Vec<Bytes>) -> Result<PutOutcome, Error>;
 
     /// Writes an object, whatever was there.
     async fn write_over(&self, key: &ObjectKey, chunks: Vec<Bytes>) -> Result<(), Error>;

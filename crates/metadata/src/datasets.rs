@@ -57,14 +57,14 @@ impl<B: Backend> DatasetState for MetadataStore<B> {
         found(&mut self.0.look().await?, sql, values![path.as_str()], record).await
     }
 
-    async fn set_rhythm(
+    async fn set_schedule(
         &self,
         path: &LakePath,
         rhythm: Option<&DeliverySchedule>,
         by: &Actor,
         at: Timestamp,
     ) -> Result<bool, Error> {
-        let deed = AuditEntry::rhythm_set(path, rhythm, by, at);
+        let deed = AuditEntry::schedule_set(path, rhythm, by, at);
         let rhythm = rhythm.map(serde_json::to_string).transpose().map_err(Error::internal)?;
         self.0
             .write(Synced, (path.clone(), rhythm, deed), |writing, (path, rhythm, deed)| {
@@ -158,7 +158,7 @@ async fn rows_of_each<C: Connection, T: Send>(
 
 fn records<D: Dialect>(query: &DatasetQuery) -> Select {
     let mut select = Select::new(format!("{} WHERE TRUE", selected::<D>()));
-    if query.has_rhythm {
+    if query.has_schedule {
         select.push(" AND rhythm IS NOT NULL");
     }
     select.within("path", query.path.as_ref()).within("path", query.scope.as_ref());
@@ -283,8 +283,8 @@ mod tests {
         let path = LakePath::parse("/a/b").unwrap();
         let paths = std::slice::from_ref(&path);
         let page = Page { from: 0, size: 10, order: Order::Asc };
-        let by_path = DatasetQuery { page, path: Some(path.clone()), text: None, scope: None, has_rhythm: false };
-        let expected = DatasetQuery { path: None, has_rhythm: true, ..by_path.clone() };
+        let by_path = DatasetQuery { page, path: Some(path.clone()), text: None, scope: None, has_schedule: false };
+        let expected = DatasetQuery { path: None, has_schedule: true, ..by_path.clone() };
         let touch = touch_text::<sqlx::Sqlite>("'[]'");
         let remember = remember_text::<sqlx::Sqlite>("'[]'", "9");
         let asked = [

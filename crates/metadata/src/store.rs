@@ -9,6 +9,18 @@ use lakeshore::{Error, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
 
+/// Changes that a command may make when it opens the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// Creates a missing database, and migrates an older one, with a copy kept aside. Requires the lock of the data
+    /// folder.
+    Migrate,
+    /// Creates a missing database. An older one is refused: it belongs to a server that may be running.
+    Make,
+    /// Requires an existing, up-to-date database.
+    Existing,
+}
+
 /// The lake recorded in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownLake {

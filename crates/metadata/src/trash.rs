@@ -3,6 +3,7 @@
 use crate::backend::{Backend, MetadataStore};
 use crate::datasets::touch;
 use crate::query::{Connection, Dialect, Select, Value, changed, clamp, found, returned, values};
+use crate::restoring::{lock_open_syncs, refuse_amid_landing};
 use crate::row::{DbRow, actor, id, number, path, trash_entry, trash_group};
 use crate::syncs::{refuse_above_datasets, refuse_if_held};
 use crate::transaction::Durability::{Synced, Written};
@@ -282,6 +283,8 @@ async fn begin_restore(
     by: &Actor,
 ) -> Result<(), Error> {
     writing.lock_starts().await?;
+    let record = kept(writing, trash_id).await?.ok_or(Error::NoSuchTrash(trash_id))?;
+    lock_open_syncs(writing, &record.entry.origin).await?;
     writing.lock_history().await?;
     let record = kept(writing, trash_id).await?.ok_or(Error::NoSuchTrash(trash_id))?;
     let shares_as = match record.entry.kind {
@@ -289,6 +292,7 @@ async fn begin_restore(
         TrashKind::File => SyncType::IncrementalSync,
     };
     refuse_if_held(writing, &record.entry.origin, shares_as, None).await?;
+    refuse_amid_landing(writing, &record.entry.origin).await?;
     if record.entry.kind == TrashKind::Dataset {
         refuse_above_datasets(writing, &record.entry.origin).await?;
     }

@@ -143,6 +143,12 @@ impl<B: Backend> UploadState for MetadataStore<B> {
         select.rows(&mut self.0.list().await?, |row| Ok((path(row, "target")?, row.get("file_name")?))).await
     }
 
+    async fn upload_in_flight(&self, sync_id: SyncId, partial: &PartialName) -> Result<Option<UploadId>, Error> {
+        let sql = "SELECT history_id FROM uploads WHERE sync_id = ? AND status = 'Syncing' AND partial = ?";
+        let values = values![id(sync_id.0), partial.as_str()];
+        found(&mut self.0.list().await?, sql, values, |row| Ok(UploadId(number(row, "history_id")?))).await
+    }
+
     async fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, Error> {
         let sql = "SELECT history_id, partial FROM uploads WHERE status = 'Syncing' AND NOT EXISTS \
                    (SELECT 1 FROM resumables WHERE upload_id = history_id) ORDER BY history_id";

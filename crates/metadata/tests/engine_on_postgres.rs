@@ -4,6 +4,8 @@
 
 #[path = "engine/bench.rs"]
 mod bench;
+#[path = "engine/bounds.rs"]
+mod bounds;
 #[path = "engine/end.rs"]
 mod end;
 #[path = "engine/events.rs"]

@@ -127,7 +127,7 @@ fn of_starts_on_overlapping_paths_on_several_nodes_one_wins() {
 }
 
 #[test]
-fn what_lands_on_several_nodes_while_its_sync_ends_is_counted_or_refused_and_ids_have_no_gaps() {
+fn files_that_land_on_several_nodes_while_their_sync_ends_are_counted_or_refused_and_ids_have_no_gaps() {
     with_database(async |database| {
         let nodes = join_all((0..3).map(|_| database.open())).await;
         let sync_id = nodes[0].start_sync(&new_sync("/a", SyncType::IncrementalSync)).await.unwrap();
@@ -274,7 +274,7 @@ fn a_database_that_is_not_ready_is_refused_with_what_to_do() {
     block_on(async {
         let Some(database) = Database::empty().await else { return };
         let options = database.options();
-        let existing = lakeshore_metadata::sqlite::Opening::Existing;
+        let existing = lakeshore_metadata::store::Opening::Existing;
         let empty = PostgresState::open_for(&options, existing).await.err().unwrap();
         assert!(matches!(empty, OpenError::Empty { .. }), "{empty}");
         // Several nodes make the tables at once.
@@ -295,7 +295,7 @@ fn a_database_that_is_not_ready_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn what_was_done_cannot_be_changed_or_removed() {
+fn audit_entries_cannot_be_changed_or_removed() {
     with_database(async |database| {
         let node = database.open().await;
         node.start_sync(&new_sync("/a/b", SyncType::FullSync)).await.unwrap();

@@ -186,7 +186,7 @@ async fn seen(state: &dyn State) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_was_in_sqlite_is_in_postgresql_and_goes_on_there_but_never_over_anything() {
+async fn a_transfer_moves_all_of_sqlite_to_postgresql_and_never_overwrites_anything() {
     let Some(database) = Database::new().await else { return };
     let folder = tempfile::tempdir().unwrap();
     let sqlite = SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap();

@@ -73,8 +73,8 @@ pub async fn each_action_has_an_audit_entry_that_is_found_by_actor_and_action(st
     assert!(none.is_empty());
     state.begin_emptying(&PurgeSelector::Item(TrashId(2)), 1, &Actor::lake(), Timestamp(80)).await.unwrap();
     let rhythm = DeliverySchedule::new(Every::Day, Some("07:00"), 10, 0).unwrap();
-    assert!(state.set_rhythm(&path("/a/b"), Some(&rhythm), &ada(), Timestamp(90)).await.unwrap());
-    assert!(!state.set_rhythm(&path("/none"), Some(&rhythm), &ada(), Timestamp(90)).await.unwrap());
+    assert!(state.set_schedule(&path("/a/b"), Some(&rhythm), &ada(), Timestamp(90)).await.unwrap());
+    assert!(!state.set_schedule(&path("/none"), Some(&rhythm), &ada(), Timestamp(90)).await.unwrap());
     state.set_schema_policy(&path("/a/b"), SchemaPolicy::Hold, &ada(), Timestamp(91)).await.unwrap();
     let secret = Secret::from_random([3; 32]);
     let new = NewKey { name: "etl".into(), role: Role::Write, path_prefix: None, expires_at: None };
@@ -89,7 +89,7 @@ pub async fn each_action_has_an_audit_entry_that_is_found_by_actor_and_action(st
         AuditAction::SyncEnded,
         AuditAction::TrashRestored,
         AuditAction::TrashEmptied,
-        AuditAction::RhythmSet,
+        AuditAction::ScheduleSet,
         AuditAction::SchemaPolicySet,
     ];
     let of_keys = [AuditAction::KeyCreated, AuditAction::SignIn, AuditAction::KeyRevoked];

@@ -9,7 +9,7 @@ use crate::model::sync::status::SyncType;
 use crate::model::time::Timestamp;
 use crate::ports::metadata::State;
 use crate::ports::metadata::upload::{CompletedUpload, LandedContent};
-use crate::ports::storage::{Files, FoundFile, LandingOutcome, TakeOver};
+use crate::ports::storage::{Files, FoundFile, LandingOutcome, ReuseRequest};
 
 pub async fn landed_content_is_found_by_path_and_identity(state: &dyn State) {
     let id = start(state, "/a", SyncType::IncrementalSync).await;
@@ -112,16 +112,16 @@ pub async fn a_taken_over_file_lands_as_a_copy_and_the_original_stays(files: &dy
     let there = files.find(&places.map(|place| StoragePath::Live(path(place)))).await.unwrap();
     let sizes: Vec<_> = there.iter().map(|found| found.as_ref().map(|found| found.size_bytes)).collect();
     assert_eq!(sizes, [Some(5), Some(0), None, None, None]);
-    let take_overs: Vec<_> = (0..2)
-        .map(|at| TakeOver {
+    let requests: Vec<_> = (0..2)
+        .map(|at| ReuseRequest {
             from: StoragePath::Live(path(places[at])),
             found: there[at].clone().unwrap(),
             partial: partial(at as u8 + 3),
         })
         .collect();
-    for (take_over, (name, bytes)) in take_overs.iter().zip([(3, 5), (4, 0)]) {
-        let taken = files.take_over(std::slice::from_ref(take_over)).await.remove(0).unwrap().unwrap();
-        assert_ne!(taken.identity, take_over.found.identity, "a file of its own");
+    for (request, (name, bytes)) in requests.iter().zip([(3, 5), (4, 0)]) {
+        let taken = files.copy_unchanged(std::slice::from_ref(request)).await.remove(0).unwrap().unwrap();
+        assert_ne!(taken.identity, request.found.identity, "a file of its own");
         let digest = files.digest(&StoragePath::Partial(partial(name))).await.unwrap().unwrap();
         assert_eq!(digest.size_bytes, bytes);
         assert!(taken.sha256.is_none_or(|sha256| sha256 == digest.sha256));
@@ -141,22 +141,22 @@ pub async fn a_changed_file_is_not_taken_over(files: &dyn Files) {
     land(files, 2, file, b"other").await;
     let other = found(files, file).await.unwrap();
     assert_ne!(first.identity, other.identity);
-    let take_over = |from: &str, found: &FoundFile| TakeOver {
+    let request = |from: &str, found: &FoundFile| ReuseRequest {
         from: StoragePath::Live(path(from)),
         found: found.clone(),
         partial: partial(3),
     };
     let shorter = FoundFile { size_bytes: 4, ..other.clone() };
     let refused = [
-        take_over(file, &first),
-        take_over(file, &shorter),
-        take_over("/data/t/b.csv", &other),
-        take_over("/data/t", &other),
-        take_over("/data/t/a.csv/b", &other),
+        request(file, &first),
+        request(file, &shorter),
+        request("/data/t/b.csv", &other),
+        request("/data/t", &other),
+        request("/data/t/a.csv/b", &other),
     ];
-    for result in files.take_over(&refused).await {
+    for result in files.copy_unchanged(&refused).await {
         assert_eq!(result.unwrap(), None);
     }
     assert_eq!(files.list(&StoragePath::Partials).await.unwrap(), []);
-    assert!(files.take_over(&[take_over(file, &other)]).await.remove(0).unwrap().is_some());
+    assert!(files.copy_unchanged(&[request(file, &other)]).await.remove(0).unwrap().is_some());
 }

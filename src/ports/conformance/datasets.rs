@@ -38,7 +38,7 @@ async fn settle(state: &dyn State, id: SyncId, status: Status, trash: Option<New
 }
 
 fn all_datasets() -> DatasetQuery {
-    DatasetQuery { page: Page::FIRST, path: None, text: None, scope: None, has_rhythm: false }
+    DatasetQuery { page: Page::FIRST, path: None, text: None, scope: None, has_schedule: false }
 }
 
 async fn listed(state: &dyn State, query: DatasetQuery) -> Vec<String> {
@@ -192,12 +192,12 @@ pub async fn datasets_are_listed_and_keep_their_schedule(state: &dyn State) {
     assert_eq!(listed(state, DatasetQuery { text: Some("C".into()), ..all_datasets() }).await, ["/a/c"]);
 
     let rhythm = DeliverySchedule::new(Every::Day, Some("07:00"), 10, 0).unwrap();
-    let expected = DatasetQuery { has_rhythm: true, ..all_datasets() };
-    assert!(state.set_rhythm(&path("/a"), Some(&rhythm), &"me".into(), Timestamp(5)).await.unwrap());
-    assert!(!state.set_rhythm(&path("/none"), Some(&rhythm), &"me".into(), Timestamp(5)).await.unwrap());
+    let expected = DatasetQuery { has_schedule: true, ..all_datasets() };
+    assert!(state.set_schedule(&path("/a"), Some(&rhythm), &"me".into(), Timestamp(5)).await.unwrap());
+    assert!(!state.set_schedule(&path("/none"), Some(&rhythm), &"me".into(), Timestamp(5)).await.unwrap());
     assert_eq!(listed(state, expected.clone()).await, ["/a"]);
     assert_eq!(state.dataset_record(&path("/a")).await.unwrap().unwrap().rhythm, Some(rhythm));
-    assert!(state.set_rhythm(&path("/a"), None, &"me".into(), Timestamp(5)).await.unwrap());
+    assert!(state.set_schedule(&path("/a"), None, &"me".into(), Timestamp(5)).await.unwrap());
     assert_eq!(listed(state, expected).await, Vec::<String>::new());
     assert_eq!(state.dataset_record(&path("/none")).await.unwrap(), None);
 }

@@ -65,6 +65,8 @@ pub async fn a_table_lags_until_its_versions_are_fixed_and_their_entries_are_wri
     assert_eq!(lag(state).await, []);
     let table = state.table(&path("/a")).await.unwrap().unwrap();
     assert_eq!(table, fixed(1, 2, Vec::new()).table);
+    assert!(state.confirm_version(&path("/a"), VersionNumber(2)).await.unwrap());
+    assert!(!state.confirm_version(&path("/a"), VersionNumber(1)).await.unwrap(), "followed further since");
     state.set_checkpoint(&path("/a"), 1, VersionNumber(2)).await.unwrap();
     state.set_table_problem(&path("/a"), Some("it fails")).await.unwrap();
     let table = state.table(&path("/a")).await.unwrap().unwrap();

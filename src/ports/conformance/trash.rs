@@ -1,8 +1,8 @@
 //! Conformance: stored trash items.
 
 use super::{
-    DIGEST, all_trash, begin, finish, finishing, land_upload, new_sync, partial, path, publish, record, start,
-    trash_of, whole,
+    DIGEST, all_trash, begin, finish, finished, finishing, land_upload, new_sync, partial, path, publish, record,
+    start, trash_of, whole,
 };
 use crate::model::digest::Digest;
 use crate::model::error::Error;
@@ -63,6 +63,34 @@ pub async fn a_restored_item_leaves_the_list_and_holds_its_path_during_the_resto
         state.begin_restore(TrashId(99), &Identity("5".into()), &"me".into()).await,
         Err(Error::NoSuchTrash(_))
     ));
+}
+
+pub async fn a_restore_and_a_landing_at_its_path_exclude_each_other(state: &dyn State) {
+    let sync = start(state, "/a", SyncType::IncrementalSync).await;
+    let upload = |number: u8, target: &str| CompletedUpload { partial: partial(number), ..whole(None, sync, target) };
+    let replaced = NewTrash { kind: TrashKind::File, reason: TrashReason::Overwritten, ..trash_of(sync, "/a/1.csv") };
+    land_upload(state, upload(1, "/a/1.csv"), None, 30).await;
+    land_upload(state, upload(2, "/a/1.csv"), Some(replaced), 40).await;
+    let trash_id = state.trash(&all_trash()).await.unwrap()[0].trash_id;
+    let begin = || async { state.begin_restore(trash_id, &Identity("5".into()), &"me".into()).await };
+    let intend = |uploads: Vec<CompletedUpload>| async move { state.write_intents(None, &uploads).await.unwrap() };
+    let give_up = |id| async move { state.finish_landings(&finished(id, Vec::new(), Vec::new(), 50)).await.unwrap() };
+
+    let (landing, permissions) = intend(vec![upload(3, "/a/1.csv")]).await;
+    assert!(permissions[0].is_ok());
+    assert!(matches!(begin().await, Err(Error::Moving(at)) if at == path("/a/1.csv")));
+    give_up(landing).await;
+
+    begin().await.unwrap();
+    let (landing, permissions) = intend(vec![upload(3, "/a/1.csv"), upload(4, "/a/2.csv")]).await;
+    assert!(matches!(permissions[0], Err(Error::PathRestoring { .. })), "{permissions:?}");
+    assert!(permissions[1].is_ok(), "only its path is held: {permissions:?}");
+    give_up(landing).await;
+
+    state.cancel_restore(trash_id).await.unwrap();
+    let (landing, permissions) = intend(vec![upload(3, "/a/1.csv")]).await;
+    assert!(permissions[0].is_ok());
+    give_up(landing).await;
 }
 
 /// Makes three trash items of 10, 20 and 30 bytes, at the times 1, 2 and 3.

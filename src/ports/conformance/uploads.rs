@@ -28,6 +28,18 @@ pub async fn an_upload_ends_once(state: &dyn State) {
     assert!(state.trash(&all_trash()).await.unwrap().is_empty());
 }
 
+pub async fn an_upload_in_flight_is_found_by_the_name_of_its_bytes(state: &dyn State) {
+    let id = start(state, "/a", SyncType::IncrementalSync).await;
+    let other = start(state, "/b", SyncType::IncrementalSync).await;
+    assert_eq!(state.upload_in_flight(id, &partial(1)).await.unwrap(), None);
+    let upload = begin(state, id, "/a/1.csv").await;
+    assert_eq!(state.upload_in_flight(id, &partial(1)).await.unwrap(), Some(upload));
+    assert_eq!(state.upload_in_flight(id, &partial(2)).await.unwrap(), None);
+    assert_eq!(state.upload_in_flight(other, &partial(1)).await.unwrap(), None);
+    state.fail_upload(upload, "late", 0, Timestamp(99)).await.unwrap();
+    assert_eq!(state.upload_in_flight(id, &partial(1)).await.unwrap(), None, "it has ended");
+}
+
 pub async fn a_timeline_has_stretches_of_the_uploads_of_a_sync_and_its_first_failures(state: &dyn State) {
     let sync = start(state, "/a", SyncType::IncrementalSync).await;
     for number in 0..8 {

@@ -16,7 +16,7 @@ use crate::model::upload::resumable::Checkpoint;
 use crate::ports::Space;
 use crate::ports::storage::{
     Files, FolderEntry, FolderState, FoundFile, Landing, LandingOutcome, Measured, OpenFile, Partial, Publication,
-    Removed, RemovedSnapshot, Restoration, Snapped, SnapshotFile, TakeOver, TakenOver, WholeFile, WrittenFiles,
+    Removed, RemovedSnapshot, Restoration, ReuseRequest, ReusedCopy, Snapped, SnapshotFile, WholeFile, WrittenFiles,
     WrittenGroup,
 };
 use async_trait::async_trait;
@@ -35,11 +35,6 @@ impl MemoryFiles {
         let tree = self.tree();
         let live = tree.nodes.iter().filter(|(path, _)| !path.starts_with('.'));
         live.filter_map(|(path, node)| Some((format!("/{path}"), node.bytes.clone()?))).collect()
-    }
-
-    /// Sets the free space.
-    pub fn set_space(&self, space: Space) {
-        self.tree().space = Some(space);
     }
 
     /// Makes the next calls of `create_partial`, `write_group`, `seal` of a group, `land`, or `restore` fail without a
@@ -261,16 +256,16 @@ impl Files for MemoryFiles {
         Ok(RemovedSnapshot::default())
     }
 
-    async fn take_over(&self, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>> {
+    async fn copy_unchanged(&self, files: &[ReuseRequest]) -> Vec<Result<Option<ReusedCopy>, Error>> {
         let mut tree = self.tree();
-        let mut copy = |file: &TakeOver| {
+        let mut copy = |file: &ReuseRequest| {
             let from = at(&file.from);
             if tree.find(&from).as_ref() != Some(&file.found) {
                 return Ok(None);
             }
             let bytes = tree.nodes.get(&from).and_then(|node| node.bytes.clone()).unwrap_or_default();
             let sha256 = Some(Digest::of(&bytes).sha256);
-            Ok(Some(TakenOver {
+            Ok(Some(ReusedCopy {
                 identity: tree.make(at(&StoragePath::Partial(file.partial.clone())), Some(bytes)),
                 sha256,
             }))
@@ -367,7 +362,7 @@ impl Files for MemoryFiles {
     }
 
     fn space(&self) -> Result<Space, Error> {
-        Ok(self.tree().space.unwrap_or(Space::UNBOUNDED))
+        Ok(Space::UNBOUNDED)
     }
 
     async fn exists(&self, place: &StoragePath) -> Result<bool, Error> {

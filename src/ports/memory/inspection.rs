@@ -27,6 +27,13 @@ impl FilesInspection for MemoryFiles {
         Ok(entries.into_iter().map(|(name, (kind, size_bytes))| Entry { name, kind, size_bytes }).collect())
     }
 
+    async fn list_page(&self, folder: &StoragePath, from: u64, size: u64) -> Result<Vec<Entry>, Error> {
+        let mut entries = self.list(folder).await?;
+        entries.sort_by_key(|entry| entry.kind == EntryKind::File);
+        let clamp = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Ok(entries.into_iter().skip(clamp(from)).take(clamp(size)).collect())
+    }
+
     async fn sizes(&self, files: &[StoragePath]) -> Result<Vec<Option<u64>>, Error> {
         let tree = self.tree();
         let size = |place: &StoragePath| tree.nodes.get(&at(place))?.bytes.as_ref().map(|bytes| bytes.len() as u64);

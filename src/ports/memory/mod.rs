@@ -34,11 +34,6 @@ impl ManualClock {
         let passed_ms = time.0.saturating_sub(before).try_into().unwrap_or(0);
         self.steady_ms.fetch_add(passed_ms, Ordering::SeqCst);
     }
-
-    /// Sets only the wall clock.
-    pub fn step_to(&self, time: Timestamp) {
-        self.wall.store(time.0, Ordering::SeqCst);
-    }
 }
 
 #[async_trait]

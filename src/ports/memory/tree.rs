@@ -5,7 +5,6 @@ use crate::model::error::Error;
 use crate::model::storage_path::{Identity, StoragePath};
 use crate::model::time::Timestamp;
 use crate::model::totals::Totals;
-use crate::ports::Space;
 use crate::ports::storage::{FoundFile, LandingOutcome};
 use std::collections::BTreeMap;
 
@@ -14,8 +13,6 @@ pub(super) struct Tree {
     /// Files and folders by path, as components joined by slashes.
     pub(super) nodes: BTreeMap<String, Node>,
     made: u64,
-    /// Unbounded unless set.
-    pub(super) space: Option<Space>,
     pub(super) faults: Faults,
 }
 

@@ -23,7 +23,7 @@ pub struct DatasetQuery {
     pub text: Option<String>,
     pub scope: Option<LakePath>,
     /// Only datasets with a schedule.
-    pub has_rhythm: bool,
+    pub has_schedule: bool,
 }
 
 /// A dataset that has changed since its last count.
@@ -42,7 +42,7 @@ pub trait DatasetState: Send + std::marker::Sync {
     async fn dataset_record(&self, path: &LakePath) -> Result<Option<DatasetRecord>, Error>;
 
     /// Stores the schedule of a dataset durably. False if the dataset does not exist.
-    async fn set_rhythm(
+    async fn set_schedule(
         &self,
         path: &LakePath,
         rhythm: Option<&DeliverySchedule>,

@@ -29,7 +29,7 @@ pub enum Progress {
 
 /// An upload in flight of any node.
 #[derive(Debug, Clone)]
-pub struct ToldUpload {
+pub struct ReportedUpload {
     pub upload_id: UploadId,
     /// The last event of its progress, if there was one.
     pub json: Option<String>,
@@ -72,7 +72,7 @@ pub trait EventLog: Send + std::marker::Sync {
     }
 
     /// The oldest uploads in flight of all nodes, in the order of their begin, at most `size`.
-    async fn uploads_in_flight(&self, _: Option<SyncId>, _size: u64) -> Result<Vec<ToldUpload>, Error> {
+    async fn uploads_in_flight(&self, _: Option<SyncId>, _size: u64) -> Result<Vec<ReportedUpload>, Error> {
         Ok(Vec::new())
     }
 }

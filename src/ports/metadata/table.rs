@@ -191,6 +191,10 @@ pub trait TableStore: Send + Sync {
     /// Forgets drafts from before a time that were not fixed.
     async fn forget_drafts(&self, before: Timestamp) -> Result<(), Error>;
 
+    /// Whether this is still the version that was followed last, by a write, which a fenced node cannot do. What
+    /// [`Self::table_files`] says of files outside the table is of that version alone.
+    async fn confirm_version(&self, dataset: &LakePath, version: VersionNumber) -> Result<bool, Error>;
+
     /// There is a checkpoint of this commit, which has the versions up to this one.
     async fn set_checkpoint(&self, dataset: &LakePath, commit: u64, version: VersionNumber) -> Result<(), Error>;
 

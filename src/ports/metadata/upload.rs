@@ -145,6 +145,10 @@ pub trait UploadState: Send + std::marker::Sync {
 
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>, Error>;
 
+    /// The upload `Syncing` whose bytes have this name: finds out whether a [`Self::begin_upload`] took place whose answer
+    /// was lost.
+    async fn upload_in_flight(&self, sync_id: SyncId, partial: &PartialName) -> Result<Option<UploadId>, Error>;
+
     /// Content of the file at each path, if the file has this identity. Known for the last hundred uploads to a path.
     async fn landed_contents(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedContent>>, Error>;
 

@@ -1,6 +1,6 @@
 //! Finds and lists files.
 
-use super::rows::{NamespaceRows, NodeId};
+use super::rows::{NamespaceRows, Node, NodeId};
 use super::tree::{node, place};
 use crate::query::{Connection, RowOf, Value, rows};
 use crate::row::{DbRow, number, time};
@@ -103,17 +103,31 @@ pub(crate) async fn identify_trash(
     Ok(node(rows, &StoragePath::trashed(trash, origin)).await?.map(|found| found.node.identity()))
 }
 
+fn entry(node: Node) -> Entry {
+    Entry {
+        kind: if node.is_folder() { EntryKind::Folder } else { EntryKind::File },
+        size_bytes: node.size_bytes,
+        name: node.name,
+    }
+}
+
+pub(crate) async fn list_page(
+    rows: &mut dyn NamespaceRows,
+    folder: &StoragePath,
+    from: u64,
+    size: u64,
+) -> Result<Vec<Entry>, Error> {
+    let Some(found) = node(rows, folder).await?.filter(|found| found.is_folder()) else { return Ok(Vec::new()) };
+    Ok(rows.page(found.node, from, size).await?.into_iter().map(entry).collect())
+}
+
 pub(crate) async fn list(rows: &mut dyn NamespaceRows, folder: &StoragePath) -> Result<Vec<Entry>, Error> {
     let Some(found) = node(rows, folder).await?.filter(|found| found.is_folder()) else { return Ok(Vec::new()) };
     let mut entries = Vec::new();
     loop {
         let page = rows.page(found.node, entries.len() as u64, NAMES_MAX).await?;
         let is_last = (page.len() as u64) < NAMES_MAX;
-        entries.extend(page.into_iter().map(|node| Entry {
-            kind: if node.is_folder() { EntryKind::Folder } else { EntryKind::File },
-            size_bytes: node.size_bytes,
-            name: node.name,
-        }));
+        entries.extend(page.into_iter().map(entry));
         if is_last {
             return Ok(entries);
         }

@@ -15,7 +15,7 @@ mod tree;
 mod uploads;
 
 pub(crate) use exchanging::{drop_staging, publish, rename_slot, restore, stage};
-pub(crate) use finding::{find, find_identified, identify_trash, list, list_folder};
+pub(crate) use finding::{find, find_identified, identify_trash, list, list_folder, list_page};
 pub(crate) use landing::{land, recover_landing, rollback_landing};
 pub(crate) use measuring::{are_unchanged, measure, measure_folders};
 pub(crate) use removing::{discard, remove_empty_slot, remove_trash, sweep};

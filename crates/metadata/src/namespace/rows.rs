@@ -140,15 +140,15 @@ pub(crate) trait NamespaceRows: Send {
     async fn set_object(&mut self, node: NodeId, object: ObjectId, size_bytes: u64, at: Timestamp)
     -> Result<(), Error>;
 
-    /// Files and empty folders. Gives the objects of the files.
+    /// Files and empty folders. Returns the objects of the files.
     async fn delete_nodes(&mut self, nodes: &[NodeId]) -> Result<Vec<ObjectId>, Error>;
 
-    /// Deletes files of a folder, at most `size`. Gives their objects.
+    /// Deletes files of a folder, at most `size`. Returns their objects.
     async fn delete_files_in(&mut self, folder: NodeId, size: u64) -> Result<Vec<ObjectId>, Error>;
 
     async fn objects(&mut self, objects: &[ObjectId]) -> Result<Vec<ObjectRow>, Error>;
 
-    /// Gives their ids, in their order.
+    /// Returns their ids, in their order.
     async fn insert_objects(
         &mut self,
         new: &[NewObjectRow],
@@ -167,7 +167,7 @@ pub(crate) trait NamespaceRows: Send {
 
     async fn set_multipart(&mut self, object: ObjectId, multipart_id: &str) -> Result<(), Error>;
 
-    /// Marks those to which no node and no checkpoint refers. Gives them.
+    /// Marks those to which no node and no checkpoint refers. Returns them.
     async fn mark_unreferenced(&mut self, objects: &[ObjectId], at: Timestamp) -> Result<Vec<ObjectId>, Error>;
 
     /// An object is referred to. False where there is none.
@@ -182,10 +182,10 @@ pub(crate) trait NamespaceRows: Send {
 
     async fn insert_checkpoint(&mut self, object: ObjectId, checkpoint: &ObjectCheckpoint) -> Result<(), Error>;
 
-    /// Deletes checkpoints at these offsets. Gives their tails.
+    /// Deletes checkpoints at these offsets. Returns their tails.
     async fn delete_checkpoints(&mut self, object: ObjectId, offsets: &[u64]) -> Result<Vec<ObjectId>, Error>;
 
-    /// Deletes all checkpoints of objects. Gives their tails.
+    /// Deletes all checkpoints of objects. Returns their tails.
     async fn delete_checkpoints_of(&mut self, objects: &[ObjectId]) -> Result<Vec<ObjectId>, Error>;
 
     async fn unreferenced(&mut self, before: Timestamp, size: u64) -> Result<Vec<UnreferencedObject>, Error>;

@@ -23,7 +23,8 @@ use lakeshore::ports::namespace::{
     FoundObject, IntendedObject, NewObject, ObjectCheckpoint, ObjectId, StoredPart, StoredUpload, UnreferencedObject,
 };
 use lakeshore::ports::storage::{
-    FolderEntry, FolderState, Landing, LandingOutcome, Measured, Publication, Removed, Restoration, TakeOver, TakenOver,
+    FolderEntry, FolderState, Landing, LandingOutcome, Measured, Publication, Removed, Restoration, ReuseRequest,
+    ReusedCopy,
 };
 use lakeshore::{Error, Timestamp};
 use sqlx::Database;
@@ -202,7 +203,7 @@ impl<B: Backend> Namespace for MetadataStore<B> {
         .await
     }
 
-    async fn take_over(&self, files: &[TakeOver], at: Timestamp) -> Result<Vec<Option<TakenOver>>, Error> {
+    async fn take_over(&self, files: &[ReuseRequest], at: Timestamp) -> Result<Vec<Option<ReusedCopy>>, Error> {
         self.change_tree(Synced, (files.to_vec(), at), |rows, (files, at)| {
             Box::pin(namespace::take_over(rows, files, *at))
         })
@@ -285,6 +286,13 @@ impl<B: Backend> Namespace for MetadataStore<B> {
 
     async fn list(&self, folder: &StoragePath) -> Result<Vec<Entry>, Error> {
         self.read(true, folder.clone(), |rows, folder| Box::pin(namespace::list(rows, folder))).await
+    }
+
+    async fn list_page(&self, folder: &StoragePath, from: u64, size: u64) -> Result<Vec<Entry>, Error> {
+        self.read(true, (folder.clone(), from, size), |rows, (folder, from, size)| {
+            Box::pin(namespace::list_page(rows, folder, *from, *size))
+        })
+        .await
     }
 
     async fn rename_slot(&self, from: &TrashKey, to: &TrashKey) -> Result<(), Error> {

@@ -166,7 +166,7 @@ pub(super) fn parent((root, names): &Place) -> Option<Place> {
     Some((*root, above.to_vec()))
 }
 
-/// Makes the folders above a place. Gives the folder, and the name in it.
+/// Makes the folders above a place. Returns the folder, and the name in it.
 pub(super) async fn make_parent(
     rows: &mut dyn NamespaceRows,
     path: &StoragePath,

@@ -10,7 +10,7 @@ use lakeshore::ports::namespace::{
     CHECKPOINTS_KEPT, IntendedObject, NewObject, ObjectCheckpoint, ObjectId, StoredPart, StoredUpload,
     UnreferencedObject,
 };
-use lakeshore::ports::storage::{TakeOver, TakenOver};
+use lakeshore::ports::storage::{ReuseRequest, ReusedCopy};
 use lakeshore::{Error, Timestamp};
 use std::collections::BTreeMap;
 
@@ -155,12 +155,12 @@ pub(crate) async fn upload(rows: &mut dyn NamespaceRows, name: &PartialName) -> 
 
 pub(crate) async fn take_over(
     rows: &mut dyn NamespaceRows,
-    files: &[TakeOver],
+    files: &[ReuseRequest],
     at: Timestamp,
-) -> Result<Vec<Option<TakenOver>>, Error> {
+) -> Result<Vec<Option<ReusedCopy>>, Error> {
     let places: Vec<_> = files.iter().map(|file| file.from.clone()).collect();
     let found = nodes(rows, &places).await?;
-    let is_it = |file: &TakeOver, node: &super::Node| node.found().as_ref() == Some(&file.found);
+    let is_it = |file: &ReuseRequest, node: &super::Node| node.found().as_ref() == Some(&file.found);
     let same: Vec<_> = files.iter().zip(found).map(|(file, node)| node.filter(|node| is_it(file, node))).collect();
     let objects: Vec<_> = same.iter().flatten().filter_map(|node| node.object).collect();
     let rows_of = if objects.is_empty() { Vec::new() } else { rows.objects(&objects).await? };
@@ -176,7 +176,7 @@ pub(crate) async fn take_over(
     let taken = files.iter().zip(same).map(|(file, node)| {
         let object = node?.object?;
         let identity = made.get(file.partial.as_str())?.node.identity();
-        Some(TakenOver { identity, sha256: sha256.get(&object).copied().flatten() })
+        Some(ReusedCopy { identity, sha256: sha256.get(&object).copied().flatten() })
     });
     Ok(taken.collect())
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::model::id::{SyncId, UploadId};
 use lakeshore::model::sync::job::SyncJob;
-use lakeshore::ports::metadata::event_log::{Describe, EventLog, LoggedEvent, NewEvent, Progress, ToldUpload};
+use lakeshore::ports::metadata::event_log::{Describe, EventLog, LoggedEvent, NewEvent, Progress, ReportedUpload};
 use sqlx::Row as _;
 use std::collections::BTreeMap;
 
@@ -111,7 +111,7 @@ impl EventLog for PostgresState {
         rows(&mut *self.look().await?, sql, values![clamp(after), clamp(size)], event).await
     }
 
-    async fn uploads_in_flight(&self, sync_id: Option<SyncId>, size: u64) -> Result<Vec<ToldUpload>, Error> {
+    async fn uploads_in_flight(&self, sync_id: Option<SyncId>, size: u64) -> Result<Vec<ReportedUpload>, Error> {
         let own = self.node();
         let mut select = Select::new(
             "SELECT u.history_id, t.json, coalesce(t.has_request, FALSE) AS has_request, is_at_work(t.serving_node, ",
@@ -122,7 +122,7 @@ impl EventLog for PostgresState {
         }
         select.push(" ORDER BY u.history_id LIMIT ").bind(clamp(size));
         let told = |row: &Row| {
-            Ok(ToldUpload {
+            Ok(ReportedUpload {
                 upload_id: UploadId(number(row, "history_id")?),
                 json: row.try_get("json")?,
                 is_elsewhere: row.try_get("is_elsewhere")?,

@@ -13,7 +13,7 @@ use super::options::PostgresOptions;
 use super::query::{Row, changed, found, rows, values};
 use super::sightings::{Sighted, Sightings};
 use lakeshore::Error;
-use lakeshore::ports::Randomness;
+use lakeshore::ports::random_bytes;
 use lakeshore_system::clock::SystemRandomness;
 use sqlx::{Connection, PgConnection, Row as _};
 use std::sync::Arc;
@@ -169,7 +169,7 @@ async fn enter(
     let (group, group_secret, is_joining) = match ready {
         Some(ready) => (ready.group.clone(), secret(&mut transaction, ready.node).await?, true),
         None if is_any_alive => return Ok(None),
-        None => (hex::encode(random::<16>()?), random()?, false),
+        None => (hex::encode(random_bytes::<16>(&SystemRandomness)?), random_bytes(&SystemRandomness)?, false),
     };
     if !is_joining {
         changed(&mut *transaction, "UPDATE serving_nodes SET fenced_at = now() WHERE fenced_at IS NULL", vec![])
@@ -187,12 +187,6 @@ async fn enter(
         }
     }
     Ok(Some(Entry { node, group, group_secret, is_joining }))
-}
-
-fn random<const N: usize>() -> Result<[u8; N], Error> {
-    let mut random = [0; N];
-    SystemRandomness.fill(&mut random)?;
-    Ok(random)
 }
 
 async fn secret(connection: &mut PgConnection, of: i64) -> Result<[u8; SECRET_BYTES], Error> {

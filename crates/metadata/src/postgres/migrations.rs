@@ -20,7 +20,8 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "0004_tables",
     "0005_serving_nodes",
     "0006_event_log",
-    "0007_table_log_cleaning"
+    "0007_table_log_cleaning",
+    "0008_open_syncs"
 ];
 
 /// Version that this program works with.

@@ -35,7 +35,7 @@ pub use transfer::TransferError;
 use crate::backend::{Backend, MetadataStore};
 use crate::lookups::CallerLookups;
 use crate::query::Select;
-use crate::sqlite::Opening;
+use crate::store::Opening;
 use crate::transaction::{Durability, Work};
 use connection::{SEARCH_TIME_MAX, fault};
 use lakeshore::Error;

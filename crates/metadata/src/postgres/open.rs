@@ -4,7 +4,7 @@ use super::connection::is_missing;
 use super::membership::{self, Company, Membership};
 use super::migrations;
 use super::options::PostgresOptions;
-use crate::sqlite::Opening;
+use crate::store::Opening;
 use sqlx::migrate::MigrateError;
 use sqlx::{Connection, PgConnection};
 use std::time::Duration;

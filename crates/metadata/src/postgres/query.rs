@@ -213,10 +213,18 @@ impl WritingConnection for PgConnection {
     async fn writable(&mut self) -> Result<&mut PgConnection, Error> {
         Ok(self)
     }
+
+    async fn settled(&mut self) -> Result<&mut PgConnection, Error> {
+        Ok(self)
+    }
 }
 
 impl WritingConnection for Writing {
     async fn writable(&mut self) -> Result<&mut PgConnection, Error> {
+        Ok(self)
+    }
+
+    async fn settled(&mut self) -> Result<&mut PgConnection, Error> {
         Ok(self)
     }
 }

@@ -22,7 +22,7 @@ use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::status::{Status, SyncType};
-use lakeshore::ports::Randomness;
+use lakeshore::ports::random_bytes;
 use lakeshore_system::clock::SystemRandomness;
 use lakeshore_system::failpoints::crash_point;
 use sqlx::{Connection, PgConnection, Row as _, Transaction};
@@ -133,9 +133,7 @@ impl Tries {
 }
 
 pub(super) fn new_token() -> Result<i64, Error> {
-    let mut random = [0; 8];
-    SystemRandomness.fill(&mut random)?;
-    Ok(i64::from_le_bytes(random))
+    Ok(i64::from_le_bytes(random_bytes(&SystemRandomness)?))
 }
 
 impl Writing {

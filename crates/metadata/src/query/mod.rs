@@ -92,6 +92,9 @@ pub(crate) trait Connection: Send {
 pub(crate) trait WritingConnection: Connection {
     /// The connection, once it may write.
     fn writable(&mut self) -> impl Future<Output = Result<&mut <Self::Db as Database>::Connection, Error>> + Send;
+
+    /// The connection, for a statement that reads what was written before.
+    fn settled(&mut self) -> impl Future<Output = Result<&mut <Self::Db as Database>::Connection, Error>> + Send;
 }
 
 /// Text of a statement that both databases run, each in its words. It is put together once.

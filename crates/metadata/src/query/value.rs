@@ -1,7 +1,7 @@
 //! Values bound to the places of a statement.
 
 use lakeshore::Error;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
 use std::io;
 
@@ -22,15 +22,20 @@ impl Value {
     /// JSON array for `json_each`, with an element for each row: a tuple, of which `value ->> N` is a column. A blob is
     /// passed as hexadecimal text, for `unhex`.
     pub(crate) fn rows<T: Serialize>(rows: &[T]) -> Result<Self, Error> {
+        Self::rows_of(rows)
+    }
+
+    /// Like [`Self::rows`], with rows that need not be kept.
+    pub(crate) fn rows_of<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Result<Self, Error> {
         let mut json = Vec::new();
         let mut serializer = serde_json::Serializer::with_formatter(&mut json, WithoutNul(CompactFormatter));
-        rows.serialize(&mut serializer).map_err(Error::internal)?;
+        serializer.collect_seq(rows).map_err(Error::internal)?;
         String::from_utf8(json).map(Self::Text).map_err(Error::internal)
     }
 
     /// Like [`Self::rows`], with rows of one column.
     pub(crate) fn column<T: Serialize>(values: impl IntoIterator<Item = T>) -> Result<Self, Error> {
-        Self::rows(&values.into_iter().map(|value| (value,)).collect::<Vec<_>>())
+        Self::rows_of(values.into_iter().map(|value| (value,)))
     }
 
     pub(crate) fn texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {

@@ -1,22 +1,22 @@
 //! Facts about syncs, folders and rows that a group of landings needs: kept from the group before ([`Known`]), or read by
-//! one query ([`Facts::find`]).
+//! one query ([`find`]).
 
 use super::folders::ensure_folders;
 use super::query::{Row, Value, rows};
-use super::row::{duplicate_names, id, number, path};
-use super::versions::landed;
 use super::writing::Writing;
 use crate::counts::Position;
-use crate::days::{Counted, counted_of};
+use crate::landing_facts::{FactKeys, Facts, SyncChange, sync_change};
 use crate::replaced::earlier_digests;
+use crate::restoring::Restores;
+use crate::row::id;
 use crate::uploads::folder_of;
+use crate::versions::landing::KnownTrees;
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
-use lakeshore::model::path::LakePath;
 use lakeshore::ports::metadata::upload::{CompletedUpload, LandedUpload, LandingsId};
 use sqlx::Row as _;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Reads what a group needs; the first column of a row names its kind.
 const FOUND: &str = "\
@@ -38,13 +38,15 @@ pub(super) const FOLDERS_KNOWN_MAX: usize = 4096;
 pub(super) struct Known {
     /// Syncs that accept uploads.
     pub(super) open_syncs: HashSet<SyncId>,
+    /// As they were when `open_syncs` was read.
+    pub(super) restores: Restores,
     last_id: Option<i64>,
     pub(super) last_intent: Option<i64>,
     syncs: HashMap<SyncId, SyncChange>,
     pub(super) folders: HashMap<String, i64>,
     /// Groups whose intent this process wrote, and that are not finished.
     pub(super) intended: HashSet<u64>,
-    pub(super) versions: landed::Known,
+    pub(super) versions: KnownTrees,
 }
 
 impl Known {
@@ -94,34 +96,6 @@ impl Known {
     }
 }
 
-/// Data of the database about a group's syncs, folders and rows.
-#[derive(Default)]
-pub(super) struct Facts {
-    pub(super) last_id: i64,
-    /// Uploads that are not finished; `None` means all.
-    intended: Option<Vec<CompletedUpload>>,
-    pub(super) syncs: BTreeMap<SyncId, SyncChange>,
-    pub(super) folders: HashMap<String, i64>,
-    pub(super) uploads: HashMap<i64, Position>,
-    /// Digest of the last file that the sync has landed at a target.
-    pub(super) earlier: HashMap<(LakePath, SyncId), [u8; 32]>,
-}
-
-/// Changes of a group in one sync.
-#[derive(Clone)]
-pub(super) struct SyncChange {
-    pub(super) of: Counted,
-    pub(super) path: LakePath,
-    pub(super) started_by: String,
-    /// Rows of the sync before the group.
-    pub(super) listed: i64,
-    pub(super) added: i64,
-    pub(super) no_longer_in_flight: i64,
-    pub(super) size_bytes: i64,
-    pub(super) duplicate_names: Vec<String>,
-    pub(super) num_duplicates: i64,
-}
-
 enum Found {
     Group { last_id: i64, intended: Vec<CompletedUpload> },
     Sync(SyncId, SyncChange),
@@ -137,74 +111,50 @@ fn found_row(row: &Row) -> sqlx::Result<Found> {
             Found::Group { last_id: row.try_get("last_id")?, intended }
         }
         "sync" => {
-            let change = SyncChange {
-                of: counted_of(row)?,
-                path: path(row, "path")?,
-                started_by: row.try_get("started_by")?,
-                listed: row.try_get("listed")?,
-                added: 0,
-                no_longer_in_flight: 0,
-                size_bytes: 0,
-                duplicate_names: duplicate_names(row)?,
-                num_duplicates: 0,
-            };
-            Found::Sync(SyncId(number(row, "sync_id")?), change)
+            let (sync_id, change) = sync_change(row)?;
+            Found::Sync(sync_id, change)
         }
         "folder" => Found::Folder(row.try_get("path")?, row.try_get("folder_id")?),
         _ => Found::Upload(Position::of(row)?),
     })
 }
 
-impl Facts {
-    pub(super) fn is_intended(&self, upload: &CompletedUpload) -> bool {
-        self.intended.as_ref().is_none_or(|all| all.iter().any(|intended| intended.partial == upload.partial))
+/// Reads the facts of a group. `None` where it was finished before.
+pub(super) async fn find(
+    writing: &mut Writing,
+    landings: LandingsId,
+    landed: &[LandedUpload],
+) -> Result<Option<Facts>, Error> {
+    if let Some(facts) = writing.known.facts(landings, landed) {
+        return Ok(Some(facts));
     }
-
-    /// Reads the facts. `None` where the group was finished before.
-    pub(super) async fn find(
-        writing: &mut Writing,
-        landings: LandingsId,
-        landed: &[LandedUpload],
-    ) -> Result<Option<Self>, Error> {
-        if let Some(facts) = writing.known.facts(landings, landed) {
-            return Ok(Some(facts));
-        }
-        let uploads = || landed.iter().map(|landed| &landed.upload);
-        let syncs: BTreeSet<_> = uploads().map(|upload| id(upload.sync_id.0)).collect();
-        let without_row = uploads().filter(|upload| upload.upload_id.is_none());
-        let folders: BTreeSet<_> = without_row.map(|upload| folder_of(&upload.target)).collect();
-        let with_row: Vec<_> = uploads().filter_map(|upload| upload.upload_id).map(|upload| id(upload.0)).collect();
-        let asked = vec![
-            Value::Integer(id(landings.0)),
-            Value::rows(&syncs.into_iter().collect::<Vec<_>>())?,
-            Value::rows(&folders.iter().collect::<Vec<_>>())?,
-            Value::rows(&with_row)?,
-        ];
-        let mut known = Self::default();
-        for fact in rows(writing.settled().await?, FOUND, asked, found_row).await? {
-            match fact {
-                Found::Group { last_id, intended } => {
-                    known.last_id = last_id;
-                    known.intended = Some(intended);
-                }
-                Found::Sync(sync_id, change) => drop(known.syncs.insert(sync_id, change)),
-                Found::Folder(path, folder_id) => drop(known.folders.insert(path, folder_id)),
-                Found::Upload(position) => drop(known.uploads.insert(position.history_id, position)),
+    let FactKeys { syncs, folders, uploads } = FactKeys::of(landed);
+    let asked = vec![
+        Value::Integer(id(landings.0)),
+        Value::rows(&syncs)?,
+        Value::rows(&folders.iter().collect::<Vec<_>>())?,
+        Value::rows(&uploads)?,
+    ];
+    let mut facts = Facts::default();
+    for found in rows(writing.settled().await?, FOUND, asked, found_row).await? {
+        match found {
+            Found::Group { last_id, intended } => {
+                facts.last_id = last_id;
+                facts.intended = Some(intended);
             }
+            Found::Sync(sync_id, change) => drop(facts.syncs.insert(sync_id, change)),
+            Found::Folder(path, folder_id) => drop(facts.folders.insert(path, folder_id)),
+            Found::Upload(position) => drop(facts.uploads.insert(position.history_id, position)),
         }
-        if known.intended.is_none() {
-            return Ok(None);
-        }
-        // Refused before anything is written.
-        if let Some(unknown) = uploads().map(|upload| upload.sync_id).find(|sync_id| !known.syncs.contains_key(sync_id))
-        {
-            return Err(Error::NoSuchSync(unknown));
-        }
-        let missing: BTreeSet<_> = folders.into_iter().filter(|folder| !known.folders.contains_key(*folder)).collect();
-        if !missing.is_empty() {
-            known.folders.extend(ensure_folders(writing, &missing).await?);
-        }
-        known.earlier = earlier_digests(writing.settled().await?, landed).await?;
-        Ok(Some(known))
     }
+    if facts.intended.is_none() {
+        return Ok(None);
+    }
+    facts.refuse_unknown_syncs(landed)?;
+    let missing: BTreeSet<_> = folders.into_iter().filter(|folder| !facts.folders.contains_key(*folder)).collect();
+    if !missing.is_empty() {
+        facts.folders.extend(ensure_folders(writing, &missing).await?);
+    }
+    facts.earlier = earlier_digests(writing.settled().await?, landed).await?;
+    Ok(Some(facts))
 }

@@ -5,29 +5,24 @@
 //! The statement is an INSERT into a temporary view, whose triggers write to each table. sqlx answers each statement of
 //! a text with a message of its own, which wakes its receiver; ten messages took longer than their work.
 
-use super::landing_facts::{Facts, SyncChange};
+use super::landing_facts;
 use super::query::{Value, changed, found, rows, values};
-use super::row::{SYNC_COLUMNS, id, sync_record};
-use super::versions::unversioned::{self, Landed};
+use super::versions::unversioned;
 use super::writing::Writing;
 use crate::counts::add_counts;
-use crate::counts::{Position, Tally};
 use crate::datasets::{remember_text, touch_text};
-use crate::days::DayTally;
 use crate::days::{add_arrivals, add_days};
+use crate::landing_facts::Facts;
+use crate::landings::{GroupRows, NewRow};
+use crate::restoring::Restores;
+use crate::row::{SYNC_COLUMNS, id, sync_record};
 use crate::trash::insert_trash;
-use crate::uploads::folder_of;
 use crate::versions::heads::all_above;
-use lakeshore::model::dataset::record::DayCounts;
-use lakeshore::model::id::SyncId;
-use lakeshore::model::sync::job;
+use crate::versions::landing::LandedFile;
 use lakeshore::model::sync::job::may_accept_uploads;
-use lakeshore::model::sync::status::Status;
-use lakeshore::model::totals::Totals;
-use lakeshore::model::trash::NewTrash;
-
 use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUpload, LandingsId};
 use lakeshore::{Error, Timestamp};
+use serde::Serialize;
 use sqlx::{AssertSqlSafe, Executor, Row as _, SqliteConnection};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -46,14 +41,16 @@ pub(super) async fn write_intents(
         records = rows(writing.settled().await?, RECORDS.as_str(), vec![Value::rows(&ids)?], sync_record).await?;
         let open = records.iter().filter(|record| may_accept_uploads(record).is_ok());
         writing.known.open_syncs = open.map(|record| record.sync.sync_id).collect();
+        writing.known.restores = Restores::find(writing.settled().await?).await?;
     }
     let permission = |upload: &CompletedUpload| {
-        let record = records.iter().find(|record| record.sync.sync_id == upload.sync_id);
-        record.map_or(Err(Error::NoSuchSync(upload.sync_id)), may_accept_uploads)
+        if !writing.known.open_syncs.contains(&upload.sync_id) {
+            let record = records.iter().find(|record| record.sync.sync_id == upload.sync_id);
+            record.map_or(Err(Error::NoSuchSync(upload.sync_id)), may_accept_uploads)?;
+        }
+        writing.known.restores.refuse(&upload.target)
     };
-    let is_open = |upload: &CompletedUpload| writing.known.open_syncs.contains(&upload.sync_id);
-    let permissions: Vec<_> =
-        uploads.iter().map(|upload| if is_open(upload) { Ok(()) } else { permission(upload) }).collect();
+    let permissions: Vec<_> = uploads.iter().map(permission).collect();
     let allowed = uploads.iter().zip(&permissions).filter(|(_, permission)| permission.is_ok());
     let allowed: Vec<_> = allowed.map(|(upload, _)| upload).collect();
     let last_intent = match writing.known.last_intent {
@@ -122,20 +119,20 @@ const FINISH_ROWS: &str = "\
 
 pub(super) async fn finish_landings(writing: &mut Writing, finished: &FinishedLandings) -> Result<(), Error> {
     let FinishedLandings { id: landings, landed, left, at } = finished;
-    let Some(mut facts) = Facts::find(writing, *landings, landed).await? else {
+    let Some(mut facts) = landing_facts::find(writing, *landings, landed).await? else {
         writing.finished.push(*landings);
         return Ok(());
     };
-    let mut group = Group::default();
+    let mut rows = GroupRows::default();
     for LandedUpload { upload, trash } in landed {
         // An upload without an intent was finished before.
         if facts.is_intended(upload) {
-            group.add(&mut facts, upload, trash.as_ref(), *at)?;
+            rows.add(&mut facts, upload, trash.as_ref(), *at)?;
         }
     }
     let left: Vec<_> = left.iter().filter(|upload| facts.is_intended(upload)).collect();
     let intended = if left.is_empty() { None } else { Some(intent(id(landings.0), &left)?) };
-    group.write(writing, *landings, *at, facts).await?;
+    write(rows, writing, *landings, *at, facts).await?;
     writing.finished.push(*landings);
     match intended {
         Some(intended) => writing.write_at_end(intended).await,
@@ -150,153 +147,61 @@ fn intent(landings_id: i64, uploads: &[&CompletedUpload]) -> Result<Vec<Value>, 
     Ok(row)
 }
 
-/// Rows that a group writes.
-#[derive(Default)]
-struct Group<'a> {
-    tally: Tally,
-    /// Uploads that had no row.
-    new_rows: Vec<NewRow<'a>>,
-    /// Id of the first new row.
-    first_id: Option<i64>,
-    /// Uploads that had a row: its id, the size, and the digest.
-    finished_rows: Vec<(i64, u64, String)>,
-    /// Folders within datasets.
-    touched: BTreeSet<&'a str>,
-    trash: Vec<NewTrash>,
-    landed: Vec<Landed>,
+async fn write(
+    rows: GroupRows<'_>,
+    writing: &mut Writing,
+    landings: LandingsId,
+    at: Timestamp,
+    facts: Facts,
+) -> Result<(), Error> {
+    let days = facts.day_counts(at);
+    let syncs = facts.sync_rows()?;
+    let GroupRows { tally, new_rows, finished_rows, touched, trash, landed } = rows;
+    if !finished_rows.is_empty() {
+        changed(writing, FINISH_ROWS, vec![Value::rows(&finished_rows)?, Value::Integer(at.0)]).await?;
+    }
+    let first_id = new_rows.first().map(|row| row.history_id);
+    let values = vec![
+        Value::Integer(id(landings.0)),
+        Value::Null,
+        Value::Integer(at.0),
+        Value::rows_of(new_rows.iter().map(|row| columns(row, first_id)))?,
+        Value::rows(&syncs)?,
+        Value::rows(&tally.rows())?,
+        Value::rows(&days.days())?,
+        Value::rows(&days.arrivals())?,
+        Value::column(facts.visible_syncs())?,
+        Value::column(all_above(touched))?,
+    ];
+    if !trash.is_empty() {
+        insert_trash(writing, &trash).await?;
+    }
+    writing.write_at_end(values).await?;
+    if let Some(first) = landed.first().map(|landed| landed.history_id) {
+        let is_urgent = !finished_rows.is_empty() || !trash.is_empty();
+        let group = first_id.unwrap_or(first);
+        let landed = landed.into_iter().map(|landed| LandedFile { group, ..landed }).collect();
+        unversioned::add(writing, landed, is_urgent).await?;
+    }
+    writing.known.remember(landings, facts);
+    Ok(())
 }
 
-/// Columns in the order of [`prepare`].
-type NewRow<'a> = (i64, i64, i64, &'a str, &'a str, i64, i64, u64, String, &'a str, i64, i64, Option<&'a str>);
-
-impl<'a> Group<'a> {
-    fn add(
-        &mut self,
-        known: &mut Facts,
-        upload: &'a CompletedUpload,
-        trash: Option<&'a NewTrash>,
-        at: Timestamp,
-    ) -> Result<(), Error> {
-        let sync_id = upload.sync_id;
-        let sync = known.syncs.get_mut(&sync_id).ok_or(Error::NoSuchSync(sync_id))?;
-        let sha256 = upload.digest.sha256;
-        // Uploads of the same group count too, so each is noted below.
-        let place = (upload.target.clone(), sync_id);
-        if trash.is_some() && known.earlier.get(&place).is_some_and(|earlier| *earlier != sha256) {
-            job::note_duplicate(&mut sync.duplicate_names, &sync.path, &upload.target);
-            sync.num_duplicates += 1;
-        }
-        let size_bytes = upload.digest.size_bytes;
-        let position = match upload.upload_id {
-            Some(upload_id) => {
-                let Some(position) = known.uploads.remove(&id(upload_id.0)) else { return Ok(()) };
-                self.finished_rows.push((position.history_id, size_bytes, hex::encode(sha256)));
-                sync.no_longer_in_flight += 1;
-                position
-            }
-            None => {
-                let folder_id =
-                    known.folders.get(folder_of(&upload.target)).copied().ok_or(Error::NoSuchSync(sync_id))?;
-                known.last_id += 1;
-                sync.added += 1;
-                let (history_id, ordinal) = (known.last_id, sync.listed + sync.added);
-                let position = Position { history_id, sync_id: id(sync_id.0), ordinal, folder_id };
-                self.new_rows.push((
-                    history_id,
-                    id(sync_id.0),
-                    ordinal,
-                    &upload.file_name,
-                    upload.target.as_str(),
-                    folder_id,
-                    upload.begun_at.0,
-                    size_bytes,
-                    hex::encode(sha256),
-                    &upload.identity.0,
-                    upload.taken_over.into(),
-                    *self.first_id.get_or_insert(history_id),
-                    (upload.by != sync.started_by).then_some(upload.by.as_str()),
-                ));
-                self.tally.began(position);
-                position
-            }
-        };
-        known.earlier.insert(place, sha256);
-        self.tally.ended(position, Status::Finished);
-        sync.size_bytes += id(size_bytes);
-        if !sync.of.is_full {
-            self.touched.insert(folder_of(&upload.target));
-        }
-        self.trash.extend(trash.cloned());
-        self.landed.push(Landed {
-            history_id: position.history_id,
-            group: 0,
-            sync_id,
-            dataset: sync.path.as_str().to_owned(),
-            folder_id: sync.of.folder_id,
-            is_full: sync.of.is_full,
-            target: upload.target.clone(),
-            digest: upload.digest,
-            by: upload.by.clone(),
-            at,
-            trash_key: trash.map(|trash| trash.key.as_str().to_owned()),
-        });
-        Ok(())
-    }
-
-    async fn write(
-        self,
-        writing: &mut Writing,
-        landings: LandingsId,
-        at: Timestamp,
-        facts: Facts,
-    ) -> Result<(), Error> {
-        let mut days = DayTally::default();
-        let mut remembered = Vec::new();
-        for (sync_id, change) in &facts.syncs {
-            let files = (change.added + change.no_longer_in_flight).cast_unsigned();
-            if files == 0 {
-                continue;
-            }
-            let bytes = change.size_bytes.cast_unsigned();
-            days.add(change.of, at, DayCounts { files, bytes, ..DayCounts::default() });
-            if !change.of.is_full {
-                remembered.push(id(sync_id.0));
-                days.arrived(change.of, at, Totals { files, bytes });
-            }
-        }
-        let sync_row = |(sync_id, change): (&SyncId, &SyncChange)| {
-            let names = (change.num_duplicates > 0).then(|| serde_json::to_string(&change.duplicate_names));
-            let names = names.transpose().map_err(Error::internal)?;
-            let SyncChange { added, no_longer_in_flight, size_bytes, num_duplicates, .. } = change;
-            Ok((id(sync_id.0), *added, *no_longer_in_flight, *size_bytes, *num_duplicates, names))
-        };
-        let syncs = facts.syncs.iter().map(sync_row).collect::<Result<Vec<_>, Error>>()?;
-        if !self.finished_rows.is_empty() {
-            changed(writing, FINISH_ROWS, vec![Value::rows(&self.finished_rows)?, Value::Integer(at.0)]).await?;
-        }
-        let values = vec![
-            Value::Integer(id(landings.0)),
-            Value::Null,
-            Value::Integer(at.0),
-            Value::rows(&self.new_rows)?,
-            Value::rows(&syncs)?,
-            Value::rows(&self.tally.rows())?,
-            Value::rows(&days.days())?,
-            Value::rows(&days.arrivals())?,
-            Value::column(&remembered)?,
-            Value::column(all_above(self.touched))?,
-        ];
-        if !self.trash.is_empty() {
-            insert_trash(writing, &self.trash).await?;
-        }
-        writing.write_at_end(values).await?;
-        if let Some(first) = self.landed.first().map(|landed| landed.history_id) {
-            let is_urgent = !self.finished_rows.is_empty() || !self.trash.is_empty();
-            let group = self.first_id.unwrap_or(first);
-            let landed = self.landed.into_iter().map(|landed| Landed { group, ..landed }).collect();
-            unversioned::add(writing, landed, is_urgent).await?;
-        }
-        writing.known.remember(landings, facts);
-        Ok(())
-    }
+/// Columns of a new row in the order of [`prepare`]. The first new row identifies the group.
+fn columns(row: &NewRow<'_>, first_id: Option<i64>) -> impl Serialize {
+    (
+        row.history_id,
+        row.sync_id,
+        row.ordinal,
+        row.file_name,
+        row.target,
+        row.folder_id,
+        row.begun_at,
+        row.size_bytes,
+        row.sha256.as_str(),
+        row.identity,
+        i64::from(row.taken_over),
+        first_id,
+        row.landed_by,
+    )
 }

@@ -39,6 +39,7 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "0021_namespace",
     "0022_tables",
     "0023_table_log_cleaning",
+    "0024_open_syncs",
 ];
 
 /// Version that this program works with.

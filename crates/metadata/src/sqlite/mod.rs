@@ -33,12 +33,13 @@ mod writing;
 pub use backup::{BackupError, NewFile, backup, remove_unfinished_copies};
 #[cfg(test)]
 pub(crate) use connection::open_writing;
-pub use open::{OpenError, Opening, Turn, refuse_missing};
+pub use open::{OpenError, Turn, refuse_missing};
 
 use crate::backend::{Backend, MetadataStore};
 use crate::disk_reserve::DiskReserve;
 use crate::lookups::CallerLookups;
 use crate::row;
+use crate::store::Opening;
 use crate::transaction::{self, Work};
 use connection::fault;
 use job::Durability;

@@ -4,6 +4,7 @@
 use super::connection::{begin_log, is_disk_full, is_of_damage, is_of_use, open_exclusive};
 use super::{backup, migrations, rights};
 use crate::lock::look_again;
+use crate::store::Opening;
 use lakeshore_system::terminal::say;
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags, accessat, flock, openat};
 use rustix::io::Errno;
@@ -13,18 +14,6 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-
-/// Changes that a command may make when it opens the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opening {
-    /// Creates a missing database, and migrates an older one, with a copy kept aside. Requires the lock of the data
-    /// folder.
-    Migrate,
-    /// Creates a missing database. An older one is refused: it belongs to a server that may be running.
-    Make,
-    /// Requires an existing, up-to-date database.
-    Existing,
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

@@ -99,6 +99,10 @@ impl WritingConnection for Writing {
     async fn writable(&mut self) -> Result<&mut SqliteConnection, Error> {
         self.ready_to_write().await
     }
+
+    async fn settled(&mut self) -> Result<&mut SqliteConnection, Error> {
+        Self::settled(self).await
+    }
 }
 
 /// Number of rows up to which the rows of a path are looked up and sorted. With more, the list is read in its order,

@@ -1,8 +1,10 @@
 //! Syncs: the table `syncs`, with the changes of their transactions to the days and datasets.
 
+mod overlap;
 mod page;
 mod start;
 
+pub(crate) use overlap::overlapping_syncs;
 #[cfg(test)]
 pub(crate) use page::select;
 pub(crate) use start::{refuse_above_datasets, refuse_if_held};

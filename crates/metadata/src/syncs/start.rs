@@ -1,18 +1,20 @@
 //! Starts of syncs, with their refusals.
 
+use super::overlap::{find_obstacle, refuse_over_share};
 use super::{close_sync, record, sync_id};
 use crate::batches::insert_expected;
 use crate::days;
 use crate::idempotency;
 use crate::query::{Connection, Select, clamp, found, returned, values};
-use crate::row::{DbRow, id, number, parsed, path, time};
+use crate::restoring::Restores;
+use crate::row::{id, path, time};
 use crate::transaction::{Counter, SyncLock, WriteTransaction};
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
 use lakeshore::model::dataset::record::DayCounts;
-use lakeshore::model::id::{SyncId, TrashId};
+use lakeshore::model::id::SyncId;
 use lakeshore::model::path::LakePath;
-use lakeshore::model::sync::job::{OpenSync, Supersede, gives_way, obstacle, superseded_by};
+use lakeshore::model::sync::job::{OpenSync, Supersede, gives_way, superseded_by};
 use lakeshore::model::sync::start::NewSync;
 use lakeshore::model::sync::status::{Status, SyncType};
 
@@ -24,23 +26,11 @@ pub(crate) async fn refuse_if_held(
     sync_type: SyncType,
     superseded: Option<SyncId>,
 ) -> Result<(), Error> {
-    let open = Select::new("SELECT sync_id, path, sync_type FROM syncs WHERE phase <> 'Ended' ORDER BY sync_id");
-    let mut open = open.rows(connection, open_sync).await?;
-    open.retain(|open| Some(open.sync_id) != superseded);
-    if let Some(held) = obstacle(wanted, sync_type, &open) {
-        return Err(Error::PathHeld {
-            path: wanted.clone(),
-            sync_id: held.sync_id,
-            sync_type: held.sync_type,
-            held_path: held.path.clone(),
-        });
+    if let Some(held) = find_obstacle(connection, wanted, sync_type, superseded).await? {
+        let OpenSync { sync_id, path: held_path, sync_type } = held;
+        return Err(Error::PathHeld { path: wanted.clone(), sync_id, sync_type, held_path });
     }
-    let restoring = Select::new("SELECT trash_id, origin FROM trash WHERE restoring IS NOT NULL");
-    let restoring = restoring.rows(connection, |row| Ok((number(row, "trash_id")?, path(row, "origin")?))).await?;
-    match restoring.into_iter().find(|(_, origin)| origin.overlaps(wanted)) {
-        Some((id, origin)) => Err(Error::PathRestoring { path: wanted.clone(), trash_id: TrashId(id), origin }),
-        None => Ok(()),
-    }
+    Restores::find(connection).await?.refuse(wanted)
 }
 
 /// Refuses a dataset above existing ones, which it would replace.
@@ -51,11 +41,6 @@ pub(crate) async fn refuse_above_datasets(connection: &mut impl Connection, want
     below.bind(first).push(" AND path < ").bind(last).push(" ORDER BY path LIMIT ").bind(clamp(NAMED_MAX));
     let below = below.rows(connection, |row| path(row, "path")).await?;
     if below.is_empty() { Ok(()) } else { Err(Error::DatasetsBelow { path: wanted.clone(), below }) }
-}
-
-fn open_sync(row: &impl DbRow) -> sqlx::Result<OpenSync> {
-    let sync_type = parsed(row, "sync_type", SyncType::parse)?;
-    Ok(OpenSync { sync_id: sync_id(row)?, path: path(row, "path")?, sync_type })
 }
 
 pub(super) struct Started {
@@ -79,6 +64,7 @@ pub(super) async fn start_sync(
     if new.sync_type == SyncType::FullSync {
         refuse_above_datasets(writing, &new.path).await?;
     }
+    refuse_over_share(writing, &new.started_by.name, superseded).await?;
     writing.lock_history().await?;
     let new_id = writing.new_id(Counter::Syncs).await?;
     let sql = "INSERT INTO syncs (sync_id, name, path, sync_type, start_time, started_by, last_activity, restores_version) \

@@ -20,11 +20,19 @@ use lakeshore::ports::metadata::table::{
 };
 use lakeshore::{Error, Timestamp};
 use statements::{
-    ADD_ENTRIES, ADD_OUTSIDE, DESCRIBE, DRAFT, ENTRIES, FILES, FIRST_VERSION, FORGET_CHECKPOINTS, FORGET_DRAFTS,
-    FORGET_ENTRY, FORGET_LOG, GONE, IDENTITIES, LAGGING, LANDED_IN, LAST_CHANGE, OUTSIDE, SCHEMAS, SET_CHECKPOINT,
-    SET_PROBLEM, SET_TABLE, STAGED, TABLE, UNNEEDED_LOG, UNWRITTEN, WRITE_DRAFT, draft_bytes, entry_of, file_of,
-    lagging_of, landed_of, outside_of, schema_rows, staged_of, table_of, unneeded_log_of,
+    ADD_ENTRIES, ADD_OUTSIDE, CONFIRM_VERSION, DESCRIBE, DRAFT, ENTRIES, FILES, FIRST_VERSION, FORGET_CHECKPOINTS,
+    FORGET_DRAFTS, FORGET_ENTRY, FORGET_LOG, GONE, IDENTITIES, LAGGING, LANDED_IN, LAST_CHANGE, OUTSIDE, SCHEMAS,
+    SET_CHECKPOINT, SET_PROBLEM, SET_TABLE, STAGED, TABLE, UNNEEDED_LOG, UNWRITTEN, WRITE_DRAFT, draft_bytes, entry_of,
+    file_of, lagging_of, landed_of, outside_of, schema_rows, staged_of, table_of, unneeded_log_of,
 };
+
+async fn confirm(
+    writing: &mut impl WriteTransaction,
+    (dataset, version): &(LakePath, VersionNumber),
+) -> Result<bool, Error> {
+    let values = values![dataset.as_str(), id(version.0)];
+    Ok(changed(writing, CONFIRM_VERSION, values).await? > 0)
+}
 
 async fn fix(writing: &mut impl WriteTransaction, fixed: &FixedVersion) -> Result<bool, Error> {
     let FixedVersion { dataset, before, table, entries, outside, gone } = fixed;
@@ -160,6 +168,11 @@ impl<B: Backend> TableStore for MetadataStore<B> {
 
     async fn forget_drafts(&self, before: Timestamp) -> Result<(), Error> {
         self.0.change_aside(Written, FORGET_DRAFTS, values![before.0]).await
+    }
+
+    async fn confirm_version(&self, dataset: &LakePath, version: VersionNumber) -> Result<bool, Error> {
+        let confirmed = (dataset.clone(), version);
+        self.write_aside(Written, confirmed, |writing, confirmed| Box::pin(confirm(writing, confirmed))).await
     }
 
     async fn set_checkpoint(&self, dataset: &LakePath, commit: u64, version: VersionNumber) -> Result<(), Error> {

@@ -63,6 +63,10 @@ pub(super) const FORGET_ENTRY: &str = "\
 pub(super) const FORGET_DRAFTS: &str =
     "DELETE FROM table_drafts WHERE created_at < $1 AND draft_id NOT IN (SELECT draft_id FROM table_entries)";
 
+pub(super) const CONFIRM_VERSION: &str = "\
+    UPDATE dataset_tables SET version = $2 \
+    WHERE folder_id = (SELECT folder_id FROM folders WHERE path = $1) AND version = $2";
+
 pub(super) const SET_CHECKPOINT: &str = "\
     UPDATE dataset_tables SET checkpoint = $2, actions = 0 \
     WHERE folder_id = (SELECT folder_id FROM folders WHERE path = $1); \

@@ -260,7 +260,7 @@ pub(crate) async fn last_seq(connection: &mut impl Connection) -> Result<i64, Er
     Ok(found(connection, sql, values![], |row| row.at(0)).await?.unwrap_or(0))
 }
 
-/// Takes the next change.
+/// Allocates the next change number.
 pub(crate) async fn next_seq(writing: &mut impl WritingConnection) -> Result<i64, Error> {
     let sql = "UPDATE version_state SET last_seq = last_seq + 1 RETURNING last_seq";
     let next = returned(writing, sql, values![], |row| row.at(0)).await?;

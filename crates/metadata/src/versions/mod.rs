@@ -1,10 +1,11 @@
-//! Versions of datasets, by the tables from `trees` on. Publishes and restores make them in their transactions ([`moved`]); how
-//! landings do is a matter of each database. [`files`] lists the files of one, [`counting`] adds the rows of files that are read
-//! later.
+//! Versions of datasets, by the tables from `trees` on. Publishes and restores make them in their transactions ([`moved`]);
+//! when landings do ([`landing`]) is a matter of each database. [`files`] lists the files of one, [`counting`] adds the rows
+//! of files that are read later.
 
 pub(crate) mod counting;
 mod files;
 pub(crate) mod heads;
+pub(crate) mod landing;
 pub(crate) mod moved;
 mod pins;
 mod snapshots;

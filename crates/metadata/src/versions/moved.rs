@@ -27,7 +27,7 @@ struct Change<'a> {
     at: Timestamp,
 }
 
-/// By how much a change has made what lies at a place more, and less.
+/// Totals added to and removed from a path by a change.
 #[derive(Clone, Copy)]
 struct Exchanged {
     came: Held,
@@ -110,9 +110,9 @@ pub(crate) async fn restored(
     make_versions(writing, &change, path, exchanged).await
 }
 
-/// Of a folder that came from the trash, and of which no upload is known.
+/// Creates a tree for a restored folder without known uploads.
 async fn unknown_tree(writing: &mut impl WriteTransaction, seq: i64, path: &str) -> Result<i64, Error> {
-    // Of the two that one change may make, this one has the even number.
+    // Even ids are for restored folders, odd ones for split trees.
     let tree_id = -2 * seq;
     let sql = "INSERT INTO trees (tree_id, path, digest, is_complete) VALUES ($1, $2, unhex($3), FALSE)";
     changed(writing, sql, values![tree_id, path, digits(&ListTotals::default())]).await?;

@@ -6,11 +6,11 @@ use lakeshore::model::access::key::{Caller, Grant};
 use lakeshore::model::access::network::Network;
 use lakeshore::model::access::principal::Principal;
 use lakeshore::model::access::role::Role;
-use lakeshore::model::dataset::record::SetRhythm;
+use lakeshore::model::dataset::record::SetSchedule;
 use lakeshore::model::dataset::schedule::{DeliverySchedule, Every};
 use lakeshore::model::error::Error;
 use lakeshore::model::event::EventFilter;
-use lakeshore::model::event::{Event, EventId, Happened};
+use lakeshore::model::event::{Event, EventId, EventKind};
 use lakeshore::model::id::KeyId;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::limits::{EVENTS_KEPT_MAX, SUBSCRIBERS_MAX, SUBSCRIBERS_SHARE_MAX};
@@ -139,7 +139,7 @@ fn landings_between_two_tellings_are_one_event_that_counts_them_all_and_names_so
     tell(&lake);
     let told = heard(&mut listener);
     assert_eq!(kinds(&told), ["ready", "sync_started", "uploads_landed"]);
-    let Event { happened: Happened::UploadsLanded { sync, num_files, size_bytes, num_replaced, files }, .. } =
+    let Event { happened: EventKind::UploadsLanded { sync, num_files, size_bytes, num_replaced, files }, .. } =
         serde_json::from_str(&told[2].json).unwrap()
     else {
         panic!("{}", told[2].json)
@@ -220,7 +220,7 @@ fn a_key_with_a_prefix_hears_of_nothing_outside_of_it_and_nobody_hears_without_a
 }
 
 #[test]
-fn who_comes_back_from_an_earlier_start_or_too_late_is_told_so() {
+fn a_reconnect_from_an_earlier_start_or_too_late_gets_a_reset() {
     let lake = new_lake();
     let before = lake.last_event();
     for last in [EventId { start: before.start ^ 1, ..before }, EventId { number: 1, ..before }] {
@@ -289,7 +289,7 @@ fn an_upload_in_flight_is_told_each_second_while_it_moves_and_once_when_it_stall
     };
     let first = after(1000);
     assert_eq!(kinds(&first), ["upload_progress"]);
-    let Event { happened: Happened::UploadProgress { upload }, .. } = serde_json::from_str(&first[0].json).unwrap()
+    let Event { happened: EventKind::UploadProgress { upload }, .. } = serde_json::from_str(&first[0].json).unwrap()
     else {
         panic!("{}", first[0].json)
     };
@@ -370,15 +370,15 @@ fn a_dataset_that_becomes_late_is_told_once_and_again_when_it_is_late_again() {
     let late = |listener: &mut Subscription| {
         let told = heard(listener).into_iter().filter(|told| told.kind == "dataset_late");
         let path = |told: Arc<SerializedEvent>| match serde_json::from_str(&told.json).unwrap() {
-            Event { happened: Happened::DatasetLate { dataset }, .. } => dataset.path.to_string(),
+            Event { happened: EventKind::DatasetLate { dataset }, .. } => dataset.path.to_string(),
             _ => panic!("{}", told.json),
         };
         told.map(path).collect::<Vec<_>>()
     };
     watch();
     let rhythm = DeliverySchedule::new(Every::Day, Some("07:00"), 1, 0).unwrap();
-    let set = SetRhythm { path: LakePath::parse("/a").unwrap(), rhythm: Some(rhythm) };
-    lake.block_on(lake.set_rhythm(&caller(None), &set)).unwrap();
+    let set = SetSchedule { path: LakePath::parse("/a").unwrap(), rhythm: Some(rhythm) };
+    lake.block_on(lake.set_schedule(&caller(None), &set)).unwrap();
     watch();
     assert_eq!(late(&mut listener), [""; 0], "it came today");
     let pass = |hours: u64| clock.set(clock.now().plus(Duration::from_secs(hours * 3600)));

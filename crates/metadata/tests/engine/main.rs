@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
+mod bounds;
 mod deferred;
 mod end;
 mod events;

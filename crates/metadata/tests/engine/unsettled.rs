@@ -101,7 +101,7 @@ fn a_start_that_cannot_settle_a_landing_because_the_disk_is_full_serves_and_sett
 }
 
 #[test]
-fn whoever_settles_may_be_dropped_at_any_step_and_nothing_is_forgotten() {
+fn settling_may_be_dropped_at_any_step_and_nothing_is_forgotten() {
     block_on(async {
         let bench = bench(0).await;
         bench.fail("finish_landings", unknown_times(1));

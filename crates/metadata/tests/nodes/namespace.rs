@@ -10,7 +10,7 @@ use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::{PartialName, StoragePath, TrashKey};
 use lakeshore::ports::Namespace;
 use lakeshore::ports::namespace::NewObject;
-use lakeshore::ports::storage::{Landing, LandingOutcome, Publication, TakeOver};
+use lakeshore::ports::storage::{Landing, LandingOutcome, Publication, ReuseRequest};
 use lakeshore_metadata::postgres::PostgresState;
 use sqlx::{Connection, PgConnection};
 
@@ -45,7 +45,7 @@ async fn land(node: &PostgresState, name: &str, place: StoragePath) -> LandingOu
 async fn take_over(node: &PostgresState, name: &str, from: StoragePath) {
     let Some(found) = node.find(std::slice::from_ref(&from)).await.unwrap().remove(0) else { return };
     let partial = PartialName::remembered(name.to_owned());
-    let file = TakeOver { from, found: found.found, partial: partial.clone() };
+    let file = ReuseRequest { from, found: found.found, partial: partial.clone() };
     node.take_over(&[file], AT).await.unwrap();
     node.discard(&partial, AT).await.unwrap();
 }

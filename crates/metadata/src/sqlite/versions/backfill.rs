@@ -5,10 +5,10 @@
 use super::super::query::{Row, Value, changed, found, rows, values};
 use super::super::writing::Writing;
 use super::landed;
-use super::unversioned::Landed;
 use crate::content::landed_as;
 use crate::row::{bytes, id, number, path, time, trash_entry};
 use crate::versions::heads::{Held, digits, held_of_file};
+use crate::versions::landing::LandedFile;
 use crate::versions::{counting, moved};
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::digest::Digest;
@@ -156,7 +156,7 @@ async fn land(writing: &mut Writing, ids: &[i64], at: Timestamp, replaced: &mut 
                FROM json_each($1) w CROSS JOIN uploads u ON u.history_id = w.value CROSS JOIN syncs s USING (sync_id) \
                CROSS JOIN folders f ON f.path = s.path ORDER BY w.key";
     let decode = |row: &Row| {
-        Ok(Landed {
+        Ok(LandedFile {
             history_id: row.try_get("history_id")?,
             group: 0,
             sync_id: SyncId(number(row, "sync_id")?),
@@ -170,7 +170,7 @@ async fn land(writing: &mut Writing, ids: &[i64], at: Timestamp, replaced: &mut 
             trash_key: None,
         })
     };
-    let mut landed: Vec<Landed> = rows(writing, sql, vec![Value::rows(ids)?], decode).await?;
+    let mut landed: Vec<LandedFile> = rows(writing, sql, vec![Value::rows(ids)?], decode).await?;
     // A file that the next one replaces has a version of its own: it may have come back from its slot.
     let (mut group, mut targets) = (0, HashSet::new());
     for landed in &mut landed {

@@ -1,4 +1,4 @@
-//! Landed uploads whose versions are not written yet. The versions of a landing take four more pages of the log than its
+//! LandedFile uploads whose versions are not written yet. The versions of a landing take four more pages of the log than its
 //! upload, a fifth of its time. So a group of new files is only noted in memory, and all groups since the last time are
 //! versioned by one statement ([`super::landed`]): before a version is read, before anything other than a landing is
 //! written, and every [`UNVERSIONED_MAX`] uploads.
@@ -10,35 +10,16 @@ use super::super::query::{Row, rows, values};
 use super::super::writing::Writing;
 use super::landed;
 use crate::row::{bytes, number, path, time};
+use crate::versions::landing::LandedFile;
+use lakeshore::Error;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::SyncId;
-use lakeshore::model::path::LakePath;
-use lakeshore::{Error, Timestamp};
 use sqlx::Row as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Uploads that are kept in memory: some hundred bytes each.
 const UNVERSIONED_MAX: usize = 512;
-
-/// A landed upload that has its row.
-#[derive(Debug, Clone)]
-pub(in super::super) struct Landed {
-    pub(in super::super) history_id: i64,
-    /// Same for all uploads of a group, and no others.
-    pub(in super::super) group: i64,
-    pub(in super::super) sync_id: SyncId,
-    /// Path of the sync, and its folder.
-    pub(in super::super) dataset: String,
-    pub(in super::super) folder_id: i64,
-    pub(in super::super) is_full: bool,
-    pub(in super::super) target: LakePath,
-    pub(in super::super) digest: Digest,
-    pub(in super::super) by: String,
-    pub(in super::super) at: Timestamp,
-    /// Trash key of the file that it replaced.
-    pub(in super::super) trash_key: Option<String>,
-}
 
 /// Whether there are unversioned uploads, for readers.
 #[derive(Debug, Clone)]
@@ -65,7 +46,7 @@ impl HasUnversioned {
 #[derive(Default)]
 pub(in super::super) struct Unversioned {
     /// `None` where they have to be read from the database.
-    landed: Option<Vec<Landed>>,
+    landed: Option<Vec<LandedFile>>,
     /// Whether they have to be versioned in this transaction.
     is_urgent: bool,
     exists: HasUnversioned,
@@ -95,7 +76,7 @@ impl Unversioned {
 
 /// Notes a group in the transaction that writes its uploads. One that has replaced files, or whose uploads had rows before,
 /// is versioned in the same transaction: their rows do not tell what they replaced, or in which order they landed.
-pub(in super::super) async fn add(writing: &mut Writing, group: Vec<Landed>, is_urgent: bool) -> Result<(), Error> {
+pub(in super::super) async fn add(writing: &mut Writing, group: Vec<LandedFile>, is_urgent: bool) -> Result<(), Error> {
     if writing.unversioned.landed.is_none() {
         // Rows of this group may be there already.
         let ids: Vec<_> = group.iter().map(|landed| landed.history_id).collect();
@@ -124,7 +105,7 @@ pub(in super::super) async fn write(writing: &mut Writing) -> Result<bool, Error
     Ok(!landed.is_empty())
 }
 
-async fn read(writing: &mut Writing) -> Result<Vec<Landed>, Error> {
+async fn read(writing: &mut Writing) -> Result<Vec<LandedFile>, Error> {
     let sql = "SELECT u.history_id, u.tree_seq, u.sync_id, u.target, u.size_bytes, u.sha256, u.end_time, \
                    coalesce(u.landed_by, s.started_by) AS landed_by, s.path, s.sync_type = 'FullSync' AS is_full, f.folder_id \
                FROM version_state v CROSS JOIN uploads u ON u.history_id > v.last_landed \
@@ -132,7 +113,7 @@ async fn read(writing: &mut Writing) -> Result<Vec<Landed>, Error> {
                WHERE +u.status = 'Finished' AND u.tree_id IS NULL ORDER BY u.history_id";
     let decode = |row: &Row| {
         let history_id = row.try_get("history_id")?;
-        Ok(Landed {
+        Ok(LandedFile {
             history_id,
             group: row.try_get::<Option<i64>, _>("tree_seq")?.unwrap_or(history_id),
             sync_id: SyncId(number(row, "sync_id")?),

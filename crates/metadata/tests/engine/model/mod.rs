@@ -241,7 +241,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: bench::cases(128), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_asked_of_it_the_engine_does_what_the_model_does(steps in prop::collection::vec(step(), 1..40)) {
+    fn the_engine_does_what_the_model_does_for_any_steps(steps in prop::collection::vec(step(), 1..40)) {
         block_on(async {
             let mut engine = Engine::new().await;
             // Time 0 is "not yet".
