@@ -2,5 +2,8 @@
 
 #![deny(clippy::print_stderr)]
 
+mod lake_state;
 pub mod local;
 pub mod object;
+
+pub use lake_state::LakeState;

@@ -1,6 +1,6 @@
 //! The folder and the object storage keep the promises that every file store keeps.
 
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 fn run(future: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
@@ -34,7 +34,11 @@ mod object {
     use tempfile::TempDir;
 
     /// `None`, with a message, where there is no object storage to test with.
-    #[allow(clippy::explicit_write, clippy::disallowed_methods)]
+    #[expect(
+        clippy::explicit_write,
+        clippy::disallowed_methods,
+        reason = "the message is the test's own, and is not captured"
+    )]
     fn storage() -> Option<&'static SeaweedFs> {
         use std::io::Write;
         let storage = seaweedfs();

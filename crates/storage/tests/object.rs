@@ -1,7 +1,7 @@
 //! Tests of object storage alone: large objects, uploads that change their server, a network that fails, and the
 //! deletion of what nothing refers to.
 
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 #[path = "support/faulty_proxy.rs"]
 mod faulty_proxy;
@@ -16,7 +16,7 @@ use lakeshore::model::id::SyncId;
 use lakeshore::model::object_key::{ObjectKey, UploadOwner};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::{Identity, PartialName, StoragePath, TrashKey};
-use lakeshore::ports::storage::{Landing, LandingOutcome, Publication, TakeOver, WholeFile};
+use lakeshore::ports::storage::{Landing, LandingOutcome, Publication, ReuseRequest, WholeFile};
 use lakeshore::ports::{Files, FilesInspection, Namespace};
 use lakeshore_metadata::sqlite::SqliteState;
 use lakeshore_storage::object::{BucketSettings, LakeUrl, ObjectFiles};
@@ -31,11 +31,15 @@ struct Lake {
     state: SqliteState,
     bucket: String,
     storage: &'static SeaweedFs,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// `None` where there is no object storage to test with.
-#[allow(clippy::explicit_write, clippy::disallowed_methods)]
+#[expect(
+    clippy::explicit_write,
+    clippy::disallowed_methods,
+    reason = "the message is the test's own, and is not captured"
+)]
 async fn lake() -> Option<Lake> {
     use std::io::Write;
     let Some(storage) = seaweedfs() else {
@@ -45,7 +49,7 @@ async fn lake() -> Option<Lake> {
     };
     let folder = tempfile::tempdir().unwrap();
     let state = SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap();
-    Some(Lake { state, bucket: storage.new_bucket(), storage, _folder: folder })
+    Some(Lake { state, bucket: storage.new_bucket(), storage, folder })
 }
 
 impl Lake {
@@ -64,6 +68,12 @@ impl Lake {
         let settings = settings.with_credentials(ACCESS_KEY, SECRET_KEY);
         let state = Arc::new(self.state.clone());
         ObjectFiles::new(&settings, state, Arc::new(SystemClock), Arc::new(SystemRandomness)).unwrap()
+    }
+
+    /// The same lake, with its database opened again.
+    async fn reopened(self) -> Self {
+        let state = SqliteState::open(&self.folder.path().join("lakeshore.db")).await.unwrap();
+        Self { state, ..self }
     }
 
     /// How many objects the object storage has.
@@ -189,6 +199,33 @@ async fn an_upload_goes_on_by_another_server_from_its_rows_at_either_of_its_last
 }
 
 #[tokio::test]
+async fn an_upload_that_was_completed_and_not_recorded_goes_on_at_its_checkpoint() {
+    let Some(lake) = lake().await else { return };
+    let content = bytes(20_000_000, 4);
+    let files = lake.files();
+    let mut begun = files.create_partial(partial(1), Some(&owner("/data/t/a.bin"))).await.unwrap();
+    let identity = begun.identity().clone();
+    begun.write(content.slice(..17_000_000)).await.unwrap();
+    let checkpoint = begun.checkpoint().await.unwrap();
+    begun.write(content.slice(17_000_000..)).await.unwrap();
+    // The object storage makes the parts one object, and the database cannot say so any more.
+    lake.state.clone().close().await;
+    assert!(begun.seal().await.is_err());
+    drop((begun, files));
+    let lake = lake.reopened().await;
+    assert_eq!(lake.objects(), 2, "the object, and the tail of the checkpoint; no parts");
+    let files = lake.files();
+    let mut resumed = files.resume_partial(&partial(1), &identity, &checkpoint).await.unwrap();
+    resumed.write(content.slice(17_000_000..)).await.unwrap();
+    assert_eq!(resumed.seal().await.unwrap(), Digest::of(&content));
+    let place = StoragePath::Live(path("/data/t/a.bin"));
+    files.land(&[landing(1, identity, place)]).await.remove(0).unwrap();
+    assert_eq!(read(&files, "/data/t/a.bin", 1 << 20).await, content);
+    lake.collect().await;
+    assert_eq!(lake.objects(), 1, "nothing of the first object is left");
+}
+
+#[tokio::test]
 async fn the_bytes_of_an_unfinished_upload_are_read_and_it_goes_on_behind_them() {
     let Some(lake) = lake().await else { return };
     let files = lake.files();
@@ -218,8 +255,8 @@ async fn objects_are_deleted_when_nothing_refers_to_them_any_more_and_not_before
     // A full sync keeps one of the two: both datasets have its object.
     let place = StoragePath::Live(path("/data/t/a.csv"));
     let found = files.find(std::slice::from_ref(&place)).await.unwrap().remove(0).unwrap();
-    let kept = TakeOver { from: place, found, partial: partial(3) };
-    let taken = files.take_over(&[kept]).await.remove(0).unwrap().unwrap();
+    let kept = ReuseRequest { from: place, found, partial: partial(3) };
+    let taken = files.copy_unchanged(&[kept]).await.remove(0).unwrap().unwrap();
     let staged = StoragePath::Staged { sync: SyncId(2), relative: "a.csv".into() };
     files.land(&[landing(3, taken.identity, staged)]).await.remove(0).unwrap();
     let identity = files.stage(SyncId(2)).await.unwrap();
@@ -236,7 +273,7 @@ async fn objects_are_deleted_when_nothing_refers_to_them_any_more_and_not_before
 }
 
 #[tokio::test]
-async fn what_was_begun_and_given_up_leaves_nothing_in_the_bucket() {
+async fn an_abandoned_upload_leaves_nothing_in_the_bucket() {
     let Some(lake) = lake().await else { return };
     let files = lake.files();
     // A small one, a large one that was not completed, one with a tail, and a tail of which no checkpoint knows.

@@ -38,12 +38,12 @@ pub(super) fn unsettled_fault(doing: &'static str) -> impl Fn(Errno) -> Error {
 
 /// Marks an error of a later step, such as the sync of a folder, as unsettled.
 pub(super) fn unsettled(error: Error) -> Error {
-    Error::unsettled(Amid(error))
+    Error::unsettled(InterruptedMove(error))
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("amid a move: {0:?}")]
-struct Amid(Error);
+#[error("interrupted move: {0:?}")]
+struct InterruptedMove(Error);
 
 /// Whether a retry may succeed soon: descriptors or memory are short, or a disk is busy or unreliable.
 fn may_pass(errno: Errno) -> bool {

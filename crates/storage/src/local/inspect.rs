@@ -1,10 +1,12 @@
-//! Reads the lake's folder for `lakeshore check`.
+//! Reads the lake's folder for `lakeshore check`, and the engine's own folders.
 
 use super::fault::{fault, io_fault};
+use super::listing::{self, Name};
 use super::stat::stat;
 use super::tree::{Tree, open_folder, sync_folder};
 use lakeshore::Error;
 use lakeshore::model::digest::Digest;
+use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::StoragePath;
 use lakeshore::model::storage_path::TrashKey;
 use lakeshore::ports::inspection::{Entry, EntryKind};
@@ -25,13 +27,37 @@ pub(super) fn parent(tree: &Tree, place: &StoragePath) -> Result<Option<(OwnedFd
     }
 }
 
+/// `None` if the path is missing or not a folder.
+fn folder(tree: &Tree, place: &StoragePath) -> Result<Option<OwnedFd>, Error> {
+    let Some((parent, leaf)) = parent(tree, place)? else { return Ok(None) };
+    match open_folder(&parent, leaf.as_str()) {
+        Ok(folder) => Ok(Some(folder)),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+        Err(errno) => Err(fault("opening a folder")(errno)),
+    }
+}
+
+/// A page in bounded memory; see [`listing`].
+pub(super) fn list_page(tree: &Tree, place: &StoragePath, from: u64, size: u64) -> Result<Vec<Entry>, Error> {
+    let Some(folder) = folder(tree, place)? else { return Ok(Vec::new()) };
+    let page = listing::page(&folder, from, size, |name| LakePath::parse(&format!("/{name}")).is_ok())?;
+    let mut entries = Vec::with_capacity(page.len());
+    for Name { is_file, name } in page {
+        let size_bytes = match stat(&folder, name.as_str()) {
+            Ok(found) if found.is_file && is_file => found.bytes,
+            Ok(found) if found.is_folder && !is_file => 0,
+            // Removed or replaced during the listing.
+            Ok(_) | Err(Errno::NOENT) => continue,
+            Err(errno) => return Err(fault("looking at a file")(errno)),
+        };
+        let kind = if is_file { EntryKind::File } else { EntryKind::Folder };
+        entries.push(Entry { name, kind, size_bytes });
+    }
+    Ok(entries)
+}
+
 pub(super) fn list(tree: &Tree, place: &StoragePath) -> Result<Vec<Entry>, Error> {
-    let Some((parent, leaf)) = parent(tree, place)? else { return Ok(Vec::new()) };
-    let folder = match open_folder(&parent, leaf.as_str()) {
-        Ok(folder) => folder,
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(Vec::new()),
-        Err(errno) => return Err(fault("opening a folder")(errno)),
-    };
+    let Some(folder) = folder(tree, place)? else { return Ok(Vec::new()) };
     let mut entries = Vec::new();
     for entry in Dir::read_from(&folder).map_err(fault("listing a folder"))? {
         let entry = entry.map_err(fault("listing a folder"))?;

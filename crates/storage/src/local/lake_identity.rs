@@ -6,6 +6,7 @@
 //! belongs to a newer program.
 
 use super::tree::Tree;
+use crate::LakeState;
 use lakeshore::model::storage_path::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, IDENTITY_PREFIX, UPLOADS_FOLDER};
 use lakeshore_system::beneath::open_folder;
 use rustix::fs::{
@@ -37,32 +38,20 @@ pub enum IdentityError {
     Unwritable(#[source] io::Error),
 }
 
-/// State of a lake root, read without changing it.
-#[derive(Debug, Default)]
-pub struct LakeSight {
-    /// A server has served it before.
-    pub has_engine_folder: bool,
-    /// A server serves it now.
-    pub is_served: bool,
-    /// It holds datasets, trash, or uploads.
-    pub holds_something: bool,
-    pub identity: Option<String>,
-}
-
 /// Reads the state of a possible lake root. A missing folder counts as empty.
-pub fn look(root: &Path) -> Result<LakeSight, IdentityError> {
+pub fn inspect_lake(root: &Path) -> Result<LakeState, IdentityError> {
     let unreadable = |errno: Errno| IdentityError::Unreadable(errno.into());
     let root = match openat(CWD, root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
         Ok(root) => root,
         // A file in the way is reported when the lake is opened.
-        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(LakeSight::default()),
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(LakeState::default()),
         Err(errno) => return Err(unreadable(errno)),
     };
     let mut holds_something = holds(&root, true).map_err(unreadable)?;
     let engine = match open_folder(&root, ENGINE_FOLDER) {
         Ok(engine) => engine,
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
-            return Ok(LakeSight { holds_something, ..LakeSight::default() });
+            return Ok(LakeState { holds_something, ..LakeState::default() });
         }
         Err(errno) => return Err(unreadable(errno)),
     };
@@ -73,7 +62,7 @@ pub fn look(root: &Path) -> Result<LakeSight, IdentityError> {
     }
     // Released at once: opening the lake takes the lock that counts.
     let is_served = flock(&engine, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK);
-    Ok(LakeSight { has_engine_folder: true, is_served, holds_something, identity: read(&engine)? })
+    Ok(LakeState { has_engine_folder: true, is_served, holds_something, identity: read(&engine)? })
 }
 
 /// Whether a folder holds anything; for the lake root, anything that readers see. `lost+found` of a disk does not

@@ -110,7 +110,7 @@ fn steady_state(folder: &OwnedFd) -> Result<Option<Identity>, Error> {
     let found = statx(folder, "", AtFlags::EMPTY_PATH, wanted).map_err(fault("looking at a folder"))?;
     let (seconds, nanoseconds) = (found.stx_ctime.tv_sec, found.stx_ctime.tv_nsec);
     let changed = Duration::new(u64::try_from(seconds).unwrap_or(0), nanoseconds);
-    #[allow(
+    #[expect(
         clippy::disallowed_methods,
         reason = "it is compared with the kernel's times of files, not with the lake's"
     )]

@@ -1,8 +1,9 @@
 //! File store in a folder: the embedded default.
 //!
 //! Each method of the port is one blocking function of a module here. The steps of a landing run on the calling thread
-//! (the thread of the landings, see `serve.rs`), all others on tokio's blocking threads. Names are resolved beneath the
-//! root's own handle only ([`tree`]), and files change places by `renameat2` ([`landing`], [`exchange`]).
+//! (that of the commit queue, see `server/src/commit_thread.rs`), all others on tokio's blocking threads. Names are
+//! resolved beneath the root's own handle only ([`tree`]), and files change places by `renameat2` ([`landing`],
+//! [`exchange`]).
 
 mod exchange;
 mod fault;
@@ -10,6 +11,7 @@ mod group;
 mod inspect;
 mod lake_identity;
 mod landing;
+mod listing;
 mod measuring;
 mod partial;
 mod publish;
@@ -38,7 +40,7 @@ use lakeshore::model::upload::resumable::Checkpoint;
 use lakeshore::ports::inspection::Entry;
 use lakeshore::ports::storage::{
     FolderEntry, FolderState, FoundFile, Landing, LandingOutcome, Measured, OpenFile, Publication, Removed,
-    RemovedSnapshot, Restoration, Snapped, SnapshotFile, TakeOver, TakenOver, WholeFile, WrittenFiles,
+    RemovedSnapshot, Restoration, ReuseRequest, ReusedCopy, Snapped, SnapshotFile, WholeFile, WrittenFiles,
 };
 use lakeshore::ports::{Files, FilesInspection, Partial, Space, WrittenGroup};
 use std::collections::BTreeSet;
@@ -47,7 +49,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tree::Tree;
 
-pub use lake_identity::{IdentityError, LakeSight, ProbeError, look};
+pub use lake_identity::{IdentityError, ProbeError, inspect_lake};
 pub use reading::reopen;
 pub use tree::OpenError;
 
@@ -85,6 +87,20 @@ impl LocalFiles {
     ) -> Result<T, Error> {
         let tree = self.0.clone();
         tokio::task::spawn_blocking(move || work(&tree)).await.map_err(Error::internal)?
+    }
+
+    /// Lists a folder when it is its turn.
+    async fn listing<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tree) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let turn = LISTS.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        self.blocking(move |tree| {
+            // The list is completed even if its caller is gone, so the permit moves into it.
+            let _turn = turn;
+            work(tree)
+        })
+        .await
     }
 }
 
@@ -154,16 +170,10 @@ impl Files for LocalFiles {
         size: u64,
     ) -> Result<Option<Vec<FolderEntry>>, Error> {
         let folder = folder.cloned();
-        let turn = LISTS.acquire().await.map_err(|_| Error::ShuttingDown)?;
-        self.blocking(move |tree| {
-            // The list is completed even if its caller is gone, so the permit moves into it.
-            let _turn = turn;
-            reading::list(tree, folder.as_ref(), from, size)
-        })
-        .await
+        self.listing(move |tree| reading::list(tree, folder.as_ref(), from, size)).await
     }
 
-    async fn take_over(&self, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>> {
+    async fn copy_unchanged(&self, files: &[ReuseRequest]) -> Vec<Result<Option<ReusedCopy>, Error>> {
         let files = files.to_vec();
         let count = files.len();
         let copied = self.blocking(move |tree| Ok(take_over::take_over(tree, &files))).await;
@@ -257,6 +267,11 @@ impl FilesInspection for LocalFiles {
     async fn list(&self, folder: &StoragePath) -> Result<Vec<Entry>, Error> {
         let folder = folder.clone();
         self.blocking(move |tree| inspect::list(tree, &folder)).await
+    }
+
+    async fn list_page(&self, folder: &StoragePath, from: u64, size: u64) -> Result<Vec<Entry>, Error> {
+        let folder = folder.clone();
+        self.listing(move |tree| inspect::list_page(tree, &folder, from, size)).await
     }
 
     async fn sizes(&self, files: &[StoragePath]) -> Result<Vec<Option<u64>>, Error> {

@@ -40,9 +40,9 @@ pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<LandingO
         return Err(Error::StagingLost(publication.sync));
     }
     // After an earlier attempt moved the folder, an error must not claim that nothing has moved.
-    let amid = |error| if in_slot { unsettled(error) } else { error };
-    let slot = Slot::make(tree, &publication.trash, leaf).map_err(amid)?;
-    let (stagings, name) = tree.make_parent(&staging).map_err(amid)?;
+    let interrupted = |error| if in_slot { unsettled(error) } else { error };
+    let slot = Slot::make(tree, &publication.trash, leaf).map_err(interrupted)?;
+    let (stagings, name) = tree.make_parent(&staging).map_err(interrupted)?;
     if !in_slot {
         // Never overwrites a file or folder that a person has put there.
         renameat_with(&stagings, &name, &slot.folder, leaf, RenameFlags::NOREPLACE)

@@ -2,17 +2,17 @@
 
 use super::fault::{fault, io_fault};
 use super::inspect::parent;
-use super::stat::{find_in, found_file, found_in, stat};
+use super::listing::{self, Name};
+use super::stat::{find_in, found_file, found_in};
 use super::tree::Tree;
 use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::StoragePath;
 use lakeshore::ports::storage::{FolderEntry, FoundFile, OpenFile};
-use rustix::fs::{Dir, FileType, Mode, OFlags, openat};
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use std::any::Any;
-use std::collections::BinaryHeap;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
@@ -95,7 +95,7 @@ impl OpenFile for LocalOpenFile {
     }
 }
 
-/// Finds a page in one pass over the names, and keeps at most the names up to its end.
+/// Page of a folder of the lake, or of the lake root; see [`listing`].
 pub(super) fn list(
     tree: &Tree,
     folder: Option<&LakePath>,
@@ -103,41 +103,15 @@ pub(super) fn list(
     size: u64,
 ) -> Result<Option<Vec<FolderEntry>>, Error> {
     let Some(open) = tree.folder(folder)? else { return Ok(None) };
-    let kept = usize::try_from(from.saturating_add(size)).unwrap_or(usize::MAX);
-    // Folders sort first (`false` before `true`). The heap has the last kept name on top.
-    let mut first: BinaryHeap<(bool, String, LakePath)> = BinaryHeap::new();
-    for entry in Dir::read_from(&open).map_err(fault("listing a folder"))? {
-        let entry = entry.map_err(fault("listing a folder"))?;
-        let Ok(name) = entry.file_name().to_str() else { continue };
-        let is_file = match entry.file_type() {
-            FileType::RegularFile => true,
-            FileType::Directory => false,
-            FileType::Unknown => match stat(&open, name) {
-                Ok(found) if found.is_file || found.is_folder => found.is_file,
-                Ok(_) | Err(Errno::NOENT) => continue,
-                Err(errno) => return Err(fault("looking at a file")(errno)),
-            },
-            _ => continue,
-        };
-        let is_behind =
-            |(last_is_file, last, _): &(bool, String, LakePath)| (*last_is_file, last.as_str()) < (is_file, name);
-        if first.len() == kept && first.peek().is_none_or(is_behind) {
-            continue;
-        }
-        // A name that no lake path can have is hidden, or was put there by another program.
-        let path = match folder {
-            Some(folder) => folder.join(name),
-            None => LakePath::parse(&format!("/{name}")),
-        };
-        let Ok(path) = path else { continue };
-        first.push((is_file, name.to_owned(), path));
-        if first.len() > kept {
-            first.pop();
-        }
-    }
-    let skipped = usize::try_from(from).unwrap_or(usize::MAX);
-    let mut entries = Vec::new();
-    for (_, name, path) in first.into_sorted_vec().into_iter().skip(skipped) {
+    let path = |name: &str| match folder {
+        Some(folder) => folder.join(name),
+        None => LakePath::parse(&format!("/{name}")),
+    };
+    // A name that no lake path can have is hidden, or was put there by another program.
+    let page = listing::page(&open, from, size, |name| path(name).is_ok())?;
+    let mut entries = Vec::with_capacity(page.len());
+    for Name { name, .. } in page {
+        let Ok(path) = path(&name) else { continue };
         // A file that was removed during the listing is omitted.
         let Some((modified_at, file)) = found_in(&open, &name).map_err(fault("looking at a file"))? else { continue };
         entries.push(FolderEntry { path, modified_at, file });

@@ -9,7 +9,7 @@ use super::reading::open_file;
 use super::stat::{found_file, identity_of};
 use super::tree::Tree;
 use lakeshore::Error;
-use lakeshore::ports::storage::{FoundFile, TakeOver, TakenOver};
+use lakeshore::ports::storage::{FoundFile, ReuseRequest, ReusedCopy};
 use lakeshore_system::failpoints::crash_point;
 use rustix::fs::{fdatasync, ioctl_ficlone};
 use rustix::io::Errno;
@@ -21,9 +21,9 @@ use std::os::fd::AsFd;
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// A copy that is not on stable storage yet.
-type Copied = Option<(File, TakenOver)>;
+type Copied = Option<(File, ReusedCopy)>;
 
-pub(super) fn take_over(tree: &Tree, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>> {
+pub(super) fn take_over(tree: &Tree, files: &[ReuseRequest]) -> Vec<Result<Option<ReusedCopy>, Error>> {
     let mut chunk = Vec::new();
     let copied: Vec<_> = files.iter().map(|file| copy(tree, file, &mut chunk)).collect();
     crash_point!("take_over.copied");
@@ -40,7 +40,7 @@ pub(super) fn take_over(tree: &Tree, files: &[TakeOver]) -> Vec<Result<Option<Ta
     sealed
 }
 
-fn copy(tree: &Tree, file: &TakeOver, chunk: &mut Vec<u8>) -> Result<Copied, Error> {
+fn copy(tree: &Tree, file: &ReuseRequest, chunk: &mut Vec<u8>) -> Result<Copied, Error> {
     let Some((original, found)) = open_file(tree, &file.from)? else { return Ok(None) };
     if found != file.found {
         return Ok(None);
@@ -49,7 +49,7 @@ fn copy(tree: &Tree, file: &TakeOver, chunk: &mut Vec<u8>) -> Result<Copied, Err
     let result = fill(&original, &copy, chunk).and_then(|sha256| {
         // Checks again that the file was not written to during the copy.
         Ok(match is_still(&original, &file.found)? {
-            true => Some(TakenOver { identity: identity_of(copy.as_fd())?, sha256 }),
+            true => Some(ReusedCopy { identity: identity_of(copy.as_fd())?, sha256 }),
             false => None,
         })
     });

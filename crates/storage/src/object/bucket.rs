@@ -14,7 +14,7 @@ use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer};
 use object_store::{
-    Error as StoreError, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    Error as StoreError, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
     UpdateVersion,
 };
 use reqwest::Method;
@@ -206,7 +206,7 @@ impl Bucket {
         self.attempts("beginning a large object", 0, move || store.create_multipart(path).boxed()).await
     }
 
-    /// Gives what the object storage knows the part by. A part that is written twice is there once.
+    /// Writes a part, and returns the name that the object storage gives it. A part that is written twice is there once.
     pub(super) async fn put_part(
         &self,
         key: &ObjectKey,
@@ -304,7 +304,7 @@ impl Bucket {
         self.attempts("looking at an object", 0, look).await
     }
 
-    /// Deletes objects, many by one request. Gives the keys that are not there any more, and why others are.
+    /// Deletes objects, many by one request. Returns the keys that no longer exist, and why others remain.
     pub(super) async fn delete(&self, keys: &[ObjectKey]) -> (BTreeSet<ObjectKey>, Option<Error>) {
         let by_path: BTreeMap<_, _> = keys.iter().map(|key| (self.path(key), key)).collect();
         let paths: Vec<_> = by_path.keys().cloned().map(Ok).collect();
@@ -326,7 +326,7 @@ async fn put_once(store: &AmazonS3, path: &Path, bytes: &Bytes) -> Result<(), St
     match store.put_opts(path, PutPayload::from_bytes(bytes.clone()), options).await {
         Ok(_) => Ok(()),
         // An earlier attempt has written it, and its answer was lost. Nobody else has this key.
-        Err(error @ StoreError::AlreadyExists { .. }) => match store.get(path).await?.bytes().await? {
+        Err(error @ StoreError::AlreadyExists { .. }) => match there(store, path).await?.bytes().await? {
             there if there == *bytes => Ok(()),
             _ => Err(error),
         },
@@ -334,6 +334,15 @@ async fn put_once(store: &AmazonS3, path: &Path, bytes: &Bytes) -> Result<(), St
             store.put(path, PutPayload::from_bytes(bytes.clone())).await.map(drop)
         }
         Err(error) => Err(error),
+    }
+}
+
+/// The object that made a conditional write fail. While an earlier attempt still runs in the object storage, S3 refuses
+/// the write before the object is there; that passes.
+pub(super) async fn there(store: &AmazonS3, path: &Path) -> Result<GetResult, StoreError> {
+    match store.get(path).await {
+        Err(StoreError::NotFound { source, .. }) => Err(StoreError::Generic { store: "S3", source }),
+        there => there,
     }
 }
 

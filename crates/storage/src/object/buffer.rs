@@ -1,6 +1,6 @@
 //! Bytes of an upload that are too few for a part yet.
 //!
-//! A part has 8 MiB and more, and a thousand senders may each be amid one. So the buffers of all uploads share a bounded
+//! A part has 8 MiB and more, and a thousand senders may each have begun one. So the buffers of all uploads share a bounded
 //! amount of memory; what finds no room there is gathered in an unnamed file of the machine's temporary folder.
 
 use bytes::Bytes;
@@ -40,7 +40,7 @@ impl Buffers {
         Buffer { memory: Vec::new(), reserved: self.memory.share(), file: None }
     }
 
-    /// Waits until so many bytes may be sent.
+    /// Waits until this number of bytes may be sent.
     pub(super) async fn may_send(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Error> {
         let mib = u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX).clamp(1, SENDING_MIB_MAX);
         self.sending.clone().acquire_many_owned(mib).await.map_err(|_| Error::ShuttingDown)

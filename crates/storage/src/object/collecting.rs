@@ -1,6 +1,6 @@
 //! Deletes objects that nothing refers to: of purged trash, of uploads that did not land, of writes that a crash cut off.
 //!
-//! Not at once: a reader may still be amid an older version, and a write that was given up may still arrive. After the
+//! Not at once: a reader may still use an older version, and a write that was given up may still arrive. After the
 //! bytes, the row goes. A crash in between leaves a row without an object, which the next round removes.
 
 use super::ObjectFiles;

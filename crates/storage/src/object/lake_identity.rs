@@ -1,33 +1,26 @@
-//! Which lake a bucket holds: an object below the lake's prefix says so. And whether writes to it succeed.
+//! Identity of the lake in a bucket, stored as an object, and the write probe.
 
 use super::ObjectFiles;
 use super::bucket::{Bucket, BucketError};
 use super::settings::{BucketSettings, SettingsError};
+use crate::LakeState;
 use bytes::Bytes;
 use lakeshore::model::object_key::ObjectKey;
 
-/// State of a bucket before anything is written to it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LakeSight {
-    pub identity: Option<String>,
-    /// Below the lake's prefix.
-    pub holds_something: bool,
-}
-
 #[derive(Debug, thiserror::Error)]
-pub enum LookError {
+pub enum InspectError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error(transparent)]
     Bucket(#[from] BucketError),
 }
 
-/// Looks at a bucket, without writing.
-pub async fn look(settings: &BucketSettings) -> Result<LakeSight, LookError> {
+/// Reads the state of a lake in a bucket. Only objects below the lake's prefix count.
+pub async fn inspect_lake(settings: &BucketSettings) -> Result<LakeState, InspectError> {
     let bucket = Bucket::new(settings)?;
     let identity = identity(&bucket).await?;
     let holds_something = identity.is_some() || bucket.holds_something().await?;
-    Ok(LakeSight { identity, holds_something })
+    Ok(LakeState { identity, holds_something, ..LakeState::default() })
 }
 
 async fn identity(bucket: &Bucket) -> Result<Option<String>, BucketError> {

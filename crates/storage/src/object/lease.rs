@@ -1,6 +1,6 @@
 //! A lake in a bucket is served by one server: the object `_lakeshore/server` says which, and is written again and again by
 //! it. One that has not been written for [`SILENCE_MAX`] is of a server that has ended, and another may take its place. No
-//! clocks are compared: whoever waits measures the time itself.
+//! clocks are compared: a waiting server measures the time itself.
 //!
 //! Servers that share a database may have the lake together: they write the object in turn, with one `start`.
 //!
@@ -165,7 +165,7 @@ async fn keep(held: Arc<Held>, mut own: Record) {
         match tokio::time::timeout(RENEWAL_MAX, held.write(&own)).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => {
-                tracing::error!("another server has taken over this lake; this one writes nothing any more");
+                tracing::error!("another server has taken over this lake; this server can no longer write");
                 held.is_lost.store(true, Ordering::Relaxed);
                 return;
             }

@@ -38,9 +38,11 @@ use lakeshore::ports::inspection::Entry;
 use lakeshore::ports::namespace::{FoundObject, NewObject};
 use lakeshore::ports::storage::{
     FolderEntry, FolderState, FoundFile, Landing, LandingOutcome, Measured, OpenFile, OpenedFile, Publication, Removed,
-    RemovedSnapshot, Restoration, Snapped, SnapshotFile, TakeOver, TakenOver, WholeFile, WrittenFiles,
+    RemovedSnapshot, Restoration, ReuseRequest, ReusedCopy, Snapped, SnapshotFile, WholeFile, WrittenFiles,
 };
-use lakeshore::ports::{Clock, Files, FilesInspection, Namespace, Partial, Randomness, Space, WrittenGroup};
+use lakeshore::ports::{
+    Clock, Files, FilesInspection, Namespace, Partial, Randomness, Space, WrittenGroup, random_bytes,
+};
 use lakeshore_system::failpoints::crash_point;
 use lease::Lease;
 use recent::RecentObjects;
@@ -49,7 +51,7 @@ use std::sync::{Arc, OnceLock};
 
 pub use bucket::BucketError;
 pub use collecting::Collected;
-pub use lake_identity::{LakeSight, LookError, look};
+pub use lake_identity::{InspectError, inspect_lake};
 pub use lease::{LeaseError, SILENCE_MAX};
 pub use settings::{Addressing, BucketSettings, Encryption, LakeUrl, SettingsError};
 
@@ -81,9 +83,7 @@ impl Shared {
     }
 
     fn random(&self) -> Result<[u8; 16], Error> {
-        let mut bytes = [0; 16];
-        self.randomness.fill(&mut bytes)?;
-        Ok(bytes)
+        random_bytes(&*self.randomness)
     }
 }
 
@@ -103,8 +103,7 @@ impl ObjectFiles {
     /// Takes the lake for this server alone. `server` says for people which that is; two servers that name the same
     /// `database` never run at once.
     pub async fn serve_alone(&self, server: &str, database: &str) -> Result<(), LeaseError> {
-        let mut start = [0; 16];
-        self.0.randomness.fill(&mut start).map_err(|error| LeaseError::Start(Box::new(error)))?;
+        let start = self.0.random().map_err(|error| LeaseError::Start(Box::new(error)))?;
         self.serve(server, database, hex::encode(start)).await
     }
 
@@ -233,7 +232,7 @@ impl Files for ObjectFiles {
         self.0.namespace.list_folder(folder, from, size).await
     }
 
-    async fn take_over(&self, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>> {
+    async fn copy_unchanged(&self, files: &[ReuseRequest]) -> Vec<Result<Option<ReusedCopy>, Error>> {
         if let Err(fault) = self.0.may_write() {
             return files.iter().map(|_| Err(fault.repeated())).collect();
         }
@@ -338,6 +337,10 @@ impl Files for ObjectFiles {
 impl FilesInspection for ObjectFiles {
     async fn list(&self, folder: &StoragePath) -> Result<Vec<Entry>, Error> {
         self.0.namespace.list(folder).await
+    }
+
+    async fn list_page(&self, folder: &StoragePath, from: u64, size: u64) -> Result<Vec<Entry>, Error> {
+        self.0.namespace.list_page(folder, from, size).await
     }
 
     /// As the bucket has them, so that a row without its object is noticed.

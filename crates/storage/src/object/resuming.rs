@@ -32,21 +32,24 @@ pub(super) async fn resume(
     let upload = shared.namespace.upload(name).await?.filter(|upload| upload.identity == *identity);
     let mut upload = upload.ok_or(Error::BytesLost)?;
     let given = hasher_at(&checkpoint.hash_state);
-    let resumption = match &upload.digest {
+    let is_whole = match &upload.digest {
         Some(digest) if digest.size_bytes < checkpoint.offset => return Err(Error::BytesLost),
-        // It was whole already, and goes on in another object.
-        Some(_) => {
-            let old = (upload.object, upload.key.clone());
-            upload.key = ObjectKey::beside(&upload.key, shared.random()?);
-            let tail = (checkpoint.offset > 0).then(|| old.clone());
-            let hash_state = checkpoint.hash_state.clone();
-            let begun = ObjectCheckpoint { offset: checkpoint.offset, hash_state, parts: 0, parts_bytes: 0, tail };
-            upload.object = shared.namespace.reopen(name, &upload.key, &begun, shared.now()).await?;
-            upload.multipart_id = None;
-            let rest = (checkpoint.offset > 0).then_some((old.1, checkpoint.offset));
-            Resumption { parts: Vec::new(), rest, hasher: given }
-        }
-        None => from_checkpoint(&upload, checkpoint, given)?,
+        Some(_) => true,
+        None => is_completed(shared, &upload, checkpoint.offset).await?,
+    };
+    let resumption = if is_whole {
+        // It goes on in another object.
+        let old = (upload.object, upload.key.clone());
+        upload.key = ObjectKey::beside(&upload.key, shared.random()?);
+        let tail = (checkpoint.offset > 0).then(|| old.clone());
+        let hash_state = checkpoint.hash_state.clone();
+        let begun = ObjectCheckpoint { offset: checkpoint.offset, hash_state, parts: 0, parts_bytes: 0, tail };
+        upload.object = shared.namespace.reopen(name, &upload.key, &begun, shared.now()).await?;
+        upload.multipart_id = None;
+        let rest = (checkpoint.offset > 0).then_some((old.1, checkpoint.offset));
+        Resumption { parts: Vec::new(), rest, hasher: given }
+    } else {
+        from_checkpoint(&upload, checkpoint, given)?
     };
     let Resumption { parts, rest, hasher } = resumption;
     let mut partial = ObjectPartial::new(shared, upload.identity, upload.object, upload.key);
@@ -69,6 +72,15 @@ pub(super) async fn resume(
     }
     partial.at_checkpoint();
     Ok(partial)
+}
+
+/// Whether a stop came between the completion of a multipart upload and its record: the parts are gone then, and the object
+/// is there.
+async fn is_completed(shared: &Shared, upload: &StoredUpload, offset: u64) -> Result<bool, Error> {
+    if upload.multipart_id.is_none() {
+        return Ok(false);
+    }
+    Ok(shared.bucket.size(&upload.key).await?.is_some_and(|size_bytes| size_bytes >= offset))
 }
 
 fn from_checkpoint(upload: &StoredUpload, checkpoint: &Checkpoint, given: Option<Sha256>) -> Result<Resumption, Error> {

@@ -1,4 +1,4 @@
-//! Where a bucket is, and how it is used.
+//! Settings of a bucket: address, credentials, encryption.
 
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, Checksum, S3ConditionalPut};
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Longest prefix of a lake in its bucket, in bytes: leaves room for the keys below it.
 const PREFIX_BYTES_MAX: usize = 256;
 const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// How long the object storage may be silent amid an answer, or before one.
+/// How long the object storage may be silent before or during an answer.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Retries of one request by its client: for a connection that was cut, or an answer such as 503.
 const RETRIES_MAX: usize = 4;

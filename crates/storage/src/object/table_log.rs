@@ -13,7 +13,7 @@ use lakeshore::Error;
 use lakeshore::model::fault::FaultKind;
 use lakeshore::model::object_key::ObjectKey;
 use lakeshore::ports::TableLog;
-use lakeshore::ports::table_log::WrittenOnce;
+use lakeshore::ports::table_log::PutOutcome;
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
@@ -22,7 +22,7 @@ use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, Pu
 const REPLACEMENTS_MAX: usize = 8;
 
 impl Bucket {
-    async fn write_once(&self, key: &ObjectKey, chunks: &[Bytes]) -> Result<WrittenOnce, Error> {
+    async fn write_once(&self, key: &ObjectKey, chunks: &[Bytes]) -> Result<PutOutcome, Error> {
         let (store, path) = (self.store(), &self.path(key));
         let bytes = chunks.iter().map(Bytes::len).sum();
         self.attempts("writing an entry of a table", bytes, move || create(store, path, chunks).boxed()).await
@@ -40,30 +40,30 @@ fn payload(chunks: &[Bytes]) -> PutPayload {
     chunks.iter().cloned().collect()
 }
 
-async fn create(store: &AmazonS3, path: &Path, chunks: &[Bytes]) -> Result<WrittenOnce, StoreError> {
+async fn create(store: &AmazonS3, path: &Path, chunks: &[Bytes]) -> Result<PutOutcome, StoreError> {
     let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
     match store.put_opts(path, payload(chunks), options).await {
-        Ok(_) => Ok(WrittenOnce::Done),
+        Ok(_) => Ok(PutOutcome::Done),
         Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => compare(store, path, chunks).await,
         // Every writer has the same bytes for it.
         Err(StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }) => {
-            store.put(path, payload(chunks)).await.map(|_| WrittenOnce::Done)
+            store.put(path, payload(chunks)).await.map(|_| PutOutcome::Done)
         }
         Err(error) => Err(error),
     }
 }
 
-async fn compare(store: &AmazonS3, path: &Path, chunks: &[Bytes]) -> Result<WrittenOnce, StoreError> {
-    let there = store.get(path).await?;
+async fn compare(store: &AmazonS3, path: &Path, chunks: &[Bytes]) -> Result<PutOutcome, StoreError> {
+    let there = super::bucket::there(store, path).await?;
     let mut rest: Vec<Bytes> = chunks.iter().rev().cloned().collect();
     let mut stream = there.into_stream();
     while let Some(some) = stream.next().await.transpose()? {
         let mut some = some;
         while !some.is_empty() {
-            let Some(mut wanted) = rest.pop() else { return Ok(WrittenOnce::Taken) };
+            let Some(mut wanted) = rest.pop() else { return Ok(PutOutcome::Taken) };
             let length = some.len().min(wanted.len());
             if some.split_to(length) != wanted.split_to(length) {
-                return Ok(WrittenOnce::Taken);
+                return Ok(PutOutcome::Taken);
             }
             if !wanted.is_empty() {
                 rest.push(wanted);
@@ -71,7 +71,7 @@ async fn compare(store: &AmazonS3, path: &Path, chunks: &[Bytes]) -> Result<Writ
         }
     }
     let is_whole = rest.iter().all(Bytes::is_empty);
-    Ok(if is_whole { WrittenOnce::Done } else { WrittenOnce::Taken })
+    Ok(if is_whole { PutOutcome::Done } else { PutOutcome::Taken })
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +84,7 @@ fn passing(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 
 #[async_trait]
 impl TableLog for ObjectFiles {
-    async fn write_once(&self, key: &ObjectKey, chunks: Vec<Bytes>) -> Result<WrittenOnce, Error> {
+    async fn write_once(&self, key: &ObjectKey, chunks: Vec<Bytes>) -> Result<PutOutcome, Error> {
         self.0.may_write()?;
         self.0.bucket.write_once(key, &chunks).await
     }

@@ -23,7 +23,7 @@ pub struct FaultyProxy {
     pub address: String,
     pub failed: Arc<AtomicU64>,
     /// Whether requests fail; from the start on.
-    #[allow(dead_code)]
+    #[allow(dead_code, reason = "not all tests that include this file use it")]
     pub is_faulty: Arc<AtomicBool>,
 }
 

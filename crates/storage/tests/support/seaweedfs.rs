@@ -35,7 +35,7 @@ pub struct SeaweedFs {
 static IS_OWN: AtomicBool = AtomicBool::new(false);
 
 /// This process gets a storage of its own, which it may [`SeaweedFs::restart`]. To be called before any other function.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not all tests that include this file use it")]
 pub fn own_storage() {
     IS_OWN.store(true, Ordering::Relaxed);
 }
@@ -89,8 +89,7 @@ impl SeaweedFs {
         let mut command = Command::new("sh");
         command.arg(script.unwrap()).arg(&weed).arg(&folder).args(ports.iter().map(u16::to_string));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-        // It outlives this process, and stops where nobody uses it.
-        #[allow(clippy::zombie_processes)]
+        #[expect(clippy::zombie_processes, reason = "it outlives this process, and stops when nobody uses it")]
         command.spawn().unwrap();
         let (s3_port, filer_port) = (ports[S3], ports[FILER]);
         std::fs::write(&state, format!("{s3_port} {filer_port}")).unwrap();
@@ -104,7 +103,7 @@ impl SeaweedFs {
     }
 
     /// `kill -9`, and a new start with the same data and ports.
-    #[allow(dead_code)]
+    #[allow(dead_code, reason = "not all tests that include this file use it")]
     pub fn restart(&self) {
         assert!(IS_OWN.load(Ordering::Relaxed), "other tests use the storage");
         let folder = folder();
@@ -127,7 +126,7 @@ impl SeaweedFs {
     }
 
     /// How many objects a bucket has.
-    #[allow(dead_code)]
+    #[allow(dead_code, reason = "not all tests that include this file use it")]
     pub fn count_objects(&self, bucket: &str) -> usize {
         let mut open = vec![format!("/buckets/{bucket}/")];
         let mut count = 0;
@@ -148,7 +147,7 @@ impl SeaweedFs {
     }
 
     /// By which to look at the objects without the ways of S3.
-    #[allow(dead_code)]
+    #[allow(dead_code, reason = "not all tests that include this file use it")]
     pub fn filer_port(&self) -> u16 {
         self.filer_port
     }
@@ -176,7 +175,7 @@ fn running(state: &Path) -> Option<(u16, u16)> {
 }
 
 /// Answer of the filer, as text.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not all tests that include this file use it")]
 fn get(port: u16, path: &str) -> Option<String> {
     let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;
     let head = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n\r\n");
