@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 const STOP_MAX: Duration = Duration::from_secs(5);
 const STOP_PAUSE: Duration = Duration::from_millis(1);
 
-/// Lands uploads until it is dropped. It has to end before the runtime does, whose timers it uses. Whatever it was amid is
-/// completed by the next start.
+/// Lands uploads until it is dropped. It has to end before the runtime does, whose timers it uses. The next start
+/// completes a landing that this interrupts.
 pub struct CommitThread {
     stop: CancellationToken,
     thread: thread::JoinHandle<()>,
@@ -25,17 +25,17 @@ impl CommitThread {
         let runtime = Handle::current();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let lead = move || {
-            let led = catch_unwind(AssertUnwindSafe(|| {
+        let run = move || {
+            let result = catch_unwind(AssertUnwindSafe(|| {
                 runtime.block_on(stopped.run_until_cancelled_owned(lake.run_commit_queue()));
             }));
-            if led.is_err() {
+            if result.is_err() {
                 // Without it no upload would ever land. A restart is better, as it completes the work that was begun.
                 tracing::error!("the commit queue has ended; stopping the server");
                 std::process::abort();
             }
         };
-        Ok(Self { stop, thread: thread::Builder::new().name("landings".into()).spawn(lead)? })
+        Ok(Self { stop, thread: thread::Builder::new().name("landings".into()).spawn(run)? })
     }
 }
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 /// Interval of the jobs. Short, so that the size of new trash is known soon; a run without work costs almost nothing.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Interval in which events are collected: short enough for a viewer, long enough for many subscribers.
-const TELLING_INTERVAL: Duration = Duration::from_millis(250);
+const EVENT_INTERVAL: Duration = Duration::from_millis(250);
 /// Intervals between two attempts to complete steps that a fault interrupted.
 const RESUMING_INTERVALS: u32 = 5;
 /// Intervals between two checks for idle syncs.
@@ -29,26 +29,26 @@ const INSPECTION_PAUSE: Duration = Duration::from_millis(200);
 /// Pause after each round where other servers read files too.
 const INSPECTION_TURN: Duration = Duration::from_millis(100);
 /// Pause after trash could not be removed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const RETRY_PAUSE: Duration = Duration::from_secs(60);
 
 pub async fn run(lake: Lake, stopping: CancellationToken) {
     // Concurrent, since a large item or dataset takes long and new ones are counted meanwhile.
     tokio::join!(
         recover_others(&lake, &stopping),
-        look_after(&lake, &stopping),
-        empty(&lake, &stopping),
+        run_maintenance(&lake, &stopping),
+        purge_trash(&lake, &stopping),
         drop_snapshots(&lake, &stopping),
-        count(&lake, &stopping),
+        count_datasets(&lake, &stopping),
         inspect(&lake, &stopping),
-        tell(&lake, &stopping),
+        publish_events(&lake, &stopping),
     );
 }
 
 /// Completes the recovery of an interrupted stop that failed at the start for lack of space. Purges of trash meanwhile
 /// free the space. `None` when the server stops before.
 pub async fn recover_when_there_is_room(lake: &Lake, stopping: &CancellationToken) -> Option<Recovered> {
-    let mut recovering = Retried::default();
-    while waited(INTERVAL, stopping).await {
+    let mut recovering = FailureLog::default();
+    while sleep_unless_stopped(INTERVAL, stopping).await {
         let mut after = TrashId(0);
         while let Ok((Some(next), _)) = lake.remove_some_trash(after).await {
             after = next;
@@ -70,7 +70,7 @@ async fn inspect(lake: &Lake, stopping: &CancellationToken) {
     let mut landings = lake.landings_so_far();
     let mut failures: u32 = 0;
     loop {
-        if !is_turn(lake, stopping).await {
+        if !wait_until_leader(lake, stopping).await {
             return;
         }
         let pause = match lake.inspect_some().await {
@@ -79,7 +79,7 @@ async fn inspect(lake: &Lake, stopping: &CancellationToken) {
                 // A fault of the database, so no file can be read.
                 tracing::error!(fault = ?error, "cannot inspect landed files");
                 failures = failures.saturating_add(1);
-                INTERVAL.saturating_mul(failures).min(PATIENCE)
+                INTERVAL.saturating_mul(failures).min(RETRY_PAUSE)
             }
             Ok(InspectedFiles { tried, faults }) => {
                 failures = 0;
@@ -96,7 +96,7 @@ async fn inspect(lake: &Lake, stopping: &CancellationToken) {
             }
         };
         landings = lake.landings_so_far();
-        if !waited(pause, stopping).await {
+        if !sleep_unless_stopped(pause, stopping).await {
             return;
         }
     }
@@ -104,9 +104,9 @@ async fn inspect(lake: &Lake, stopping: &CancellationToken) {
 
 /// Deletes objects that nothing refers to any more, when their time is over.
 pub async fn collect_objects(lake: Lake, files: ObjectFiles, grace: Duration, stopping: CancellationToken) {
-    let mut collecting = Retried::default();
+    let mut collecting = FailureLog::default();
     let mut pause = INTERVAL;
-    while waited(pause, &stopping).await && is_turn(&lake, &stopping).await {
+    while sleep_unless_stopped(pause, &stopping).await && wait_until_leader(&lake, &stopping).await {
         let collected = match files.collect(grace).await {
             Ok(Collected { fault: Some(fault), .. }) => Err(fault),
             collected => collected,
@@ -115,16 +115,16 @@ pub async fn collect_objects(lake: Lake, files: ObjectFiles, grace: Duration, st
         let collected = collecting.log(collected, "delete unreferenced objects");
         pause = match collected {
             Some(Collected { has_more: true, .. }) => PAUSE,
-            _ if is_faulty => PATIENCE,
+            _ if is_faulty => RETRY_PAUSE,
             _ => INTERVAL,
         };
     }
 }
 
-/// Waits until this server does the jobs of the lake, where several serve it. False when the server stops meanwhile.
-async fn is_turn(lake: &Lake, stopping: &CancellationToken) -> bool {
+/// Waits until this server does the jobs of the lake, where several serve it. Returns false when the server stops meanwhile.
+async fn wait_until_leader(lake: &Lake, stopping: &CancellationToken) -> bool {
     while !lake.is_first_node() {
-        if !waited(INTERVAL, stopping).await {
+        if !sleep_unless_stopped(INTERVAL, stopping).await {
             return false;
         }
     }
@@ -133,16 +133,16 @@ async fn is_turn(lake: &Lake, stopping: &CancellationToken) -> bool {
 
 /// Recovers what other servers have left that have ended.
 async fn recover_others(lake: &Lake, stopping: &CancellationToken) {
-    let mut recovering = Retried::default();
-    while waited(INTERVAL, stopping).await && is_turn(lake, stopping).await {
+    let mut recovering = FailureLog::default();
+    while sleep_unless_stopped(INTERVAL, stopping).await && wait_until_leader(lake, stopping).await {
         if let Some(recovered) = recovering.log(lake.recover_dead_nodes().await, "recover the work of another server") {
             report_recovered(&recovered);
         }
     }
 }
 
-/// False when the server stops meanwhile.
-async fn waited(time: Duration, stopping: &CancellationToken) -> bool {
+/// Sleeps. Returns false when the server stops meanwhile.
+async fn sleep_unless_stopped(time: Duration, stopping: &CancellationToken) -> bool {
     tokio::select! {
         () = tokio::time::sleep(time) => true,
         () = stopping.cancelled() => false,
@@ -156,7 +156,7 @@ pub fn warn_of_step(step: ClockStep, when: &str) {
         tracing::warn!("the clock jumped ahead by {by} {when}; nothing expires earlier because of it");
     } else {
         tracing::warn!(
-            "the clock was set back by {by} {when}; files that landed in that time are not recognized as unchanged, but sent again"
+            "the clock was set back by {by} {when}; files that landed in that time are not recognised as unchanged, but sent again"
         );
     }
 }
@@ -165,13 +165,13 @@ fn log<T>(result: Result<T, Error>, doing: &str) -> Option<T> {
     result.inspect_err(|error| tracing::error!(fault = ?error, "cannot {doing}")).ok()
 }
 
-/// A step that is retried at each interval until it succeeds. Repeated failures are logged once.
+/// Log of a step that is retried at each interval until it succeeds. Repeated failures are logged once.
 #[derive(Default)]
-struct Retried {
+struct FailureLog {
     has_failed: bool,
 }
 
-impl Retried {
+impl FailureLog {
     fn log<T>(&mut self, result: Result<T, Error>, doing: &str) -> Option<T> {
         if let Err(error) = &result
             && !self.has_failed
@@ -183,35 +183,62 @@ impl Retried {
     }
 }
 
-async fn look_after(lake: &Lake, stopping: &CancellationToken) {
+/// Runs the short jobs, one after the other.
+async fn run_maintenance(lake: &Lake, stopping: &CancellationToken) {
     let mut ticks: u32 = 0;
-    let [mut telling, mut removing, mut recording, mut refilling] = [(); 4].map(|()| Retried::default());
-    while waited(INTERVAL, stopping).await {
+    let mut own = OwnJobs::default();
+    let mut shared = LakeJobs::default();
+    while sleep_unless_stopped(INTERVAL, stopping).await {
+        own.run(lake, ticks).await;
+        if lake.is_first_node() {
+            shared.run(lake, ticks, stopping).await;
+        }
+        ticks = ticks.wrapping_add(1);
+    }
+}
+
+/// Jobs that each server of a lake does for itself.
+#[derive(Default)]
+struct OwnJobs {
+    failed_uploads: FailureLog,
+    leftovers: FailureLog,
+    clock: FailureLog,
+}
+
+impl OwnJobs {
+    async fn run(&mut self, lake: &Lake, ticks: u32) {
         match lake.remember_failures().await {
             // The next upload reports it.
             Err(Error::DiskFull) => {}
-            told => _ = telling.log(told, "record failures"),
+            recorded => _ = self.failed_uploads.log(recorded, "record failures"),
         }
-        if let Some(removed @ 1..) = removing.log(lake.discard_leftovers().await, "remove files of failed uploads") {
+        let removed = self.leftovers.log(lake.discard_leftovers().await, "remove files of failed uploads");
+        if let Some(removed @ 1..) = removed {
             tracing::info!(removed, "removed files of failed uploads");
         }
         match lake.watch_clock().await {
             Ok(steps) => {
-                recording = Retried::default();
+                self.clock = FailureLog::default();
                 steps.into_iter().for_each(|step| warn_of_step(step, "while this server was running"));
             }
             // Recorded when there is space.
             Err(Error::DiskFull) => {}
-            recorded => _ = recording.log(recorded.map(drop), "record the clock"),
+            recorded => _ = self.clock.log(recorded.map(drop), "record the clock"),
         }
         if ticks.is_multiple_of(RESUMING_INTERVALS) {
-            // Of several servers, each resumes its own.
             log(lake.resume_restores().await, "resume a restore");
         }
-        if !lake.is_first_node() {
-            ticks = ticks.wrapping_add(1);
-            continue;
-        }
+    }
+}
+
+/// Jobs of the lake. One server does them.
+#[derive(Default)]
+struct LakeJobs {
+    reserve: FailureLog,
+}
+
+impl LakeJobs {
+    async fn run(&mut self, lake: &Lake, ticks: u32, stopping: &CancellationToken) {
         let mut has_grown = ticks == 0;
         while log(lake.count_trash().await, "count the trash").is_some_and(|counted| counted > 0) {
             has_grown = true;
@@ -219,35 +246,38 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
                 return;
             }
         }
-        let mut marked = log(lake.mark_old_trash_for_purge().await, "purge expired trash").unwrap_or_default();
-        // Only counts change the size of the trash.
-        if has_grown {
-            let excess =
-                log(lake.mark_excess_trash_for_purge().await, "purge trash above its limit").unwrap_or_default();
-            marked.items += excess.items;
-            marked.bytes += excess.bytes;
-        }
-        if marked.items > 0 {
-            tracing::info!(items = marked.items, bytes = marked.bytes, "purging expired trash");
-        }
+        mark_trash_for_purge(lake, has_grown).await;
         if ticks.is_multiple_of(RESUMING_INTERVALS) {
             log(lake.resume_closings().await, "resume the end of a sync");
         }
         match lake.refill_reserve() {
             Ok(()) | Err(Error::DiskFull) => {}
-            refilled => _ = refilling.log(refilled, "restore the reserve on the disk of the database"),
+            refilled => _ = self.reserve.log(refilled, "restore the reserve on the disk of the database"),
         }
         if ticks.is_multiple_of(EXPIRY_INTERVALS) {
             log(lake.expire_idle_syncs().await, "fail abandoned syncs");
             log(lake.expire_resumables().await, "expire abandoned uploads");
         }
-        ticks = ticks.wrapping_add(1);
+    }
+}
+
+/// Marks trash beyond the limits of its age and size, which [`purge_trash`] then removes.
+async fn mark_trash_for_purge(lake: &Lake, has_grown: bool) {
+    let mut marked = log(lake.mark_old_trash_for_purge().await, "purge expired trash").unwrap_or_default();
+    // Only counts change the size of the trash.
+    if has_grown {
+        let excess = log(lake.mark_excess_trash_for_purge().await, "purge trash above its limit").unwrap_or_default();
+        marked.items += excess.items;
+        marked.bytes += excess.bytes;
+    }
+    if marked.items > 0 {
+        tracing::info!(items = marked.items, bytes = marked.bytes, "purging expired trash");
     }
 }
 
 /// Counts the files of changed datasets, and checks for late ones.
-async fn count(lake: &Lake, stopping: &CancellationToken) {
-    while waited(INTERVAL, stopping).await && is_turn(lake, stopping).await {
+async fn count_datasets(lake: &Lake, stopping: &CancellationToken) {
+    while sleep_unless_stopped(INTERVAL, stopping).await && wait_until_leader(lake, stopping).await {
         log(lake.count_datasets().await, "count the files of a dataset");
         log(lake.watch_lateness().await, "check for late datasets");
     }
@@ -268,23 +298,24 @@ pub fn report_recovered(recovered: &Recovered) {
     }
 }
 
-/// Publishes events.
-async fn tell(lake: &Lake, stopping: &CancellationToken) {
-    while waited(TELLING_INTERVAL, stopping).await {
-        tell_once(lake).await;
+/// Publishes events until the server stops.
+async fn publish_events(lake: &Lake, stopping: &CancellationToken) {
+    while sleep_unless_stopped(EVENT_INTERVAL, stopping).await {
+        publish_once(lake).await;
     }
 }
 
-async fn tell_once(lake: &Lake) {
+async fn publish_once(lake: &Lake) {
     lake.publish_events().await;
     log(lake.give_up_wanted_uploads().await, "look for uploads that other servers want");
 }
 
-/// Goes on while the last requests of a server end that stops: others have their events, and want its uploads.
-pub async fn tell_others(lake: Lake) {
+/// Publishes events while the last requests of a stopping server end: other servers have the events of those requests, and
+/// want its uploads.
+pub async fn publish_while_stopping(lake: Lake) {
     loop {
-        tell_once(&lake).await;
-        tokio::time::sleep(TELLING_INTERVAL).await;
+        publish_once(&lake).await;
+        tokio::time::sleep(EVENT_INTERVAL).await;
     }
 }
 
@@ -293,7 +324,7 @@ async fn drop_snapshots(lake: &Lake, stopping: &CancellationToken) {
     // Snapshots that could not be removed, with the time of the next attempt. They do not stop the removal of the rest.
     let mut stuck: BTreeMap<SnapshotToken, Instant> = BTreeMap::new();
     loop {
-        if !is_turn(lake, stopping).await {
+        if !wait_until_leader(lake, stopping).await {
             return;
         }
         let now = Instant::now();
@@ -305,26 +336,26 @@ async fn drop_snapshots(lake: &Lake, stopping: &CancellationToken) {
                 PAUSE
             }
             Some(SnapshotRemoval::Failed(token, fault)) => {
-                if stuck.insert(token.clone(), now + PATIENCE).is_none() {
+                if stuck.insert(token.clone(), now + RETRY_PAUSE).is_none() {
                     tracing::error!(snapshot = %token, ?fault, "cannot remove a snapshot; retrying until it is gone");
                 }
                 PAUSE
             }
             Some(SnapshotRemoval::Nothing) => INTERVAL,
-            None => PATIENCE,
+            None => RETRY_PAUSE,
         };
-        if !waited(pause, stopping).await {
+        if !sleep_unless_stopped(pause, stopping).await {
             return;
         }
     }
 }
 
 /// Removes purged trash in small steps.
-async fn empty(lake: &Lake, stopping: &CancellationToken) {
+async fn purge_trash(lake: &Lake, stopping: &CancellationToken) {
     let mut after = TrashId(0);
     let mut has_failed = false;
     loop {
-        if !is_turn(lake, stopping).await {
+        if !wait_until_leader(lake, stopping).await {
             return;
         }
         let pause = match log(lake.remove_some_trash(after).await, "resume purging the trash") {
@@ -336,13 +367,13 @@ async fn empty(lake: &Lake, stopping: &CancellationToken) {
                 after = next.unwrap_or(TrashId(0));
                 match next {
                     Some(_) => PAUSE,
-                    None if std::mem::take(&mut has_failed) => PATIENCE,
+                    None if std::mem::take(&mut has_failed) => RETRY_PAUSE,
                     None => INTERVAL,
                 }
             }
-            None => PATIENCE,
+            None => RETRY_PAUSE,
         };
-        if !waited(pause, stopping).await {
+        if !sleep_unless_stopped(pause, stopping).await {
             return;
         }
     }

@@ -7,13 +7,14 @@ use crate::config::{DataDir, LakePlace};
 use crate::placement;
 use anyhow::{Context, bail};
 use lakeshore::model::storage_path::StoragePath;
-use lakeshore::ports::{Files, Randomness};
+use lakeshore::ports::{Files, random_bytes};
 use lakeshore_metadata::disk_reserve::DiskReserve;
 use lakeshore_metadata::lock::{LOOKS_AT_SERVERS, LockError, lock, look_again};
 use lakeshore_metadata::postgres::{PostgresOptions, PostgresState};
-use lakeshore_metadata::sqlite::{OpenError, Opening, SqliteState};
-use lakeshore_metadata::store::{KnownLake, Store};
-use lakeshore_storage::local::{self, LakeSight, LocalFiles, look};
+use lakeshore_metadata::sqlite::{OpenError, SqliteState};
+use lakeshore_metadata::store::{KnownLake, Opening, Store};
+use lakeshore_storage::LakeState;
+use lakeshore_storage::local::{self, LocalFiles, inspect_lake};
 use lakeshore_storage::object::ObjectFiles;
 use lakeshore_system::clock::SystemRandomness;
 use std::fs::DirBuilder;
@@ -148,38 +149,45 @@ async fn open_pair(
     purpose: Purpose,
 ) -> anyhow::Result<Opened> {
     let adopts = purpose == Purpose::Adopt;
-    let (data_dir, database) = (&data.path, data.database());
-    placement::check(data_dir, &database, root)?;
+    let data_dir = &data.path;
+    placement::check(data_dir, &data.database(), root)?;
     let lake = || format!("the lake root {}", root.display());
-    let is_served = |sight: &Result<LakeSight, _>| sight.as_ref().is_ok_and(|sight| sight.is_served);
-    let sight = if adopts {
-        LakeSight::default()
+    let is_served = |inspected: &Result<LakeState, _>| inspected.as_ref().is_ok_and(|state| state.is_served);
+    let lake_state = if adopts {
+        LakeState::default()
     } else {
-        look_again(LOOKS_AT_SERVERS, || look(root), is_served).await.with_context(lake)?
+        look_again(LOOKS_AT_SERVERS, || inspect_lake(root), is_served).await.with_context(lake)?
     };
-    if sight.is_served {
+    if lake_state.is_served {
         return Err(local::OpenError::InUse).with_context(lake);
     }
-    if postgres.is_none() && sight.identity.is_some() && has_no_database(&database) {
-        // An empty database would be misleading at a mistyped path.
-        bail!(Mismatch::NoDatabase { data_dir: data_dir.clone(), root: root.to_owned() });
-    }
+    refuse_missing_database(data, postgres.as_ref(), &lake_state, root)?;
     make_data_folder(data_dir, is_below(root, data_dir))?;
     let lock = take_data_folder(data_dir).await?;
     // Another process may have held both meanwhile, and paired them.
-    let sight = if adopts { sight } else { look(root).with_context(lake)? };
+    let lake_state = if adopts { lake_state } else { inspect_lake(root).with_context(lake)? };
     let place = std::path::absolute(root).unwrap_or_else(|_| root.to_owned()).display().to_string();
     let store = open_store(data, postgres, &place, purpose).await?;
-    let identity = if adopts { new_identity()? } else { agree(&store, &sight, data_dir, root).await? };
+    let identity = if adopts { new_identity()? } else { agree(&store, &lake_state, data_dir, root).await? };
     // The lake root is written only now, since it may be the empty folder of an unmounted disk.
     let files = LocalFiles::open(root).with_context(lake)?;
     pair(&store, &files, identity, root, purpose).await.with_context(lake)?;
     Ok(Opened { store, files: LakeFiles::Folder(files), _lock: lock })
 }
 
-/// Whether there is no file of SQLite, or an empty one.
-fn has_no_database(file: &Path) -> bool {
-    file.metadata().map_or(true, |found| found.is_file() && found.len() == 0)
+/// Refuses a lake that belongs to a database where the data folder has none, or an empty one: a new database would be
+/// misleading at a mistyped path.
+fn refuse_missing_database(
+    data: &DataDir,
+    postgres: Option<&PostgresOptions>,
+    lake_state: &LakeState,
+    root: &Path,
+) -> Result<(), Mismatch> {
+    let is_missing = || data.database().metadata().map_or(true, |found| found.is_file() && found.len() == 0);
+    if postgres.is_none() && lake_state.identity.is_some() && is_missing() {
+        return Err(Mismatch::NoDatabase { data_dir: data.path.clone(), root: root.to_owned() });
+    }
+    Ok(())
 }
 
 async fn take_data_folder(data_dir: &Path) -> anyhow::Result<OwnedFd> {
@@ -245,9 +253,7 @@ fn is_below(root: &Path, data_dir: &Path) -> bool {
 }
 
 fn new_identity() -> anyhow::Result<String> {
-    let mut random = [0; 16];
-    SystemRandomness.fill(&mut random)?;
-    Ok(hex::encode(random))
+    Ok(hex::encode(random_bytes::<16>(&SystemRandomness)?))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -284,10 +290,10 @@ fn was_at(root: &str) -> String {
 }
 
 /// Identity that the two have or get, or the reason why they do not belong together.
-async fn agree(state: &Store, sight: &LakeSight, data_dir: &Path, root: &Path) -> anyhow::Result<String> {
+async fn agree(state: &Store, lake_state: &LakeState, data_dir: &Path, root: &Path) -> anyhow::Result<String> {
     // For people: where the database is.
     let (data_dir, root) = (PathBuf::from(state.shown(data_dir)), root.to_owned());
-    match (state.known_lake().await?, &sight.identity) {
+    match (state.known_lake().await?, &lake_state.identity) {
         (Some(known), Some(found)) if known.identity == *found => Ok(known.identity),
         // An interrupted first start.
         (Some(known), None) if !known.is_paired => Ok(known.identity),
@@ -300,12 +306,12 @@ async fn agree(state: &Store, sight: &LakeSight, data_dir: &Path, root: &Path) -
         (None, Some(_)) => bail!(Mismatch::OtherDatabase { data_dir, root }),
         // Both new, or both of a version without identities.
         (None, None) if state.is_unused().await? => {
-            if sight.has_engine_folder && sight.holds_something {
+            if lake_state.has_engine_folder && lake_state.holds_something {
                 bail!(Mismatch::OtherDatabase { data_dir, root });
             }
             new_identity()
         }
-        (None, None) if sight.has_engine_folder && holds_what_it_should(state, &root).await? => new_identity(),
+        (None, None) if lake_state.has_engine_folder && holds_what_it_should(state, &root).await? => new_identity(),
         (None, None) => bail!(Mismatch::NothingThere { data_dir, root }),
     }
 }

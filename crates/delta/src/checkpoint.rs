@@ -68,10 +68,10 @@ pub struct CheckpointSummary {
 }
 
 impl CheckpointSummary {
-    /// The bytes of `_last_checkpoint`.
+    /// Returns the bytes of `_last_checkpoint`.
     ///
     /// # Errors
-    /// None that a checkpoint can cause.
+    /// An error of JSON, which no checkpoint causes.
     pub fn last_checkpoint(&self) -> Result<Bytes, serde_json::Error> {
         Ok(serde_json::to_vec(self)?.into())
     }
@@ -87,10 +87,10 @@ pub struct CheckpointChunks<F> {
 }
 
 impl<F: Iterator<Item = FileAction>> CheckpointChunks<F> {
-    /// Of the table after `state.commit`, with all its files, each once.
+    /// Starts the checkpoint of a table after `state.commit`. `files` are all files of the table, without duplicates.
     ///
     /// # Errors
-    /// None that a table can cause.
+    /// [`CheckpointError`] if the state cannot be encoded, which no table causes.
     pub fn new(state: &TableState, files: impl IntoIterator<IntoIter = F>) -> Result<Self, CheckpointError> {
         let types = Types::new();
         let properties = WriterProperties::builder()

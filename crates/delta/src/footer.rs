@@ -44,7 +44,8 @@ pub struct FileSchema {
 }
 
 impl FileDescription {
-    /// Of the bytes of a footer as they are in the file. One that was changed to suit a reader has lost types.
+    /// Describes a file by the bytes of its footer, exactly as they are in the file: a footer that was adapted to a reader has lost
+    /// types.
     pub fn of_footer(footer: &[u8]) -> Self {
         match ParquetMetaDataReader::decode_metadata(footer) {
             Ok(metadata) => Self::of(&metadata),
@@ -52,17 +53,18 @@ impl FileDescription {
         }
     }
 
-    /// Of a file without a readable footer.
+    /// Describes a file whose footer cannot be read.
     pub fn unreadable(problem: &str) -> Self {
         Self::unfit(Unfit::Unreadable { problem: shortened(problem) })
     }
 
-    /// Of a file that fits no table.
+    /// Describes a file that fits no table.
     pub fn unfit(reason: Unfit) -> Self {
         let schema = FileSchema { unfit: vec![reason], ..FileSchema::default() };
         Self { schema, stats: "{}".to_owned() }
     }
 
+    /// Describes a file by its parsed footer.
     pub fn of(metadata: &ParquetMetaData) -> Self {
         let mut walk = Walk::default();
         let root = metadata.file_metadata().schema_descr().root_schema();
@@ -213,7 +215,7 @@ impl Walk {
         })
     }
 
-    /// Of the three levels that Parquet wants, or of the two that old writers have.
+    /// Reads a list: of three levels, as Parquet wants it, or of two, as old writers have it.
     fn list(&mut self, list: &Type, path: &mut Vec<String>) -> Result<DataType, NoType> {
         let [repeated] = list.get_fields() else { return no_type("a list of several parts", "write a standard list") };
         if !is_repeated(repeated) {

@@ -93,8 +93,10 @@ pub struct ManifestChunks<F> {
 }
 
 impl<F: Iterator<Item = ManifestFile>> ManifestChunks<F> {
+    /// Starts the manifest of a version.
+    ///
     /// # Errors
-    /// None that a version can cause.
+    /// An error of JSON, which no version causes.
     pub fn new(head: &ManifestHead<'_>, files: impl IntoIterator<IntoIter = F>) -> Result<Self, serde_json::Error> {
         let &ManifestHead { dataset, version, at, kind } = head;
         let json =
@@ -149,10 +151,10 @@ impl<F: Iterator<Item = ManifestFile>> Iterator for ManifestChunks<F> {
     }
 }
 
-/// The bytes of `current.json`.
+/// Returns the bytes of `current.json`.
 ///
 /// # Errors
-/// None that a version can cause.
+/// An error of JSON, which no version causes.
 pub fn current(head: &ManifestHead<'_>) -> Result<Bytes, serde_json::Error> {
     #[derive(Serialize)]
     struct CurrentJson<'a> {

@@ -7,16 +7,16 @@ use crate::unfit::{Unfit, shortened};
 use lakeshore::model::partition::folders;
 use std::collections::BTreeMap;
 
-/// The values of a file, by column. An empty value is null, as Delta has it.
+/// Partition values of a file, by column. An empty value is null, as in Delta.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct PartitionValues(pub(crate) BTreeMap<String, Option<String>>);
 
 impl PartitionValues {
-    /// Those of a file, by its path relative to the dataset, as its sender named it. Percent escapes in values are resolved, where
-    /// that gives text.
+    /// Reads the partition values from a file's path relative to the dataset, as its sender named it. Decodes percent escapes in
+    /// values, unless the result is not UTF-8.
     ///
     /// # Errors
-    /// Where a column is named twice, in any case of letters.
+    /// [`Unfit::DuplicatePartitionColumn`] if two folders name one column; upper and lower case do not count.
     pub fn of_path(relative: &str) -> Result<Self, Unfit> {
         let mut values = BTreeMap::new();
         for (name, value) in folders(relative) {

@@ -1,4 +1,4 @@
-//! Where a file lies below the root of its table.
+//! Path of a data file relative to the root of its table.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -33,8 +33,10 @@ pub enum PathError {
 }
 
 impl TablePath {
+    /// Parses the path of a data file.
+    ///
     /// # Errors
-    /// Where it does not hold what the type guarantees.
+    /// [`PathError`] if the text does not meet the guarantees of the type.
     pub fn parse(text: &str) -> Result<Self, PathError> {
         if text.len() > PATH_BYTES_MAX {
             return Err(PathError::TooLong);

@@ -21,7 +21,7 @@ use lakeshore::model::version::VersionKind;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// Whose transactions `txn` counts.
+/// Application id in the `txn` actions of Delta.
 pub(crate) const APP_ID: &str = "lakeshore";
 
 /// The id of a table: a UUID.
@@ -81,15 +81,15 @@ pub struct Change<'a> {
     /// No file of the version before stays, so the columns may be others.
     pub replaces_all: bool,
     pub widening: Widening,
-    /// Of the files that it adds, each shape once. Where two clash, the one that comes first wins: so their order is to be one that
-    /// does not change, such as that of the first upload of each.
+    /// Shapes of the added files, without duplicates. If two clash, the first one wins, so their order has to be stable, such as that
+    /// of the first upload of each.
     pub shapes: &'a [FileShape<'a>],
 }
 
 /// Outcome of planning a version.
 #[derive(Debug)]
 pub struct Plan {
-    /// Absent where there is no table, and none comes about.
+    /// Commit of the version. `None` if there is no table, and this version creates none.
     pub commit: Option<PlannedCommit>,
     /// For each shape of the change, whether its files are in the table.
     pub outcomes: Vec<Result<(), Vec<Unfit>>>,
@@ -98,7 +98,7 @@ pub struct Plan {
 /// A commit that lacks only the lines of its files.
 #[derive(Debug)]
 pub struct PlannedCommit {
-    /// The table after it.
+    /// State of the table after the commit.
     pub state: TableState,
     head: Vec<u8>,
 }
@@ -120,8 +120,10 @@ pub enum PlanError {
     Json(#[from] serde_json::Error),
 }
 
+/// Plans the commit of a version.
+///
 /// # Errors
-/// Where the version does not come after the one that the table holds.
+/// [`PlanError::NotNewer`] if the table already holds this version or a newer one.
 pub fn plan(before: Option<&TableState>, id: &TableId, change: &Change<'_>) -> Result<Plan, PlanError> {
     if let Some(before) = before.filter(|before| before.version >= change.version) {
         return Err(PlanError::NotNewer { held: before.version, wanted: change.version });
@@ -148,7 +150,7 @@ pub fn plan(before: Option<&TableState>, id: &TableId, change: &Change<'_>) -> R
     Ok(Plan { commit: Some(PlannedCommit { state, head }), outcomes })
 }
 
-/// The columns, and whether each shape fits. `None` where no table comes about.
+/// Returns the columns after a version, `None` if there is no table then, and for each shape whether it fits.
 fn schema_after(
     before: Option<&TableState>,
     change: &Change<'_>,
@@ -227,8 +229,8 @@ impl PlannedCommit {
         self.state.commit
     }
 
-    /// The bytes, a chunk at a time. Adds and removes in the order of their paths (by bytes: of PostgreSQL, `COLLATE "C"`), those of
-    /// files that do not fit left out.
+    /// Returns the bytes of the commit, chunk by chunk. Adds and removes have to be sorted by the bytes of their paths (PostgreSQL:
+    /// `COLLATE "C"`), without files that do not fit.
     pub fn chunks<A, R>(&self, adds: A, removes: R) -> CommitChunks<A::IntoIter, R::IntoIter>
     where
         A: IntoIterator<Item = AddFile>,
@@ -237,10 +239,10 @@ impl PlannedCommit {
         CommitChunks::new(&self.head, adds.into_iter(), removes.into_iter())
     }
 
-    /// All chunks, in one piece.
+    /// Returns the commit with all its bytes.
     ///
     /// # Errors
-    /// As of the chunks.
+    /// [`CommitError`] if a chunk cannot be written.
     pub fn write(
         &self,
         adds: impl IntoIterator<Item = AddFile>,

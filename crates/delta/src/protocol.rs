@@ -1,4 +1,4 @@
-//! Which version of Delta's protocol a table needs, and which of its features.
+//! Protocol version and table features that a table requires.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -51,7 +51,7 @@ impl Protocol {
         self.features.contains(&feature)
     }
 
-    /// With `wanted` as well. `is_new` where no commit of the table exists.
+    /// Returns the protocol with more features. `is_new`: the table has no commit yet.
     #[must_use]
     pub(crate) fn with(&self, wanted: impl IntoIterator<Item = Feature>, is_new: bool) -> Self {
         let mut features = self.features.clone();

@@ -2,7 +2,7 @@
 //!
 //! Delta's readers put null where a file lacks a column, so a table may gain columns. What a column is may not change while files of the
 //! old type are in the table, except to a wider type where the table has the feature `typeWidening`. When all files are replaced, the
-//! columns begin anew.
+//! columns are rebuilt from the new files.
 
 use crate::footer::FileSchema;
 use crate::types::{DataType, Field, TypeChange};
@@ -21,7 +21,7 @@ pub enum Widening {
     Declared,
 }
 
-/// The columns of a table, those of nulls alone among them.
+/// Columns of a table, including those that hold only nulls.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TableSchema {
     pub fields: Vec<Field>,
@@ -29,26 +29,26 @@ pub struct TableSchema {
     pub partition_columns: Vec<String>,
 }
 
-/// Why two types are not one.
+/// Reason why two types cannot be merged.
 enum Clash {
-    /// They would be, if the table's became as wide as the file's.
+    /// They could be, if the table's type were widened.
     Wider,
     Other,
     CaseOnly(String, String),
 }
 
 impl TableSchema {
-    /// One without columns, which takes those of the first file.
+    /// Creates a schema without columns. It gets those of the first file.
     pub fn new(partition_columns: Vec<String>) -> Self {
         Self { fields: Vec::new(), partition_columns }
     }
 
-    /// Whether it has a column that readers see.
+    /// Whether at least one column is visible to readers.
     pub fn is_readable(&self) -> bool {
         self.fields.iter().any(|field| field.data_type.is_known())
     }
 
-    /// As `schemaString` has them: those of the files, then those of the paths.
+    /// All columns in the order of `schemaString`: those of the files, then the partition columns.
     pub fn all_fields(&self) -> Vec<Field> {
         let partitions = self.partition_columns.iter().map(|name| Field::new(name, DataType::String));
         self.fields.iter().cloned().chain(partitions).collect()
@@ -73,10 +73,10 @@ impl TableSchema {
         is_any(&self.fields)
     }
 
-    /// These columns and those of a file.
+    /// Returns this schema with the columns of a file added.
     ///
     /// # Errors
-    /// Why the file cannot be in the table.
+    /// The reasons why the file cannot be in the table.
     pub fn with(&self, file: &FileSchema, widening: Widening) -> Result<Self, Vec<Unfit>> {
         if !file.unfit.is_empty() {
             return Err(file.unfit.clone());
@@ -84,11 +84,10 @@ impl TableSchema {
         let mut unfit = Vec::new();
         let is_partition =
             |name: &str| self.partition_columns.iter().any(|one| one.to_lowercase() == name.to_lowercase());
-        // A partition's value is that of the folder, whatever the file says.
-        let columns: Vec<&Field> = file.fields.iter().filter(|field| !is_partition(&field.name)).collect();
         let mut fields = self.fields.clone();
         let mut by_name = numbered(&fields);
-        for column in columns {
+        // A partition's value is that of the folder, whatever the file says.
+        for column in file.fields.iter().filter(|field| !is_partition(&field.name)) {
             let Some(&at) = by_name.get(&column.name.to_lowercase()) else {
                 by_name.insert(column.name.to_lowercase(), fields.len());
                 fields.push(column.clone());
@@ -123,7 +122,7 @@ fn numbered(fields: &[Field]) -> BTreeMap<String, usize> {
     fields.iter().enumerate().map(|(at, field)| (field.name.to_lowercase(), at)).collect()
 }
 
-/// The one of two of the same name.
+/// Merges two columns of the same name.
 fn merged_field(table: &Field, file: &Field, widening: Widening) -> Result<Field, Clash> {
     if table.name != file.name {
         return Err(Clash::CaseOnly(table.name.clone(), file.name.clone()));
@@ -133,7 +132,7 @@ fn merged_field(table: &Field, file: &Field, widening: Widening) -> Result<Field
     Ok(Field { name: table.name.clone(), data_type, type_changes })
 }
 
-/// `path` leads from the field to the type, through lists.
+/// Merges two types. `path` leads from the field to the type, through lists.
 fn merged(
     table: &DataType,
     file: &DataType,
@@ -258,7 +257,7 @@ mod tests {
                 r#"column "a" is string in this file and long in the table; write it as long, or replace all files in a full sync"#,
                 concat!(
                     r#"column "b" is timestamp_ntz in this file and date in the table; write it as date, "#,
-                    "replace all files in a full sync, or allow type widening for the dataset"
+                    "or replace all files in a full sync"
                 ),
                 r#"columns "b" and "B" differ only in upper and lower case; rename one of them"#,
             ]

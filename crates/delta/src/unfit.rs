@@ -1,4 +1,4 @@
-//! Why a file cannot be in a Delta table: what the dataset's policy refuses, holds or keeps outside the table.
+//! Reasons why a file cannot be in a Delta table.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ pub enum Unfit {
     )]
     OtherType { column: String, table_type: String, file_type: String },
     #[error(
-        "column {column:?} is {file_type} in this file and {table_type} in the table; write it as {table_type}, replace all files in a full sync, or allow type widening for the dataset"
+        "column {column:?} is {file_type} in this file and {table_type} in the table; write it as {table_type}, or replace all files in a full sync"
     )]
     WiderType { column: String, table_type: String, file_type: String },
     #[error("columns {column:?} and {other:?} differ only in upper and lower case; rename one of them")]
@@ -55,7 +55,7 @@ pub enum Unfit {
     DuplicatePartitionColumn { column: String },
 }
 
-/// With an ellipsis where it was longer.
+/// Cuts a text to [`WORDS_CHARACTERS_MAX`] characters, with an ellipsis at its end.
 pub(crate) fn shortened(text: &str) -> String {
     if text.chars().nth(WORDS_CHARACTERS_MAX).is_none() {
         return text.to_owned();

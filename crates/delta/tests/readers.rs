@@ -1,7 +1,7 @@
 //! Tables that this package writes into a folder, read by DuckDB, delta-rs, Polars and Sail (Spark Connect): all give the rows that
 //! were written. `make reader-libraries` installs them; without them, these tests are skipped with a message.
 
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use bytes::Bytes;
 use lakeshore::model::id::VersionNumber;

@@ -9,7 +9,8 @@ use anyhow::{Context, bail};
 use lakeshore::ports::State;
 use lakeshore::service::KeyRing;
 use lakeshore_metadata::postgres::PostgresState;
-use lakeshore_metadata::sqlite::{Opening, SqliteState, refuse_missing};
+use lakeshore_metadata::sqlite::{SqliteState, refuse_missing};
+use lakeshore_metadata::store::Opening;
 use lakeshore_system::clock::{SystemClock, SystemRandomness};
 use lakeshore_system::terminal;
 

@@ -12,7 +12,7 @@ use lakeshore::model::access::key::{Key, NewKey};
 use lakeshore::model::id::KeyId;
 use lakeshore::ports::{Clock, State};
 use lakeshore::service::KeyRing;
-use lakeshore_metadata::sqlite::Opening;
+use lakeshore_metadata::store::Opening;
 use lakeshore_system::clock::SystemClock;
 use lakeshore_system::terminal;
 use std::io::Write;

@@ -4,7 +4,8 @@ use crate::config::MigrateOptions;
 use anyhow::{Context, bail};
 use lakeshore_metadata::lock::lock;
 use lakeshore_metadata::postgres::PostgresState;
-use lakeshore_metadata::sqlite::{Opening, SqliteState};
+use lakeshore_metadata::sqlite::SqliteState;
+use lakeshore_metadata::store::Opening;
 use lakeshore_system::terminal::say;
 
 /// Name of the SQLite database afterwards, so that no server goes on with it by mistake.

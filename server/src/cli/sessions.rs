@@ -11,7 +11,7 @@ use lakeshore::model::access::session::{EndSessions, SessionEntry};
 use lakeshore::model::id::SessionId;
 use lakeshore::model::limits::SESSIONS_LISTED_MAX;
 use lakeshore::ports::{Clock, State};
-use lakeshore_metadata::sqlite::Opening;
+use lakeshore_metadata::store::Opening;
 use lakeshore_system::clock::SystemClock;
 use lakeshore_system::terminal;
 use std::io::Write;

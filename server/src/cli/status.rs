@@ -82,7 +82,7 @@ async fn show_one(client: &Client, sync_id: SyncId, options: &StatusOptions) -> 
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = client.patience().stop.cancelled() => return Err(ClientError::Interrupted),
+            () = client.retry_policy().stop.cancelled() => return Err(ClientError::Interrupted),
         }
         sync = client.sync(sync_id).await?;
     }

@@ -1,4 +1,4 @@
-//! Where the lake is: a folder, or object storage.
+//! Options for the location of the lake: a folder or object storage.
 
 use super::DataDir;
 use clap::{Args, ValueEnum};
@@ -34,7 +34,7 @@ pub struct LakeOptions {
     #[arg(long, env = "LAKESHORE_S3_ENCRYPTION", value_parser = Encryption::parse, value_name = "KIND", requires = "lake")]
     pub s3_encryption: Option<Encryption>,
 
-    /// Keep an object for this long after nothing refers to it any more, for readers that are amid it, such as 1h
+    /// Keep an object for this long after nothing refers to it any more, for readers that still use it, such as 1h
     #[arg(long, env = "LAKESHORE_OBJECT_GRACE", default_value = "1h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub object_grace: Duration,
 }

@@ -88,7 +88,7 @@ pub struct ServeOptions {
     /// Let a new sync on the same path supersede a full sync that is held, or that has been idle for this long: the old one
     /// fails, and its files move to the trash; never (or 0): the new sync is refused
     #[arg(long, env = "LAKESHORE_SUPERSEDE_AFTER", default_value = "15min", value_parser = parse_supersede, value_name = "TIME")]
-    pub supersede_after: Patience,
+    pub supersede_after: SupersedeAfter,
 
     /// Expire a resumable upload that has received no data for this long, such as 24h
     #[arg(long, env = "LAKESHORE_RESUMABLE_EXPIRY", default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
@@ -217,13 +217,13 @@ impl ServeOptions {
         }
     }
 }
-/// A duration or never. A plain `Option` would make the option itself optional for clap.
+/// Time after which a silent sync may be superseded, or never. A plain `Option` would make the option itself optional for clap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience(Option<Duration>);
+pub struct SupersedeAfter(Option<Duration>);
 
-fn parse_supersede(text: &str) -> Result<Patience, humantime::DurationError> {
+fn parse_supersede(text: &str) -> Result<SupersedeAfter, humantime::DurationError> {
     let time = if text == "never" || text == "0" { Duration::ZERO } else { humantime::parse_duration(text)? };
-    Ok(Patience(Some(time).filter(|time| !time.is_zero())))
+    Ok(SupersedeAfter(Some(time).filter(|time| !time.is_zero())))
 }
 
 fn parse_retention(text: &str) -> Result<Duration, humantime::DurationError> {

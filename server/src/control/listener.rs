@@ -39,8 +39,9 @@ pub struct Listener {
     commands: TaskTracker,
 }
 
+/// Runs commands on the open database.
 #[derive(Clone)]
-struct Office {
+struct CommandHandler {
     state: SqliteState,
     data_dir: Arc<PathBuf>,
     /// One copy at a time: each takes as much space as the database.
@@ -64,12 +65,12 @@ impl Listener {
         // Bound at once, so that commands are served as soon as the server reports that it is ready.
         let bound = bind(data_dir);
         let (stopping, commands) = (CancellationToken::new(), TaskTracker::new());
-        let office = Office {
+        let handler = CommandHandler {
             state: state.clone(),
             data_dir: Arc::new(data_dir.to_owned()),
             copies: Arc::new(Semaphore::new(1)),
         };
-        let listening = tokio::spawn(run(bound, office, stopping.clone(), commands.clone()));
+        let listening = tokio::spawn(run(bound, handler, stopping.clone(), commands.clone()));
         Self { stopping, listening, commands }
     }
 
@@ -111,11 +112,16 @@ fn bind(data_dir: &Path) -> io::Result<Bound> {
 }
 
 /// Listens as soon as the socket can be made: a full disk may have no space for its name.
-async fn run(mut bound: io::Result<Bound>, office: Office, stopping: CancellationToken, commands: TaskTracker) {
+async fn run(
+    mut bound: io::Result<Bound>,
+    handler: CommandHandler,
+    stopping: CancellationToken,
+    commands: TaskTracker,
+) {
     let mut is_told = false;
     loop {
         match bound {
-            Ok(bound) => return listen(&bound.listener, office, stopping, commands).await,
+            Ok(bound) => return listen(&bound.listener, handler, stopping, commands).await,
             Err(error) if !is_told => {
                 tracing::warn!(
                     %error,
@@ -129,11 +135,11 @@ async fn run(mut bound: io::Result<Bound>, office: Office, stopping: Cancellatio
             () = tokio::time::sleep(BIND_PAUSE) => {}
             () = stopping.cancelled() => return,
         }
-        bound = bind(&office.data_dir);
+        bound = bind(&handler.data_dir);
     }
 }
 
-async fn listen(listener: &UnixListener, office: Office, stopping: CancellationToken, commands: TaskTracker) {
+async fn listen(listener: &UnixListener, handler: CommandHandler, stopping: CancellationToken, commands: TaskTracker) {
     let places = Arc::new(Semaphore::new(COMMANDS_MAX));
     loop {
         let place = tokio::select! {
@@ -146,9 +152,9 @@ async fn listen(listener: &UnixListener, office: Office, stopping: CancellationT
         };
         match accepted {
             Ok((connection, _)) if is_own(&connection) => {
-                let office = office.clone();
+                let handler = handler.clone();
                 commands.spawn(async move {
-                    if let Err(error) = office.answer(connection).await {
+                    if let Err(error) = handler.answer(connection).await {
                         tracing::debug!(%error, "a command went away");
                     }
                     drop(place);
@@ -168,7 +174,7 @@ fn is_own(connection: &UnixStream) -> bool {
     connection.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == geteuid().as_raw())
 }
 
-impl Office {
+impl CommandHandler {
     async fn answer(&self, connection: UnixStream) -> io::Result<()> {
         let (read, mut write) = connection.into_split();
         let hello = Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() };

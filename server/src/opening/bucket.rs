@@ -1,7 +1,7 @@
 //! Opening a lake on object storage and its database.
 
 use super::{
-    LakeFiles, Mismatch, Opened, Purpose, agree, has_no_database, make_data_folder, new_identity, open_store,
+    LakeFiles, Opened, Purpose, agree, make_data_folder, new_identity, open_store, refuse_missing_database,
     take_data_folder, this_process,
 };
 use crate::config::DataDir;
@@ -9,8 +9,8 @@ use crate::placement;
 use anyhow::{Context, bail};
 use lakeshore_metadata::postgres::PostgresOptions;
 use lakeshore_metadata::store::{KnownLake, Store};
-use lakeshore_storage::local;
-use lakeshore_storage::object::{BucketSettings, ObjectFiles, look};
+use lakeshore_storage::LakeState;
+use lakeshore_storage::object::{BucketSettings, ObjectFiles, inspect_lake};
 use lakeshore_system::clock::{SystemClock, SystemRandomness};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -23,14 +23,12 @@ pub(super) async fn open_pair(
     purpose: Purpose,
 ) -> anyhow::Result<Opened> {
     let adopts = purpose == Purpose::Adopt;
-    let (data_dir, database) = (&data.path, data.database());
+    let data_dir = &data.path;
     placement::refuse_inside_a_lake(data_dir)?;
     let url = settings.lake.to_string();
     let root = Path::new(&url);
-    let found = if adopts { local::LakeSight::default() } else { sight(settings).await? };
-    if postgres.is_none() && found.identity.is_some() && has_no_database(&database) {
-        bail!(Mismatch::NoDatabase { data_dir: data_dir.clone(), root: root.to_owned() });
-    }
+    let lake_state = if adopts { LakeState::default() } else { inspect_lake(settings).await? };
+    refuse_missing_database(data, postgres.as_ref(), &lake_state, root)?;
     make_data_folder(data_dir, false)?;
     let lock = take_data_folder(data_dir).await?;
     let store = match open_store(data, postgres, &url, purpose).await? {
@@ -38,8 +36,8 @@ pub(super) async fn open_pair(
         store => store,
     };
     // Another server may have paired them, while this one waited for its place.
-    let found = if purpose == Purpose::ServeWithOthers { sight(settings).await? } else { found };
-    let identity = if adopts { new_identity()? } else { agree(&store, &found, data_dir, root).await? };
+    let lake_state = if purpose == Purpose::ServeWithOthers { inspect_lake(settings).await? } else { lake_state };
+    let identity = if adopts { new_identity()? } else { agree(&store, &lake_state, data_dir, root).await? };
     let files = ObjectFiles::new(settings, store.namespace(), Arc::new(SystemClock), Arc::new(SystemRandomness))?;
     let server = format!("{} (database {})", this_process(), store.shown(data_dir));
     let place = place(&store, data_dir).await?;
@@ -62,13 +60,6 @@ async fn place(store: &Store, data_dir: &Path) -> anyhow::Result<String> {
     // Numbers of disks and files are those of one machine.
     let machine = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     Ok(format!("folder:{}/{}/{}", machine.trim(), found.dev(), found.ino()))
-}
-
-/// State of a bucket, in the terms of a folder. It has no folder of the engine that could be of another lake.
-async fn sight(settings: &BucketSettings) -> anyhow::Result<local::LakeSight> {
-    let found = look(settings).await?;
-    let holds_something = found.holds_something;
-    Ok(local::LakeSight { identity: found.identity, holds_something, ..local::LakeSight::default() })
 }
 
 /// Writes the identity down on both sides, so that a start that is cut short is finished by the next.

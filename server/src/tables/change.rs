@@ -1,4 +1,4 @@
-//! In what a version differs from the one before: which files its table loses, and which ones it may get.
+//! Difference between a version and the one before: files to remove, and files to consider.
 
 use super::describing::TOGETHER_MAX;
 use super::{FollowError, Shared};
@@ -66,7 +66,7 @@ pub(super) struct Change {
     pub(super) gone: Option<Vec<UploadId>>,
 }
 
-/// Where a file is in the table of a dataset.
+/// Returns where a file is in the table of its dataset, or why it cannot be there.
 pub(super) fn place_of(
     dataset: &LakePath,
     path: &LakePath,
@@ -88,7 +88,7 @@ fn candidate(dataset: &LakePath, member: &Member, file: &TableFile, schema: Tabl
     }
 }
 
-/// Of a file that was in the table at the version before.
+/// Returns the removal of a file that was in the table at the version before, `None` if it was outside.
 fn removal(dataset: &LakePath, path: &LakePath, file: &TableFile, removed: Timestamp) -> Option<RemoveFile> {
     if file.schema.is_none() || file.is_outside {
         return None;
@@ -98,6 +98,7 @@ fn removal(dataset: &LakePath, path: &LakePath, file: &TableFile, removed: Times
 }
 
 impl Shared {
+    /// Returns how a version changes the table.
     pub(super) async fn change(
         &self,
         dataset: &LakePath,
@@ -198,10 +199,10 @@ impl Shared {
     }
 }
 
-/// Files of a version, or those that would be one, a page after the other.
+/// Pages of the files of a version, or of the staged files of a full sync.
 pub(super) enum Members {
     Version(Pages),
-    /// Of a full sync, by the last path of the page before.
+    /// Staged files of a full sync, and the last path of the page before.
     Staged(SyncId, Option<LakePath>),
 }
 
@@ -222,7 +223,7 @@ impl Members {
     }
 }
 
-/// The files of a version, a page after the other.
+/// Pages of the files of a version.
 pub(super) struct Pages {
     query: VersionFilesQuery,
     is_done: bool,

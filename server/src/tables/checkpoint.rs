@@ -13,9 +13,9 @@ use lakeshore::ports::metadata::table::StoredTable;
 use lakeshore_delta::checkpoint::{
     CheckpointChunks, CheckpointError, CheckpointSummary, FileAction, checkpoint_name, last_checkpoint_name,
 };
+use lakeshore_delta::checkpoint_interval::is_checkpoint_due;
 use lakeshore_delta::commit::AddFile;
 use lakeshore_delta::plan::TableState;
-use lakeshore_delta::retention::is_checkpoint_due;
 use tokio::sync::mpsc;
 
 /// Pages of files that wait to be encoded.
@@ -36,6 +36,9 @@ impl Shared {
         drop(pages);
         let (chunks, summary) = encoding.await??;
         sent?;
+        if !self.state.confirm_version(dataset, VersionNumber(table.version)).await? {
+            return Err(FollowError::Overtaken);
+        }
         let key = |name: &str| ObjectKey::of_table(dataset, name);
         self.objects.write_over(&key(&checkpoint_name(commit)), chunks).await?;
         self.objects.write_over(&key(&last_checkpoint_name()), vec![summary.last_checkpoint()?]).await?;

@@ -20,7 +20,8 @@ use std::ops::Range;
 const VERSIONS_BETWEEN: u64 = 100;
 /// Entries that are removed together. A request deletes at most 1,000 objects, and each commit may have a checkpoint.
 const TOGETHER_MAX: u64 = 500;
-/// Such groups of one cleaning: the versions of the dataset wait for it. An old log of many takes several.
+/// Groups that one cleaning removes at most, since the next version of the dataset waits for it. A long old log takes several
+/// cleanings.
 const GROUPS_MAX: usize = 10;
 
 impl Shared {

@@ -1,4 +1,4 @@
-//! Why a table cannot follow its dataset, and when it is tried again.
+//! Failures of a table that follows its dataset, and the times of their retries.
 
 use lakeshore::Error;
 use lakeshore::model::object_key::ObjectKey;
@@ -20,7 +20,7 @@ pub(super) enum FollowError {
     #[error(transparent)]
     Lake(#[from] Error),
     #[error(
-        "the object {0} has other bytes than this lake has fixed for it: another lake or program has written it, or the database is an older copy; move the folder of the log away, and the table begins anew"
+        "object {0} differs from the database: another program wrote it, or the database was restored from an older backup; to rebuild the table, stop the server, move the log folder away and delete the rows of the table (docs/operations/object-storage.md)"
     )]
     Taken(ObjectKey),
     #[error("another server has followed a version of the dataset meanwhile")]
@@ -31,9 +31,9 @@ pub(super) enum FollowError {
     Commit(#[from] CommitError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    #[error("what is remembered of the table cannot be read: {0}")]
+    #[error("the stored state of the table is unreadable: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("a task of the table has ended: {0}")]
+    #[error("an internal task stopped: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
 

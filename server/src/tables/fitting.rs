@@ -1,7 +1,7 @@
 //! Tells before a publish which files the table of the dataset could not have.
 
 use super::change::Members;
-use super::planning::Made;
+use super::planning::TargetVersion;
 use super::{FollowError, Follower, Shared};
 use async_trait::async_trait;
 use lakeshore::Error;
@@ -26,17 +26,17 @@ impl TableFit for Follower {
 }
 
 impl Shared {
-    /// Plans the publish of a sync as if it were the version after that which was followed last, and keeps nothing of it but what
-    /// was read of the files.
+    /// Returns the files of a full sync that would be outside the table, and why. Plans the publish as the next version of the
+    /// table, and discards the plan; only descriptions of files that were read for it are stored.
     async fn misfits(&self, sync: SyncId, dataset: &LakePath) -> Result<Vec<Misfit>, FollowError> {
-        // All of them hold what they have read of their files.
+        // One at a time: each holds the descriptions of all files of its sync in memory.
         let _alone = self.fitting.lock().await;
         let table = self.state.table(dataset).await?.unwrap_or_default();
         let state: Option<TableState> = table.state.as_deref().map(serde_json::from_str).transpose()?;
         let at = SystemClock.now();
         let change = self.difference(dataset, &table, Members::Staged(sync, None), at).await?;
-        let made = Made { version: VersionNumber(table.version + 1), at, kind: VersionKind::Publish };
-        let mut outside = self.plan(dataset, state.as_ref(), made, change).await?.outside;
+        let target = TargetVersion { version: VersionNumber(table.version + 1), at, kind: VersionKind::Publish };
+        let mut outside = self.plan(dataset, state.as_ref(), target, change).await?.outside;
         outside.sort_unstable_by_key(|file| file.upload_id);
         let misfit = |file: &FileOutside| {
             let reasons: Vec<ReasonOutside> = serde_json::from_str(&file.reasons)?;

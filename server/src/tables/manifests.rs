@@ -65,7 +65,7 @@ impl Shared {
         Ok(newest.is_none_or(|newest| newest.version == version.version))
     }
 
-    /// Gives the version that was followed last the manifest that it is owed, once the rest after the one before is over.
+    /// Writes the missing manifest of the table's newest version, once the rest after the manifest before is over.
     pub(super) async fn write_owed_manifest(&self, dataset: &LakePath, table: &StoredTable) -> Result<(), FollowError> {
         let is_owed = table.manifest.is_some_and(|manifest| manifest < table.version);
         if !is_owed || !self.rests.is_over(dataset) {

@@ -21,7 +21,7 @@ use lakeshore::model::id::{UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::version::WhichVersion;
 use lakeshore::ports::metadata::table::LaggingTable;
-use lakeshore::ports::{Clock, Randomness, State};
+use lakeshore::ports::{Clock, State, random_bytes};
 use lakeshore::{Error, Lake};
 use lakeshore_formats::FileFormats;
 use lakeshore_storage::object::ObjectFiles;
@@ -40,8 +40,8 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// Pause between two looks whether this server is the one that follows.
 const TURN_PAUSE: Duration = Duration::from_secs(1);
 /// Pause after the database failed.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Of the time, the part that looking for lagging tables may take: one in so many.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
+/// Looking for lagging tables takes at most this fraction of the time: one in `LOOKING_SHARE`.
 const LOOKING_SHARE: u32 = 5;
 /// Age from which a draft that was not fixed never will be.
 const DRAFT_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -100,15 +100,15 @@ impl Follower {
 
     async fn follow_all(&self, lake: &Lake) {
         while let Err(error) = self.0.state.forget_drafts(SystemClock.now().minus(DRAFT_AGE_MAX)).await {
-            tracing::error!(fault = ?error, "cannot forget what was never fixed of tables; retrying");
-            tokio::time::sleep(PATIENCE).await;
+            tracing::error!(fault = ?error, "cannot delete unfinished table drafts; retrying");
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
         let mut following = Following::default();
         loop {
             let looked = Instant::now();
             if let Err(error) = self.start_some(lake, &mut following).await {
                 tracing::error!(fault = ?error, "cannot find the tables that lag behind their datasets; retrying");
-                tokio::time::sleep(PATIENCE).await;
+                tokio::time::sleep(RETRY_PAUSE).await;
             }
             tokio::select! {
                 () = tokio::time::sleep(INTERVAL.max(looked.elapsed() * LOOKING_SHARE)) => {}
@@ -227,8 +227,6 @@ impl Shared {
     }
 
     fn random(&self) -> Result<i64, Error> {
-        let mut bytes = [0; 8];
-        SystemRandomness.fill(&mut bytes)?;
-        Ok(i64::from_le_bytes(bytes))
+        Ok(i64::from_le_bytes(random_bytes(&SystemRandomness)?))
     }
 }

@@ -1,4 +1,4 @@
-//! Which of the files that a version brings are in the table, and what the commit holds.
+//! Decides which new files of a version enter the table, and plans its commit.
 
 use super::change::{Candidate, Change};
 use super::{FollowError, Shared};
@@ -19,9 +19,9 @@ use std::collections::{BTreeMap, HashMap};
 const SCHEMAS_MAX: usize = 1000;
 const SCHEMAS_BYTES_MAX: usize = 32 << 20;
 
-/// A version, as the table gets it.
+/// Plan of a version: its commit, and the files inside and outside the table.
 pub(super) struct Planned {
-    /// Absent where there is no table, and none comes about.
+    /// `None` if there is no table, and this version creates none.
     pub(super) commit: Option<PlannedCommit>,
     /// In the order of their paths.
     pub(super) adds: Vec<AddFile>,
@@ -29,14 +29,14 @@ pub(super) struct Planned {
     pub(super) outside: Vec<FileOutside>,
 }
 
-/// The version that is planned.
-pub(super) struct Made {
+/// Version that the table is to reach.
+pub(super) struct TargetVersion {
     pub(super) version: VersionNumber,
     pub(super) at: Timestamp,
     pub(super) kind: VersionKind,
 }
 
-impl From<&Version> for Made {
+impl From<&Version> for TargetVersion {
     fn from(version: &Version) -> Self {
         Self { version: version.version, at: version.at, kind: version.kind }
     }
@@ -50,7 +50,7 @@ impl Shared {
         &self,
         dataset: &LakePath,
         before: Option<&TableState>,
-        made: Made,
+        target: TargetVersion,
         change: Change,
     ) -> Result<Planned, FollowError> {
         let Change { mut removed, mut candidates, kept, .. } = change;
@@ -68,9 +68,9 @@ impl Shared {
             before,
             &TableId::of(&self.lake, dataset),
             &plan::Change {
-                version: made.version,
-                at: made.at,
-                kind: made.kind,
+                version: target.version,
+                at: target.at,
+                kind: target.kind,
                 replaces_all: kept == 0,
                 widening: Widening::Refused,
                 shapes: &considered,
@@ -112,7 +112,7 @@ impl Shared {
     }
 }
 
-/// In the order of the first file of each.
+/// Returns the shapes of the files without duplicates, sorted by the first upload of each.
 fn shapes(candidates: &[Candidate]) -> Vec<Shape> {
     let mut first: BTreeMap<Shape, UploadId> = BTreeMap::new();
     for candidate in candidates {

@@ -1,4 +1,4 @@
-//! Writes fixed entries to the bucket, in their order. Twice does no harm.
+//! Writes fixed entries to the bucket, in order. Idempotent.
 
 use super::manifests::head_of;
 use super::{FollowError, Shared};
@@ -9,7 +9,7 @@ use lakeshore::model::table::EntryKind;
 use lakeshore::model::version::WhichVersion;
 use lakeshore::ports::TableLog;
 use lakeshore::ports::metadata::table::FixedEntry;
-use lakeshore::ports::table_log::WrittenOnce;
+use lakeshore::ports::table_log::PutOutcome;
 use lakeshore_delta::commit::commit_name;
 use lakeshore_delta::manifest::{current, current_name, manifest_name};
 use lakeshore_system::failpoints::crash_point;
@@ -29,8 +29,8 @@ impl Shared {
                 continue;
             }
             match self.objects.write_once(&key, chunks).await? {
-                WrittenOnce::Done => {}
-                WrittenOnce::Taken => return Err(FollowError::Taken(key)),
+                PutOutcome::Done => {}
+                PutOutcome::Taken => return Err(FollowError::Taken(key)),
             }
             crash_point!("object.table_written");
             if entry.kind == EntryKind::Manifest {

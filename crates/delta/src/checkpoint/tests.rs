@@ -1,3 +1,5 @@
+//! Checkpoints, read back by the parquet crate.
+
 use super::*;
 use crate::footer::FileSchema;
 use crate::path::TablePath;

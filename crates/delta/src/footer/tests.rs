@@ -1,3 +1,5 @@
+//! Footers of files that the parquet crate wrote, read as Delta's types and statistics.
+
 use super::*;
 use bytes::Bytes;
 use parquet::data_type::{

@@ -1,3 +1,5 @@
+//! Plans of commits, for single changes and for random histories of a table.
+
 use super::*;
 use crate::partition::PartitionValues;
 use crate::path::TablePath;
