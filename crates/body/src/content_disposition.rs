@@ -3,39 +3,83 @@
 //! A file name is decoded exactly, or refused with the reason: a guess would store the file under another name.
 
 use crate::multipart::{MultipartError, Part};
+use lakeshore::model::text::truncate;
 use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
+
+/// Characters of a refused file name in its message.
+const NAME_CHARACTERS_MAX: usize = 100;
+const NOT_UTF8: &str = "it is not UTF-8";
+
+/// A file name that cannot be decoded exactly.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the file name {:?} cannot be read: {problem}; send it in UTF-8, as filename=\"name\"",
+    truncate(name, NAME_CHARACTERS_MAX)
+)]
+pub struct UnreadableName {
+    /// As it was sent; bytes that are not UTF-8 are replaced.
+    pub name: String,
+    pub problem: &'static str,
+}
 
 /// Parses a `Content-Disposition`, of a part or of a request.
 pub fn parse_disposition(value: &[u8]) -> Result<Part, MultipartError> {
-    let Ok(text) = std::str::from_utf8(value) else {
-        return Err(MultipartError::Malformed("the name of a part is not UTF-8"));
-    };
+    let text = String::from_utf8_lossy(value);
+    let is_utf8 = matches!(text, Cow::Borrowed(_));
     let mut part = Part::default();
     let mut extended: Option<String> = None;
     for (name, value) in parameters_of(text.split_once(';').map_or("", |(_, parameters)| parameters)) {
-        let refused = |problem| MultipartError::FileName { name: cut(&value), problem };
+        let mut refuse = |problem| {
+            part.unreadable.get_or_insert_with(|| UnreadableName { name: value.clone(), problem });
+        };
         match name.as_str() {
             "name" => part.name = unescape(&value),
-            "filename" if is_encoded_word(&value) => return Err(refused("it is an encoded word (RFC 2047)")),
+            "filename" if !is_utf8 && value.contains(char::REPLACEMENT_CHARACTER) => refuse(NOT_UTF8),
+            "filename" if is_encoded_word(&value) => refuse("it is an encoded word (RFC 2047)"),
             "filename" => {
                 let name = unescape(&value);
-                if part.file_name.replace(name).is_some_and(|other| part.file_name.as_ref() != Some(&other)) {
-                    return Err(refused("it is sent twice"));
+                if part.file_name.as_ref().is_some_and(|other| *other != name) {
+                    refuse("it is sent twice");
                 }
+                part.file_name = Some(name);
             }
-            "filename*" => {
-                let name = extended_value(&value).map_err(refused)?;
-                if extended.replace(name).is_some_and(|other| extended.as_ref() != Some(&other)) {
-                    return Err(refused("it is sent twice"));
+            "filename*" => match extended_value(&value) {
+                Ok(name) => {
+                    if extended.as_ref().is_some_and(|other| *other != name) {
+                        refuse("it is sent twice");
+                    }
+                    extended = Some(name);
                 }
-            }
+                Err(problem) => refuse(problem),
+            },
             // Continuations (RFC 2231, section 3).
-            _ if name.starts_with("filename*") => return Err(refused("it is split into several parameters")),
+            _ if name.starts_with("filename*") => refuse("it is split into several parameters"),
             _ => {}
         }
     }
-    part.file_name = extended.or(part.file_name);
+    part.has_extended_name = extended.is_some();
+    part.file_name = extended.or(part.file_name).filter(|_| part.unreadable.is_none());
+    if !is_utf8 && part.unreadable.is_none() {
+        return Err(MultipartError::Malformed("the name of a part is not UTF-8"));
+    }
     Ok(part)
+}
+
+/// Decodes a file name that is percent-encoded as a whole, as aiohttp writes it into a form. `None` if it is no such
+/// encoding, or has only ASCII characters.
+pub fn decode_quoted_name(name: &str) -> Option<String> {
+    // A quotation mark was `%22`, which every client sends so.
+    let is_kept = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'~' | b'"');
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);
+    let mut escapes = name.split('%');
+    let is_first_kept = escapes.next().is_some_and(|text| text.bytes().all(is_kept));
+    let is_escape = |escape: &str| {
+        let after = escape.split_at_checked(2);
+        after.is_some_and(|(digits, rest)| digits.bytes().all(is_digit) && rest.bytes().all(is_kept))
+    };
+    let decoded = percent_decode_str(name).decode_utf8().ok()?;
+    (is_first_kept && escapes.all(is_escape) && !decoded.is_ascii()).then(|| decoded.into_owned())
 }
 
 /// Decodes `UTF-8''h%C3%A9.csv` (RFC 8187), which some clients use for names beyond ASCII. Its predecessor RFC 5987
@@ -51,7 +95,7 @@ fn extended_value(value: &str) -> Result<String, &'static str> {
     }
     let bytes: Vec<u8> = percent_decode_str(text).collect();
     match charset.trim().to_ascii_lowercase().as_str() {
-        "utf-8" | "us-ascii" => String::from_utf8(bytes).map_err(|_| "it is not UTF-8"),
+        "utf-8" | "us-ascii" => String::from_utf8(bytes).map_err(|_| NOT_UTF8),
         "iso-8859-1" => Ok(bytes.into_iter().map(char::from).collect()),
         _ => Err("its encoding is not supported"),
     }
@@ -63,11 +107,6 @@ fn is_encoded_word(value: &str) -> bool {
     let mut parts = inside.unwrap_or_default().split('?');
     let charset = parts.next().is_some_and(|charset| !charset.is_empty());
     charset && parts.next().is_some_and(|kind| matches!(kind, "B" | "b" | "Q" | "q")) && parts.next().is_some()
-}
-
-fn cut(value: &str) -> String {
-    const CHARACTERS_MAX: usize = 100;
-    value.chars().take(CHARACTERS_MAX).collect()
 }
 
 /// Undoes the escapes that browsers and curl use in a name, and no others (HTML, "multipart/form-data encoding").
@@ -143,7 +182,8 @@ mod tests {
     fn a_name_in_another_encoding_is_decoded_or_refused() {
         let of = |disposition: &str| {
             let value = format!("form-data; name=\"file\"; {disposition}");
-            parse_disposition(value.as_bytes()).map(|part| part.file_name.unwrap_or_default())
+            let part = parse_disposition(value.as_bytes()).unwrap();
+            part.unreadable.map_or(Ok(part.file_name.unwrap_or_default()), Err)
         };
         for (disposition, name) in [
             ("filename*=utf-8'en'h%c3%a9.csv", "hé.csv"),
@@ -172,6 +212,35 @@ mod tests {
         ] {
             let refused = of(disposition).unwrap_err().to_string();
             assert!(refused.contains(words), "{disposition}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf8_is_kept_with_replaced_bytes() {
+        let part = parse_disposition(b"form-data; name=\"file\"; filename=\"gr\xf6.csv\"").unwrap();
+        assert_eq!((part.name.as_str(), part.file_name), ("file", None));
+        assert_eq!(part.unreadable, Some(UnreadableName { name: "gr\u{FFFD}.csv".into(), problem: NOT_UTF8 }));
+        assert!(parse_disposition(b"form-data; name=\"gr\xf6\"").is_err());
+        let replaced = "form-data; name=\"file\"; filename=\"gr\u{FFFD}.csv\"";
+        assert_eq!(parse_disposition(replaced.as_bytes()).unwrap().file_name.unwrap(), "gr\u{FFFD}.csv");
+    }
+
+    #[test]
+    fn only_a_complete_encoding_beyond_ascii_is_decoded() {
+        for (name, decoded) in [
+            ("gr%C3%B6%C3%9Fe%200.txt", Some("größe 0.txt")),
+            ("%E8%A1%A8.csv", Some("表.csv")),
+            ("\"%C3%B6\"", Some("\"ö\"")),
+            ("a%20b.csv", None),
+            ("50%25C3%25B6.csv", None),
+            ("gr%C3%B6 a.csv", None),
+            ("gr%c3%b6.csv", None),
+            ("gr%F6.csv", None),
+            ("gr%C3%B6%", None),
+            ("größe%C3%B6.csv", None),
+            ("a.csv", None),
+        ] {
+            assert_eq!(decode_quoted_name(name).as_deref(), decoded, "{name}");
         }
     }
 }

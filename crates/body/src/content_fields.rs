@@ -3,6 +3,7 @@
 
 use http::HeaderMap;
 use lakeshore::Error;
+use lakeshore::model::text::truncate;
 
 const TUS: &str = "send the whole file, or send it in chunks with tus to /api/lake/files";
 /// Characters of a field's value that a refusal quotes.
@@ -41,9 +42,13 @@ pub fn refuse_field(name: &str, value: &[u8], head: HeadOf) -> Result<(), Error>
     let value = String::from_utf8_lossy(value);
     let value = value.trim();
     let lower = value.to_ascii_lowercase();
-    let encoded = |field| Err(Error::Encoded { field, value: cut(value) });
-    let partial =
-        |field: &str| Err(Error::PartOfFile(format!("{field} ({}) marks this as a part of a file; {TUS}", cut(value))));
+    let encoded = |field| Err(Error::Encoded { field, value: truncate(value, VALUE_CHARACTERS_MAX) });
+    let partial = |field: &str| {
+        Err(Error::PartOfFile(format!(
+            "{field} ({}) marks this as a part of a file; {TUS}",
+            truncate(value, VALUE_CHARACTERS_MAX)
+        )))
+    };
     let is_whole = !matches!(head, HeadOf::Creation | HeadOf::Chunk);
     match name.to_ascii_lowercase().as_str() {
         "content-range" | "x-content-range" => partial("Content-Range"),
@@ -76,14 +81,14 @@ pub fn refuse_field(name: &str, value: &[u8], head: HeadOf) -> Result<(), Error>
         {
             Err(Error::Invalid(format!(
                 "{name} is {}, which this address does not support; send the request without it",
-                cut(value)
+                truncate(value, VALUE_CHARACTERS_MAX)
             )))
         }
         // Clients of S3 sign each chunk, so the body is not the file.
         "x-amz-content-sha256" if lower.starts_with("streaming-") => encoded("x-amz-content-sha256"),
         "trailer" if lower.split(',').any(|field| DIGESTS.contains(&field.trim())) => Err(Error::Invalid(format!(
             "Trailer announces {} after the body, where digests are not read; send it in the header of the request",
-            cut(value)
+            truncate(value, VALUE_CHARACTERS_MAX)
         ))),
         _ => Ok(()),
     }
@@ -96,10 +101,6 @@ fn media_type(value: &str) -> &str {
 /// Whether every element of a list is one of `known`. An empty list passes; parameters of an element are ignored.
 fn all_of(list: &str, known: &[&str]) -> bool {
     list.split(',').map(media_type).all(|element| element.is_empty() || known.contains(&element))
-}
-
-fn cut(value: &str) -> String {
-    value.chars().take(VALUE_CHARACTERS_MAX).collect()
 }
 
 #[cfg(test)]

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest_is_refused_with_what_is() {
+    fn invalid_digests_are_refused_with_a_valid_example() {
         let (short, long) = (base64(32), base64(64));
         for (name, value) in [
             ("Content-Digest", String::new()),

@@ -3,7 +3,7 @@
 //! Bytes are copied only where a delimiter may lie across two chunks, and only the head of a part, whose length is
 //! bounded, is buffered. So memory does not grow with the size or shape of a body.
 
-use crate::content_disposition::{parameters_of, parse_disposition};
+use crate::content_disposition::{UnreadableName, parameters_of, parse_disposition};
 use crate::content_fields::{HeadOf, refuse_field};
 use crate::digest_fields::DigestFields;
 use bytes::{Bytes, BytesMut};
@@ -25,8 +25,6 @@ pub enum MultipartError {
     Incomplete,
     #[error("the multipart body is malformed: {0}")]
     Malformed(&'static str),
-    #[error("the file name {name:?} cannot be read: {problem}; send it in UTF-8, as filename=\"name\"")]
-    FileName { name: String, problem: &'static str },
 }
 
 /// The boundary that a Content-Type names. Where it names several, the last one counts: curl appends its own to a
@@ -44,13 +42,23 @@ pub fn boundary(content_type: &str) -> Option<String> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Part {
     pub name: String,
-    /// Absent when the part is a plain field.
+    /// Absent when the part is a plain field, or its file name cannot be read.
     pub file_name: Option<String>,
+    pub unreadable: Option<UnreadableName>,
+    /// Whether the file name came as `filename*`.
+    pub has_extended_name: bool,
     pub digests: DigestFields,
     /// `Content-Length`, which a part need not have.
     pub length: Option<u64>,
     /// The first field that announces other bytes than the file as it is.
     pub altered: Option<(String, Vec<u8>)>,
+}
+
+impl Part {
+    /// Whether it is sent as a file.
+    pub fn is_file(&self) -> bool {
+        self.file_name.is_some() || self.unreadable.is_some()
+    }
 }
 
 pub struct Multipart<S> {

@@ -39,7 +39,7 @@ pub struct Client {
     http: reqwest::Client,
     server: Url,
     key: Option<Secret>,
-    patience: RetryPolicy,
+    policy: RetryPolicy,
     tell: Tell,
     /// Whether the user was told that the server is away.
     is_away: AtomicBool,
@@ -52,7 +52,7 @@ pub fn provide_tls() {
 }
 
 impl Client {
-    pub fn new(settings: Settings, patience: RetryPolicy, tell: Tell) -> Result<Self, ClientError> {
+    pub fn new(settings: Settings, policy: RetryPolicy, tell: Tell) -> Result<Self, ClientError> {
         provide_tls();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("lakeshore/", env!("CARGO_PKG_VERSION")))
@@ -68,15 +68,15 @@ impl Client {
         let http =
             builder.build().map_err(|error| ClientError::local("cannot set up the HTTP client", cause(&error)))?;
         let Settings { server, key, .. } = settings;
-        Ok(Self { http, server, key, patience, tell, is_away: AtomicBool::new(false) })
+        Ok(Self { http, server, key, policy, tell, is_away: AtomicBool::new(false) })
     }
 
     pub fn server(&self) -> &str {
         self.server.as_str().trim_end_matches('/')
     }
 
-    pub fn patience(&self) -> &RetryPolicy {
-        &self.patience
+    pub fn retry_policy(&self) -> &RetryPolicy {
+        &self.policy
     }
 
     /// Request to an address of the API, which begins with a slash.
@@ -102,7 +102,7 @@ impl Client {
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let sent = tokio::select! {
             sent = request.send() => sent,
-            () = self.patience.stop.cancelled() => return Err(ClientError::Interrupted),
+            () = self.policy.stop.cancelled() => return Err(ClientError::Interrupted),
         };
         let response = sent.map_err(|error| self.unreachable(&error))?;
         if self.is_away.swap(false, Ordering::Relaxed) {
@@ -155,7 +155,7 @@ impl Client {
         loop {
             let chunk = tokio::select! {
                 chunk = response.chunk() => chunk.map_err(|error| self.unreachable(&error))?,
-                () = self.patience.stop.cancelled() => return Err(ClientError::Interrupted),
+                () = self.policy.stop.cancelled() => return Err(ClientError::Interrupted),
             };
             let Some(chunk) = chunk else { return Ok(bytes) };
             if bytes.len() + chunk.len() > bytes_max {
@@ -180,9 +180,9 @@ impl Client {
         })
     }
 
-    /// Repeats the call while the server is away and patience lasts. The call has to be idempotent.
+    /// Repeats the call while the server is away and the time of the policy lasts. The call has to be idempotent.
     pub async fn persistently<T>(&self, attempt: impl AsyncFn() -> Result<T, ClientError>) -> Result<T, ClientError> {
-        let mut attempts = self.patience.attempts();
+        let mut attempts = self.policy.attempts();
         loop {
             match attempt().await {
                 Ok(done) => return Ok(done),
@@ -196,8 +196,8 @@ impl Client {
 
     /// Reports once that the server is away, however many calls notice it.
     pub fn tell_away(&self, error: &ClientError) {
-        if error.is_passing() && !self.patience.retry_for.is_zero() && !self.is_away.swap(true, Ordering::Relaxed) {
-            let retry_for = humantime::format_duration(self.patience.retry_for);
+        if error.is_passing() && !self.policy.retry_for.is_zero() && !self.is_away.swap(true, Ordering::Relaxed) {
+            let retry_for = humantime::format_duration(self.policy.retry_for);
             (self.tell)(&format!("{error}; retrying for {retry_for}"));
         }
     }

@@ -116,7 +116,7 @@ impl Comparing<'_> {
 
     /// Compares one folder; returns the subfolders that the lake has.
     async fn compare(&mut self, folder: &str, removes: bool) -> Result<Vec<String>, ClientError> {
-        if self.client.patience().stop.is_cancelled() {
+        if self.client.retry_policy().stop.is_cancelled() {
             return Err(ClientError::Interrupted);
         }
         let files = match self.local.remove(folder) {

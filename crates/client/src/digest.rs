@@ -65,10 +65,3 @@ fn hash(file: &mut File, chunk_bytes: usize, stop: &CancellationToken, read: &dy
         }
     }
 }
-
-/// Decodes 64 hexadecimal digits.
-pub fn parse_sha256(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    hex::decode_to_slice(text, &mut bytes).ok()?;
-    Some(bytes)
-}

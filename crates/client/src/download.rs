@@ -87,7 +87,7 @@ impl<W: AsyncWrite + Unpin> Sink<W> {
         loop {
             let chunk = tokio::select! {
                 chunk = response.chunk() => chunk.map_err(|error| client.unreachable(&error))?,
-                () = client.patience().stop.cancelled() => return Err(ClientError::Interrupted),
+                () = client.retry_policy().stop.cancelled() => return Err(ClientError::Interrupted),
             };
             let Some(chunk) = chunk else { return Ok(()) };
             self.write(&chunk).await.map_err(|error| match error.kind() {
@@ -160,7 +160,7 @@ impl Fetch<'_> {
         self.growing = self
             .records
             .and_then(|records| Growing::find(self.target, records, self.client.server(), &self.source.path));
-        let mut attempts = self.client.patience().attempts();
+        let mut attempts = self.client.retry_policy().attempts();
         let mut corruptions = 0;
         loop {
             let before = self.received;
@@ -250,7 +250,7 @@ impl Fetch<'_> {
         if file.metadata().is_ok_and(|metadata| metadata.len() != size) {
             return Ok(false);
         }
-        let stop = self.client.patience().stop.clone();
+        let stop = self.client.retry_policy().stop.clone();
         let digest = tokio::task::spawn_blocking(move || digest_of(&mut file, &stop)).await;
         match digest.map_err(|error| ClientError::Local(error.to_string()))? {
             Ok(digest) => Ok(digest == *sha256),
@@ -288,7 +288,7 @@ pub async fn print(client: &Client, source: &Source, progress: &Arc<FileProgress
         terminal::output().as_fd().try_clone_to_owned().map_err(|error| ClientError::local("cannot print", error))?;
     let output = File::from_std(std::fs::File::from(stdout));
     let mut sink = Sink { output, hasher: Sha256::new(), written: 0 };
-    let mut attempts = client.patience().attempts();
+    let mut attempts = client.retry_policy().attempts();
     let mut etag = None;
     loop {
         let before = sink.written;

@@ -9,13 +9,13 @@ pub const DONE: u8 = 0;
 /// Some files failed, the sync is not published, or the folder differs from `--expect`.
 pub const FAILED: u8 = 1;
 /// The command line, the config file or the key file is wrong: nothing was begun. (clap exits with the same code.)
-pub const USAGE: u8 = 2;
+const USAGE: u8 = 2;
 /// The server refused the key, the path or the change.
-pub const REFUSED: u8 = 3;
+const REFUSED: u8 = 3;
 /// All files were sent, and the shrink guard holds the sync.
 pub const HELD: u8 = 4;
 /// The server could not be reached within `--retry-for`.
-pub const UNREACHABLE: u8 = 5;
+const UNREACHABLE: u8 = 5;
 /// Ctrl-C, SIGTERM or SIGHUP; shells report the same code after SIGINT.
 pub const INTERRUPTED: u8 = 130;
 

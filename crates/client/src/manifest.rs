@@ -1,10 +1,10 @@
 //! `--expect`: the files that the folder has to hold. The manifest has lines as `sha256sum` prints them, or is CSV with
 //! the columns `path`, `size_bytes` and `sha256`. Memory holds it, some hundred bytes for each file.
 
-use super::digest::parse_sha256;
 use super::error::ClientError;
 use super::plan::Plan;
 use super::scan::Problems;
+use lakeshore::model::digest::Digest;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
@@ -63,7 +63,7 @@ impl Manifest {
                 problems.add(file.path, "not listed in the manifest");
                 continue;
             };
-            let sha256 = parse_sha256(&file.sha256);
+            let sha256 = Digest::parse_sha256(&file.sha256);
             if expected.size_bytes.is_some_and(|size| size != file.size_bytes()) {
                 let size = expected.size_bytes.unwrap_or_default();
                 problems.add(&*file.path, format!("it has {} bytes, the manifest lists {size}", file.size_bytes()));
@@ -110,14 +110,14 @@ fn parse_sums(text: &str) -> Result<Rows, (u64, String)> {
         let (digits, name) = rest.split_once(' ').ok_or_else(wrong)?;
         let name = name.strip_prefix([' ', '*']).ok_or_else(wrong)?;
         let name = if is_escaped { unescape(name) } else { name.to_owned() };
-        let sha256 = parse_sha256(digits).ok_or_else(wrong)?;
+        let sha256 = Digest::parse_sha256(digits).ok_or_else(wrong)?;
         rows.push((line, name, Expected { size_bytes: None, sha256: Some(sha256) }));
     }
     Ok(rows)
 }
 
 fn parse_digits(digits: &str, line: u64) -> Result<[u8; 32], (u64, String)> {
-    parse_sha256(digits).ok_or_else(|| (line, format!("{digits:?} is not a SHA-256 of 64 hexadecimal digits")))
+    Digest::parse_sha256(digits).ok_or_else(|| (line, format!("{digits:?} is not a SHA-256 of 64 hexadecimal digits")))
 }
 
 fn unescape(name: &str) -> String {
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_is_refused_with_its_line() {
+    fn a_line_of_neither_format_is_refused_by_its_number() {
         let twice = format!("{SUM}  a\n{SUM}  ./a\n");
         for (text, line) in
             [("", 1), ("no manifest", 1), (&twice, 2), ("path,size_bytes\na,many\n", 2), ("path,sha256\na,123\n", 2)]

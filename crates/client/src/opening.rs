@@ -13,7 +13,7 @@ use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::sync::start::StartSync;
 use lakeshore::model::sync::status::Status;
 
-use lakeshore::ports::Randomness;
+use lakeshore::ports::random_bytes;
 use lakeshore_system::clock::SystemRandomness;
 use reqwest::Method;
 use serde::Deserialize;
@@ -91,8 +91,8 @@ pub async fn start(client: &Client, remembered: &PushState, wanted: &Push) -> Re
     let mut push = match remembered.open_push() {
         Some(push) => push,
         None => {
-            let mut random = [0; 16];
-            SystemRandomness.fill(&mut random).map_err(|error| ClientError::Local(error.to_string()))?;
+            let random: [u8; 16] =
+                random_bytes(&SystemRandomness).map_err(|error| ClientError::Local(error.to_string()))?;
             OpenPush {
                 server: client.server().to_owned(),
                 source: wanted.source.path(),

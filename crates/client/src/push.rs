@@ -29,21 +29,37 @@ use std::sync::Arc;
 
 /// Options of a push.
 pub struct Push {
+    /// Folder or file that is sent.
     pub source: Source,
+    /// Dataset that receives the files.
     pub dataset: LakePath,
+    /// Whether the files replace the dataset or are added to it.
     pub sync_type: SyncType,
+    /// Name of the sync, for people.
     pub name: String,
+    /// Files of the source that are sent.
     pub pick: Arc<Pick>,
+    /// Whether symbolic links are sent as the files that they lead to.
     pub follow_links: bool,
+    /// Uploads at the same time.
     pub jobs: usize,
+    /// Expected files: nothing is sent unless the source has exactly these.
     pub manifest: Option<Manifest>,
+    /// Whether only the report is wanted: nothing is sent.
     pub dry_run: bool,
+    /// Open sync that receives the files, instead of a new one.
     pub resume: Option<SyncId>,
+    /// Whether an interrupted push is aborted, and a new sync is started.
     pub start_over: bool,
+    /// Whether every file is read again, even one that looks unchanged since the last push.
     pub read_all: bool,
+    /// Whether a sync is published that the shrink guard would hold, or that is empty.
     pub confirm: bool,
+    /// Whether the sync stays open after its files were sent.
     pub keep_open: bool,
+    /// Whether the sync is aborted if some files failed.
     pub abort_on_failure: bool,
+    /// Whether files that cannot be read are left out, instead of failing the push.
     pub skip_unreadable: bool,
 }
 
@@ -232,7 +248,7 @@ async fn plan(
         state: remembered.folder(),
         read_all: push.read_all,
     };
-    let Scanned { plan, skipped, problems, .. } = scan.run(progress, &client.patience().stop).await?;
+    let Scanned { plan, skipped, problems, .. } = scan.run(progress, &client.retry_policy().stop).await?;
     report.found = Counts { files: plan.files, bytes: plan.bytes };
     for (kind, named) in &skipped {
         progress.tell(&format!("skipped: {} {}: {}", named.count, kind.describe(), named.names.join(", ")));

@@ -1,7 +1,7 @@
 //! `Repr-Digest`: the SHA-256 of a whole file as a header field (RFC 9530), written and read.
 
-use super::digest::parse_sha256;
 use super::error::ClientError;
+use lakeshore::model::digest::Digest;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use sfv::{BareItem, DictSerializer, Dictionary, KeyRef, ListEntry, Parser, key_ref};
 
@@ -10,7 +10,8 @@ const SHA_256: &KeyRef = key_ref("sha-256");
 
 /// Formats a SHA-256 of 64 hexadecimal digits as the value of the field.
 pub fn repr_digest(sha256: &str) -> Result<HeaderValue, ClientError> {
-    let digest = parse_sha256(sha256).ok_or_else(|| ClientError::Local(format!("{sha256:?} is not a SHA-256")))?;
+    let digest =
+        Digest::parse_sha256(sha256).ok_or_else(|| ClientError::Local(format!("{sha256:?} is not a SHA-256")))?;
     let mut field = DictSerializer::new();
     field.bare_item(SHA_256, digest.as_slice());
     HeaderValue::try_from(field.finish().unwrap_or_default()).map_err(|error| ClientError::Local(error.to_string()))

@@ -1,4 +1,4 @@
-//! Retries calls while the server is away, until patience ends.
+//! Retries calls while the server is away, until the time of the policy ends.
 
 use super::error::ClientError;
 use rand::RngExt;
@@ -22,14 +22,14 @@ pub struct RetryPolicy {
 /// Attempts of one call.
 #[derive(Debug)]
 pub struct Attempts<'a> {
-    patience: &'a RetryPolicy,
+    policy: &'a RetryPolicy,
     failing_since: Option<Instant>,
     failures: u32,
 }
 
 impl RetryPolicy {
     pub fn attempts(&self) -> Attempts<'_> {
-        Attempts { patience: self, failing_since: None, failures: 0 }
+        Attempts { policy: self, failing_since: None, failures: 0 }
     }
 }
 
@@ -47,18 +47,18 @@ impl Attempts<'_> {
             return Err(error);
         }
         let since = *self.failing_since.get_or_insert_with(Instant::now);
-        let left = self.patience.retry_for.saturating_sub(since.elapsed());
+        let left = self.policy.retry_for.saturating_sub(since.elapsed());
         if left.is_zero() {
             return Err(error);
         }
         let longest = WAIT_MIN.saturating_mul(1 << self.failures.min(16)).min(WAIT_MAX);
         // Random, so that waiting clients do not all return at the same moment.
         let wait = longest.mul_f64(rand::rng().random_range(0.5..1.0));
-        // `Retry-After` sets the earliest attempt; one last attempt is made when patience ends.
+        // `Retry-After` sets the earliest attempt; one last attempt is made when the time ends.
         let wait = wait.max(error.retry_after().unwrap_or_default()).min(left);
         tokio::select! {
             () = tokio::time::sleep(wait) => Ok(()),
-            () = self.patience.stop.cancelled() => Err(ClientError::Interrupted),
+            () = self.policy.stop.cancelled() => Err(ClientError::Interrupted),
         }
     }
 }
@@ -67,7 +67,7 @@ impl Attempts<'_> {
 mod tests {
     use super::*;
 
-    fn patience(retry_for: Duration) -> RetryPolicy {
+    fn policy_of(retry_for: Duration) -> RetryPolicy {
         RetryPolicy { retry_for, stop: CancellationToken::new() }
     }
 
@@ -76,9 +76,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_is_away_is_waited_for_until_the_patience_ends() {
-        let patience = patience(Duration::from_millis(20));
-        let mut attempts = patience.attempts();
+    async fn a_server_that_is_away_is_waited_for_until_the_time_ends() {
+        let policy = policy_of(Duration::from_millis(20));
+        let mut attempts = policy.attempts();
         let mut made = 0;
         while attempts.after(refused(50300)).await.is_ok() {
             made += 1;
@@ -90,9 +90,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_is_final_and_a_fault_is_tried_a_few_times() {
-        let patience = patience(Duration::from_secs(600));
-        assert!(patience.attempts().after(refused(40900)).await.is_err());
-        let mut attempts = patience.attempts();
+        let policy = policy_of(Duration::from_secs(600));
+        assert!(policy.attempts().after(refused(40900)).await.is_err());
+        let mut attempts = policy.attempts();
         for _ in 0..FAULTS_MAX {
             assert!(attempts.after(refused(50000)).await.is_ok());
         }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_says_when_it_is_back_is_not_asked_before_and_the_patience_ends_all_the_same() {
+    async fn a_server_that_says_when_it_is_back_is_not_asked_before_and_the_time_ends_all_the_same() {
         let busy = |retry_after| {
             let mut refused = refused(42900);
             if let ClientError::Refused { retry_after: asked, .. } = &mut refused {
@@ -108,8 +108,8 @@ mod tests {
             }
             refused
         };
-        let patience = patience(Duration::from_millis(600));
-        let mut attempts = patience.attempts();
+        let policy = policy_of(Duration::from_millis(600));
+        let mut attempts = policy.attempts();
         let begun = Instant::now();
         attempts.after(busy(Duration::from_millis(300))).await.unwrap();
         assert!(begun.elapsed() >= Duration::from_millis(300));
@@ -118,9 +118,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_is_told_to_stop_does_not_wait() {
-        let patience = patience(Duration::from_secs(600));
-        patience.stop.cancel();
-        assert!(matches!(patience.attempts().after(refused(50300)).await, Err(ClientError::Interrupted)));
+    async fn a_cancelled_retry_does_not_wait() {
+        let policy = policy_of(Duration::from_secs(600));
+        policy.stop.cancel();
+        assert!(matches!(policy.attempts().after(refused(50300)).await, Err(ClientError::Interrupted)));
     }
 }

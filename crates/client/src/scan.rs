@@ -7,7 +7,7 @@ use super::pick::Pick;
 use super::plan::{Earlier, Plan, PlanReader, PlanWriter, PlannedFile};
 use super::private::PrivateFolder;
 use super::progress::Progress;
-use super::walk::{Found, Skipped, Source, WalkEntry, walk};
+use super::walk::{Skipped, Source, SourceFile, WalkEntry, walk};
 use futures_util::{StreamExt, stream};
 use lakeshore::LakePath;
 use lakeshore::ports::Clock;
@@ -88,7 +88,7 @@ impl Problems {
 
 /// A file from the walk, with its earlier digest if known.
 enum Step {
-    File(Found, Option<String>),
+    File(SourceFile, Option<String>),
     Other(WalkEntry),
 }
 
@@ -131,8 +131,8 @@ impl Scan {
         let (sender, steps) = mpsc::channel(AHEAD_MAX);
         let stop = stop.clone();
         tokio::task::spawn_blocking(move || {
-            walk(&self.source, &self.dataset, &self.pick, self.follow_links, &mut |sight| {
-                let step = match sight {
+            walk(&self.source, &self.dataset, &self.pick, self.follow_links, &mut |entry| {
+                let step = match entry {
                     WalkEntry::File(found) => {
                         let known = earlier.as_mut().and_then(|plan| plan.digest(&found.relative, &found.stamp));
                         Step::File(found, known)
@@ -154,9 +154,9 @@ impl Scan {
     ) -> Result<Hashed, ClientError> {
         let (found, known) = match step {
             Step::File(found, known) => (found, known),
-            Step::Other(sight) => return Ok(Hashed::Other(sight)),
+            Step::Other(entry) => return Ok(Hashed::Other(entry)),
         };
-        let Found { relative, stamp } = found;
+        let SourceFile { relative, stamp } = found;
         if let Some(sha256) = known {
             return Ok(Hashed::File(PlannedFile { path: relative, sha256, stamp }, true));
         }

@@ -71,7 +71,7 @@ impl Sender<'_> {
 
     /// Sends the file in one request, with retries.
     pub(super) async fn send_whole(&self, file: &PlannedFile, progress: &Arc<FileProgress>) -> Result<(), Unsent> {
-        let mut attempts = self.client.patience().attempts();
+        let mut attempts = self.client.retry_policy().attempts();
         let mut corruptions = 0;
         loop {
             let error = match self.upload(file, progress).await {

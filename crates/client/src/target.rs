@@ -8,7 +8,7 @@ use super::error::ClientError;
 use super::private::PrivateFolder;
 use lakeshore::LakePath;
 
-use lakeshore::ports::Randomness;
+use lakeshore::ports::random_bytes;
 use lakeshore_system::beneath::make_folder;
 use lakeshore_system::clock::SystemRandomness;
 use rustix::fs::{
@@ -147,8 +147,8 @@ pub struct Growing {
 impl Growing {
     /// Creates a partial file under an unpredictable name.
     pub fn begin(target: &Target, server: &str, path: &LakePath) -> Result<Self, ClientError> {
-        let mut random = [0; 16];
-        SystemRandomness.fill(&mut random).map_err(|error| ClientError::Local(error.to_string()))?;
+        let random: [u8; 16] =
+            random_bytes(&SystemRandomness).map_err(|error| ClientError::Local(error.to_string()))?;
         // The name is hidden, so no file of the lake has it.
         let name = format!(".lakeshore-{}.part", hex::encode(random));
         let make = || {

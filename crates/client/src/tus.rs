@@ -32,7 +32,7 @@ enum RemoteUpload {
 
 impl Sender<'_> {
     pub(super) async fn send_resumably(&self, file: &PlannedFile, progress: &Arc<FileProgress>) -> Result<(), Unsent> {
-        let mut attempts = self.client.patience().attempts();
+        let mut attempts = self.client.retry_policy().attempts();
         let mut surprises = 0;
         let mut url = self.begun_before(file).await?;
         // The offset of a new upload is known from its creation.

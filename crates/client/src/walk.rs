@@ -66,8 +66,9 @@ impl Source {
     }
 }
 
+/// A file of the source.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct SourceFile {
     /// Path below the folder, with `/` between folders.
     pub relative: String,
     pub stamp: Stamp,
@@ -76,7 +77,7 @@ pub struct Found {
 /// Entry that the walk reports.
 #[derive(Debug)]
 pub enum WalkEntry {
-    File(Found),
+    File(SourceFile),
     /// Skipped on purpose: the reason, and the path.
     Skipped(Skipped, String),
     /// A file that should be sent but cannot be.
@@ -115,31 +116,31 @@ pub fn walk(
     seen: &mut dyn FnMut(WalkEntry) -> bool,
 ) {
     if let Some(name) = &source.only {
-        let sight = match std::fs::metadata(source.path()) {
+        let reported = match std::fs::metadata(source.path()) {
             Ok(metadata) if metadata.is_file() => found(dataset, name, &metadata),
             Ok(_) => WalkEntry::Problem { path: name.clone(), why: "it is neither a file nor a folder".into() },
             Err(error) => WalkEntry::Problem { path: name.clone(), why: error.to_string() },
         };
-        seen(sight);
+        seen(reported);
         return;
     }
     let mut walk =
         WalkDir::new(&source.folder).min_depth(1).follow_links(follow_links).sort_by(files_first).into_iter();
     while let Some(entry) = walk.next() {
-        let sight = match entry {
+        let reported = match entry {
             Ok(entry) => {
-                let (sight, descends) = see(&entry, source, dataset, pick);
+                let (reported, descends) = classify(&entry, source, dataset, pick);
                 if !descends && entry.file_type().is_dir() {
                     walk.skip_current_dir();
                 }
-                sight
+                reported
             }
             Err(error) => Some(WalkEntry::Problem {
                 path: error.path().unwrap_or(&source.folder).display().to_string(),
                 why: error.io_error().map_or_else(|| error.to_string(), ToString::to_string),
             }),
         };
-        if sight.is_some_and(|sight| !seen(sight)) {
+        if reported.is_some_and(|reported| !seen(reported)) {
             return;
         }
     }
@@ -167,7 +168,7 @@ pub fn order(one: &str, other: &str) -> Ordering {
 }
 
 /// Classifies an entry, and says whether to descend into it.
-fn see(entry: &DirEntry, source: &Source, dataset: &LakePath, pick: &Pick) -> (Option<WalkEntry>, bool) {
+fn classify(entry: &DirEntry, source: &Source, dataset: &LakePath, pick: &Pick) -> (Option<WalkEntry>, bool) {
     let below = entry.path().strip_prefix(&source.folder).unwrap_or(entry.path());
     let Some(relative) = below.to_str() else {
         let why = "its name is not UTF-8; rename it, or skip it with --exclude".to_owned();
@@ -193,16 +194,16 @@ fn see(entry: &DirEntry, source: &Source, dataset: &LakePath, pick: &Pick) -> (O
     if !kind.is_file() {
         return skipped(Skipped::Special);
     }
-    let sight = match entry.metadata() {
+    let reported = match entry.metadata() {
         Ok(metadata) => found(dataset, relative, &metadata),
         Err(error) => WalkEntry::Problem { path: relative.to_owned(), why: error.to_string() },
     };
-    (Some(sight), false)
+    (Some(reported), false)
 }
 
 fn found(dataset: &LakePath, relative: &str, metadata: &Metadata) -> WalkEntry {
     match dataset.file(relative) {
-        Ok(_) => WalkEntry::File(Found { relative: relative.to_owned(), stamp: Stamp::of(metadata) }),
+        Ok(_) => WalkEntry::File(SourceFile { relative: relative.to_owned(), stamp: Stamp::of(metadata) }),
         Err(error) => WalkEntry::Problem { path: relative.to_owned(), why: error.to_string() },
     }
 }
@@ -211,12 +212,12 @@ fn found(dataset: &LakePath, relative: &str, metadata: &Metadata) -> WalkEntry {
 mod tests {
     use super::*;
 
-    fn sights(folder: &Path, pick: &Pick, follow_links: bool) -> (Vec<String>, Vec<(Skipped, String)>, Vec<String>) {
+    fn walked(folder: &Path, pick: &Pick, follow_links: bool) -> (Vec<String>, Vec<(Skipped, String)>, Vec<String>) {
         let (mut files, mut skipped, mut problems) = (Vec::new(), Vec::new(), Vec::new());
         let source = Source::find(folder).unwrap();
         let dataset = LakePath::parse("/data/t").unwrap();
-        walk(&source, &dataset, pick, follow_links, &mut |sight| {
-            match sight {
+        walk(&source, &dataset, pick, follow_links, &mut |entry| {
+            match entry {
                 WalkEntry::File(found) => files.push(found.relative),
                 WalkEntry::Skipped(kind, path) => skipped.push((kind, path)),
                 WalkEntry::Problem { path, .. } => problems.push(path),
@@ -238,7 +239,7 @@ mod tests {
     fn files_come_in_the_order_that_paths_have() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &["b/a", "a/z/a", "a/b", "c", "a-b/c", "a/0/q", "z", "a.d/e"]);
-        let (files, ..) = sights(folder.path(), &Pick::new(&[], &[]).unwrap(), false);
+        let (files, ..) = walked(folder.path(), &Pick::new(&[], &[]).unwrap(), false);
         let mut sorted = files.clone();
         sorted.sort_by(|one, other| order(one, other));
         assert_eq!(files, sorted);
@@ -251,7 +252,7 @@ mod tests {
         write(folder.path(), &["a", ".hidden", ".git/config", "tmp/x", "bad\\name", "linked/y"]);
         std::os::unix::fs::symlink("a", folder.path().join("link")).unwrap();
         let pick = Pick::new(&[], &["tmp".into()]).unwrap();
-        let (files, mut skipped, problems) = sights(folder.path(), &pick, false);
+        let (files, mut skipped, problems) = walked(folder.path(), &pick, false);
         skipped.sort();
         assert_eq!(files, ["a", "linked/y"]);
         let expected = [
@@ -262,13 +263,13 @@ mod tests {
         ];
         assert_eq!(skipped, expected.map(|(kind, path)| (kind, path.to_owned())));
         assert_eq!(problems, ["bad\\name"]);
-        assert!(sights(folder.path(), &pick, true).0.contains(&"link".to_owned()));
+        assert!(walked(folder.path(), &pick, true).0.contains(&"link".to_owned()));
     }
 
     #[test]
     fn one_file_is_sent_by_its_name() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &["a", "b"]);
-        assert_eq!(sights(&folder.path().join("b"), &Pick::new(&[], &[]).unwrap(), false).0, ["b"]);
+        assert_eq!(walked(&folder.path().join("b"), &Pick::new(&[], &[]).unwrap(), false).0, ["b"]);
     }
 }

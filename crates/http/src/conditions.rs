@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_client_has_is_not_sent_and_a_part_only_of_the_version_that_it_has() {
+    fn a_known_version_is_not_sent_and_a_range_only_of_the_known_version() {
         let (same, other) = ("\"v1\"", "\"v0\"");
         let date = "Wed, 21 Oct 2015 07:28:00 GMT";
         let (before, after) = ("Wed, 21 Oct 2015 07:27:59 GMT", "Wed, 21 Oct 2015 07:28:01 GMT");

@@ -8,7 +8,7 @@ use super::isolation::protected;
 use super::lingering::{Lingering, LingeringStream};
 use super::methods::name_allowed;
 use super::networks::NetworkPolicy;
-use super::pace::{PacedBody, PacedStream, PatientTimer};
+use super::pace::{LenientTimer, PacedBody, PacedStream};
 use super::proxied::{ProxiedRequests, holding};
 use super::refusal_log;
 use super::threads::{ConnectionGuard, Threads};
@@ -86,7 +86,7 @@ pub async fn serve(
 ) {
     let stopping = app_state.stopping.clone();
     let mut http = http1::Builder::new();
-    http.timer(PatientTimer)
+    http.timer(LenientTimer)
         .header_read_timeout(limits.head_max)
         .max_buf_size(READ_BYTES_MAX)
         .max_headers(HEAD_LINES_MAX);

@@ -124,14 +124,14 @@ impl<S: Sync> FromRequestParts<S> for Credentials {
     }
 }
 
-/// Builds the cookie of a session. `Secure` if the client uses TLS, which only a trusted proxy can say.
+/// Builds the cookie of a session. `Secure` if the client uses TLS, which a trusted proxy or `--public-url` says.
 pub fn session_cookie(session: &BegunSession, client: &ClientInfo) -> Cookie<'static> {
     let lifetime = i64::try_from(session.lasts.as_secs()).unwrap_or(i64::MAX);
     Cookie::build((SESSION_COOKIE, session.secret.expose().to_owned()))
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax)
-        .secure(client.is_by_tls)
+        .secure(client.has_secure_cookies)
         .max_age(time::Duration::seconds(lifetime))
         .build()
 }

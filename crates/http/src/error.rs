@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use headers::{ContentRange, HeaderMapExt};
 use lakeshore::model::error::Refusal;
+use lakeshore::model::text::truncate;
 use lakeshore::{Error, ErrorCode};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -94,17 +95,14 @@ impl FailedFile {
 }
 
 fn tell(failed: &[FailedFile], num_failed: usize, sent: usize) -> String {
-    let each = failed.iter().map(|file| cut(&format!("{:?}: {}", file.file_name, file.error)));
+    let each =
+        failed.iter().map(|file| truncate(&format!("{:?}: {}", file.file_name, file.error), MESSAGE_CHARACTERS_MAX));
     let each: Vec<_> = each.collect();
     let kept = sent - num_failed;
     let rest = if kept > 0 { format!("; the other {kept} landed") } else { String::new() };
     let unnamed = num_failed - failed.len();
     let more = if unnamed > 0 { format!(". And {unnamed} more") } else { String::new() };
     format!("{num_failed} of {sent} files failed{rest}. {}{more}", each.join(". "))
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(MESSAGE_CHARACTERS_MAX).collect()
 }
 
 impl HttpError {
@@ -192,7 +190,10 @@ impl IntoResponse for HttpError {
                 .into_iter()
                 .map(|FailedFile { file_name, error }| {
                     let refusal = Refusal::from(&error);
-                    FailedBody { refusal: Refusal { msg: cut(&refusal.msg), ..refusal }, file_name }
+                    FailedBody {
+                        refusal: Refusal { msg: truncate(&refusal.msg, MESSAGE_CHARACTERS_MAX), ..refusal },
+                        file_name,
+                    }
                 })
                 .collect(),
             _ => Vec::new(),

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use lakeshore::Error;
 use lakeshore::model::access::key::Secret;
-use lakeshore::ports::Randomness;
+use lakeshore::ports::{Randomness, random_bytes};
 use sha2::Sha256;
 
 const COOKIE: &str = "lakeshore_refusal";
@@ -29,9 +29,7 @@ pub struct FormRefusals(Hmac<Sha256>);
 
 impl FormRefusals {
     pub fn new(randomness: &impl Randomness) -> Result<Self, Error> {
-        let mut key = [0; 32];
-        randomness.fill(&mut key)?;
-        Self::with_key(&key)
+        Self::with_key(&random_bytes(randomness)?)
     }
 
     /// With the key of servers that sign for each other.
@@ -81,7 +79,7 @@ fn built(value: String, kept_seconds: i64, client: &ClientInfo) -> Cookie<'stati
         .path("/")
         .http_only(true)
         .same_site(SameSite::Strict)
-        .secure(client.is_by_tls)
+        .secure(client.has_secure_cookies)
         .max_age(time::Duration::seconds(kept_seconds))
         .build()
 }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
-pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Fields that proxies and content delivery networks add, and clients do not.
 const ADDED_BY_PROXIES: [HeaderName; 22] = [
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_proxy_adds_is_recognised() {
+    fn fields_that_a_proxy_adds_are_recognised() {
         let by = |name: &'static str| is_proxied(Version::HTTP_11, &headers(&[(HeaderName::from_static(name), "x")]));
         for name in ["x-forwarded-for", "x-forwarded-port", "forwarded", "via", "x-real-ip", "cf-connecting-ip"] {
             assert!(by(name), "{name}");

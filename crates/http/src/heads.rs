@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_readers_could_read_differently_is_a_fault() {
+    fn ambiguous_heads_are_faults() {
         let head = |fields: &str| format!("POST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n");
         for (fields, expected) in [
             ("Content-Length: 5\r\nTransfer-Encoding: chunked", HeadFault::TwoLengths),

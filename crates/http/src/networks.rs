@@ -45,6 +45,8 @@ pub struct ClientInfo {
     pub is_by_trusted_proxy: bool,
     /// The client speaks TLS to the proxy in front.
     pub is_by_tls: bool,
+    /// Cookies are only for TLS: the client uses it, or requests the host of a `--public-url` with `https`.
+    pub has_secure_cookies: bool,
 }
 
 impl ClientInfo {
@@ -110,7 +112,11 @@ impl NetworkPolicy {
         if let Some(url) = &self.public_url {
             request.extensions_mut().insert(url.clone());
         }
-        Ok(self.client(peer, request))
+        let client = self.client(peer, request);
+        let is_for_url =
+            |url: &PublicUrl| url.is_secure() && client.hosts(request.headers()).any(|host| url.has_host(host));
+        let has_secure_cookies = client.is_by_tls || self.public_url.as_ref().is_some_and(is_for_url);
+        Ok(ClientInfo { has_secure_cookies, ..client })
     }
 
     fn refuse_other_hosts<B>(&self, peer: SocketAddr, request: &mut Request<B>) -> Result<(), HttpError> {
@@ -166,6 +172,7 @@ impl NetworkPolicy {
                 },
                 is_by_trusted_proxy: true,
                 is_by_tls: is_by_tls(headers),
+                has_secure_cookies: false,
             };
         }
         let access = match self.access(address) {
@@ -174,7 +181,7 @@ impl NetworkPolicy {
             }
             access => access,
         };
-        ClientInfo { peer, address, access, is_by_trusted_proxy: false, is_by_tls: false }
+        ClientInfo { peer, address, access, is_by_trusted_proxy: false, is_by_tls: false, has_secure_cookies: false }
     }
 
     fn access(&self, address: IpAddr) -> Access {
@@ -183,7 +190,7 @@ impl NetworkPolicy {
     }
 
     /// Whether every address is in an open network.
-    pub fn is_open_to_all(&self) -> bool {
+    fn is_open_to_all(&self) -> bool {
         everywhere().iter().all(|network| self.open_to.contains(network))
     }
 }
@@ -246,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stranger_forwards_makes_nobody_local_and_nobody_else() {
+    fn an_untrusted_forwarded_header_grants_nothing() {
         let local = policy(&["127.0.0.0/8"], &[]);
         for field in ["x-forwarded-for", "forwarded", "via", "x-real-ip", "x-forwarded-host"] {
             let proxied = client(&local, "127.0.0.1", &[(field, "127.0.0.1")]);

@@ -29,6 +29,15 @@ impl PublicUrl {
         Ok(Self { url: text.into(), host })
     }
 
+    /// Whether it is reached by TLS alone. This machine may reach itself without.
+    pub fn is_secure(&self) -> bool {
+        let is_local = match &self.host {
+            Host::Address(address) => address.to_canonical().is_loopback(),
+            Host::Name(name) => name == "localhost",
+        };
+        self.url.starts_with("https://") && !is_local
+    }
+
     /// Path of the address, or empty.
     pub fn prefix(&self) -> &str {
         let behind_scheme = self.url.split_once("://").map_or("", |(_, rest)| rest);

@@ -42,21 +42,21 @@ pub async fn within_time<T>(time_max: Duration, receiving: impl Future<Output = 
 
 /// Timer for the head of a request. A late timer is extended, and the reader of the socket has one more turn before the
 /// connection ends.
-pub struct PatientTimer;
+pub struct LenientTimer;
 
-struct PatientSleep {
+struct LenientSleep {
     sleep: Pin<Box<Sleep>>,
     deadline: Instant,
     has_looked_again: bool,
 }
 
-impl PatientSleep {
+impl LenientSleep {
     fn until(deadline: Instant) -> Pin<Box<Self>> {
         Box::pin(Self { sleep: Box::pin(sleep_until(deadline)), deadline, has_looked_again: false })
     }
 }
 
-impl Future for PatientSleep {
+impl Future for LenientSleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
@@ -79,27 +79,27 @@ impl Future for PatientSleep {
     }
 }
 
-impl hyper::rt::Sleep for PatientSleep {}
+impl hyper::rt::Sleep for LenientSleep {}
 
-impl hyper::rt::Timer for PatientTimer {
+impl hyper::rt::Timer for LenientTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        PatientSleep::until(Instant::now() + duration.min(MAX))
+        LenientSleep::until(Instant::now() + duration.min(MAX))
     }
 
     fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        PatientSleep::until(deadline.into())
+        LenientSleep::until(deadline.into())
     }
 }
 
 /// Request body that ends with an error if its client is too slow.
 pub struct PacedBody {
     body: Incoming,
-    patience: BodyDeadline,
+    deadline: BodyDeadline,
 }
 
 impl PacedBody {
     pub fn new(body: Incoming, idle_max: Duration) -> Self {
-        Self { body, patience: BodyDeadline::new(idle_max) }
+        Self { body, deadline: BodyDeadline::new(idle_max) }
     }
 }
 
@@ -111,17 +111,17 @@ impl Body for PacedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self { body, patience } = &mut *self;
+        let Self { body, deadline } = &mut *self;
         match Pin::new(body).poll_frame(context) {
             Poll::Ready(frame) => {
                 if let Some(Ok(frame)) = &frame {
-                    patience.moved(frame.data_ref().map_or(0, Bytes::len));
+                    deadline.moved(frame.data_ref().map_or(0, Bytes::len));
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
             }
             Poll::Pending => {
-                ready!(patience.poll_exhausted(context));
-                Poll::Ready(Some(Err(patience.reason().into())))
+                ready!(deadline.poll_exhausted(context));
+                Poll::Ready(Some(Err(deadline.reason().into())))
             }
         }
     }
@@ -138,20 +138,20 @@ impl Body for PacedBody {
 /// Connection that breaks if its client does not read the response.
 pub struct PacedStream<S> {
     stream: S,
-    patience: BodyDeadline,
+    deadline: BodyDeadline,
 }
 
 impl<S> PacedStream<S> {
     pub fn new(stream: S, idle_max: Duration) -> Self {
-        Self { stream, patience: BodyDeadline::new(idle_max) }
+        Self { stream, deadline: BodyDeadline::new(idle_max) }
     }
 
     fn written(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
-            Poll::Ready(Ok(bytes)) => self.patience.moved(bytes),
+            Poll::Ready(Ok(bytes)) => self.deadline.moved(bytes),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
-                ready!(self.patience.poll_exhausted(context));
+                ready!(self.deadline.poll_exhausted(context));
                 return Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "the client does not read the response",

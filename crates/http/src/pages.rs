@@ -9,7 +9,7 @@ use super::gather::SMALL_BODY_BYTES_MAX;
 use super::networks::ClientInfo;
 use super::outside::outside_address;
 use super::prefix::Prefix;
-use super::spool::Whole;
+use super::spool::GatheredBody;
 use app::api::sessions::WriteCookie;
 use app::api::trash::WriteRefusal;
 use app::api::{LakeRoot, ReadinessCheck, Site};
@@ -125,8 +125,8 @@ async fn call(
     let limit_bytes = if is_stranger { SMALL_BODY_BYTES_MAX } else { CALL_BYTES_MAX };
     let (head, body) = request.into_parts();
     let (bytes, _memory) = match app_state.spool.gather(body, Holder::new(&caller, network), limit_bytes).await? {
-        Whole::Small(bytes) => (bytes, None),
-        Whole::Long(body) => {
+        GatheredBody::Small(bytes) => (bytes, None),
+        GatheredBody::Long(body) => {
             let memory = app_state.spool.memory_for(&body).await?;
             let bytes = spawn_blocking(move || body.into_bytes()).await.map_err(lakeshore::Error::internal)?;
             (bytes.map_err(lakeshore::Error::internal)?, Some(memory))

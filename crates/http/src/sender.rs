@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use lakeshore::model::access::actor::Origin;
 use lakeshore::model::access::network::Network;
+use lakeshore::model::text::truncate;
 use lakeshore::model::upload::in_flight::Sender;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -31,7 +32,7 @@ fn sender(headers: &HeaderMap, client: Option<ClientInfo>) -> Sender {
     Sender {
         by: String::new(),
         address: client.map(|client| client.address.to_string()),
-        program: text(USER_AGENT).map(|program| program.chars().take(PROGRAM_CHARACTERS_MAX).collect()),
+        program: text(USER_AGENT).map(|program| truncate(program, PROGRAM_CHARACTERS_MAX)),
     }
 }
 
@@ -63,10 +64,7 @@ impl Traces {
     /// Address of the client, the chain of addresses that a trusted proxy forwarded, and the program that the request
     /// claims.
     pub fn origin(&self) -> Origin {
-        let text = |value: &Option<HeaderValue>| {
-            let text = value.as_ref()?.to_str().ok()?;
-            Some(text.chars().take(PROGRAM_CHARACTERS_MAX).collect())
-        };
+        let text = |value: &Option<HeaderValue>| Some(truncate(value.as_ref()?.to_str().ok()?, PROGRAM_CHARACTERS_MAX));
         Origin {
             address: self.client.map(|client| client.address.to_string()),
             forwarded_for: text(&self.forwarded_for),
@@ -82,7 +80,14 @@ mod tests {
 
     fn client(is_by_trusted_proxy: bool) -> Option<ClientInfo> {
         let (peer, address) = ("127.0.0.1:4000".parse().unwrap(), "192.0.2.7".parse().unwrap());
-        Some(ClientInfo { peer, address, access: Access::KeyNeeded, is_by_trusted_proxy, is_by_tls: false })
+        Some(ClientInfo {
+            peer,
+            address,
+            access: Access::KeyNeeded,
+            is_by_trusted_proxy,
+            is_by_tls: false,
+            has_secure_cookies: false,
+        })
     }
 
     #[test]

@@ -6,8 +6,9 @@ use super::error::HttpError;
 use super::networks::ClientInfo;
 use app::query::local;
 use axum::Extension;
-use axum::extract::{Form, Query, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, State};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::cookie::{Cookie, CookieJar};
 use lakeshore::model::access::key::Secret;
@@ -29,8 +30,9 @@ pub async fn sign_in(
     Extension(client): Extension<ClientInfo>,
     headers: HeaderMap,
     jar: CookieJar,
-    Form(form): Form<SignIn>,
+    form: Result<Form<SignIn>, FormRejection>,
 ) -> Result<Response, HttpError> {
+    let Ok(Form(form)) = form else { return Ok(not_a_form(&headers)) };
     let next = local(&form.next);
     match app_state.lake.sign_in(&Secret::presented(&form.key), &credentials.origin()).await {
         Ok(session) => Ok((jar.add(session_cookie(&session, &client)), Redirect::to(next)).into_response()),
@@ -40,12 +42,6 @@ pub async fn sign_in(
     }
 }
 
-#[derive(Deserialize)]
-pub struct Link {
-    #[serde(default)]
-    token: String,
-}
-
 pub async fn sign_in_by_link(
     State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
@@ -53,16 +49,26 @@ pub async fn sign_in_by_link(
     method: Method,
     headers: HeaderMap,
     jar: CookieJar,
-    Query(link): Query<Link>,
+    uri: Uri,
 ) -> Result<Response, HttpError> {
     if method != Method::GET || is_ahead(&headers) {
         return Err(HttpError::OpenedAhead);
     }
-    match app_state.lake.sign_in_by_link(&Secret::presented(&link.token), &credentials.origin()).await {
+    match app_state.lake.sign_in_by_link(&Secret::presented(&token_of(&uri)), &credentials.origin()).await {
         Ok(session) => Ok((jar.add(session_cookie(&session, &client)), Redirect::to("/keys")).into_response()),
         Err(error @ Error::BadSignInLink) => Ok(refused(error.code(), "/")),
         Err(error @ Error::TooManySignIns { .. }) => Ok(put_off(error, "/", &headers)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The token of a link. A link with several has none that could be valid.
+fn token_of(uri: &Uri) -> String {
+    let parameters = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let mut tokens = parameters.filter(|(name, _)| name == "token").map(|(_, token)| token);
+    match (tokens.next(), tokens.next()) {
+        (Some(token), None) => token.into_owned(),
+        _ => String::new(),
     }
 }
 
@@ -98,6 +104,15 @@ fn put_off(error: Error, next: &str, headers: &HeaderMap) -> Response {
     // Keeps the reason for the refusal log.
     *page.extensions_mut() = std::mem::take(refusal.extensions_mut());
     page
+}
+
+/// Response to a body that is no form of the sign-in page.
+fn not_a_form(headers: &HeaderMap) -> Response {
+    if wants_a_page(headers) {
+        return refused(ErrorCode::NoKey, "/");
+    }
+    let remedy = "the body is not the form of the sign-in page; send key=KEY as application/x-www-form-urlencoded";
+    HttpError::from(Error::Invalid(remedy.into())).into_response()
 }
 
 fn wants_a_page(headers: &HeaderMap) -> bool {

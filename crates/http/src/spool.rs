@@ -34,13 +34,13 @@ const LOOKS_MAX: usize = 2;
 pub struct Spool {
     /// Folder of the unnamed temporary files.
     folder: PathBuf,
-    on_their_way: Arc<Mutex<OnTheirWay>>,
+    state: Arc<Mutex<SpoolState>>,
     memory: Arc<Semaphore>,
     looks: Arc<Semaphore>,
 }
 
 #[derive(Default)]
-struct OnTheirWay {
+struct SpoolState {
     last: u64,
     bodies: BTreeMap<u64, Entry>,
     /// Bytes by holder; holders without any are removed.
@@ -55,7 +55,7 @@ struct Entry {
 }
 
 /// A complete body.
-pub enum Whole {
+pub enum GatheredBody {
     Small(Bytes),
     Long(LongBody),
 }
@@ -68,19 +68,19 @@ pub struct LongBody {
 }
 
 /// Memory permit of a call, returned on drop.
-pub struct Memory(#[allow(dead_code)] OwnedSemaphorePermit);
+pub struct MemoryPermit(#[expect(dead_code, reason = "held until it is dropped")] OwnedSemaphorePermit);
 
 /// Space of one body on disk.
 struct SpoolSlot {
     number: u64,
-    on_their_way: Arc<Mutex<OnTheirWay>>,
+    state: Arc<Mutex<SpoolState>>,
 }
 
-fn lock(on_their_way: &Mutex<OnTheirWay>) -> MutexGuard<'_, OnTheirWay> {
-    on_their_way.lock()
+fn lock(state: &Mutex<SpoolState>) -> MutexGuard<'_, SpoolState> {
+    state.lock()
 }
 
-impl OnTheirWay {
+impl SpoolState {
     fn remove(&mut self, number: u64) -> Option<Entry> {
         let entry = self.bodies.remove(&number)?;
         self.bytes -= entry.bytes;
@@ -111,7 +111,7 @@ impl OnTheirWay {
 impl SpoolSlot {
     /// Records more bytes of the body.
     fn grow(&self, bytes: usize) {
-        let mut all = lock(&self.on_their_way);
+        let mut all = lock(&self.state);
         let Some(entry) = all.bodies.get_mut(&self.number) else { return };
         entry.bytes += bytes;
         let holder = entry.holder;
@@ -123,18 +123,18 @@ impl SpoolSlot {
 
 impl Drop for SpoolSlot {
     fn drop(&mut self) {
-        lock(&self.on_their_way).remove(self.number);
+        lock(&self.state).remove(self.number);
     }
 }
 
 impl Spool {
     pub fn new(folder: PathBuf) -> Self {
         let (memory, looks) = (Semaphore::new(MEMORY_KIB as usize), Semaphore::new(LOOKS_MAX));
-        Self { folder, on_their_way: Arc::default(), memory: Arc::new(memory), looks: Arc::new(looks) }
+        Self { folder, state: Arc::default(), memory: Arc::new(memory), looks: Arc::new(looks) }
     }
 
     /// Buffers a body of at most `limit_bytes`.
-    pub async fn gather(&self, body: Body, holder: Holder, limit_bytes: usize) -> Result<Whole, HttpError> {
+    pub async fn gather(&self, body: Body, holder: Holder, limit_bytes: usize) -> Result<GatheredBody, HttpError> {
         let is_announced = body.size_hint().lower() > limit_bytes as u64;
         let mut stream = body.into_data_stream();
         if is_announced {
@@ -144,10 +144,10 @@ impl Spool {
         let small_max = SMALL_BODY_BYTES_MAX.min(limit_bytes);
         let next = within(SMALL_BODY_MAX, gather_beginning(&mut stream, &mut beginning, small_max)).await?;
         match next {
-            None => Ok(Whole::Small(beginning.freeze())),
+            None => Ok(GatheredBody::Small(beginning.freeze())),
             Some(next) => within(LONG_BODY_MAX, self.spool(&beginning.freeze(), &next, stream, holder, limit_bytes))
                 .await
-                .map(Whole::Long),
+                .map(GatheredBody::Long),
         }
     }
 
@@ -184,17 +184,17 @@ impl Spool {
 
     fn place(&self, holder: Holder) -> (SpoolSlot, CancellationToken) {
         let give_way = CancellationToken::new();
-        let mut all = lock(&self.on_their_way);
+        let mut all = lock(&self.state);
         all.last += 1;
         let number = all.last;
         all.bodies.insert(number, Entry { holder, bytes: 0, give_way: give_way.clone() });
-        (SpoolSlot { number, on_their_way: self.on_their_way.clone() }, give_way)
+        (SpoolSlot { number, state: self.state.clone() }, give_way)
     }
 
     /// Waits for the memory of the call with this body. Its client is known by now.
-    pub async fn memory_for(&self, body: &LongBody) -> Result<Memory, HttpError> {
+    pub async fn memory_for(&self, body: &LongBody) -> Result<MemoryPermit, HttpError> {
         let kib = u32::try_from(body.len * MEMORY_FACTOR / 1024).unwrap_or(u32::MAX).clamp(1, MEMORY_KIB);
-        body.turn(self.memory.clone().acquire_many_owned(kib)).await.map(Memory)
+        body.turn(self.memory.clone().acquire_many_owned(kib)).await.map(MemoryPermit)
     }
 
     /// Waits for a turn to search this body for a key. Its client is not known yet.
@@ -265,7 +265,7 @@ mod tests {
     use lakeshore::model::id::KeyId;
 
     #[test]
-    fn who_has_the_most_on_its_way_gives_way_its_oldest_body_first() {
+    fn the_client_with_the_most_bytes_loses_its_oldest_body_first() {
         let spool = Spool::new(PathBuf::new());
         let (large, small) = (Holder::Key(KeyId(1)), Holder::Key(KeyId(2)));
         let (old, old_gives_way) = spool.place(large);
@@ -280,9 +280,9 @@ mod tests {
         assert!(old_gives_way.is_cancelled() && !young_gives_way.is_cancelled() && !other_gives_way.is_cancelled());
         old.grow(half);
         drop(old);
-        assert_eq!(lock(&spool.on_their_way).bytes, half + 1, "what has given way counts no more");
+        assert_eq!(lock(&spool.state).bytes, half + 1, "what has given way counts no more");
         drop((young, other));
-        let all = lock(&spool.on_their_way);
+        let all = lock(&spool.state);
         assert!(all.bytes == 0 && all.held.is_empty() && all.bodies.is_empty());
     }
 }

@@ -55,20 +55,20 @@ pub fn line(output: &mut impl Write, text: &(impl Display + ?Sized)) -> io::Resu
 }
 
 /// Writes one line to standard error.
-#[allow(clippy::disallowed_methods)]
+#[expect(clippy::disallowed_methods, reason = "the one module that uses the standard streams")]
 pub fn say(text: &(impl Display + ?Sized)) {
     // A failure to report has nowhere to be reported.
     let _ = line(&mut io::stderr().lock(), text);
 }
 
 /// Standard output, for the result of a command. Lines are written by [`line`] and [`json_line`].
-#[allow(clippy::disallowed_methods)]
+#[expect(clippy::disallowed_methods, reason = "the one module that uses the standard streams")]
 pub fn output() -> io::StdoutLock<'static> {
     io::stdout().lock()
 }
 
 /// Whether standard error is a terminal.
-#[allow(clippy::disallowed_methods)]
+#[expect(clippy::disallowed_methods, reason = "the one module that uses the standard streams")]
 pub fn is_watched() -> bool {
     io::IsTerminal::is_terminal(&io::stderr())
 }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_would_obey_or_hide_is_written_by_its_number() {
+    fn characters_that_a_terminal_obeys_or_hides_are_written_by_their_number() {
         let hostile = [
             "\0",
             "\x07",

@@ -5,7 +5,7 @@ use crate::client_network::ClientNetwork;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
 use crate::gather::gather_small;
-use crate::spool::{LongBody, Memory, Whole};
+use crate::spool::{GatheredBody, LongBody, MemoryPermit};
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -54,7 +54,7 @@ struct KeyOnly {
 pub struct LongCall<T> {
     pub caller: Caller,
     pub call: T,
-    _memory: Option<Memory>,
+    _memory: Option<MemoryPermit>,
 }
 
 impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<AppState>> for LongCall<T> {
@@ -70,11 +70,11 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<AppState>> for LongCa
             Err(_) => Holder::Network(network),
         };
         match app_state.spool.gather(body, holder, LONG_JSON_BYTES_MAX).await? {
-            Whole::Small(bytes) => {
+            GatheredBody::Small(bytes) => {
                 let caller = caller_of(app_state, &credentials, serde_json::from_slice(&bytes)).await?;
                 Ok(Self { caller, call: serde_json::from_slice(&bytes).map_err(malformed)?, _memory: None })
             }
-            Whole::Long(body) => {
+            GatheredBody::Long(body) => {
                 let turn = app_state.spool.turn_to_look(&body).await?;
                 let (body, key) = parse(body).await?;
                 drop(turn);

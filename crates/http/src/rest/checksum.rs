@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_checksum_is_refused_with_what_is() {
+    fn invalid_checksums_are_refused_with_a_valid_example() {
         for wrong in ["", "sha1", "crc64 AAAA", "sha1 not-base64"] {
             assert!(matches!(announced(wrong), Err(Error::Invalid(text)) if text.contains("sha256")), "{wrong:?}");
         }

@@ -7,7 +7,7 @@ use crate::error::HttpError;
 use axum::Json;
 use axum::extract::State;
 use lakeshore::Error;
-use lakeshore::model::dataset::record::{Dataset, DatasetDetail, DatasetParameters, SetRhythm};
+use lakeshore::model::dataset::record::{Dataset, DatasetDetail, DatasetParameters, SetSchedule};
 use lakeshore::model::overview::{Overview, OverviewParameters};
 use lakeshore::model::sync::difference::{ChangesPage, CompareTrashed, Difference};
 use lakeshore::model::table::DatasetTable;
@@ -73,10 +73,10 @@ pub async fn difference(
     Ok(Json(app_state.lake.version_difference(&caller, &wanted, &page).await?))
 }
 
-pub async fn set_rhythm(
+pub async fn set_schedule(
     State(app_state): State<Arc<AppState>>,
-    JsonBody(body): JsonBody<Keyed<SetRhythm>>,
+    JsonBody(body): JsonBody<Keyed<SetSchedule>>,
 ) -> Result<Json<Done>, HttpError> {
-    app_state.lake.set_rhythm(&body.caller, &body.call).await?;
+    app_state.lake.set_schedule(&body.caller, &body.call).await?;
     Ok(Json(Done::SUCCESS))
 }

@@ -19,12 +19,12 @@ use lakeshore::model::event::EventId;
 use lakeshore::model::page::ListParameters;
 use lakeshore::model::upload::in_flight::UploadInFlight;
 use lakeshore::service::{SerializedEvent, Subscription};
-use lakeshore::{Error, LakePath, Timestamp};
+use lakeshore::{Error, LakePath};
 use serde::Deserialize;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Interval of comments on a silent stream, since proxies close silent connections.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -61,14 +61,8 @@ pub async fn events(
     let last = last.filter(|id| !id.is_empty()).map(|id| id.parse().unwrap_or(unknown));
     let subscription = app_state.lake.subscribe(&caller, network, filter, last)?;
     let is_known = caller.known().is_ok();
-    let listener = Listener {
-        allowed_at: app_state.lake.now(),
-        app_state,
-        credentials,
-        subscription,
-        is_greeted: false,
-        is_known,
-    };
+    let listener =
+        Listener { allowed_at: Instant::now(), app_state, credentials, subscription, is_greeted: false, is_known };
     // The next events are taken when those before are written, so a slow reader holds no more than one batch.
     let events = stream::unfold(listener, Listener::step).flat_map(stream::iter);
     let mut response = Sse::new(events.map(Ok::<_, Infallible>)).into_response();
@@ -87,26 +81,25 @@ struct Listener {
     is_greeted: bool,
     /// Opened with a key or a session, and ends with it.
     is_known: bool,
-    /// Time of the last check.
-    allowed_at: Timestamp,
+    /// Time of the last check, by a clock that nobody sets.
+    allowed_at: Instant,
 }
 
 impl Listener {
     fn until_asked_again(&self) -> Duration {
-        let left_ms = self.allowed_at.plus(ALLOWED_MAX).0.saturating_sub(self.app_state.lake.now().0);
-        Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)).clamp(Duration::from_millis(1), ALLOWED_MAX)
+        ALLOWED_MAX.saturating_sub(self.allowed_at.elapsed()).max(Duration::from_millis(1))
     }
 
     /// Repeats the check when it is due. `None` if the key or session is gone, or may no longer read.
     async fn ask_again(&mut self) -> Option<()> {
         let lake = &self.app_state.lake;
-        if lake.now() >= self.allowed_at.plus(ALLOWED_MAX) {
+        if self.allowed_at.elapsed() >= ALLOWED_MAX {
             let caller = self.credentials.caller(lake, None).await.ok()?;
             caller.may_read().ok()?;
             if self.is_known {
                 caller.known().ok()?;
             }
-            self.allowed_at = lake.now();
+            self.allowed_at = Instant::now();
         }
         Some(())
     }

@@ -2,12 +2,13 @@
 //! both protocols; a request with `Tus-Resumable` uses tus.
 
 use super::body::Parameters;
+use super::path_text::PathText;
 use super::request_body::{ADDRESS, RequestBody};
 use super::{resumable, tus};
 use crate::AppState;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, head};
@@ -37,7 +38,7 @@ async fn list(
 async fn look(
     State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
-    Path(token): Path<String>,
+    PathText { text: token, .. }: PathText,
     headers: HeaderMap,
 ) -> Response {
     let changes = app_state.changes.clone();
@@ -56,7 +57,7 @@ async fn look(
 async fn append(
     State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
-    Path(token): Path<String>,
+    PathText { text: token, .. }: PathText,
     headers: HeaderMap,
     body: RequestBody,
 ) -> Response {
@@ -70,7 +71,7 @@ async fn append(
 async fn discard(
     State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
-    Path(token): Path<String>,
+    PathText { text: token, .. }: PathText,
     headers: HeaderMap,
 ) -> Response {
     if tus::is_spoken(&headers) {
@@ -84,7 +85,7 @@ async fn discard(
 async fn overridden(
     State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
-    Path(token): Path<String>,
+    PathText { text: token, .. }: PathText,
     headers: HeaderMap,
     body: RequestBody,
 ) -> Response {

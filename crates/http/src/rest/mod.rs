@@ -7,8 +7,10 @@ mod checksum;
 mod datasets;
 mod events;
 mod files;
+mod form_parts;
 mod missing;
 mod multipart_upload;
+mod path_text;
 mod reading;
 mod request_body;
 mod resumable;
@@ -20,6 +22,7 @@ mod syncs;
 mod timeouts;
 mod trash;
 mod tus;
+mod upload_head;
 mod uploads;
 pub mod versions;
 
@@ -61,7 +64,7 @@ pub fn router() -> Router<Arc<AppState>> {
         .route("/api/lake/dataset/snapshot", post(snapshots::take))
         .route("/api/lake/dataset/snapshot/{token}", patch(snapshots::renew).delete(snapshots::drop))
         .route("/api/lake/dataset/snapshots", get(snapshots::list))
-        .route("/api/lake/dataset/rhythm", post(datasets::set_rhythm))
+        .route("/api/lake/dataset/rhythm", post(datasets::set_schedule))
         .route("/api/lake/dataset/schema", get(schemas::schema))
         .route("/api/lake/dataset/table", get(datasets::table))
         .route("/api/lake/dataset/schema-policy", post(schemas::set_policy))

@@ -4,6 +4,7 @@
 //! have truncated the last file. So nothing lands before, and a refused request lands nothing.
 
 use super::checksum::Checksums;
+use super::form_parts::{FormHead, Held, Unfit, for_another_file, is_file, misnamed};
 use super::summed_body::SummedBody;
 use super::timeouts::{seen, uninterrupted};
 use super::uploads::LandedFile;
@@ -14,13 +15,11 @@ use axum::body::BodyDataStream;
 use bytes::Bytes;
 use lakeshore::Error;
 use lakeshore::model::digest::ExpectedDigests;
-use lakeshore::model::upload::in_flight::Sender;
+use lakeshore::model::text::truncate;
 use lakeshore::model::upload::request::UploadRequest;
-use lakeshore::service::{Destination, IncomingUpload, RefusedBeginning};
+use lakeshore::service::{Destination, IncomingUpload};
 use lakeshore_body::content_fields::{HeadOf, refuse_field};
-use lakeshore_body::digest_fields::DigestFields;
-use lakeshore_body::multipart::{Multipart, MultipartError, Part};
-use std::sync::Arc;
+use lakeshore_body::multipart::{Multipart, Part};
 
 /// Most files in one request.
 const FILES_MAX: usize = 10_000;
@@ -29,41 +28,10 @@ const DISCARDED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Names of parts that a refusal lists, and characters of each.
 const NAMES_MAX: usize = 10;
 const NAME_CHARACTERS_MAX: usize = 64;
+/// Characters of the name of a refused file, as many as an answer repeats.
+const FILE_NAME_CHARACTERS_MAX: usize = 255;
 /// Remedy for an interrupted upload.
 const AGAIN: &str = "send the file again";
-
-/// A file of the body that waits for the end of the body.
-enum Held {
-    Whole {
-        number: usize,
-        incoming: Box<IncomingUpload>,
-        file_name: String,
-        /// Whether the answer has its digest.
-        is_told: bool,
-    },
-    Unfit(Unfit),
-}
-
-/// A file that does not land. It is recorded together with the others, so that the history keeps their order.
-enum Unfit {
-    Failed { number: usize, incoming: Box<IncomingUpload>, file_name: String, error: Error },
-    Refused { number: usize, refused: RefusedBeginning, file_name: String },
-}
-
-/// Fields of the request that concern its form.
-pub struct FormHead {
-    pub boundary: String,
-    pub sender: Arc<Sender>,
-    /// Bytes of the whole body, if announced.
-    pub length: Option<u64>,
-    /// Digests of the only file.
-    pub announced: DigestFields,
-    /// Checksums of the body or of its only file: clients differ.
-    pub checksums: Checksums,
-    pub chunk_fields: ChunkFields,
-    /// Whether the answer has the digest of each file. Otherwise it has those of files with an announced digest.
-    pub wants_digests: bool,
-}
 
 /// Upload of all files of one request.
 pub struct MultipartUpload<'a> {
@@ -72,7 +40,10 @@ pub struct MultipartUpload<'a> {
     head: FormHead,
     body: Multipart<SummedBody>,
     of_first_file: Checksums,
+    /// Files so far, also those under the name of another part.
     sent: usize,
+    /// Whether one of them has the name of a file.
+    has_file: bool,
     held: Vec<Held>,
     landed: Vec<LandedFile>,
     /// The first failed files, by their number in the body.
@@ -93,6 +64,7 @@ impl<'a> MultipartUpload<'a> {
             of_first_file: head.checksums.clone(),
             head,
             sent: 0,
+            has_file: false,
             held: Vec::new(),
             landed: Vec::new(),
             failed: Vec::new(),
@@ -105,7 +77,13 @@ impl<'a> MultipartUpload<'a> {
     /// Receives all files of the body. A file that fails does not keep the others from landing, unless the body itself
     /// is faulty.
     pub async fn receive(mut self) -> Result<Vec<LandedFile>, HttpError> {
-        let whole = match self.take_parts().await {
+        let taken = self.take_parts().await;
+        if !self.has_file {
+            // A form without any file has one answer for all its parts.
+            self.sent = 0;
+            self.held.clear();
+        }
+        let whole = match taken {
             Ok(()) => self.judge_body().await,
             Err(error) => Err(error),
         };
@@ -133,31 +111,32 @@ impl<'a> MultipartUpload<'a> {
 
     /// Reads the body up to its last delimiter.
     async fn take_parts(&mut self) -> Result<(), Error> {
-        while let Some(part) = self.next_part().await? {
-            if is_file(&part.name) {
-                self.sent += 1;
-                if self.sent > FILES_MAX {
-                    self.sent = FILES_MAX;
-                    let most = format!("a request has at most {FILES_MAX} files; send the rest in another");
-                    return Err(Error::Invalid(most));
-                }
-                self.take_file(part).await?;
-            } else {
+        while let Some(mut part) = self.next_part().await? {
+            if !is_file(&part.name) && !part.is_file() {
                 self.take_field(part).await?;
+                continue;
+            }
+            self.sent += 1;
+            if self.sent > FILES_MAX {
+                self.sent = FILES_MAX;
+                let most = format!("a request has at most {FILES_MAX} files; send the rest in another");
+                return Err(Error::Invalid(most));
+            }
+            self.has_file |= is_file(&part.name);
+            if !is_file(&part.name) {
+                self.refuse_misnamed(part).await?;
+            } else if let Some(unreadable) = part.unreadable.take() {
+                self.refuse(&unreadable.name, Error::Invalid(unreadable.to_string()));
+                self.discard_part().await?;
+            } else {
+                self.take_file(part).await?;
             }
         }
         Ok(())
     }
 
     async fn next_part(&mut self) -> Result<Option<Part>, Error> {
-        let next = async {
-            match self.body.next_part().await {
-                // Only the file name is at fault, so the rest of the body can be read.
-                Err(error @ MultipartError::FileName { .. }) => Ok(Err(Error::Invalid(error.to_string()))),
-                next => next.map(Ok),
-            }
-        };
-        uninterrupted(self.app_state, next, AGAIN).await?
+        uninterrupted(self.app_state, self.body.next_part(), AGAIN).await
     }
 
     /// Checks the fields of a complete body: chunk fields, trailer and checksums.
@@ -174,10 +153,8 @@ impl<'a> MultipartUpload<'a> {
     }
 
     async fn take_field(&mut self, part: Part) -> Result<(), Error> {
-        if self.other_names.len() < NAMES_MAX {
-            self.other_names.push(part.name.chars().take(NAME_CHARACTERS_MAX).collect());
-        }
-        if part.file_name.is_some() || !ChunkFields::is_known(&part.name) {
+        self.note_other_name(&part.name);
+        if !ChunkFields::is_known(&part.name) {
             return Ok(());
         }
         let mut value = Vec::new();
@@ -189,9 +166,39 @@ impl<'a> MultipartUpload<'a> {
         Ok(())
     }
 
+    fn note_other_name(&mut self, name: &str) {
+        if self.other_names.len() < NAMES_MAX {
+            self.other_names.push(name.chars().take(NAME_CHARACTERS_MAX).collect());
+        }
+    }
+
+    /// Refuses a file under the name of another part, and drops its bytes.
+    async fn refuse_misnamed(&mut self, part: Part) -> Result<(), Error> {
+        self.note_other_name(&part.name);
+        let mut is_empty = true;
+        while self.chunk().await?.is_some() {
+            is_empty = false;
+        }
+        if is_empty && part.file_name.as_deref() == Some("") {
+            // Browsers send an input without a file so.
+            self.sent -= 1;
+            return Ok(());
+        }
+        let file_name = part.unreadable.as_ref().map_or_else(|| self.head.file_name(&part), |name| name.name.clone());
+        self.refuse(&file_name, misnamed(&truncate(&part.name, NAME_CHARACTERS_MAX)));
+        Ok(())
+    }
+
+    /// Refuses a file without its bytes. It is recorded together with the others.
+    fn refuse(&mut self, file_name: &str, error: Error) {
+        let (number, refused) = (self.sent, self.destination.refused(file_name, error));
+        let file_name = truncate(file_name, FILE_NAME_CHARACTERS_MAX);
+        self.held.push(Held::Unfit(Unfit::Refused { number, refused, file_name }));
+    }
+
     /// Receives one file. An error ends the whole body.
     async fn take_file(&mut self, part: Part) -> Result<(), Error> {
-        let (number, file_name) = (self.sent, part.file_name.clone().unwrap_or_default());
+        let (number, file_name) = (self.sent, self.head.file_name(&part));
         let is_told = self.head.wants_digests || !self.head.announced.is_empty() || !part.digests.is_empty();
         // A file with faulty digests begins too, and fails with this error.
         let (digests, checksums) = match self.expectations(&part) {
@@ -354,39 +361,5 @@ impl<'a> MultipartUpload<'a> {
         Error::Invalid(format!(
             "the body has no file{seen}; send it as the part \"file\", for example: curl --form file=@sales.parquet"
         ))
-    }
-}
-
-/// Whether a part is a file: `file`, `files`, and the array forms of PHP, jQuery and Rails, `file[]` and `files[0]`.
-fn is_file(name: &str) -> bool {
-    let base = name.split_once('[').filter(|(_, rest)| rest.ends_with(']')).map_or(name, |(base, _)| base);
-    matches!(base, "file" | "files")
-}
-
-/// Copies an error of the body, for each file that it keeps from landing.
-fn for_another_file(error: &Error) -> Error {
-    match error {
-        Error::IncompleteUpload(text) => Error::IncompleteUpload(text.clone()),
-        Error::Invalid(text) => Error::Invalid(text.clone()),
-        Error::PartOfFile(text) => Error::PartOfFile(text.clone()),
-        Error::DigestMismatch { algorithm, announced, arrived } => {
-            Error::DigestMismatch { algorithm, announced: announced.clone(), arrived: arrived.clone() }
-        }
-        other => other.repeated(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_has_one_of_two_names_with_or_without_brackets() {
-        for name in ["file", "files", "file[]", "files[]", "files[0]", "file[a]"] {
-            assert!(is_file(name), "{name}");
-        }
-        for name in ["", "upload", "file[", "files]", "profile", "file2", "[file]"] {
-            assert!(!is_file(name), "{name}");
-        }
     }
 }

@@ -25,6 +25,35 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// Address of resumable uploads of both protocols.
 pub const ADDRESS: &str = "/api/lake/files";
+/// Fields of both protocols that have one value. Of several, one would be ignored, perhaps the right one.
+const SINGLE_FIELDS: [&str; 10] = [
+    "tus-resumable",
+    "upload-checksum",
+    "upload-complete",
+    "upload-concat",
+    "upload-defer-length",
+    "upload-draft-interop-version",
+    "upload-length",
+    "upload-metadata",
+    "upload-offset",
+    "x-http-method-override",
+];
+
+/// Refuses a field of the upload protocols with several values.
+pub fn refuse_repeated(headers: &HeaderMap) -> Result<(), Error> {
+    SINGLE_FIELDS.iter().try_for_each(|name| single(headers, name).map(drop))
+}
+
+/// Value of a header that may be repeated, but not with another value.
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, Error> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.any(|value| Some(value) != first) {
+        return Err(Error::Invalid(format!("the request has several headers {name} with different values; send one")));
+    }
+    Ok(first)
+}
+
 /// Header as text; `None` without the header.
 pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Error> {
     let text = |value: &'a HeaderValue| {
@@ -32,7 +61,7 @@ pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>,
             .to_str()
             .map_err(|_| Error::Invalid(format!("the header {name} has characters that are not ASCII; encode them")))
     };
-    headers.get(name).map(text).transpose()
+    single(headers, name)?.map(text).transpose()
 }
 
 /// Header as a whole number.
@@ -172,7 +201,7 @@ pub async fn take_body(
             let cause = match &error {
                 HttpError::Lake(cause) => cause,
                 // The upload itself is not at fault.
-                _ => &Error::TakenOver,
+                _ => &Error::Preempted,
             };
             if let Err(Error::Internal(fault)) = resumption.give_up(cause).await {
                 tracing::error!(%fault, "cannot save the received part of an interrupted upload");
@@ -218,7 +247,7 @@ async fn next(
 ) -> Result<Option<Bytes>, Error> {
     tokio::select! {
         next = next_bytes(app_state, body) => next,
-        () = resumption.stopped() => Err(Error::TakenOver),
+        () = resumption.stopped() => Err(Error::Preempted),
     }
 }
 
@@ -231,4 +260,17 @@ pub async fn next_bytes(app_state: &AppState, body: &mut RequestBody) -> Result<
         })
     };
     uninterrupted(app_state, next, "send the rest").await?
+}
+
+/// Whether the body has no bytes. That of a chunked body shows with its first ones, which are dropped.
+pub async fn is_empty(app_state: &AppState, body: &mut RequestBody) -> Result<bool, Error> {
+    if let Some(bytes) = body.announced_bytes {
+        return Ok(bytes == 0);
+    }
+    while let Some(bytes) = next_bytes(app_state, body).await? {
+        if !bytes.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -8,18 +8,20 @@
 use super::body::Answer;
 use super::body::Parameters;
 use super::checksum::Checksums;
+use super::path_text::PathText;
 use super::request_body::{
     Ends, RequestBody, announced_digests, appended, checksums_of_content, forbid_caching, has_media_type, header,
-    location, next_bytes, set, take_body, take_first_body,
+    location, next_bytes, refuse_repeated, set, take_body, take_first_body,
 };
 use super::syncs::required_sync_id;
 use super::timeouts::seen;
+use super::upload_head::UploadHead;
 use crate::AppState;
 use crate::chunk_fields::ChunkFields;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header as names};
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, header as names};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -82,15 +84,14 @@ fn limit(app_state: &AppState, upload: Option<&ResumableSession>) -> String {
 
 async fn create(
     State(app_state): State<Arc<AppState>>,
-    credentials: Credentials,
+    head: UploadHead,
     Parameters(parameters): Parameters<CreationParameters>,
-    in_path: Option<Path<String>>,
-    uri: Uri,
-    headers: HeaderMap,
+    in_path: PathText,
     mut body: RequestBody,
 ) -> Response {
     let created = async {
-        let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+        let caller = head.allowed_caller(&app_state).await?;
+        let UploadHead { uri, headers, .. } = head;
         let is_more_to_come = boolean(&headers, "upload-complete") == Some(false);
         caller.may_upload_parts()?;
         refuse_altered(&headers, if is_more_to_come { HeadOf::Creation } else { HeadOf::File })?;
@@ -99,8 +100,14 @@ async fn create(
         let checksums = checksums_of_content(&headers)?;
         let id = required_sync_id(parameters.sync_id.as_deref())?;
         let destination = app_state.lake.destination(&caller, id, parameters.path.as_deref()).await?;
+        let file_name = match file_name(parameters.file_name, in_path, &headers)? {
+            Ok(name) => name,
+            Err((name, error)) => {
+                return Err(destination.record(destination.refused(&name, error)).await.into());
+            }
+        };
         let request = UploadRequest {
-            file_name: file_name(parameters.file_name, in_path, &headers)?,
+            file_name,
             length: natural(&headers, "upload-length"),
             digests: announced_digests(&headers)?,
             sender: body.sender.clone(),
@@ -116,6 +123,7 @@ async fn create(
 
 /// Refuses other interop versions: their uploads could be created, but never completed.
 fn refuse_other_versions(headers: &HeaderMap) -> Result<(), Error> {
+    refuse_repeated(headers)?;
     let spoken =
         format!("this server supports interop versions {} to {} of the draft", VERSIONS.start(), VERSIONS.end());
     if let Some(version) = header(headers, "upload-draft-interop-version")?
@@ -259,6 +267,7 @@ async fn try_append(
         return Err(HttpError::WrongMediaType { expected: MEDIA_TYPE });
     }
     refuse_altered(headers, HeadOf::Chunk)?;
+    refuse_repeated(headers)?;
     let checksums = checksums_of_content(headers)?;
     let missing = |name: &str| Error::Invalid(format!("the header {name} is missing; send it with every request"));
     let offset = natural(headers, "upload-offset").ok_or_else(|| missing("Upload-Offset"))?;
@@ -350,18 +359,28 @@ fn refusal(app_state: &AppState, error: HttpError) -> Response {
     response
 }
 
-/// File name from the parameter, the address, or `Content-Disposition`.
+/// File name from the parameter, the address, or `Content-Disposition`. One that cannot be read comes with its refusal.
 fn file_name(
     parameter: Option<String>,
-    in_path: Option<Path<String>>,
+    in_path: PathText,
     headers: &HeaderMap,
-) -> Result<String, HttpError> {
-    if let Some(name) = parameter.or(in_path.map(|Path(name)| name)) {
-        return Ok(name);
+) -> Result<Result<String, (String, Error)>, Error> {
+    let PathText { text: in_path, is_utf8 } = in_path;
+    match parameter {
+        Some(name) => return Ok(Ok(name)),
+        None if !is_utf8 => {
+            let error = format!("the file name {in_path:?} in the address is not UTF-8; percent-encode it as UTF-8");
+            return Ok(Err((in_path, Error::Invalid(error))));
+        }
+        None if !in_path.is_empty() => return Ok(Ok(in_path)),
+        None => {}
     }
-    let Some(disposition) = headers.get(names::CONTENT_DISPOSITION) else { return Ok(String::new()) };
+    let Some(disposition) = headers.get(names::CONTENT_DISPOSITION) else { return Ok(Ok(String::new())) };
     let named = parse_disposition(disposition.as_bytes()).map_err(|error| Error::Invalid(error.to_string()))?;
-    Ok(named.file_name.unwrap_or_default())
+    Ok(match named.unreadable {
+        Some(unreadable) => Err((unreadable.name.clone(), Error::Invalid(unreadable.to_string()))),
+        None => Ok(named.file_name.unwrap_or_default()),
+    })
 }
 
 /// Structured field with a whole number. Other values are ignored, as the draft requires.

@@ -1,12 +1,13 @@
 //! `/api/lake/dataset/snapshot…`: versions as folders, for readers on the machine of the lake.
 
 use super::body::{Done, JsonBody, Keyed};
+use super::path_text::PathText;
 use super::versions::Moment;
 use crate::AppState;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::snapshot_requests::{ListedSnapshot, TakeSnapshot};
 use lakeshore::{Error, LakePath};
@@ -75,7 +76,7 @@ pub async fn list(
 
 pub async fn renew(
     State(app_state): State<Arc<AppState>>,
-    Path(token): Path<String>,
+    PathText { text: token, .. }: PathText,
     JsonBody(body): JsonBody<Keyed<Renew>>,
 ) -> Result<Json<Shown>, HttpError> {
     let lifetime = lifetime(body.call.lifetime.as_deref())?;
@@ -85,7 +86,7 @@ pub async fn renew(
 pub async fn drop(
     State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
-    Path(token): Path<String>,
+    PathText { text: token, .. }: PathText,
 ) -> Result<Json<Done>, HttpError> {
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     app_state.lake.drop_snapshot(&caller, &token).await?;

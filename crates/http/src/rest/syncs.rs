@@ -1,11 +1,12 @@
 //! `/api/ingestion/file/sync/…`: syncs and the history of uploads.
 
 use super::body::{Done, JsonBody, Keyed, LongCall, Parameters};
+use super::path_text::PathText;
 use crate::AppState;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
@@ -85,7 +86,7 @@ pub async fn history(
 pub async fn one(
     State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
-    Path(id): Path<String>,
+    PathText { text: id, .. }: PathText,
 ) -> Result<Json<SyncJob>, HttpError> {
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     Ok(Json(app_state.lake.sync(&caller, sync_id(&id)?).await?))
@@ -95,7 +96,7 @@ pub async fn one(
 pub async fn upload(
     State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
-    Path(id): Path<String>,
+    PathText { text: id, .. }: PathText,
 ) -> Result<Json<Upload>, HttpError> {
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     let id = id

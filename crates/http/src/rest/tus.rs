@@ -5,7 +5,7 @@ use super::body::Parameters;
 use super::checksum::{ALGORITHMS, Checksums};
 use super::request_body::{
     ADDRESS, Ends, RequestBody, announced_digests, appended, checksums_of_content, forbid_caching, has_media_type,
-    header, http_date, location, number, set, take_body, take_first_body,
+    header, http_date, is_empty, location, number, refuse_repeated, set, take_body, take_first_body,
 };
 use super::syncs::sync_id;
 use crate::AppState;
@@ -70,6 +70,9 @@ async fn try_create(
     let brings_bytes = has_media_type(headers, MEDIA_TYPE) && body.announced_bytes != Some(0);
     caller.may_upload_parts()?;
     refuse_altered(headers, HeadOf::Creation)?;
+    if !has_media_type(headers, MEDIA_TYPE) && !is_empty(app_state, body).await? {
+        return Err(HttpError::WrongMediaType { expected: MEDIA_TYPE });
+    }
     let checksums = if brings_bytes { checksums_of_content(headers)? } else { Checksums::default() };
     let metadata = header(headers, "upload-metadata")?.unwrap_or_default();
     let known = parse_metadata(metadata)?;
@@ -232,7 +235,9 @@ pub fn is_spoken(headers: &HeaderMap) -> bool {
     headers.contains_key("tus-resumable")
 }
 
+/// Also refuses fields with several values, of which the version may be one.
 fn check_version(headers: &HeaderMap) -> Result<(), HttpError> {
+    refuse_repeated(headers)?;
     match headers.get("tus-resumable") {
         Some(version) if version.as_bytes() == VERSION.as_bytes() => Ok(()),
         _ => Err(HttpError::WrongVersion { spoken: VERSION }),

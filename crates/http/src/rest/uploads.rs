@@ -2,20 +2,19 @@
 
 use super::body::{Answer, Parameters};
 use super::checksum::Checksums;
-use super::multipart_upload::{FormHead, MultipartUpload};
+use super::form_parts::FormHead;
+use super::multipart_upload::MultipartUpload;
 use super::syncs::required_sync_id;
+use super::upload_head::UploadHead;
 use crate::AppState;
 use crate::chunk_fields::ChunkFields;
-use crate::credentials::Credentials;
 use crate::error::HttpError;
-use crate::sender::SentBy;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri, header};
-use lakeshore::model::upload::landed::Landed;
-
+use axum::http::{HeaderMap, header};
 use lakeshore::LakePath;
+use lakeshore::model::upload::landed::Landed;
 use lakeshore_body::content_fields::{HeadOf, refuse_altered};
 use lakeshore_body::digest_fields::{DigestFields, wants_digest};
 use lakeshore_body::multipart::boundary;
@@ -44,14 +43,12 @@ impl From<Landed> for LandedFile {
 
 pub async fn upload(
     State(app_state): State<Arc<AppState>>,
-    credentials: Credentials,
-    SentBy(sender): SentBy,
+    head: UploadHead,
     Parameters(parameters): Parameters<UploadParameters>,
-    uri: Uri,
-    headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Answer<Vec<LandedFile>>>, HttpError> {
-    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    let caller = head.allowed_caller(&app_state).await?;
+    let UploadHead { sender, uri, headers, .. } = head;
     caller.may_upload_parts()?;
     refuse_altered(&headers, HeadOf::Form)?;
     let chunk_fields = ChunkFields::of_head(&uri, &headers);
@@ -70,8 +67,18 @@ pub async fn upload(
         checksums: Checksums::of_body(&headers)?,
         chunk_fields,
         wants_digests: wants_digest(&headers),
+        encodes_names: encodes_names(&headers),
     };
-    let reception = MultipartUpload::new(&app_state, &destination, body.into_data_stream(), head);
-    let landed = reception.receive().await?;
+    let upload = MultipartUpload::new(&app_state, &destination, body.into_data_stream(), head);
+    let landed = upload.receive().await?;
     Ok(Json(Answer::success((!landed.is_empty()).then_some(landed))))
+}
+
+/// Whether the client is Python's aiohttp. Its `FormData` percent-encodes file names, and neither browsers nor other
+/// clients do so.
+fn encodes_names(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::USER_AGENT)
+        .and_then(|program| program.to_str().ok())
+        .is_some_and(|program| program.contains("aiohttp/"))
 }
