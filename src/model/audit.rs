@@ -57,7 +57,9 @@ pub enum AuditAction {
     SignIn,
     /// Sessions were ended by a caller.
     SessionsEnded,
-    RhythmSet,
+    #[serde(rename = "rhythm_set")]
+    #[strum(serialize = "rhythm_set")]
+    ScheduleSet,
     SchemaPolicySet,
     /// A version is kept beyond the limits of the trash.
     VersionPinned,
@@ -83,7 +85,7 @@ impl AuditAction {
         Self::KeyRevoked,
         Self::SignIn,
         Self::SessionsEnded,
-        Self::RhythmSet,
+        Self::ScheduleSet,
         Self::SchemaPolicySet,
         Self::VersionPinned,
         Self::VersionUnpinned,
@@ -313,9 +315,9 @@ impl AuditEntry {
         Self { outcome: AuditOutcome::Refused, message, ..Self::new(AuditAction::SignIn, by, at) }
     }
 
-    pub fn rhythm_set(path: &LakePath, rhythm: Option<&DeliverySchedule>, by: &Actor, at: Timestamp) -> Self {
-        let message = rhythm.map_or_else(|| "removed".to_owned(), rhythm_in_words);
-        Self { path: Some(path.clone()), message, ..Self::new(AuditAction::RhythmSet, by, at) }
+    pub fn schedule_set(path: &LakePath, schedule: Option<&DeliverySchedule>, by: &Actor, at: Timestamp) -> Self {
+        let message = schedule.map_or_else(|| "removed".to_owned(), ToString::to_string);
+        Self { path: Some(path.clone()), message, ..Self::new(AuditAction::ScheduleSet, by, at) }
     }
 
     pub fn schema_policy_set(path: &LakePath, policy: SchemaPolicy, by: &Actor, at: Timestamp) -> Self {
@@ -358,11 +360,6 @@ fn held_in_words(hold: &Hold) -> String {
     let counted = |files: u64| if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
     let shrinks = format!("{} instead of {}", counted(published.files), counted(replaced.files));
     if *differing_files > 0 { format!("{shrinks}; schema mismatch: {}", counted(*differing_files)) } else { shrinks }
-}
-
-fn rhythm_in_words(rhythm: &DeliverySchedule) -> String {
-    let (every, by, files) = (rhythm.every(), rhythm.by(), rhythm.files_min());
-    format!("every {every} by {by}, at least {files} files and {} bytes", rhythm.bytes_min())
 }
 
 #[cfg(test)]

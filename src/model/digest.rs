@@ -16,6 +16,13 @@ impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         Self { size_bytes: bytes.len() as u64, sha256: Sha256::digest(bytes).into() }
     }
+
+    /// Decodes the 64 hexadecimal digits of a SHA-256.
+    pub fn parse_sha256(text: &str) -> Option<[u8; 32]> {
+        let mut sha256 = [0; 32];
+        hex::decode_to_slice(text, &mut sha256).ok()?;
+        Some(sha256)
+    }
 }
 
 /// Digests that the sender of an upload has announced. Without any, all bytes are accepted.

@@ -100,7 +100,7 @@ pub enum Error {
     #[error("trash item {0} not found, or not covered by this key; it may have been restored or deleted")]
     NoSuchTrash(TrashId),
     #[error(
-        "restoring {path} is held: it would replace {} files ({} bytes) by {} ({} bytes), less than --shrink-guard allows; confirm it if this is intended",
+        "restoring {path} is held: it would replace {} files ({} bytes) with {} ({} bytes), less than --shrink-guard allows; confirm it if this is intended",
         replaced.files, replaced.bytes, restored.files, restored.bytes
     )]
     TrashRestoreHeld { path: LakePath, replaced: Totals, restored: Totals },
@@ -148,7 +148,7 @@ pub enum Error {
     #[error("{snapshots_max} snapshots are kept, the maximum; drop one, or wait until one expires")]
     TooManySnapshots { snapshots_max: u64 },
     #[error(
-        "restoring version {version} of {path} is held: it would replace {} files ({} bytes) by {} ({} bytes), less than --shrink-guard allows; send \"confirm\": true if that is intended",
+        "restoring version {version} of {path} is held: it would replace {} files ({} bytes) with {} ({} bytes), less than --shrink-guard allows; send \"confirm\": true if this is intended",
         replaced.files, replaced.bytes, restored.files, restored.bytes
     )]
     RestoreHeld { path: LakePath, version: VersionNumber, replaced: Totals, restored: Totals },
@@ -224,7 +224,7 @@ pub enum Error {
     #[error("the upload is complete, with {length} bytes; send further data in a new upload")]
     ResumableComplete { length: u64 },
     #[error("another request has resumed this upload; ask for its offset, then send the rest")]
-    TakenOver,
+    Preempted,
     #[error("{0}")]
     InconsistentLength(String),
     #[error("part {0} is incomplete; send the rest of it first")]
@@ -235,7 +235,7 @@ pub enum Error {
         "the disk of the {} has {free_bytes} bytes free, of which {reserve_bytes} are reserved{}; free up space, for example by emptying the trash, then send it again",
         store.as_str(), if *more_bytes > 0 { format!(", and uploads need {more_bytes} more") } else { String::new() }
     )]
-    BelowReserve { store: Store, free_bytes: u64, reserve_bytes: u64, more_bytes: u64 },
+    BelowReserve { store: DiskRole, free_bytes: u64, reserve_bytes: u64, more_bytes: u64 },
     #[error("this Idempotency-Key was already used for another request; send a new key, or repeat that request")]
     IdempotencyKeyReused,
     #[error("the server is shutting down; send it again in a moment")]
@@ -262,12 +262,12 @@ pub enum Error {
 /// Disk, named by its use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Store {
+pub enum DiskRole {
     Lake,
     State,
 }
 
-impl Store {
+impl DiskRole {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Lake => "lake",
@@ -365,7 +365,7 @@ impl Error {
             Self::ResumableEnded { .. } | Self::BytesLost => ErrorCode::ResumableEnded,
             Self::WrongOffset { .. } => ErrorCode::WrongOffset,
             Self::ResumableComplete { .. } => ErrorCode::ResumableComplete,
-            Self::TakenOver => ErrorCode::TakenOver,
+            Self::Preempted => ErrorCode::TakenOver,
             Self::InconsistentLength(_) => ErrorCode::InconsistentLength,
             Self::PartUnfinished(_) => ErrorCode::PartUnfinished,
             Self::Discarded(_) => ErrorCode::Discarded,

@@ -77,13 +77,13 @@ impl<'de> Deserialize<'de> for EventId {
 pub struct Event {
     pub at: Timestamp,
     #[serde(flatten)]
-    pub happened: Happened,
+    pub happened: EventKind,
 }
 
 /// Kinds of events. [`Self::kind`] is the name in the stream, and the `type` in the JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Happened {
+pub enum EventKind {
     /// The stream is complete from here on.
     Ready,
     /// The events after the given id are no longer kept: reload the lists. The stream is complete from here on.
@@ -166,7 +166,7 @@ pub struct FileLanded {
     pub size_bytes: u64,
 }
 
-impl Happened {
+impl EventKind {
     /// All kinds, as [`Self::kind`] names them.
     pub const KINDS: [&str; 16] = [
         "ready",
@@ -267,9 +267,9 @@ mod tests {
 
     #[test]
     fn the_type_in_the_json_is_the_kind() {
-        for happened in [Happened::Ready, Happened::Reset, Happened::TrashChanged, Happened::ActivityChanged] {
+        for happened in [EventKind::Ready, EventKind::Reset, EventKind::TrashChanged, EventKind::ActivityChanged] {
             let kind = happened.kind();
-            assert!(Happened::KINDS.contains(&kind));
+            assert!(EventKind::KINDS.contains(&kind));
             let json = serde_json::to_value(Event { at: Timestamp(7), happened }).unwrap();
             assert_eq!(json, serde_json::json!({ "at": 7, "type": kind }));
         }

@@ -32,6 +32,8 @@ pub const DIFFERENCES_MAX: usize = 2;
 pub const DIFFERENCES_SHARE_MAX: usize = 8;
 /// Previews of one caller that run or wait; more are refused. One runs at a time.
 pub const PREVIEWS_SHARE_MAX: usize = 32;
+/// Folder lists of one caller that run or wait; more are refused. One runs at a time.
+pub const FOLDER_LISTS_SHARE_MAX: usize = 64;
 /// Files of each kind that the short form of such a comparison names.
 pub const DIFFERENCES_NAMED_MAX: u64 = 20;
 /// Files that the refusal of a restore names.
@@ -54,10 +56,14 @@ pub const MEASURES_MAX: usize = 64;
 pub const MEASURE_WORTH_FILES: u64 = 64;
 /// Versions in the trash that the page of a dataset lists.
 pub const VERSIONS_NAMED_MAX: u64 = 100;
+/// Maximum open syncs of one key, or of all callers without a key.
+pub const OPEN_SYNCS_SHARE_MAX: u64 = 1000;
 /// Maximum snapshots at a time.
 pub const SNAPSHOTS_MAX: u64 = 256;
 /// Maximum snapshots of one key, or of all callers without a key.
 pub const SNAPSHOTS_SHARE_MAX: u64 = 64;
+/// Snapshots of one caller that are being made or wait for that; more are refused. One is made at a time.
+pub const SNAPSHOTS_MADE_SHARE_MAX: usize = 8;
 /// Lifetime of a snapshot without an explicit one.
 pub const SNAPSHOT_LIFETIME_DEFAULT: Duration = Duration::from_secs(6 * 3600);
 /// Longest lifetime of a snapshot, counted from its creation or renewal.

@@ -27,6 +27,7 @@ pub mod snapshot_requests;
 pub mod storage_path;
 pub mod sync;
 pub mod table;
+pub mod text;
 pub mod time;
 pub mod totals;
 pub mod trash;

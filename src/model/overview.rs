@@ -3,7 +3,7 @@
 use crate::model::dataset::day::Day;
 use crate::model::dataset::record::DayCounts;
 use crate::model::dataset::schedule::DeliverySchedule;
-use crate::model::error::Store;
+use crate::model::error::DiskRole;
 use crate::model::path::LakePath;
 use crate::model::sync::job::SyncJob;
 use crate::model::time::Timestamp;
@@ -16,7 +16,7 @@ pub const DATASETS_NAMED_MAX: u64 = 5;
 /// Syncs, or datasets, of each kind that the overview names. All are counted, except for running syncs.
 pub const NAMED_MAX: u64 = 10;
 /// Free space, in percent, below which a disk is nearly full.
-pub const NEARLY_FULL_PERCENT: u64 = 10;
+const NEARLY_FULL_PERCENT: u64 = 10;
 /// Size of the trash, in percent of its limit, from which the oldest items will soon be purged.
 pub const NEAR_BOUND_PERCENT: u64 = 90;
 
@@ -94,7 +94,7 @@ pub enum Room {
 /// Disk of the lake or of its database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
-    pub store: Store,
+    pub store: DiskRole,
     pub free_bytes: u64,
     pub total_bytes: u64,
     /// Bytes that uploads must leave free.
@@ -103,7 +103,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    pub fn new(store: Store, free_bytes: u64, total_bytes: u64, reserve_bytes: u64) -> Self {
+    pub fn new(store: DiskRole, free_bytes: u64, total_bytes: u64, reserve_bytes: u64) -> Self {
         let room = if free_bytes < reserve_bytes {
             Room::BelowReserve
         } else if free_bytes < total_bytes / 100 * NEARLY_FULL_PERCENT || free_bytes / 2 < reserve_bytes {

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use std::fmt::Write as _;
 
 /// Hive's name for the folder of rows whose value is null.
-pub const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
+const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// Names and values of the folders of a path, in its order. Percent escapes are resolved, where that gives text; an empty
 /// value is null.

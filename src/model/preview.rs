@@ -51,7 +51,7 @@ pub struct Dialect {
     pub skip_lines: u64,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
@@ -60,7 +60,7 @@ fn usual_quote() -> char {
     '"'
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_usual_quote(quote: &char) -> bool {
     *quote == usual_quote()
 }

@@ -17,7 +17,7 @@ pub struct SearchParameters {
 
 /// Results: datasets best first; syncs newest first, after one that is named by its number.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Found {
+pub struct SearchResults {
     pub datasets: Vec<FoundDataset>,
     pub syncs: Vec<SyncJob>,
 }
@@ -45,12 +45,6 @@ impl Words {
 
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
-    }
-
-    /// True when each word is in one of the texts.
-    pub fn are_in(&self, texts: &[&str]) -> bool {
-        let texts: Vec<_> = texts.iter().map(|text| text.to_lowercase()).collect();
-        self.0.iter().all(|word| texts.iter().any(|text| text.contains(word.as_str())))
     }
 
     /// Sync named by its number: `12`, `#12`, `sync 12`.

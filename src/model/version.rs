@@ -51,7 +51,7 @@ impl ListDigest {
     }
 
     /// [`Self::of`] for a path that was parsed before.
-    pub fn of_text(path: &str, content: &Digest) -> Self {
+    fn of_text(path: &str, content: &Digest) -> Self {
         let mut hasher = Sha256::new();
         hasher.update(path.as_bytes());
         hasher.update([0]);

@@ -34,7 +34,7 @@ impl Watched {
 impl Lake {
     /// Reads the clocks, so that every step since the last reading is noticed.
     fn watched(&self) -> MutexGuard<'_, Watching> {
-        let mut watching = self.0.watched.lock();
+        let mut watching = self.0.clock_watch.lock();
         let step = watching.watch.read(self.0.clock.reading());
         watching.unrecorded.extend(step);
         watching
@@ -60,7 +60,7 @@ impl Lake {
     pub async fn resume_clock(&self) -> Result<Option<ClockStep>, Error> {
         let record = self.0.state.clock_record().await?;
         let (watch, step) = ClockWatch::resume(record, self.0.clock.reading());
-        *self.0.watched.lock() = Watching { watch, unrecorded: Vec::new(), recorded_ms: None };
+        *self.0.clock_watch.lock() = Watching { watch, unrecorded: Vec::new(), recorded_ms: None };
         Ok(step)
     }
 
@@ -82,7 +82,7 @@ impl Lake {
         if self.0.state.is_first_node() {
             self.0.state.record_clock(&record).await?;
         }
-        let mut watching = self.0.watched.lock();
+        let mut watching = self.0.clock_watch.lock();
         watching.recorded_ms = Some(record.seen_ms);
         watching.unrecorded.drain(..steps.len());
         Ok(steps)

@@ -35,10 +35,10 @@ pub use uploads::resumable::ResumableSession;
 
 use crate::model::clock_watch::ClockWatch;
 use crate::model::error::Error;
-use crate::model::limits::{PREVIEWS_SHARE_MAX, SEARCHES_SHARE_MAX};
+use crate::model::limits::{FOLDER_LISTS_SHARE_MAX, PREVIEWS_SHARE_MAX, SEARCHES_SHARE_MAX};
 use crate::model::settings::Limits;
 use crate::model::time::Timestamp;
-use crate::ports::{Clock, Files, Formats, Randomness, State};
+use crate::ports::{Clock, Files, Formats, Randomness, State, random_bytes};
 use access::caller_turns::CallerTurns;
 use access::wrong_sign_ins::WrongSignIns;
 use audit::Refusals;
@@ -57,7 +57,7 @@ use uploads::failures::Failures;
 use uploads::in_flight::InFlight;
 use uploads::leftovers::Leftovers;
 use uploads::resumable::UploadLocks;
-use uploads::reuse_unchanged::TakeOvers;
+use uploads::reuse_unchanged::FileCopies;
 use versions::Moves;
 use versions::RunningRestores;
 
@@ -70,25 +70,25 @@ struct Inner {
     files: Arc<dyn Files>,
     formats: Arc<dyn Formats>,
     clock: Arc<dyn Clock>,
-    watched: Watched,
+    clock_watch: Watched,
     randomness: Arc<dyn Randomness>,
     limits: Limits,
     /// Of a lake on object storage.
     tables: OnceLock<Tables>,
     /// No request was received before.
     started_at: Timestamp,
-    gates: SyncLocks,
-    landings: CommitQueue,
+    sync_locks: SyncLocks,
+    commit_queue: CommitQueue,
     failures: Failures,
     leftovers: Leftovers,
     reserve: Reserve,
-    holders: UploadLocks,
-    take_overs: TakeOvers,
+    upload_locks: UploadLocks,
+    file_copies: FileCopies,
     comparisons: Comparisons,
     events: Events,
     in_flight: InFlight,
     lateness: Lateness,
-    measures: DatasetSizeCache,
+    size_cache: DatasetSizeCache,
     refusals: Refusals,
     previews: CallerTurns,
     /// Held while landed files are read, by one task at a time.
@@ -99,6 +99,7 @@ struct Inner {
     snapshots: Snapshots,
     moves: Moves,
     searches: CallerTurns,
+    folder_lists: CallerTurns,
     wrong_sign_ins: WrongSignIns,
 }
 
@@ -117,29 +118,29 @@ impl Lake {
         let Parts { state, files, formats, clock, randomness, limits } = parts;
         let events = Events::new(clock.now(), &*randomness);
         let started_at = clock.now();
-        let watched = Watched::new(ClockWatch::resume(None, clock.reading()).0);
+        let clock_watch = Watched::new(ClockWatch::resume(None, clock.reading()).0);
         Self(Arc::new(Inner {
             started_at,
             state,
             files,
             formats,
             clock,
-            watched,
+            clock_watch,
             randomness,
             limits,
             tables: OnceLock::new(),
-            gates: SyncLocks::default(),
-            landings: CommitQueue::default(),
+            sync_locks: SyncLocks::default(),
+            commit_queue: CommitQueue::default(),
             failures: Failures::default(),
             leftovers: Leftovers::default(),
             reserve: Reserve::default(),
-            holders: UploadLocks::default(),
-            take_overs: TakeOvers::default(),
+            upload_locks: UploadLocks::default(),
+            file_copies: FileCopies::default(),
             comparisons: Comparisons::default(),
             events,
             in_flight: InFlight::default(),
             lateness: Lateness::default(),
-            measures: DatasetSizeCache::default(),
+            size_cache: DatasetSizeCache::default(),
             refusals: Refusals::default(),
             previews: CallerTurns::new("previews", PREVIEWS_SHARE_MAX),
             inspecting: async_lock::Mutex::default(),
@@ -148,6 +149,7 @@ impl Lake {
             snapshots: Snapshots::default(),
             moves: Moves::default(),
             searches: CallerTurns::new("searches", SEARCHES_SHARE_MAX),
+            folder_lists: CallerTurns::new("folder lists", FOLDER_LISTS_SHARE_MAX),
             wrong_sign_ins: WrongSignIns::default(),
         }))
     }
@@ -161,8 +163,6 @@ impl Lake {
     }
 
     fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
-        let mut bytes = [0; N];
-        self.0.randomness.fill(&mut bytes)?;
-        Ok(bytes)
+        random_bytes(&*self.0.randomness)
     }
 }

@@ -13,7 +13,7 @@ use async_lock::RwLockWriteGuard;
 use std::time::Duration;
 
 /// A sync, for one caller of all nodes.
-pub(in crate::service) struct Alone<'a> {
+pub(in crate::service) struct ExclusiveSync<'a> {
     /// Released before the lock of this node.
     _everywhere: Box<dyn Held>,
     _here: RwLockWriteGuard<'a, ()>,
@@ -26,9 +26,9 @@ fn call_delay(silence: Duration) -> Duration {
 
 impl Lake {
     /// Waits for landings in progress, and excludes others, and other ends, on all nodes.
-    pub(in crate::service) async fn alone<'a>(&self, gate: &'a SyncLock) -> Result<Alone<'a>, Error> {
-        let here = gate.alone().await;
-        Ok(Alone { _everywhere: self.0.state.take_gate(gate.sync_id()).await?, _here: here })
+    pub(in crate::service) async fn lock_exclusive<'a>(&self, lock: &'a SyncLock) -> Result<ExclusiveSync<'a>, Error> {
+        let here = lock.lock_exclusive().await;
+        Ok(ExclusiveSync { _everywhere: self.0.state.take_gate(lock.sync_id()).await?, _here: here })
     }
 
     /// Records activity of a sync that does not change its row. Other nodes learn of it with a delay, see [`call_delay`].
@@ -36,12 +36,12 @@ impl Lake {
         let now = self.now();
         if self.0.state.has_company() {
             let Some(silence) = self.0.limits.supersede_after else { return Ok(()) };
-            if self.0.gates.last_call(sync_id) > Some(self.older_than(call_delay(silence))) {
+            if self.0.sync_locks.last_call(sync_id) > Some(self.older_than(call_delay(silence))) {
                 return Ok(());
             }
             self.0.state.note_call(sync_id, now).await?;
         }
-        self.0.gates.called(sync_id, now);
+        self.0.sync_locks.called(sync_id, now);
         Ok(())
     }
 

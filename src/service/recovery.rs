@@ -82,7 +82,7 @@ impl Lake {
             recovered.faults.push(fault);
         }
         self.track_unfinished().await?;
-        unsettled.into_iter().for_each(|group| self.0.landings.leave_unsettled(group));
+        unsettled.into_iter().for_each(|group| self.0.commit_queue.leave_unsettled(group));
         self.0.state.be_ready().await?;
         Ok(recovered)
     }

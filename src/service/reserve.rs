@@ -4,7 +4,7 @@
 use super::Lake;
 use super::recovery::Recovered;
 use crate::model::access::principal::Principal;
-use crate::model::error::{Error, Store};
+use crate::model::error::{DiskRole, Error};
 use crate::model::limits::{ANNOUNCED_SHARE, ANNOUNCED_SHARE_OF_ALL, SPACE_KNOWN_MAX};
 use crate::model::overview::Disk;
 use crate::model::time::Timestamp;
@@ -79,9 +79,9 @@ impl Lake {
 
     /// Disks with their free space. Disks without a known size are left out.
     pub(super) fn disks(&self) -> Result<Vec<Disk>, Error> {
-        let spaces = [(Store::Lake, self.0.files.space()?), (Store::State, self.0.state.space()?)];
+        let spaces = [(DiskRole::Lake, self.0.files.space()?), (DiskRole::State, self.0.state.space()?)];
         let bounded = spaces.into_iter().filter(|(_, space)| *space != Space::UNBOUNDED);
-        let disk = |(store, space): (Store, Space)| {
+        let disk = |(store, space): (DiskRole, Space)| {
             Disk::new(store, space.free_bytes, space.total_bytes, self.reserve_bytes(space))
         };
         Ok(bounded.map(disk).collect())
@@ -152,10 +152,10 @@ impl Lake {
     fn is_enough(&self, look: &Look, more_bytes: &impl Fn(&Look, u64) -> u64) -> Result<(), Error> {
         let room_bytes = look.lake.free_bytes.saturating_sub(self.reserve_bytes(look.lake));
         let more_bytes = more_bytes(look, room_bytes);
-        for (store, space, more_bytes) in [(Store::Lake, look.lake, more_bytes), (Store::State, look.state, 0)] {
+        for (store, space, more_bytes) in [(DiskRole::Lake, look.lake, more_bytes), (DiskRole::State, look.state, 0)] {
             let missing_bytes = match store {
-                Store::Lake => 0,
-                Store::State => self.0.state.missing_reserve_bytes(),
+                DiskRole::Lake => 0,
+                DiskRole::State => self.0.state.missing_reserve_bytes(),
             };
             let reserve_bytes = self.reserve_bytes(space).saturating_add(missing_bytes);
             let free_bytes = space.free_bytes;

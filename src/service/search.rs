@@ -5,13 +5,13 @@ use crate::model::access::key::Caller;
 use crate::model::error::Error;
 use crate::model::limits::{SEARCH_BYTES_MAX, SEARCH_RANKED_MAX};
 use crate::model::page::{Order, Page};
-use crate::model::search::{Found, SearchParameters, Words};
+use crate::model::search::{SearchParameters, SearchResults, Words};
 use crate::model::sync::job::SyncJob;
 use crate::ports::metadata::search::SearchQuery;
 
 impl Lake {
     /// Datasets and syncs that the caller may see and that contain the words. No words match nothing.
-    pub async fn search(&self, caller: &Caller, wanted: &SearchParameters) -> Result<Found, Error> {
+    pub async fn search(&self, caller: &Caller, wanted: &SearchParameters) -> Result<SearchResults, Error> {
         let scope = caller.may_read()?;
         let size = Page::new(None, wanted.size, Order::Asc)?.size;
         if wanted.q.len() > SEARCH_BYTES_MAX {
@@ -19,7 +19,7 @@ impl Lake {
         }
         let words = Words::of(&wanted.q);
         if words.is_empty() {
-            return Ok(Found::default());
+            return Ok(SearchResults::default());
         }
         let _turn = self.search_turn(caller, Some(&wanted.q)).await?;
         let clamp = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
@@ -34,7 +34,7 @@ impl Lake {
             syncs.insert(0, named);
             syncs.truncate(clamp(size));
         }
-        Ok(Found { datasets, syncs })
+        Ok(SearchResults { datasets, syncs })
     }
 
     async fn named(&self, query: &SearchQuery) -> Result<Option<SyncJob>, Error> {

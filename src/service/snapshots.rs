@@ -4,10 +4,13 @@
 //! The row of a snapshot exists before its folder and after it, so a folder without a row is removed.
 
 use super::Lake;
+use super::access::caller_turns::CallerTurns;
 use super::versions::{Lookups, is_it_gone, which};
 use crate::model::access::key::{Caller, may_administer};
 use crate::model::error::Error;
-use crate::model::limits::{EMPTYING_REMOVALS_MAX, SNAPSHOT_LIFETIME_DEFAULT, SNAPSHOT_LIFETIME_MAX};
+use crate::model::limits::{
+    EMPTYING_REMOVALS_MAX, SNAPSHOT_LIFETIME_DEFAULT, SNAPSHOT_LIFETIME_MAX, SNAPSHOTS_MADE_SHARE_MAX,
+};
 use crate::model::path::LakePath;
 use crate::model::snapshot::{NewSnapshot, Snapshot, SnapshotState, SnapshotToken};
 use crate::model::snapshot_requests::{ListedSnapshot, TakeSnapshot};
@@ -19,13 +22,23 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Progress of the snapshots that are kept in memory.
-#[derive(Default)]
 pub(super) struct Snapshots {
+    being_made: CallerTurns,
     /// Held while hard links of files are added or removed, until their change times are recorded: so each record follows
     /// the one before.
     links: async_lock::Mutex<()>,
     /// Snapshots with links that may not be recorded.
     doubtful: parking_lot::Mutex<BTreeSet<SnapshotToken>>,
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self {
+            being_made: CallerTurns::new("snapshots being made", SNAPSHOTS_MADE_SHARE_MAX),
+            links: async_lock::Mutex::default(),
+            doubtful: parking_lot::Mutex::default(),
+        }
+    }
 }
 
 /// Result of a step of removing snapshots.
@@ -53,11 +66,14 @@ fn lifetime(wanted: Option<Duration>) -> Result<Duration, Error> {
 }
 
 impl Lake {
-    /// Makes a folder with exactly one version, kept until it expires.
+    /// Makes a folder with exactly one version, kept until it expires. Refused below the reserve: its names take space,
+    /// and so do copies of files that change later.
     pub async fn take_snapshot(&self, caller: &Caller, wanted: &TakeSnapshot) -> Result<ListedSnapshot, Error> {
         caller.may_read()?;
         let lifetime = lifetime(wanted.lifetime)?;
         let which = which(wanted.version, wanted.as_of)?;
+        let _turn = self.0.snapshots.being_made.turn(caller).await?;
+        self.has_room().await?;
         let dataset = self.exact_dataset(caller, &wanted.path).await?;
         let version = self.seen_version(&dataset, which).await?.version;
         let token = SnapshotToken::from_random(self.random()?);
@@ -95,6 +111,7 @@ impl Lake {
             let files = self.0.state.version_files(&query).await?;
             let is_last = (files.len() as u64) < TOGETHER;
             query.after = files.last().map(|file| file.path.clone());
+            self.has_room().await?;
             self.snap_some(new, files).await?;
             if is_last {
                 return self.0.files.finish_snapshot(token).await;

@@ -152,7 +152,7 @@ impl Caller {
     }
 
     /// Checks whether the caller may read `path`.
-    pub fn may_read_path(&self, path: &LakePath) -> Result<(), Error> {
+    fn may_read_path(&self, path: &LakePath) -> Result<(), Error> {
         match self {
             Self::Known(grant) => grant.covers(path),
             Self::Guest(_) => Ok(()),

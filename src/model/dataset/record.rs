@@ -126,7 +126,7 @@ pub struct DatasetParameters {
 
 /// Body of the call that sets a schedule, without the key. Without a `rhythm`, the schedule is removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SetRhythm {
+pub struct SetSchedule {
     pub path: LakePath,
     pub rhythm: Option<DeliverySchedule>,
 }

@@ -4,6 +4,7 @@
 //! multiples of that, so comparisons are exact.
 
 use crate::model::dataset::day::{DAY_MS, Day};
+use crate::model::text::{bytes, counted};
 use crate::model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -40,6 +41,16 @@ impl Every {
         Self::all().find(|every| every.to_string() == text)
     }
 
+    /// `Every 6 hours`
+    pub fn in_words(self) -> String {
+        match self {
+            Self::Day => "Every day".to_owned(),
+            Self::Weekday => "Monday to Friday".to_owned(),
+            Self::Hours(1) => "Every hour".to_owned(),
+            Self::Hours(hours) => format!("Every {hours} hours"),
+        }
+    }
+
     /// Length of a period.
     fn minutes(self) -> u16 {
         match self {
@@ -70,16 +81,16 @@ impl From<Every> for String {
 }
 
 impl TryFrom<String> for Every {
-    type Error = RhythmError;
+    type Error = ScheduleError;
 
-    fn try_from(text: String) -> Result<Self, RhythmError> {
-        Self::parse(&text).ok_or(RhythmError::Every(text))
+    fn try_from(text: String) -> Result<Self, ScheduleError> {
+        Self::parse(&text).ok_or(ScheduleError::Every(text))
     }
 }
 
 /// Reason why a schedule is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RhythmError {
+pub enum ScheduleError {
     #[error(
         "{0:?} is not a frequency; use \"day\", \"weekday\", or \"12h\", \"8h\", \"6h\", \"4h\", \"3h\", \"2h\", \"1h\""
     )]
@@ -119,17 +130,17 @@ fn one() -> u64 {
 }
 
 impl TryFrom<Written> for DeliverySchedule {
-    type Error = RhythmError;
+    type Error = ScheduleError;
 
-    fn try_from(written: Written) -> Result<Self, RhythmError> {
+    fn try_from(written: Written) -> Result<Self, ScheduleError> {
         Self::new(written.every, written.by.as_deref(), written.files_min, written.bytes_min)
     }
 }
 
 impl From<DeliverySchedule> for Written {
-    fn from(rhythm: DeliverySchedule) -> Self {
-        let DeliverySchedule { every, files_min, bytes_min, .. } = rhythm;
-        Self { every, by: Some(rhythm.by()), files_min, bytes_min }
+    fn from(schedule: DeliverySchedule) -> Self {
+        let DeliverySchedule { every, files_min, bytes_min, .. } = schedule;
+        Self { every, by: Some(schedule.by()), files_min, bytes_min }
     }
 }
 
@@ -143,14 +154,14 @@ struct Period {
 
 impl DeliverySchedule {
     /// `by` is hours and minutes from the start of a period, in steps of 15 minutes; absent: its end.
-    pub fn new(every: Every, by: Option<&str>, files_min: u64, bytes_min: u64) -> Result<Self, RhythmError> {
+    pub fn new(every: Every, by: Option<&str>, files_min: u64, bytes_min: u64) -> Result<Self, ScheduleError> {
         let by_minutes = match by.filter(|by| !by.is_empty()) {
             None => every.minutes(),
-            Some(by) => minutes(by).ok_or_else(|| RhythmError::By(by.to_owned()))?,
+            Some(by) => minutes(by).ok_or_else(|| ScheduleError::By(by.to_owned()))?,
         };
         if by_minutes > every.minutes() {
             let by = by.unwrap_or_default().to_owned();
-            return Err(RhythmError::Beyond { by, hours: every.minutes() / HOUR_MINUTES });
+            return Err(ScheduleError::Beyond { by, hours: every.minutes() / HOUR_MINUTES });
         }
         Ok(Self { every, by_minutes, files_min, bytes_min })
     }
@@ -233,6 +244,22 @@ impl DeliverySchedule {
     }
 }
 
+/// `every day by 07:00 UTC, at least 10 files`
+impl fmt::Display for DeliverySchedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Lower case within a sentence, except for names of days.
+        f.write_str(&self.every.in_words().replacen("Every", "every", 1))?;
+        let by = self.by();
+        match self.every {
+            Every::Day | Every::Weekday if self.by_minutes == DAY_MINUTES => f.write_str(" by midnight UTC")?,
+            Every::Day | Every::Weekday => write!(f, " by {by} UTC")?,
+            Every::Hours(_) => write!(f, " within {by}")?,
+        }
+        write!(f, ", at least {}", counted(self.files_min, "file"))?;
+        if self.bytes_min > 0 { write!(f, " and {}", bytes(self.bytes_min)) } else { Ok(()) }
+    }
+}
+
 /// `07:15`, in minutes. A multiple of 15 minutes above zero, up to `24:00`.
 fn minutes(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
@@ -311,7 +338,7 @@ pub struct CalendarDay {
 
 /// Days from `first` to today. Without a schedule they show only whether files arrived.
 pub fn calendar(
-    rhythm: Option<&DeliverySchedule>,
+    schedule: Option<&DeliverySchedule>,
     arrived: &Arrivals<'_>,
     first: Day,
     now: Timestamp,
@@ -319,9 +346,9 @@ pub fn calendar(
     let of_day = |day: Day| {
         let of_day = within(arrived.all, day.start(), day.plus(1).start());
         let came = if of_day.is_empty() { Timeliness::NotExpected } else { Timeliness::Landed };
-        let begun = rhythm.into_iter().flat_map(|rhythm| {
-            let begun = rhythm.periods(day).filter(|period| period.start <= now);
-            begun.map(|period| rhythm.stands(period, arrived, now))
+        let begun = schedule.into_iter().flat_map(|schedule| {
+            let begun = schedule.periods(day).filter(|period| period.start <= now);
+            begun.map(|period| schedule.stands(period, arrived, now))
         });
         CalendarDay {
             day,

@@ -15,7 +15,7 @@ pub use difference::{RetypedColumn, SchemaDifference};
 /// Maximum columns kept of a file; all are counted.
 pub const COLUMNS_KEPT_MAX: usize = 4096;
 /// Characters of a column's name, and of its type; longer ones are cut.
-pub const COLUMN_TEXT_CHARACTERS_MAX: usize = 300;
+const COLUMN_TEXT_CHARACTERS_MAX: usize = 300;
 /// Maximum bytes of all names and types of a file's columns; columns beyond are not kept.
 pub const SCHEMA_BYTES_MAX: usize = 1 << 20;
 /// Columns of each kind that the short form of a difference names.
@@ -85,7 +85,7 @@ pub struct Schema {
     pub num_omitted: u64,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }

@@ -56,6 +56,11 @@ impl Error {
         matches!(self, Self::Internal(Fault { effect: Effect::None, .. }))
     }
 
+    /// Whether a restore from the trash, which usually takes a moment, is in the way.
+    pub fn is_of_restore(&self) -> bool {
+        matches!(self, Self::PathRestoring { .. })
+    }
+
     /// Whether it is unknown if the step was done.
     pub fn is_unsettled(&self) -> bool {
         matches!(self, Self::Internal(Fault { effect: Effect::Unknown, .. }))

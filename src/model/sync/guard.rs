@@ -13,7 +13,7 @@ pub struct Fraction(u32);
 const WHOLE: u32 = 1_000_000;
 
 impl Fraction {
-    pub const TENTH: Self = Self(WHOLE / 10);
+    const TENTH: Self = Self(WHOLE / 10);
 
     /// Parses a number such as `0.5`; rounds to millionths.
     pub fn parse(text: &str) -> Result<Self, String> {

@@ -166,7 +166,19 @@ pub fn gives_way(record: &SyncRecord, last_activity: Timestamp, path: &LakePath,
 
 /// Closing of a superseded sync.
 pub fn superseded_by(successor: SyncId, by: Actor) -> Closing {
-    Closing::Abort { reason: TrashReason::Superseded, message: format!("superseded by sync {successor}"), by }
+    Closing::Abort { reason: TrashReason::Superseded, message: superseded_message(successor), by }
+}
+
+const SUPERSEDED_BY: &str = "superseded by sync ";
+
+/// Message of a sync that this successor supersedes. [`successor_of`] reads it.
+pub fn superseded_message(successor: SyncId) -> String {
+    format!("{SUPERSEDED_BY}{successor}")
+}
+
+/// Successor that a sync's message names, if the sync was superseded.
+pub fn successor_of(message: &str) -> Option<SyncId> {
+    message.strip_prefix(SUPERSEDED_BY)?.parse().ok()
 }
 
 /// Checks whether an upload may begin in this sync.
@@ -225,13 +237,19 @@ pub struct OpenSync {
     pub sync_type: SyncType,
 }
 
-/// Open sync that blocks a new one: a full sync needs its path exclusively, including paths above and below;
-/// incremental syncs may share.
+/// Types of the open syncs that block a sync of this type on an overlapping path: a full sync needs its path
+/// exclusively, including paths above and below; incremental syncs may share.
+pub fn blocking_types(sync_type: SyncType) -> &'static [SyncType] {
+    match sync_type {
+        SyncType::FullSync => &[SyncType::FullSync, SyncType::IncrementalSync],
+        SyncType::IncrementalSync => &[SyncType::FullSync],
+    }
+}
+
+/// Open sync that blocks a new one.
 pub fn obstacle<'a>(path: &LakePath, sync_type: SyncType, open: &'a [OpenSync]) -> Option<&'a OpenSync> {
-    open.iter().find(|other| {
-        let one_is_full = sync_type == SyncType::FullSync || other.sync_type == SyncType::FullSync;
-        one_is_full && other.path.overlaps(path)
-    })
+    let types = blocking_types(sync_type);
+    open.iter().find(|other| types.contains(&other.sync_type) && other.path.overlaps(path))
 }
 
 #[cfg(test)]
@@ -240,6 +258,17 @@ mod tests {
 
     fn open(path: &str, sync_type: SyncType) -> Vec<OpenSync> {
         vec![OpenSync { sync_id: SyncId(1), path: LakePath::parse(path).unwrap(), sync_type }]
+    }
+
+    #[test]
+    fn the_message_of_a_superseded_sync_names_its_successor() {
+        for id in [1, 42, u64::MAX] {
+            assert_eq!(successor_of(&superseded_message(SyncId(id))), Some(SyncId(id)));
+        }
+        // Clients read the message.
+        assert_eq!(superseded_message(SyncId(7)), "superseded by sync 7");
+        assert_eq!(successor_of("aborted by ada"), None);
+        assert_eq!(successor_of("superseded by sync "), None);
     }
 
     #[test]

@@ -99,13 +99,11 @@ fn declared(dataset: &LakePath, files: Vec<ManifestEntry>) -> Result<Vec<Declare
 }
 
 fn parse_sha256(text: &str, target: &LakePath) -> Result<[u8; 32], Error> {
-    let mut digest = [0; 32];
-    hex::decode_to_slice(text, &mut digest).map_err(|_| {
+    Digest::parse_sha256(text).ok_or_else(|| {
         Error::Invalid(format!(
             "the expected sha256 of {target} is not 64 hexadecimal digits; send the output of sha256sum, or none"
         ))
-    })?;
-    Ok(digest)
+    })
 }
 
 impl Declaration {

@@ -1,5 +1,7 @@
 //! Uploads in flight, as the API shows them: progress, sender, and whether bytes still arrive.
 
+use crate::model::access::key::{Caller, may_administer};
+use crate::model::access::principal::Principal;
 use crate::model::id::SyncId;
 use crate::model::id::UploadId;
 use crate::model::path::LakePath;
@@ -18,6 +20,9 @@ pub struct UploadInFlight {
     /// Target of the landing.
     pub path: LakePath,
     pub sender: Sender,
+    /// Principal that sends it. Unknown where another server receives it.
+    #[serde(skip)]
+    pub owner: Principal,
     /// Whether a later request may continue it.
     pub is_resumable: bool,
     pub received_bytes: u64,
@@ -29,12 +34,28 @@ pub struct UploadInFlight {
     pub activity: Activity,
 }
 
+impl UploadInFlight {
+    /// Removes where the upload comes from, unless `caller` administers the lake or sends it.
+    #[must_use]
+    pub fn for_caller(self, caller: &Caller) -> Self {
+        let sees_origin = may_administer(caller).is_ok() || caller.principal().owns(self.owner);
+        if sees_origin { self } else { self.without_origin() }
+    }
+
+    /// Removes address and program of the sender.
+    #[must_use]
+    pub fn without_origin(mut self) -> Self {
+        self.sender = Sender { by: self.sender.by, ..Sender::default() };
+        self
+    }
+}
+
 /// Sender of an upload, as far as known.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sender {
     /// Name of the key, or of the key that started the sync if the upload came without one.
     pub by: String,
-    /// Network address; absent after a restart, until the next byte.
+    /// Network address; absent after a restart, until the next byte, and for callers that may not see it.
     pub address: Option<String>,
     /// Name that the program gives itself (RFC 9110, `User-Agent`).
     pub program: Option<String>,
@@ -49,4 +70,15 @@ pub enum Activity {
     Stalled,
     /// No request is open, and no byte arrived for as long. A resumable upload waits for its sender until it expires.
     Abandoned,
+}
+
+impl Activity {
+    /// `is_late`: no byte arrived for [`crate::model::settings::Limits::stalled_after`].
+    pub fn of(is_late: bool, has_request: bool) -> Self {
+        match (is_late, has_request) {
+            (false, _) => Self::Receiving,
+            (true, true) => Self::Stalled,
+            (true, false) => Self::Abandoned,
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::model::error::Error;
 use crate::model::id::KeyId;
 use crate::model::limits::LABEL_BYTES_MAX;
 use crate::model::time::Timestamp;
-use crate::ports::{Clock, Randomness, State};
+use crate::ports::{Clock, Randomness, State, random_bytes};
 use crate::service::{BegunSession, Lake};
 
 impl Lake {
@@ -85,9 +85,7 @@ impl KeyRing<'_> {
                 "the name of a key has 1 to {LABEL_BYTES_MAX} bytes; choose such a name"
             )));
         }
-        let mut bytes = [0; 32];
-        self.randomness.fill(&mut bytes)?;
-        let secret = Secret::from_random(bytes);
+        let secret = Secret::from_random(random_bytes(self.randomness)?);
         let key = self.state.create_key(new, &secret.hint(), &secret.hash(), by, self.clock.now()).await?;
         Ok(CreatedKey { key, secret: secret.expose().to_owned() })
     }

@@ -57,7 +57,7 @@ impl FindingKind {
     }
 
     /// Whether the finding is only a note, not an error.
-    pub fn is_note(self) -> bool {
+    fn is_note(self) -> bool {
         matches!(self, Self::UnknownFile | Self::EmptySlot)
     }
 }

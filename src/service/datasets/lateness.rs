@@ -46,7 +46,7 @@ impl Lake {
     }
 
     async fn last_schedule_set(&self) -> Result<Option<AuditId>, Error> {
-        let parameters = AuditParameters { what: Some(AuditAction::RhythmSet), ..AuditParameters::default() };
+        let parameters = AuditParameters { what: Some(AuditAction::ScheduleSet), ..AuditParameters::default() };
         let wanted = AuditQuery { parameters, place: None, places_only: false, size: 1 };
         Ok(self.0.state.activity(&wanted).await?.first().map(|entry| entry.activity_id))
     }

@@ -3,7 +3,7 @@
 use crate::model::access::key::Caller;
 use crate::model::dataset::day::Day;
 use crate::model::dataset::record::{
-    CALENDAR_DAYS, Dataset, DatasetDetail, DatasetParameters, DatasetRecord, RECENT_DAYS, RecentDay, SetRhythm,
+    CALENDAR_DAYS, Dataset, DatasetDetail, DatasetParameters, DatasetRecord, RECENT_DAYS, RecentDay, SetSchedule,
 };
 use crate::model::dataset::schedule::{Arrival, Arrivals, LATE_DAYS_MAX, calendar};
 use crate::model::error::Error;
@@ -25,7 +25,7 @@ impl Lake {
             path: wanted.path.clone(),
             text: wanted.q.clone().filter(|text| !text.is_empty()),
             scope,
-            has_rhythm: false,
+            has_schedule: false,
         };
         let _turn = self.search_turn(caller, query.text.as_deref()).await?;
         let records = self.0.state.dataset_records(&query).await?;
@@ -53,13 +53,13 @@ impl Lake {
     }
 
     /// Sets the schedule of a dataset. The calendar applies it to the days before too.
-    pub async fn set_rhythm(&self, caller: &Caller, wanted: &SetRhythm) -> Result<(), Error> {
+    pub async fn set_schedule(&self, caller: &Caller, wanted: &SetSchedule) -> Result<(), Error> {
         caller.may_write_somewhere()?;
         if !caller.sees(&wanted.path) {
             return Err(Error::NoSuchDataset(wanted.path.clone()));
         }
         let by = caller.actor();
-        if self.0.state.set_rhythm(&wanted.path, wanted.rhythm.as_ref(), &by, self.now()).await? {
+        if self.0.state.set_schedule(&wanted.path, wanted.rhythm.as_ref(), &by, self.now()).await? {
             self.0.events.pending_changes().activity();
             Ok(())
         } else {
@@ -116,7 +116,7 @@ impl Lake {
         let mut page = Page::FIRST;
         loop {
             let scope = scope.cloned();
-            let query = DatasetQuery { page, path: None, text: None, scope, has_rhythm: true };
+            let query = DatasetQuery { page, path: None, text: None, scope, has_schedule: true };
             let records = self.0.state.dataset_records(&query).await?;
             let is_last = (records.len() as u64) < page.size;
             let arrivals = self.recent_arrivals(&records, now).await?;

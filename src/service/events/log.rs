@@ -1,9 +1,11 @@
 //! Events of several nodes: each appends its own to the log of the metadata store, and takes all from there, so that every
 //! stream has every event, and goes on at any node.
 
-use super::{PendingSyncChanges, Rest, Ring, SerializedEvent, json_of, rest_events, sync_events};
+use super::{
+    PendingSyncChanges, Ring, SerializedEvent, UnscopedChanges, json_of, restricted, sync_events, unscoped_events,
+};
 use crate::model::error::Error;
-use crate::model::event::{EventId, Happened};
+use crate::model::event::{Event, EventId, EventKind};
 use crate::model::id::SyncId;
 use crate::model::limits::{EVENTS_AT_ONCE_MAX, EVENTS_KEPT_MAX};
 use crate::model::sync::job::SyncJob;
@@ -14,13 +16,13 @@ use crate::service::uploads::in_flight::InFlight;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-fn serialized(at: Timestamp, happened: Happened, in_flight: &InFlight) -> NewEvent {
+fn serialized(at: Timestamp, happened: EventKind, in_flight: &InFlight) -> NewEvent {
     let (kind, sync_id, path) = (happened.kind(), happened.sync_id(), happened.path().cloned());
     let upload = match &happened {
-        Happened::UploadProgress { upload } => {
+        EventKind::UploadProgress { upload } => {
             Some((upload.history_id, Progress::Sends { has_request: in_flight.has_request(upload.history_id) }))
         }
-        Happened::UploadLeft { history_id, .. } => Some((*history_id, Progress::Left)),
+        EventKind::UploadLeft { history_id, .. } => Some((*history_id, Progress::Left)),
         _ => None,
     };
     let json = json_of(at, happened);
@@ -30,13 +32,27 @@ fn serialized(at: Timestamp, happened: Happened, in_flight: &InFlight) -> NewEve
 impl Ring {
     /// Takes an event of the log. Where some before it are missing, subscribers that wait for them are told so.
     fn take(&mut self, start: u64, logged: LoggedEvent) {
-        let Some(kind) = Happened::KINDS.iter().find(|kind| **kind == logged.kind) else { return };
+        let Some(kind) = EventKind::KINDS.iter().find(|kind| **kind == logged.kind) else { return };
         if logged.number != self.number + 1 {
-            self.told.clear();
+            self.events.clear();
             self.bytes = 0;
         }
         let LoggedEvent { number, json, sync_id, path, .. } = logged;
-        self.push(SerializedEvent { id: EventId { start, number }, kind, json, sync_id, path });
+        let id = EventId { start, number };
+        let restricted = match *kind {
+            "upload_progress" => match serde_json::from_str::<Event>(&json) {
+                // The log does not say whose it is.
+                Ok(event) => restricted(id, event.at, &event.happened),
+                Err(_) => {
+                    // Nobody may see it as it is, so it counts as missing.
+                    (self.number, self.bytes) = (number, 0);
+                    self.events.clear();
+                    return;
+                }
+            },
+            _ => None,
+        };
+        self.push(SerializedEvent { id, kind, json, sync_id, path, restricted });
     }
 }
 
@@ -62,14 +78,14 @@ impl Lake {
     pub(super) async fn publish_to_log(
         &self,
         syncs: Vec<(SyncId, PendingSyncChanges)>,
-        rest: Rest,
-        sampled: Vec<Happened>,
+        unscoped: UnscopedChanges,
+        sampled: Vec<EventKind>,
     ) -> Result<(), Error> {
         let (events, now) = (&self.0.events, self.now());
         let owes_reset = events.owes_reset.swap(false, Ordering::Relaxed);
-        let mut others: Vec<_> = rest_events(rest).into_iter().chain(sampled).collect();
+        let mut others: Vec<_> = unscoped_events(unscoped).into_iter().chain(sampled).collect();
         if owes_reset {
-            others.push(Happened::Reset);
+            others.push(EventKind::Reset);
         }
         if !(syncs.is_empty() && others.is_empty()) {
             let describe = |known: &BTreeMap<SyncId, SyncJob>| {
@@ -99,8 +115,8 @@ impl Lake {
                     (event.sync_id, event.kind.as_str())
                 {
                     // Ended by any node. What still comes for it is refused at its next step.
-                    self.0.gates.remove_open(sync_id);
-                    self.0.gates.of(sync_id).discard_in_flight();
+                    self.0.sync_locks.remove_open(sync_id);
+                    self.0.sync_locks.of(sync_id).discard_in_flight();
                     self.0.in_flight.remove_all_of(sync_id);
                 }
                 events.ring().take(start, event);

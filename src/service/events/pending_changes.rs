@@ -15,7 +15,7 @@ pub(in super::super) struct PendingChanges {
     syncs: HashMap<SyncId, PendingSyncChanges>,
     /// Keys of `syncs` in the order of their first change, so that each has its turn.
     order: VecDeque<SyncId>,
-    rest: Rest,
+    unscoped: UnscopedChanges,
 }
 
 /// Changes of one sync.
@@ -39,7 +39,7 @@ pub(in super::super) struct FailedUpload {
 
 /// Changes that belong to no sync.
 #[derive(Default)]
-pub(in super::super) struct Rest {
+pub(in super::super) struct UnscopedChanges {
     pub(in super::super) restored: Vec<(TrashId, LakePath, String)>,
     pub(in super::super) trash_changed: bool,
     pub(in super::super) late: Vec<LateDataset>,
@@ -76,20 +76,20 @@ impl PendingChanges {
     }
 
     pub(in super::super) fn restored(&mut self, trash_id: TrashId, path: &LakePath, by: &str) {
-        self.rest.restored.push((trash_id, path.clone(), by.to_owned()));
+        self.unscoped.restored.push((trash_id, path.clone(), by.to_owned()));
     }
 
     pub(in super::super) fn trash_changed(&mut self) {
-        self.rest.trash_changed = true;
+        self.unscoped.trash_changed = true;
     }
 
     pub(in super::super) fn late(&mut self, datasets: impl Iterator<Item = LateDataset>) {
-        self.rest.late.extend(datasets);
+        self.unscoped.late.extend(datasets);
     }
 
     /// Records an action without an event of its own.
     pub(in super::super) fn activity(&mut self) {
-        self.rest.has_activity = true;
+        self.unscoped.has_activity = true;
     }
 
     pub(in super::super) fn take_syncs(&mut self) -> Vec<(SyncId, PendingSyncChanges)> {
@@ -97,7 +97,7 @@ impl PendingChanges {
         self.order.drain(..count).filter_map(|id| Some((id, self.syncs.remove(&id)?))).collect()
     }
 
-    pub(in super::super) fn take_rest(&mut self) -> Rest {
-        std::mem::take(&mut self.rest)
+    pub(in super::super) fn take_unscoped(&mut self) -> UnscopedChanges {
+        std::mem::take(&mut self.unscoped)
     }
 }

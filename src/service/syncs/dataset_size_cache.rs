@@ -56,7 +56,7 @@ impl Lake {
             return Ok(Totals::default());
         }
         let measured = self.0.files.measure_folders(&place, FOLDERS_KNOWN_MAX).await?;
-        let mut known = self.0.measures.known();
+        let mut known = self.0.size_cache.known();
         known.datasets.remove(dataset);
         if let Some(folders) = measured.folders.filter(|_| measured.totals.files >= MEASURE_WORTH_FILES) {
             if known.datasets.len() >= MEASURES_MAX {
@@ -70,7 +70,7 @@ impl Lake {
     /// Cached size, if no folder changed since; otherwise a count. Bytes written into a file by hand since then may be
     /// missing.
     pub(in crate::service) async fn measure_dataset(&self, dataset: &LakePath) -> Result<Totals, Error> {
-        let counted = self.0.measures.known().datasets.get(dataset).cloned();
+        let counted = self.0.size_cache.known().datasets.get(dataset).cloned();
         if let Some(counted) = counted {
             let (totals, folders) = &*counted;
             if self.0.files.are_unchanged(&StoragePath::Live(dataset.clone()), folders).await? {
@@ -82,7 +82,7 @@ impl Lake {
 
     /// Size of the staged files of a full sync. Requires the exclusive sync lock.
     pub(in crate::service) async fn measure_staging(&self, sync: &SyncJob) -> Result<Totals, Error> {
-        if self.0.measures.known().plain.contains(&sync.sync_id) {
+        if self.0.size_cache.known().plain.contains(&sync.sync_id) {
             return Ok(Totals { files: sync.num_landed(), bytes: sync.size_bytes });
         }
         self.0.files.measure(&StoragePath::Staging(sync.sync_id)).await

@@ -33,8 +33,8 @@ impl Lake {
     /// [`Self::end_sync`] without the check of the caller.
     pub(in crate::service) async fn finish_sync(&self, caller: &Caller, end: &EndSync) -> Result<(), Error> {
         let id = end.sync_id;
-        let gate = self.0.gates.of(id);
-        let _alone = self.alone(&gate).await?;
+        let lock = self.0.sync_locks.of(id);
+        let _exclusive = self.lock_exclusive(&lock).await?;
         self.note_call(id).await?;
         let record = self.resume_closing(id).await?;
         if record.sync.sync_status == Status::Finished {
@@ -45,7 +45,7 @@ impl Lake {
             && record.sync.num_landed() > 0
             && !self.0.files.exists(&StoragePath::Staging(id)).await?
         {
-            return Err(self.give_up_lost(&gate, &record, end.discard_in_flight, caller.actor()).await);
+            return Err(self.give_up_lost(&lock, &record, end.discard_in_flight, caller.actor()).await);
         }
         self.refuse_unexpected(end).await?;
         self.refuse_differing(caller, &record, end).await?;
@@ -58,7 +58,7 @@ impl Lake {
                 by: caller.actor(),
             },
         };
-        match self.close(&gate, &closing, end.discard_in_flight).await {
+        match self.close(&lock, &closing, end.discard_in_flight).await {
             Err(refused @ Error::EmptyFullSync(_)) => {
                 self.hold_empty(caller, &record).await?;
                 return Err(refused);
@@ -76,14 +76,14 @@ impl Lake {
 
     /// Closes the sync to uploads; with `discard_in_flight`, also ends those in flight. Requires the exclusive sync
     /// lock.
-    async fn close(&self, gate: &SyncLock, closing: &Closing, discard_in_flight: bool) -> Result<(), Error> {
-        let id = gate.sync_id();
+    async fn close(&self, lock: &SyncLock, closing: &Closing, discard_in_flight: bool) -> Result<(), Error> {
+        let id = lock.sync_id();
         self.0.state.close_sync(id, closing, discard_in_flight, self.now()).await?;
-        self.0.gates.remove_open(id);
-        self.0.measures.ended(id);
+        self.0.sync_locks.remove_open(id);
+        self.0.size_cache.ended(id);
         self.0.events.pending_changes().sync(id).has_ended = true;
         if discard_in_flight || matches!(closing, Closing::Abort { .. }) {
-            gate.discard_in_flight();
+            lock.discard_in_flight();
             self.0.in_flight.remove_all_of(id);
             self.drop_failed_resumables(id).await?;
         }
@@ -94,14 +94,14 @@ impl Lake {
     /// [`Self::resume_closings`] continues after a fault, as does a restart. Requires the exclusive sync lock.
     pub(in crate::service) async fn follow_supersession(
         &self,
-        gate: &SyncLock,
+        lock: &SyncLock,
         record: &SyncRecord,
         successor: SyncId,
     ) {
-        let id = gate.sync_id();
-        gate.supersede(successor);
-        self.0.gates.remove_open(id);
-        self.0.measures.ended(id);
+        let id = lock.sync_id();
+        lock.supersede(successor);
+        self.0.sync_locks.remove_open(id);
+        self.0.size_cache.ended(id);
         self.0.in_flight.remove_all_of(id);
         // Partial files left by a fault are swept by the next start.
         let _ = self.drop_failed_resumables(id).await;
@@ -111,11 +111,11 @@ impl Lake {
 
     /// Fails a sync whose staged files are missing, for example after a restore of older metadata: publishing an empty
     /// folder instead would empty the dataset. Returns the error for its sender.
-    async fn give_up_lost(&self, gate: &SyncLock, record: &SyncRecord, discard_in_flight: bool, by: Actor) -> Error {
+    async fn give_up_lost(&self, lock: &SyncLock, record: &SyncRecord, discard_in_flight: bool, by: Actor) -> Error {
         let id = record.sync.sync_id;
         let lost = Error::StagingLost(id);
         let closing = Closing::Abort { reason: TrashReason::Aborted, message: lost.to_string(), by };
-        if let Err(refused) = self.close(gate, &closing, discard_in_flight).await {
+        if let Err(refused) = self.close(lock, &closing, discard_in_flight).await {
             return refused;
         }
         let record = SyncRecord { closing: Some(closing), ..record.clone() };
@@ -147,13 +147,13 @@ impl Lake {
         by: Actor,
         discard_in_flight: bool,
     ) -> Result<(), Error> {
-        let gate = self.0.gates.of(id);
-        let _alone = self.alone(&gate).await?;
+        let lock = self.0.sync_locks.of(id);
+        let _exclusive = self.lock_exclusive(&lock).await?;
         if self.resume_closing(id).await?.sync.sync_status == Status::Failed {
             return Ok(());
         }
         let closing = Closing::Abort { reason, message, by };
-        self.close(&gate, &closing, discard_in_flight).await?;
+        self.close(&lock, &closing, discard_in_flight).await?;
         let record = self.record(id).await?;
         self.persistently(|| self.complete(&record)).await
     }

@@ -17,9 +17,9 @@ impl Lake {
     pub async fn expect_files(&self, caller: &Caller, wanted: ExpectFiles) -> Result<(), Error> {
         let id = wanted.sync_id;
         refuse_restoring(&self.writable(caller, id).await?)?;
-        let gate = self.0.gates.of(id);
+        let lock = self.0.sync_locks.of(id);
         // Excludes a concurrent end, which compares.
-        let _alone = self.alone(&gate).await?;
+        let _exclusive = self.lock_exclusive(&lock).await?;
         let record = self.record(id).await?;
         may_accept_uploads(&record)?;
         let declaration = wanted.expected.parse(&record.sync.path)?;

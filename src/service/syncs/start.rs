@@ -59,7 +59,7 @@ impl Lake {
                 && !self.0.state.has_company()
                 && (new.once.is_none() || self.record(*id).await.is_ok_and(|record| record.sync.start_time == new.at))
             {
-                self.0.measures.began(*id);
+                self.0.size_cache.began(*id);
             }
         }
         started
@@ -86,7 +86,7 @@ impl Lake {
         let id = self.remember_start(&new, None).await.map_err(|refusal| refusal.for_caller(caller))?;
         self.0.events.pending_changes().sync(id).started_at = Some(new.at);
         if !self.0.state.has_company() {
-            self.0.measures.began(id);
+            self.0.size_cache.began(id);
         }
         Ok(id)
     }
@@ -122,14 +122,14 @@ impl Lake {
         };
         let old = *old;
         let silent_since = self.silent_since(silence);
-        let is_called = self.0.started_at > silent_since || self.0.gates.last_call(old) > Some(silent_since);
+        let is_called = self.0.started_at > silent_since || self.0.sync_locks.last_call(old) > Some(silent_since);
         // Most starts that meet another sync end here, without waiting for its landings.
         if *held_path != new.path || (is_called && self.record(old).await?.sync.held.is_none()) {
             return Err(refusal);
         }
-        let gate = self.0.gates.of(old);
+        let lock = self.0.sync_locks.of(old);
         // Waits for landings in progress, and excludes a concurrent end.
-        let _alone = self.alone(&gate).await?;
+        let _exclusive = self.lock_exclusive(&lock).await?;
         // A failed upload would count as in flight.
         self.remember_failures().await?;
         let num_idle_uploads = self.num_idle_of(old, silent_since).await?;
@@ -137,7 +137,7 @@ impl Lake {
         let started = self.remember_start(new, Some(&supersede)).await?;
         let record = self.record(old).await?;
         if record.phase == Phase::Aborting {
-            self.follow_supersession(&gate, &record, started).await;
+            self.follow_supersession(&lock, &record, started).await;
         }
         Ok(started)
     }
@@ -222,8 +222,8 @@ impl Lake {
         let closing = self.0.state.closing_syncs().await?;
         let mut resumed = Ok(());
         for record in closing {
-            let gate = self.0.gates.of(record.sync.sync_id);
-            let _alone = self.alone(&gate).await?;
+            let lock = self.0.sync_locks.of(record.sync.sync_id);
+            let _exclusive = self.lock_exclusive(&lock).await?;
             // A sync that stays incomplete does not stop the others.
             resumed = self.resume_closing(record.sync.sync_id).await.map(drop).and(resumed);
         }

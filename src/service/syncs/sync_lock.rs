@@ -5,7 +5,7 @@
 
 use crate::model::error::Error;
 use crate::model::id::SyncId;
-use crate::model::sync::job::SyncJob;
+use crate::model::sync::job::{SyncJob, superseded_message};
 use crate::model::sync::status::Status;
 use crate::model::time::Timestamp;
 use crate::service::weak_map::WeakMap;
@@ -20,7 +20,7 @@ const OPEN_SYNCS_MAX: usize = 4096;
 
 #[derive(Default)]
 pub(in crate::service) struct SyncLocks {
-    gates: WeakMap<SyncId, SyncLock>,
+    locks: WeakMap<SyncId, SyncLock>,
     /// Syncs that were open at the last look-up, and whose ending has not begun since.
     open: Mutex<HashMap<SyncId, Arc<SyncJob>>>,
     /// Time of the last call to a sync that did not change its row.
@@ -38,13 +38,13 @@ pub(in crate::service) struct SyncLock {
 /// Permission of an upload to land, valid while the lock has the same generation.
 #[derive(Clone)]
 pub(in crate::service) struct UploadLease {
-    gate: Arc<SyncLock>,
+    lock: Arc<SyncLock>,
     generation: u64,
 }
 
 impl SyncLocks {
     pub(in crate::service) fn of(&self, sync_id: SyncId) -> Arc<SyncLock> {
-        self.gates.get(sync_id, || SyncLock {
+        self.locks.get(sync_id, || SyncLock {
             sync_id,
             lock: RwLock::new(()),
             generation: AtomicU64::new(0),
@@ -97,12 +97,12 @@ impl SyncLock {
     }
 
     /// Lease for a new upload. Taken before the upload is stored, so that an ending in between is noticed.
-    pub(in crate::service) fn pass(self: &Arc<Self>) -> UploadLease {
-        UploadLease { gate: self.clone(), generation: self.generation.load(Ordering::SeqCst) }
+    pub(in crate::service) fn lease(self: &Arc<Self>) -> UploadLease {
+        UploadLease { lock: self.clone(), generation: self.generation.load(Ordering::SeqCst) }
     }
 
     /// Waits for landings in progress, and excludes others.
-    pub(in crate::service) async fn alone(&self) -> RwLockWriteGuard<'_, ()> {
+    pub(in crate::service) async fn lock_exclusive(&self) -> RwLockWriteGuard<'_, ()> {
         self.lock.write().await
     }
 
@@ -120,14 +120,14 @@ impl SyncLock {
 
 impl UploadLease {
     pub(in crate::service) fn check(&self) -> Result<(), Error> {
-        if self.gate.generation.load(Ordering::SeqCst) == self.generation {
+        if self.lock.generation.load(Ordering::SeqCst) == self.generation {
             return Ok(());
         }
-        let sync_id = self.gate.sync_id;
-        match self.gate.successor.load(Ordering::SeqCst) {
+        let sync_id = self.lock.sync_id;
+        match self.lock.successor.load(Ordering::SeqCst) {
             0 => Err(Error::Discarded(sync_id)),
             successor => {
-                let message = format!("superseded by sync {successor}");
+                let message = superseded_message(SyncId(successor));
                 Err(Error::SyncEnded { sync_id, status: Status::Failed, message })
             }
         }
@@ -135,7 +135,7 @@ impl UploadLease {
 
     /// Excludes endings until the landing is committed.
     pub(in crate::service) async fn enter(&self) -> Result<RwLockReadGuard<'_, ()>, Error> {
-        let guard = self.gate.lock.read().await;
+        let guard = self.lock.lock.read().await;
         self.check()?;
         Ok(guard)
     }

@@ -27,13 +27,17 @@ impl Lake {
             "" => StoragePath::trashed(&key, &entry.origin),
             _ => StoragePath::InTrash { key, leaf: entry.origin.leaf().to_owned(), relative: relative.clone() },
         };
-        let content = match self.0.files.open(&place).await? {
-            Some(file) => {
-                let preview = self.0.formats.preview(Arc::from(file), path.leaf(), ROWS).await?;
-                TrashContent::Preview(Box::new(preview))
-            }
-            None if !self.0.files.exists(&place).await? => return Err(Error::NoSuchFile(path)),
-            None => TrashContent::Files(self.trashed_files(&place, &path, &relative, page).await?),
+        let is_file = self.0.files.find(std::slice::from_ref(&place)).await?.iter().any(Option::is_some);
+        let content = if is_file {
+            let _turn = self.0.previews.turn(caller).await?;
+            let file = self.0.files.open(&place).await?.ok_or_else(|| Error::NoSuchFile(path.clone()))?;
+            let preview = self.0.formats.preview(Arc::from(file), path.leaf(), ROWS).await?;
+            TrashContent::Preview(Box::new(preview))
+        } else if self.0.files.exists(&place).await? {
+            let _turn = self.0.folder_lists.turn(caller).await?;
+            TrashContent::Files(self.trashed_files(&place, &path, &relative, page).await?)
+        } else {
+            return Err(Error::NoSuchFile(path));
         };
         Ok(InTrash { entry, relative, content })
     }
@@ -45,19 +49,15 @@ impl Lake {
         relative: &str,
         page: Page,
     ) -> Result<Vec<TrashedFile>, Error> {
-        let entries = self.0.files.list(place).await?.into_iter();
+        let entries = self.0.files.list_page(place, page.from, page.size).await?.into_iter();
         // Names hidden in the lake are hidden here too.
-        let shown = entries.filter(|entry| entry.kind != EntryKind::Other && path.join(&entry.name).is_ok());
-        let mut files: Vec<_> = shown
-            .map(|entry| TrashedFile {
-                relative: if relative.is_empty() { entry.name.clone() } else { format!("{relative}/{}", entry.name) },
-                is_folder: entry.kind == EntryKind::Folder,
-                size_bytes: entry.size_bytes,
-                name: entry.name,
-            })
-            .collect();
-        files.sort_by(|one, other| (!one.is_folder, &one.name).cmp(&(!other.is_folder, &other.name)));
-        let clamp = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        Ok(files.into_iter().skip(clamp(page.from)).take(clamp(page.size)).collect())
+        let shown = entries.filter(|entry| path.join(&entry.name).is_ok());
+        let files = shown.map(|entry| TrashedFile {
+            relative: if relative.is_empty() { entry.name.clone() } else { format!("{relative}/{}", entry.name) },
+            is_folder: entry.kind == EntryKind::Folder,
+            size_bytes: entry.size_bytes,
+            name: entry.name,
+        });
+        Ok(files.collect())
     }
 }

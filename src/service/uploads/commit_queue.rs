@@ -89,7 +89,9 @@ impl CommitQueue {
         let mut held = Duration::ZERO;
         loop {
             let pause = match self.attempt(lake, ready).await {
-                Attempt::Failed(again, error) if held < HELD_MAX && lake.0.state.is_held_elsewhere(&error) => {
+                Attempt::Failed(again, error)
+                    if held < HELD_MAX && (error.is_of_restore() || lake.0.state.is_held_elsewhere(&error)) =>
+                {
                     ready = *again;
                     held += HELD_PAUSE;
                     HELD_PAUSE
@@ -148,14 +150,14 @@ impl CommitQueue {
 impl Lake {
     /// Number of landings since the start. Background jobs use it to detect upload activity.
     pub fn landings_so_far(&self) -> u64 {
-        self.0.landings.come.load(Ordering::Relaxed)
+        self.0.commit_queue.come.load(Ordering::Relaxed)
     }
 
     /// Lands queued uploads, group after group, while it is polled; after the first poll it must be polled
     /// continuously. Without it, the callers take turns. It needs a thread of its own, since the steps of a landing may
     /// block.
     pub async fn run_commit_queue(&self) -> Infallible {
-        let waiting = &self.0.landings.waiting;
+        let waiting = &self.0.commit_queue.waiting;
         waiting.lead();
         let mut named: Option<NamedGroup> = None;
         loop {
@@ -173,7 +175,7 @@ impl Lake {
 
     /// The next group, or an empty one after [`ROWS_WAIT_MAX`].
     async fn next_soon(&self) -> Vec<Waiting> {
-        let next = pin!(self.0.landings.waiting.next(GROUP_UPLOADS_MAX));
+        let next = pin!(self.0.commit_queue.waiting.next(GROUP_UPLOADS_MAX));
         match select(next, pin!(self.pause(ROWS_WAIT_MAX))).await {
             Either::Left((group, _)) => group,
             Either::Right(_) => Vec::new(),

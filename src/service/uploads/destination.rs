@@ -13,6 +13,7 @@ use crate::model::limits::{
 use crate::model::object_key::UploadOwner;
 use crate::model::path::LakePath;
 use crate::model::sync::job::{SyncJob, may_accept_uploads, refuse_restoring};
+use crate::model::text::truncate;
 use crate::model::time::Timestamp;
 use crate::model::upload::request::UploadRequest;
 use crate::ports::metadata::upload::RefusedUpload;
@@ -86,7 +87,7 @@ impl Lake {
         // Cached: the properties needed here do not change while the sync is open, and whether it is open is checked
         // again when the upload gets its row.
         let unknown = |_| Error::NoSuchSync(sync_id);
-        if let Some(sync) = self.0.gates.open_sync(sync_id) {
+        if let Some(sync) = self.0.sync_locks.open_sync(sync_id) {
             caller.may_upload(&sync.path).map_err(unknown)?;
             return Ok(sync);
         }
@@ -95,7 +96,7 @@ impl Lake {
         refuse_restoring(&record)?;
         may_accept_uploads(&record)?;
         let sync = Arc::new(record.sync);
-        self.0.gates.remember_open(sync.clone());
+        self.0.sync_locks.remember_open(sync.clone());
         Ok(sync)
     }
 }
@@ -122,7 +123,7 @@ impl Destination {
         let lake = &self.lake;
         let begun_at = lake.now();
         let refused = |target, error| {
-            let file_name = cut(&request.file_name, REFUSED_NAME_CHARACTERS_MAX);
+            let file_name = truncate(&request.file_name, REFUSED_NAME_CHARACTERS_MAX);
             Ok(Err(RefusedBeginning { file_name, target, error, begun_at }))
         };
         let target = match self.folder.file(&request.file_name) {
@@ -135,6 +136,12 @@ impl Destination {
             return refused(Some(target), error);
         }
         Ok(Ok(IncomingUpload::new(self, target, request, begun_at)?))
+    }
+
+    /// An upload that the server cannot begin, such as one whose name cannot be read.
+    pub fn refused(&self, file_name: &str, error: Error) -> RefusedBeginning {
+        let file_name = truncate(file_name, REFUSED_NAME_CHARACTERS_MAX);
+        RefusedBeginning { file_name, target: None, error, begun_at: self.lake.now() }
     }
 
     /// Records an upload that did not begin, and returns its error.
@@ -155,10 +162,10 @@ impl Destination {
         let is_listed = self.refused_rows.load(Ordering::Relaxed) < REFUSED_ROWS_OF_REQUEST_MAX;
         let refused = RefusedUpload {
             sync_id: self.sync.sync_id,
-            file_name: cut(file_name, REFUSED_NAME_CHARACTERS_MAX),
+            file_name: truncate(file_name, REFUSED_NAME_CHARACTERS_MAX),
             folder: self.folder.clone(),
             target,
-            message: cut(&error.to_string(), REFUSED_MESSAGE_CHARACTERS_MAX),
+            message: truncate(&error.to_string(), REFUSED_MESSAGE_CHARACTERS_MAX),
             size_bytes: 0,
             rows_max: if is_listed { REFUSED_ROWS_MAX } else { 0 },
             begun_at,
@@ -182,9 +189,5 @@ pub(in crate::service) fn upload_owner(sync: &SyncJob, target: &LakePath) -> Upl
 /// File names are stored as sent, up to this length.
 pub(in crate::service) fn bounded(file_name: &str) -> String {
     const CHARACTERS_MAX: usize = 1024;
-    cut(file_name, CHARACTERS_MAX)
-}
-
-pub(super) fn cut(text: &str, characters: usize) -> String {
-    text.chars().take(characters).collect()
+    truncate(file_name, CHARACTERS_MAX)
 }

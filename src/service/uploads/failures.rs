@@ -6,6 +6,7 @@
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::id::UploadId;
+use crate::model::storage_path::PartialName;
 use crate::model::time::Timestamp;
 use crate::ports::metadata::upload::RefusedUpload;
 use crate::service::Lake;
@@ -21,6 +22,8 @@ pub(in crate::service) struct Failures(Mutex<Vec<Failure>>);
 pub(in crate::service) enum Failure {
     Registered(RegisteredFailure),
     Unregistered(RefusedUpload),
+    /// Whether its bytes have a row is not known.
+    InDoubt(PartialName, RefusedUpload),
 }
 
 /// A failed upload with a row.
@@ -66,15 +69,28 @@ impl Lake {
                 self.0.events.pending_changes().failed(*sync_id, file_name, message);
                 Ok(())
             }
-            Failure::Unregistered(refused) => match self.0.state.refuse_upload(refused).await {
-                Ok(_) => {
-                    self.0.events.pending_changes().failed(refused.sync_id, &refused.file_name, &refused.message);
-                    Ok(())
-                }
-                // Too late to count.
-                Err(Error::SyncEnded { .. } | Error::SyncEnding(_)) => Ok(()),
-                Err(fault) => Err(fault),
-            },
+            Failure::Unregistered(refused) => self.tell_refused(refused).await,
+            Failure::InDoubt(partial, refused) => {
+                let RefusedUpload { sync_id, file_name, message, size_bytes, at, .. } = refused;
+                let Some(upload_id) = self.0.state.upload_in_flight(*sync_id, partial).await? else {
+                    return self.tell_refused(refused).await;
+                };
+                self.0.state.fail_upload(upload_id, message, *size_bytes, *at).await?;
+                self.0.events.pending_changes().failed(*sync_id, file_name, message);
+                Ok(())
+            }
+        }
+    }
+
+    async fn tell_refused(&self, refused: &RefusedUpload) -> Result<(), Error> {
+        match self.0.state.refuse_upload(refused).await {
+            Ok(_) => {
+                self.0.events.pending_changes().failed(refused.sync_id, &refused.file_name, &refused.message);
+                Ok(())
+            }
+            // Too late to count.
+            Err(Error::SyncEnded { .. } | Error::SyncEnding(_)) => Ok(()),
+            Err(fault) => Err(fault),
         }
     }
 

@@ -5,8 +5,9 @@
 //! restarts. Of several nodes, each has those that it receives, and tells the others of them once a second.
 
 use crate::model::access::key::Caller;
+use crate::model::access::principal::Principal;
 use crate::model::error::Error;
-use crate::model::event::{Event, Happened};
+use crate::model::event::{Event, EventKind};
 use crate::model::id::SyncId;
 use crate::model::id::UploadId;
 use crate::model::limits::{IN_FLIGHT_KNOWN_MAX, PROGRESS_INTERVAL, PROGRESS_TOLD_MAX};
@@ -15,7 +16,7 @@ use crate::model::path::LakePath;
 use crate::model::sync::job::SyncJob;
 use crate::model::time::Timestamp;
 use crate::model::upload::in_flight::{Activity, Sender, UploadInFlight};
-use crate::ports::metadata::event_log::ToldUpload;
+use crate::ports::metadata::event_log::ReportedUpload;
 use crate::ports::metadata::resumable::ResumableRecord;
 use crate::service::Lake;
 use parking_lot::{Mutex, MutexGuard};
@@ -31,14 +32,14 @@ type Entries = BTreeMap<UploadId, Arc<Entry>>;
 pub(in crate::service) struct InFlight(Mutex<Entries>);
 
 struct Entry {
-    new: Entering,
+    new: NewEntry,
     received_bytes: AtomicU64,
     /// Requests that send it: one or none, and two while one preempts the other.
     requests: AtomicUsize,
-    moving: Mutex<Moving>,
+    state: Mutex<MutableState>,
 }
 
-struct Moving {
+struct MutableState {
     sender: Sender,
     expected_bytes: Option<u64>,
     /// Bytes at the last sample.
@@ -47,12 +48,13 @@ struct Moving {
 }
 
 /// Details of an upload that enters the register.
-pub(in crate::service) struct Entering {
+pub(in crate::service) struct NewEntry {
     pub(in crate::service) upload_id: UploadId,
     pub(in crate::service) sync_id: SyncId,
     pub(in crate::service) dataset: LakePath,
     pub(in crate::service) file_name: String,
     pub(in crate::service) target: LakePath,
+    pub(in crate::service) owner: Principal,
     pub(in crate::service) is_resumable: bool,
     pub(in crate::service) begun_at: Timestamp,
 }
@@ -71,13 +73,13 @@ impl Tracked {
     }
 
     pub(in crate::service) fn expects(&self, bytes: Option<u64>) {
-        self.entry.moving().expected_bytes = bytes;
+        self.entry.state().expected_bytes = bytes;
     }
 
     pub(in crate::service) fn sent_by(&self, sender: &Sender) {
-        let mut moving = self.entry.moving();
+        let mut state = self.entry.state();
         // The owner of the upload stays.
-        moving.sender = Sender { by: std::mem::take(&mut moving.sender.by), ..sender.clone() };
+        state.sender = Sender { by: std::mem::take(&mut state.sender.by), ..sender.clone() };
     }
 }
 
@@ -120,26 +122,26 @@ impl InFlight {
     fn num_idle_of(&self, sync_id: SyncId, since: Timestamp, now: Timestamp) -> u64 {
         let entries: Vec<_> = self.entries().values().filter(|entry| entry.new.sync_id == sync_id).cloned().collect();
         let is_idle = |entry: &&Arc<Entry>| {
-            let seen = entry.look(now, Duration::MAX);
+            let seen = entry.snapshot(now, Duration::MAX);
             seen.is_resumable && seen.last_byte_time <= since && !entry.has_request()
         };
         entries.iter().filter(is_idle).count() as u64
     }
 
     /// Entry of the upload, new or existing.
-    fn enter(&self, new: Entering, by: &str, received_bytes: u64, last_byte_at: Timestamp) -> Arc<Entry> {
+    fn enter(&self, new: NewEntry, by: &str, received_bytes: u64, last_byte_at: Timestamp) -> Arc<Entry> {
         let mut entries = self.entries();
         if let Some(entry) = entries.get(&new.upload_id) {
             return entry.clone();
         }
-        let moving = Moving {
+        let state = MutableState {
             sender: Sender { by: by.to_owned(), ..Sender::default() },
             expected_bytes: None,
             seen_bytes: received_bytes,
             last_byte_at,
         };
         let (received_bytes, requests) = (AtomicU64::new(received_bytes), AtomicUsize::new(0));
-        let entry = Arc::new(Entry { new, received_bytes, requests, moving: Mutex::new(moving) });
+        let entry = Arc::new(Entry { new, received_bytes, requests, state: Mutex::new(state) });
         if entries.len() < IN_FLIGHT_KNOWN_MAX {
             entries.insert(entry.new.upload_id, entry.clone());
         }
@@ -152,23 +154,19 @@ impl Entry {
         self.requests.load(Ordering::Relaxed) > 0
     }
 
-    fn moving(&self) -> MutexGuard<'_, Moving> {
-        self.moving.lock()
+    fn state(&self) -> MutexGuard<'_, MutableState> {
+        self.state.lock()
     }
 
-    fn look(&self, now: Timestamp, stalled_after: Duration) -> UploadInFlight {
+    fn snapshot(&self, now: Timestamp, stalled_after: Duration) -> UploadInFlight {
         let received_bytes = self.received_bytes.load(Ordering::Relaxed);
-        let mut moving = self.moving();
-        if received_bytes != moving.seen_bytes {
-            moving.seen_bytes = received_bytes;
-            moving.last_byte_at = now;
+        let mut state = self.state();
+        if received_bytes != state.seen_bytes {
+            state.seen_bytes = received_bytes;
+            state.last_byte_at = now;
         }
-        let is_late = now >= moving.last_byte_at.plus(stalled_after);
-        let activity = match (is_late, self.requests.load(Ordering::Relaxed)) {
-            (false, _) => Activity::Receiving,
-            (true, 0) => Activity::Abandoned,
-            (true, _) => Activity::Stalled,
-        };
+        let is_late = now >= state.last_byte_at.plus(stalled_after);
+        let activity = Activity::of(is_late, self.has_request());
         let new = &self.new;
         UploadInFlight {
             history_id: new.upload_id,
@@ -176,12 +174,13 @@ impl Entry {
             dataset: new.dataset.clone(),
             file_name: new.file_name.clone(),
             path: new.target.clone(),
-            sender: moving.sender.clone(),
+            sender: state.sender.clone(),
+            owner: new.owner,
             is_resumable: new.is_resumable,
             received_bytes,
-            expected_bytes: moving.expected_bytes,
+            expected_bytes: state.expected_bytes,
             start_time: new.begun_at,
-            last_byte_time: moving.last_byte_at,
+            last_byte_time: state.last_byte_at,
             activity,
         }
     }
@@ -189,7 +188,7 @@ impl Entry {
 
 impl Lake {
     /// Registers the upload as in flight, sent by a request.
-    pub(in crate::service) fn track(&self, new: Entering, by: &str, received_bytes: u64) -> Tracked {
+    pub(in crate::service) fn track(&self, new: NewEntry, by: &str, received_bytes: u64) -> Tracked {
         let entry = self.0.in_flight.enter(new, by, received_bytes, self.now());
         entry.requests.fetch_add(1, Ordering::Relaxed);
         entry.received_bytes.store(received_bytes, Ordering::Relaxed);
@@ -220,15 +219,16 @@ impl Lake {
             // A checkpoint postpones the expiry, which gives the time of the last bytes.
             let last_byte_at = record.expires_at.minus(self.0.limits.idle_max(record.checkpoint.offset));
             let last_byte_at = last_byte_at.clamp(record.begun_at, self.now().max(record.begun_at));
-            let (file_name, begun_at) = (record.file_name, record.begun_at);
-            let new = Entering { upload_id, sync_id, dataset, file_name, target, is_resumable: true, begun_at };
+            let (file_name, owner, begun_at) = (record.file_name, record.owner, record.begun_at);
+            let new = NewEntry { upload_id, sync_id, dataset, file_name, target, owner, is_resumable: true, begun_at };
             let entry = self.0.in_flight.enter(new, &record.by, record.checkpoint.offset, last_byte_at);
-            entry.moving().expected_bytes = record.length;
+            entry.state().expected_bytes = record.length;
         }
         Ok(())
     }
 
-    /// Uploads in flight of all nodes, in the order of their begin; only those of one sync if `sync_id` is given.
+    /// Uploads in flight of all nodes, in the order of their begin; only those of one sync if `sync_id` is given. Only
+    /// an administrator of the whole lake and the sender of an upload see where it comes from.
     pub async fn in_flight(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<UploadInFlight>, Error> {
         let scope = caller.may_read()?;
         let page = Page::new(parameters.from, parameters.size, parameters.order)?;
@@ -237,7 +237,8 @@ impl Lake {
         let is_seen = |dataset: &LakePath| scope.as_ref().is_none_or(|scope| scope.contains(dataset));
         if self.0.state.has_company() {
             let all = self.in_flight_of_all_nodes(parameters.sync_id).await?;
-            let wanted = all.into_iter().map(|(upload, _)| upload).filter(|upload| is_seen(&upload.dataset));
+            let wanted =
+                all.into_iter().map(|(upload, _)| upload.for_caller(caller)).filter(|upload| is_seen(&upload.dataset));
             return Ok(match page.order {
                 Order::Asc => wanted.skip(skip).take(take).collect(),
                 Order::Desc => wanted.rev().skip(skip).take(take).collect(),
@@ -253,7 +254,7 @@ impl Lake {
         };
         drop(entries);
         let (now, stalled_after) = (self.now(), self.0.limits.stalled_after);
-        Ok(wanted.iter().map(|entry| entry.look(now, stalled_after)).collect())
+        Ok(wanted.iter().map(|entry| entry.snapshot(now, stalled_after).for_caller(caller)).collect())
     }
 
     /// Number of resumable uploads of the sync without a byte since `since` and without an open request.
@@ -272,10 +273,10 @@ impl Lake {
         let all = self.0.state.uploads_in_flight(sync_id, IN_FLIGHT_KNOWN_MAX as u64).await?;
         let (now, stalled_after) = (self.now(), self.0.limits.stalled_after);
         let entries = self.0.in_flight.entries();
-        let merged = |upload: ToldUpload| {
+        let merged = |upload: ReportedUpload| {
             let here = entries.get(&upload.upload_id);
             let has_request = here.is_some_and(|entry| entry.has_request());
-            let here = here.map(|entry| entry.look(now, stalled_after));
+            let here = here.map(|entry| entry.snapshot(now, stalled_after));
             if has_request {
                 return Some((here?, true));
             }
@@ -305,7 +306,7 @@ impl Lake {
                 Some(upload) if !upload.is_elsewhere => false,
                 // This node may not have told yet what it received.
                 Some(upload) => seen_elsewhere(upload, now, stalled_after)
-                    .is_some_and(|there| there.last_byte_time > entry.look(now, stalled_after).last_byte_time),
+                    .is_some_and(|there| there.last_byte_time > entry.snapshot(now, stalled_after).last_byte_time),
             };
             if is_left {
                 entries.remove(&id);
@@ -316,15 +317,11 @@ impl Lake {
 }
 
 /// An upload as another node told it.
-fn seen_elsewhere(upload: &ToldUpload, now: Timestamp, stalled_after: Duration) -> Option<UploadInFlight> {
+fn seen_elsewhere(upload: &ReportedUpload, now: Timestamp, stalled_after: Duration) -> Option<UploadInFlight> {
     let event: Event = serde_json::from_str(upload.json.as_deref()?).ok()?;
-    let Happened::UploadProgress { upload: mut seen } = event.happened else { return None };
+    let EventKind::UploadProgress { upload: mut seen } = event.happened else { return None };
     let is_late = now >= seen.last_byte_time.plus(stalled_after);
-    seen.activity = match (is_late, upload.is_elsewhere && upload.has_request) {
-        (false, _) => Activity::Receiving,
-        (true, true) => Activity::Stalled,
-        (true, false) => Activity::Abandoned,
-    };
+    seen.activity = Activity::of(is_late, upload.is_elsewhere && upload.has_request);
     Some(seen)
 }
 
@@ -332,7 +329,7 @@ fn seen_elsewhere(upload: &ToldUpload, now: Timestamp, stalled_after: Duration) 
 #[derive(Default)]
 pub(in crate::service) struct SampledUploads {
     /// Each with whether it had a request.
-    told: BTreeMap<UploadId, (UploadInFlight, bool)>,
+    reported: BTreeMap<UploadId, (UploadInFlight, bool)>,
     looked_at: Timestamp,
     /// Where the next round continues.
     after: u64,
@@ -341,59 +338,60 @@ pub(in crate::service) struct SampledUploads {
 impl SampledUploads {
     /// Events of the last call did not arrive: everything is news again.
     pub(in crate::service) fn forget(&mut self) {
-        self.told.clear();
+        self.reported.clear();
     }
 
-    /// Whether a call of [`Self::told`] looks at them.
+    /// Whether a call of [`Self::take_events`] looks at them.
     pub(in crate::service) fn is_due(&self, now: Timestamp) -> bool {
         now >= self.looked_at.plus(PROGRESS_INTERVAL) || now < self.looked_at
     }
 
-    /// `is_shared`: other nodes read the progress. Events since the last call: at most one a second for each upload, and only one for an upload without progress.
-    pub(in crate::service) fn told(
+    /// Events since the last call: at most one a second for each upload, and one in total for an upload without progress.
+    /// `is_shared`: other nodes read them, so a change of `has_request` counts too.
+    pub(in crate::service) fn take_events(
         &mut self,
         in_flight: &InFlight,
         now: Timestamp,
         stalled_after: Duration,
         is_shared: bool,
-    ) -> Vec<Happened> {
+    ) -> Vec<EventKind> {
         if !self.is_due(now) {
             return Vec::new();
         }
         self.looked_at = now;
         let entries = in_flight.entries();
         let has_left = |id: &UploadId| !entries.contains_key(id);
-        let left: Vec<_> = self.told.keys().copied().filter(has_left).collect();
+        let left: Vec<_> = self.reported.keys().copied().filter(has_left).collect();
         let behind = entries.range((Bound::Excluded(UploadId(self.after)), Bound::Unbounded));
         let round: Vec<_> =
             behind.chain(entries.range(..=UploadId(self.after))).map(|(_, entry)| entry.clone()).collect();
         drop(entries);
-        let mut happened = Vec::new();
+        let mut events = Vec::new();
         for id in left {
-            if let Some((upload, _)) = self.told.remove(&id) {
+            if let Some((upload, _)) = self.reported.remove(&id) {
                 let (sync_id, path) = (upload.sync_id, upload.dataset);
-                happened.push(Happened::UploadLeft { sync_id, path, history_id: id });
+                events.push(EventKind::UploadLeft { sync_id, path, history_id: id });
             }
         }
         let mut count = 0;
         for entry in round {
             // Sampled even without an event; otherwise the time of its last byte would be unknown.
-            let upload = entry.look(now, stalled_after);
+            let upload = entry.snapshot(now, stalled_after);
             let is_old = now >= upload.start_time.plus(PROGRESS_INTERVAL);
             let id = upload.history_id;
             // Other nodes have to know whether it has a request; for everybody else its activity says enough.
             let has_request = entry.has_request();
             let is_news = self
-                .told
+                .reported
                 .get(&id)
                 .is_none_or(|(before, had_request)| *before != upload || (is_shared && *had_request != has_request));
             if is_old && is_news && count < PROGRESS_TOLD_MAX {
                 count += 1;
                 self.after = id.0;
-                self.told.insert(id, (upload.clone(), has_request));
-                happened.push(Happened::UploadProgress { upload });
+                self.reported.insert(id, (upload.clone(), has_request));
+                events.push(EventKind::UploadProgress { upload });
             }
         }
-        happened
+        events
     }
 }

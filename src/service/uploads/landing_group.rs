@@ -70,7 +70,7 @@ impl Lake {
 
     /// Fails the uploads to a path whose last landing stays unsettled: rows are written in the order of the files.
     async fn settle_before(&self, group: Vec<Waiting>) -> Vec<Waiting> {
-        let is_unsettled = |waiting: &Waiting| self.0.landings.unsettled.has_target(&waiting.ready.target);
+        let is_unsettled = |waiting: &Waiting| self.0.commit_queue.unsettled.has_target(&waiting.ready.target);
         if !group.iter().any(is_unsettled) {
             return group;
         }
@@ -133,7 +133,7 @@ impl Lake {
     fn leave_unsettled(&self, id: LandingsId, steps: Vec<(Step, Error)>) {
         if !steps.is_empty() {
             let steps = steps.into_iter().map(|(step, error)| (step.unsettled(), error)).collect();
-            self.0.landings.leave_unsettled(UnsettledGroup { id, steps });
+            self.0.commit_queue.leave_unsettled(UnsettledGroup { id, steps });
         }
     }
 
@@ -235,6 +235,7 @@ impl Lake {
         for (step, permission) in steps.into_iter().zip(permissions) {
             match permission {
                 Ok(()) => allowed.push(step),
+                Err(error) if error.is_of_restore() => step.fail(error),
                 Err(error) => _ = step.answer.refuse(error),
             }
         }
@@ -252,7 +253,7 @@ impl Lake {
         for (step, outcome) in steps.into_iter().zip(outcomes) {
             match outcome {
                 Ok(outcome) => {
-                    self.0.measures.landed(step.upload.sync_id, outcome);
+                    self.0.size_cache.landed(step.upload.sync_id, outcome);
                     landed.push(self.landed(step.upload.clone(), outcome));
                     named.push(step);
                 }

@@ -78,8 +78,9 @@ impl Answer {
 
     /// Fails the attempt; it may be repeated if the error allows it.
     pub(super) fn fail(self, error: Error, ready: impl FnOnce() -> Ready) {
+        let may_be_repeated = error.may_pass() || error.is_of_restore();
         let attempt =
-            if error.may_pass() { Attempt::Failed(Box::new(ready()), error) } else { Attempt::Ended(Err(error)) };
+            if may_be_repeated { Attempt::Failed(Box::new(ready()), error) } else { Attempt::Ended(Err(error)) };
         self.send(attempt);
     }
 }

@@ -37,7 +37,7 @@ impl Lake {
             // Found out by where the files are.
             Err(error) if error.is_unsettled() => {
                 let steps = steps.into_iter().map(|step| (step.unsettled(), error.repeated())).collect();
-                self.0.landings.leave_unsettled(UnsettledGroup { id: NO_INTENT, steps });
+                self.0.commit_queue.leave_unsettled(UnsettledGroup { id: NO_INTENT, steps });
             }
             Err(error) => steps.into_iter().for_each(|step| step.fail(error.repeated())),
         }
@@ -49,7 +49,7 @@ impl Lake {
         for (step, outcome) in steps.into_iter().zip(outcomes) {
             match outcome {
                 Ok(outcome) => {
-                    self.0.measures.landed(step.upload.sync_id, outcome);
+                    self.0.size_cache.landed(step.upload.sync_id, outcome);
                     landed.push(self.landed(step.upload.clone(), outcome));
                     ended.push(step);
                 }

@@ -33,7 +33,7 @@ impl Lake {
     pub async fn missing_files(&self, caller: &Caller, offer: &Offer) -> Result<Missing, Error> {
         if self.0.state.has_company() {
             // Nothing below checks again whether another node has ended it.
-            self.0.gates.forget_open(offer.sync_id);
+            self.0.sync_locks.forget_open(offer.sync_id);
         }
         let destination = self.destination(caller, offer.sync_id, offer.path.as_deref()).await?;
         self.note_call(offer.sync_id).await?;

@@ -12,6 +12,7 @@ use crate::model::memory_pool::MemoryShare;
 use crate::model::path::LakePath;
 use crate::model::storage_path::{Identity, PartialName};
 use crate::model::sync::job::SyncJob;
+use crate::model::text::truncate;
 use crate::model::time::Timestamp;
 use crate::model::upload::in_flight::Sender;
 use crate::model::upload::landed::Landed;
@@ -20,9 +21,9 @@ use crate::ports::Partial;
 use crate::ports::metadata::upload::{NewUpload, RefusedUpload};
 use crate::service::Lake;
 use crate::service::syncs::sync_lock::UploadLease;
-use crate::service::uploads::destination::{Destination, bounded, cut, upload_owner};
+use crate::service::uploads::destination::{Destination, bounded, upload_owner};
 use crate::service::uploads::failures::{Failure, RegisteredFailure};
-use crate::service::uploads::in_flight::{Entering, Tracked};
+use crate::service::uploads::in_flight::{NewEntry, Tracked};
 use crate::service::uploads::landing_step::{Content, Ready};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha512};
@@ -40,8 +41,10 @@ pub struct IncomingUpload {
     target: LakePath,
     name: PartialName,
     body: Body,
-    pass: UploadLease,
+    lease: UploadLease,
     received_bytes: u64,
+    /// The answer of the metadata store to the row was lost.
+    is_row_in_doubt: bool,
     digests: ExpectedDigests,
     /// Only for an announced SHA-512.
     sha512: Option<Box<Sha512>>,
@@ -97,9 +100,10 @@ impl IncomingUpload {
             folder: destination.folder.clone(),
             target,
             name: PartialName::from_random(lake.random()?),
-            body: Body::Gathered(Vec::new(), lake.0.landings.reserve()),
-            pass: lake.0.gates.of(sync.sync_id).pass(),
+            body: Body::Gathered(Vec::new(), lake.0.commit_queue.reserve()),
+            lease: lake.0.sync_locks.of(sync.sync_id).lease(),
             received_bytes: 0,
+            is_row_in_doubt: false,
             sha512: digests.sha512.map(|_| Box::default()),
             digests,
             begun_at,
@@ -131,7 +135,9 @@ impl IncomingUpload {
             identity: partial.identity().clone(),
             at: self.begun_at,
         };
-        let upload_id = self.lake.patiently(|| lake.state.begin_upload(&new)).await?;
+        let begun = self.lake.patiently(|| lake.state.begin_upload(&new)).await;
+        self.is_row_in_doubt = begun.as_ref().is_err_and(Error::is_unsettled);
+        let upload_id = begun?;
         let tracked = self.track(upload_id);
         let written = if gathered.is_empty() { Ok(()) } else { partial.write(gathered.into()).await };
         self.body = Body::Registered(upload_id, Stored::Partial(partial), tracked);
@@ -139,12 +145,13 @@ impl IncomingUpload {
     }
 
     fn track(&self, upload_id: UploadId) -> Tracked {
-        let new = Entering {
+        let new = NewEntry {
             upload_id,
             sync_id: self.sync.sync_id,
             dataset: self.sync.path.clone(),
             file_name: self.file_name.clone(),
             target: self.target.clone(),
+            owner: self.owner,
             is_resumable: false,
             begun_at: self.begun_at,
         };
@@ -157,7 +164,7 @@ impl IncomingUpload {
 
     /// Appends bytes.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
-        self.pass.check()?;
+        self.lease.check()?;
         let looks = self.received_bytes / SPACE_LOOK_BYTES;
         self.received_bytes += bytes.len() as u64;
         if self.received_bytes / SPACE_LOOK_BYTES > looks {
@@ -224,7 +231,7 @@ impl IncomingUpload {
             }
         };
         // Excludes endings until the landing is committed.
-        let _landing = self.pass.enter().await?;
+        let _landing = self.lease.enter().await?;
         let ready = Ready {
             sync: self.sync.clone(),
             upload_id,
@@ -236,7 +243,7 @@ impl IncomingUpload {
             by: self.by.clone(),
             taken_over: false,
         };
-        self.lake.0.landings.land(&self.lake, ready, &self.digests, sha512).await
+        self.lake.0.commit_queue.land(&self.lake, ready, &self.digests, sha512).await
     }
 
     /// Fails the upload: its row gets the reason, and its bytes are removed.
@@ -251,17 +258,23 @@ impl IncomingUpload {
                 size_bytes: self.received_bytes,
                 at: lake.now(),
             }),
-            Body::Gathered(..) => Failure::Unregistered(RefusedUpload {
-                sync_id: self.sync.sync_id,
-                file_name: self.file_name.clone(),
-                folder: self.folder.clone(),
-                target: Some(self.target.clone()),
-                message: cut(&error.to_string(), REFUSED_MESSAGE_CHARACTERS_MAX),
-                size_bytes: self.received_bytes,
-                rows_max: FAILED_ROWS_MAX,
-                begun_at: self.begun_at,
-                at: lake.now(),
-            }),
+            Body::Gathered(..) => {
+                let refused = RefusedUpload {
+                    sync_id: self.sync.sync_id,
+                    file_name: self.file_name.clone(),
+                    folder: self.folder.clone(),
+                    target: Some(self.target.clone()),
+                    message: truncate(&error.to_string(), REFUSED_MESSAGE_CHARACTERS_MAX),
+                    size_bytes: self.received_bytes,
+                    rows_max: FAILED_ROWS_MAX,
+                    begun_at: self.begun_at,
+                    at: lake.now(),
+                };
+                match self.is_row_in_doubt {
+                    true => Failure::InDoubt(self.name.clone(), refused),
+                    false => Failure::Unregistered(refused),
+                }
+            }
         };
         // The row is written first: a partial file without a row is swept, but a row must never refer to bytes that
         // another upload could have been given since.

@@ -9,7 +9,7 @@ use crate::model::error::Error;
 use crate::model::storage_path::PartialName;
 use crate::model::storage_path::StoragePath;
 use crate::model::time::Timestamp;
-use crate::ports::storage::{FoundFile, TakeOver, TakenOver};
+use crate::ports::storage::{FoundFile, ReuseRequest, ReusedCopy};
 use crate::service::Lake;
 use crate::service::syncs::sync_lock::UploadLease;
 use crate::service::uploads::destination::{Destination, bounded};
@@ -26,9 +26,9 @@ const TOGETHER_BYTES_MAX: u64 = 256 << 20;
 /// Concurrent copies of all requests: each occupies a thread.
 const AT_ONCE_MAX: usize = 4;
 
-pub(in crate::service) struct TakeOvers(Semaphore);
+pub(in crate::service) struct FileCopies(Semaphore);
 
-impl Default for TakeOvers {
+impl Default for FileCopies {
     fn default() -> Self {
         Self(Semaphore::new(AT_ONCE_MAX))
     }
@@ -50,8 +50,8 @@ impl Lake {
         files: Vec<Unchanged>,
         names: &[&str],
     ) -> Result<Vec<usize>, Error> {
-        let pass = self.0.gates.of(destination.sync.sync_id).pass();
-        let steps = stream::iter(together(files)).map(|files| self.take_over_some(destination, &pass, files, names));
+        let lease = self.0.sync_locks.of(destination.sync.sync_id).lease();
+        let steps = stream::iter(together(files)).map(|files| self.take_over_some(destination, &lease, files, names));
         // All run to their end even when one has failed, as a landing must not be dropped.
         let results: Vec<_> = steps.buffer_unordered(AT_ONCE_MAX).collect().await;
         let left: Result<Vec<_>, _> = results.into_iter().collect();
@@ -61,30 +61,30 @@ impl Lake {
     async fn take_over_some(
         &self,
         destination: &Destination,
-        pass: &UploadLease,
+        lease: &UploadLease,
         files: Vec<Unchanged>,
         names: &[&str],
     ) -> Result<Vec<usize>, Error> {
         let lake = &self.0;
         let begun_at = self.now();
-        pass.check()?;
+        lease.check()?;
         self.refuse_below_reserve(destination.owner, files.iter().map(|file| file.wanted.digest.size_bytes).sum())
             .await?;
         let mut copies = Vec::with_capacity(files.len());
         for Unchanged { found, place, .. } in &files {
             let partial = PartialName::from_random(self.random()?);
-            copies.push(TakeOver { from: place.clone(), found: found.clone(), partial });
+            copies.push(ReuseRequest { from: place.clone(), found: found.clone(), partial });
         }
         let copied = {
-            let _turn = lake.take_overs.0.acquire().await;
-            lake.files.take_over(&copies).await
+            let _turn = lake.file_copies.0.acquire().await;
+            lake.files.copy_unchanged(&copies).await
         };
         // Excludes endings until the landings are committed.
-        let entered = pass.enter().await;
+        let entered = lease.enter().await;
         let land = async |(Unchanged { wanted, .. }, copy, copied): (
             Unchanged,
-            TakeOver,
-            Result<Option<TakenOver>, Error>,
+            ReuseRequest,
+            Result<Option<ReusedCopy>, Error>,
         )| {
             let index = wanted.index;
             let partial = copy.partial;
@@ -93,7 +93,7 @@ impl Lake {
                     // If the bytes of the copy were read, their digest must match the row.
                     let expected = ExpectedDigests { sha256: Some(wanted.digest.sha256), sha512: None };
                     let ready = ready(destination, wanted, names[index], partial.clone(), copied, begun_at);
-                    match lake.landings.land(self, ready, &expected, None).await {
+                    match lake.commit_queue.land(self, ready, &expected, None).await {
                         Ok(_) => return Ok(None),
                         // The bytes have changed since the landing; or the path is blocked, and sending the file will
                         // report and record the reason.
@@ -122,7 +122,7 @@ fn ready(
     wanted: Wanted,
     name: &str,
     partial: PartialName,
-    copied: TakenOver,
+    copied: ReusedCopy,
     begun_at: Timestamp,
 ) -> Ready {
     let size_bytes = wanted.digest.size_bytes;

@@ -16,6 +16,7 @@ use crate::model::path::LakePath;
 use crate::model::storage_path::PartialName;
 use crate::ports::metadata::upload::{FinishedLandings, LandedUpload, LandingsId};
 use crate::service::Lake;
+use crate::service::uploads::failures::{Failure, RegisteredFailure};
 use crate::service::uploads::landing_step::Step;
 use futures_util::future::{Either, select};
 use parking_lot::{Mutex, MutexGuard};
@@ -69,7 +70,7 @@ impl Drop for Settling<'_> {
 impl Lake {
     /// Tries to settle each unsettled group once. Returns the error of the last one that stays.
     pub async fn settle_landings(&self) -> Result<(), Error> {
-        let list = &self.0.landings.unsettled;
+        let list = &self.0.commit_queue.unsettled;
         if list.groups().is_empty() {
             return Ok(());
         }
@@ -101,7 +102,7 @@ impl Lake {
 
     async fn settle_those(&self, is_one: impl Fn(&Step) -> bool) -> Result<(), Error> {
         self.0.state.finish_deferred_landings().await?;
-        let is_led = self.0.landings.is_led();
+        let is_led = self.0.commit_queue.is_led();
         for pause in SETTLING_PAUSES.into_iter().filter(|_| is_led) {
             if !self.is_any_unsettled(&is_one).await {
                 return Ok(());
@@ -116,7 +117,7 @@ impl Lake {
     }
 
     async fn is_any_unsettled(&self, is_one: impl Fn(&Step) -> bool) -> bool {
-        let list = &self.0.landings.unsettled;
+        let list = &self.0.commit_queue.unsettled;
         // A group that is being settled is not in the list.
         let _turn = list.turn.lock().await;
         list.groups().iter().flat_map(|group| &group.steps).any(|(step, _)| is_one(step))
@@ -124,7 +125,7 @@ impl Lake {
 
     /// Waits for `length`. If the commit queue has no consumer, settles the landings first.
     pub(in crate::service) async fn wait_for_settling(&self, length: Duration) {
-        if !self.0.landings.is_led() {
+        if !self.0.commit_queue.is_led() {
             // The reason is reported by the next attempt.
             let _ = self.settle_landings().await;
         }
@@ -136,7 +137,7 @@ impl Lake {
         let mut next = pin!(next);
         let mut pauses = SETTLING_PAUSES.into_iter();
         loop {
-            if self.0.landings.unsettled.groups().is_empty() {
+            if self.0.commit_queue.unsettled.groups().is_empty() {
                 return next.await;
             }
             let pause = pauses.next().unwrap_or(SETTLING_PAUSES[SETTLING_PAUSES.len() - 1]);
@@ -179,9 +180,21 @@ impl Lake {
                 Err(_) => group.steps.push((step, cause)),
             }
         }
-        // These have no caller any more.
+        // These have no caller any more. Each is given up, whatever happens to the others, since nothing else would.
         for (upload, cause) in unlanded {
-            self.give_up_landing(&upload, &cause).await?;
+            let Err(error) = self.give_up_landing(&upload, &cause).await else { continue };
+            if let Some(upload_id) = upload.upload_id {
+                let failure = RegisteredFailure {
+                    upload_id,
+                    sync_id: upload.sync_id,
+                    file_name: upload.file_name.clone(),
+                    message: cause.to_string(),
+                    size_bytes: upload.digest.size_bytes,
+                    at: self.now(),
+                };
+                self.remember_failure(Failure::Registered(failure)).await?;
+            }
+            fault.get_or_insert(error);
         }
         fault.map_or(Ok(()), Err)
     }

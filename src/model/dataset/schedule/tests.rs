@@ -180,3 +180,14 @@ proptest! {
         prop_assert_eq!(serde_json::from_str::<DeliverySchedule>(&text).unwrap(), rhythm);
     }
 }
+
+#[test]
+fn a_schedule_is_a_sentence() {
+    let written = |every, by, files, bytes| DeliverySchedule::new(every, by, files, bytes).unwrap().to_string();
+    assert_eq!(written(Every::Day, Some("07:00"), 10, 0), "every day by 07:00 UTC, at least 10 files");
+    assert_eq!(
+        written(Every::Weekday, None, 1, 5_000_000),
+        "Monday to Friday by midnight UTC, at least 1 file and 5.0 MB"
+    );
+    assert_eq!(written(Every::Hours(6), Some("01:30"), 1, 0), "every 6 hours within 01:30, at least 1 file");
+}

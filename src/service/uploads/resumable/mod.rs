@@ -57,7 +57,7 @@ impl Destination {
             return Err(self.refuse(&file_name, Some(target), error, at).await);
         }
         // Taken before the upload is stored, so that an ending in between is noticed.
-        let pass = lake.0.gates.of(self.sync.sync_id).pass();
+        let lease = lake.0.sync_locks.of(self.sync.sync_id).lease();
         let bytes_of = upload_owner(&self.sync, &target);
         let upload = |partial: PartialName, identity| NewUpload {
             sync_id: self.sync.sync_id,
@@ -67,7 +67,7 @@ impl Destination {
             identity,
             at,
         };
-        let sync = Some((self.sync.clone(), pass));
+        let sync = Some((self.sync.clone(), lease));
         lake.begin(request, self.owner, self.by.clone(), Some((bytes_of, upload)), sync).await
     }
 }
@@ -100,7 +100,7 @@ impl Lake {
     ) -> Result<ResumableSession, Error> {
         let token = Token::from_random(self.random()?);
         let name = PartialName::from_random(self.random()?);
-        let mut held = self.0.holders.take_over(&token).await;
+        let mut held = self.0.upload_locks.preempt(&token).await;
         let (bytes_of, upload) = upload.unzip();
         let mut partial = self.0.files.create_partial(name.clone(), bytes_of.as_ref()).await?;
         let at = self.now();
@@ -167,7 +167,7 @@ impl Lake {
     }
 
     async fn sync_of(&self, sync_id: SyncId) -> Result<Arc<SyncJob>, Error> {
-        match self.0.gates.open_sync(sync_id) {
+        match self.0.sync_locks.open_sync(sync_id) {
             Some(sync) => Ok(sync),
             None => Ok(Arc::new(self.record(sync_id).await?.sync)),
         }
@@ -190,14 +190,14 @@ impl Lake {
 
     /// Asks the request that has the upload to stop, on any node, and takes it.
     async fn take_upload(&self, token: &Token) -> Result<upload_locks::UploadLock, Error> {
-        let mut held = self.0.holders.take_over(token).await;
+        let mut held = self.0.upload_locks.preempt(token).await;
         held.hold_everywhere(self.0.state.hold_upload(token).await?);
         Ok(held)
     }
 
     /// Asks requests to stop that send uploads which other nodes want to go on with. To be called a few times a second.
     pub async fn give_up_wanted_uploads(&self) -> Result<(), Error> {
-        self.0.state.wanted_uploads().await?.iter().for_each(|token| self.0.holders.ask_to_stop(token));
+        self.0.state.wanted_uploads().await?.iter().for_each(|token| self.0.upload_locks.ask_to_stop(token));
         Ok(())
     }
 
@@ -205,7 +205,7 @@ impl Lake {
         let record = self.known_resumable(token).await?;
         self.settle_landing_of(&record.partial).await?;
         let sync = match record.sync_id {
-            Some(sync_id) => Some((self.sync_of(sync_id).await?, self.0.gates.of(sync_id).pass())),
+            Some(sync_id) => Some((self.sync_of(sync_id).await?, self.0.sync_locks.of(sync_id).lease())),
             None => None,
         };
         // Read again: the lease notices later endings, and this one earlier ones.
@@ -234,7 +234,7 @@ impl Lake {
             let mut progress = false;
             for token in self.0.state.expired_resumables(before, TOGETHER).await? {
                 // A request is active, so it has not expired.
-                let Some(mut held) = self.0.holders.take_free(&token) else { continue };
+                let Some(mut held) = self.0.upload_locks.take_free(&token) else { continue };
                 let Some(everywhere) = self.0.state.try_hold_upload(&token).await? else { continue };
                 held.hold_everywhere(everywhere);
                 let mut resumption = match self.held(held, &token).await {

@@ -16,7 +16,7 @@ use crate::ports::Partial;
 use crate::ports::metadata::resumable::ResumableRecord;
 use crate::service::Lake;
 use crate::service::syncs::sync_lock::UploadLease;
-use crate::service::uploads::in_flight::{Entering, Tracked};
+use crate::service::uploads::in_flight::{NewEntry, Tracked};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -189,7 +189,7 @@ impl ResumableSession {
     }
 
     /// Completes when another request wants to continue the upload: then this one must be given up with
-    /// [`Error::TakenOver`].
+    /// [`Error::Preempted`].
     pub async fn stopped(&mut self) {
         self.held.stopped().await;
     }
@@ -197,10 +197,10 @@ impl ResumableSession {
     /// Appends bytes. Waits while the disk is slower than the sender.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
         if self.held.is_stopped() {
-            return Err(Error::TakenOver);
+            return Err(Error::Preempted);
         }
-        if let Some((_, pass)) = &self.sync {
-            pass.check()?;
+        if let Some((_, lease)) = &self.sync {
+            lease.check()?;
         }
         if bytes.is_empty() {
             return Ok(());
@@ -295,12 +295,13 @@ impl ResumableSession {
 
 /// Registers an upload in flight.
 fn track(lake: &Lake, record: &ResumableRecord, sync: Option<&SyncJob>, received_bytes: u64) -> Option<Tracked> {
-    let new = Entering {
+    let new = NewEntry {
         upload_id: record.upload_id.filter(|_| record.status == Status::Syncing)?,
         sync_id: record.sync_id?,
         dataset: sync?.path.clone(),
         file_name: record.file_name.clone(),
         target: record.target.clone()?,
+        owner: record.owner,
         is_resumable: true,
         begun_at: record.begun_at,
     };

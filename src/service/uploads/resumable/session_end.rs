@@ -57,7 +57,7 @@ impl ResumableSession {
     }
 
     async fn land(&mut self) -> Result<(), Error> {
-        let Some((sync, pass)) = self.sync.clone() else { return Ok(()) };
+        let Some((sync, lease)) = self.sync.clone() else { return Ok(()) };
         if self.has_new_length {
             // For queries after the landing. The offset is unchanged.
             let ResumableRecord { token, checkpoint, length, expires_at, .. } = &self.record;
@@ -79,8 +79,8 @@ impl ResumableSession {
             taken_over: false,
         };
         // Excludes endings until the landing is committed.
-        let landing = pass.enter().await?;
-        self.lake.0.landings.land(&self.lake, ready, &self.record.digests, sha512).await?;
+        let landing = lease.enter().await?;
+        self.lake.0.commit_queue.land(&self.lake, ready, &self.record.digests, sha512).await?;
         drop(landing);
         self.record.status = Status::Finished;
         self.untrack();
@@ -132,7 +132,7 @@ fn is_final(error: &Error) -> bool {
     !matches!(
         error,
         Error::IncompleteUpload(_)
-            | Error::TakenOver
+            | Error::Preempted
             | Error::DiskFull
             | Error::BelowReserve { .. }
             | Error::ShuttingDown

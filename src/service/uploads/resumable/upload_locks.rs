@@ -5,23 +5,23 @@
 use crate::model::upload::resumable::Token;
 use crate::ports::metadata::node::Held;
 use crate::service::weak_map::WeakMap;
-use async_lock::{Mutex as Turns, MutexGuardArc};
+use async_lock::{Mutex as AsyncMutex, MutexGuardArc};
 use futures_channel::oneshot;
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 
 /// All uploads that a request holds or waits for.
 #[derive(Default)]
-pub(in crate::service) struct UploadLocks(WeakMap<Token, Holder>);
+pub(in crate::service) struct UploadLocks(WeakMap<Token, LockEntry>);
 
 #[derive(Default)]
-struct Holder {
-    turns: Arc<Turns<()>>,
-    line: Mutex<Line>,
+struct LockEntry {
+    mutex: Arc<AsyncMutex<()>>,
+    queue: Mutex<WaitQueue>,
 }
 
 #[derive(Default)]
-struct Line {
+struct WaitQueue {
     /// Number of requests so far. The last one continues.
     came: u64,
     /// Asks the holder to stop.
@@ -34,33 +34,33 @@ pub(super) struct UploadLock {
     /// Of all nodes; released before the lock of this one.
     everywhere: Option<Box<dyn Held>>,
     _turn: MutexGuardArc<()>,
-    _holder: Arc<Holder>,
+    _entry: Arc<LockEntry>,
 }
 
 impl UploadLocks {
-    fn of(&self, token: &Token) -> Arc<Holder> {
-        self.0.get(token.clone(), Holder::default)
+    fn of(&self, token: &Token) -> Arc<LockEntry> {
+        self.0.get(token.clone(), LockEntry::default)
     }
 
     /// Asks the holder to stop, and takes the lock.
-    pub(super) async fn take_over(&self, token: &Token) -> UploadLock {
-        let holder = self.of(token);
+    pub(super) async fn preempt(&self, token: &Token) -> UploadLock {
+        let entry = self.of(token);
         let came = {
-            let mut line = holder.line();
-            if let Some(stop) = line.stop.take() {
+            let mut queue = entry.queue();
+            if let Some(stop) = queue.stop.take() {
                 // The holder has stopped already.
                 let _ = stop.send(());
             }
-            line.came += 1;
-            line.came
+            queue.came += 1;
+            queue.came
         };
-        let turn = holder.turns.lock_arc().await;
-        UploadLock::new(holder, turn, came)
+        let turn = entry.mutex.lock_arc().await;
+        UploadLock::new(entry, turn, came)
     }
 
     /// Asks the holder to stop, as another node waits for it.
     pub(super) fn ask_to_stop(&self, token: &Token) {
-        if let Some(stop) = self.of(token).line().stop.take() {
+        if let Some(stop) = self.of(token).queue().stop.take() {
             // The holder has stopped already.
             let _ = stop.send(());
         }
@@ -68,29 +68,29 @@ impl UploadLocks {
 
     /// The lock, unless a request holds it.
     pub(super) fn take_free(&self, token: &Token) -> Option<UploadLock> {
-        let holder = self.of(token);
-        let turn = holder.turns.try_lock_arc()?;
-        let came = holder.line().came;
-        Some(UploadLock::new(holder, turn, came))
+        let entry = self.of(token);
+        let turn = entry.mutex.try_lock_arc()?;
+        let came = entry.queue().came;
+        Some(UploadLock::new(entry, turn, came))
     }
 }
 
-impl Holder {
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock()
+impl LockEntry {
+    fn queue(&self) -> MutexGuard<'_, WaitQueue> {
+        self.queue.lock()
     }
 }
 
 impl UploadLock {
-    fn new(holder: Arc<Holder>, turn: MutexGuardArc<()>, came: u64) -> Self {
+    fn new(entry: Arc<LockEntry>, turn: MutexGuardArc<()>, came: u64) -> Self {
         let (sender, stop) = oneshot::channel();
-        let mut line = holder.line();
+        let mut queue = entry.queue();
         // If others have come since, the sender is dropped here, which asks to stop too.
-        if line.came == came {
-            line.stop = Some(sender);
+        if queue.came == came {
+            queue.stop = Some(sender);
         }
-        drop(line);
-        Self { stop, everywhere: None, _turn: turn, _holder: holder }
+        drop(queue);
+        Self { stop, everywhere: None, _turn: turn, _entry: entry }
     }
 
     /// Keeps other nodes from it too.
@@ -120,33 +120,33 @@ mod tests {
 
     #[test]
     fn a_new_request_stops_the_one_before_and_gets_the_lock() {
-        let holders = UploadLocks::default();
+        let locks = UploadLocks::default();
         block_on(async {
-            let mut first = holders.take_over(&token()).await;
+            let mut first = locks.preempt(&token()).await;
             assert!(!first.is_stopped());
-            assert!(holders.take_free(&token()).is_none());
+            assert!(locks.take_free(&token()).is_none());
             let hand_over = async {
                 first.stopped().await;
                 drop(first);
             };
-            let (_, mut second) = join(hand_over, holders.take_over(&token())).await;
+            let (_, mut second) = join(hand_over, locks.preempt(&token())).await;
             assert!(!second.is_stopped());
             drop(second);
-            assert!(!holders.take_free(&token()).unwrap().is_stopped());
+            assert!(!locks.take_free(&token()).unwrap().is_stopped());
         });
     }
 
     #[test]
     fn the_last_of_several_waiting_requests_continues() {
-        let holders = UploadLocks::default();
+        let locks = UploadLocks::default();
         block_on(async {
-            let mut first = holders.take_over(&token()).await;
+            let mut first = locks.preempt(&token()).await;
             let hand_over = async {
                 first.stopped().await;
                 drop(first);
             };
-            let passes_it_on = async { holders.take_over(&token()).await.is_stopped() };
-            let goes_on = async { holders.take_over(&token()).await.is_stopped() };
+            let passes_it_on = async { locks.preempt(&token()).await.is_stopped() };
+            let goes_on = async { locks.preempt(&token()).await.is_stopped() };
             let (_, second, third) = join3(hand_over, passes_it_on, goes_on).await;
             assert_eq!((second, third), (true, false));
         });
