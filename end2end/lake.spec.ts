@@ -42,6 +42,18 @@ test('a folder is browsed, ordered and searched, and its files are downloaded', 
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('large file #1 ü.csv');
 });
 
+test('a folder is ordered on a phone', async ({ lakeshore, page }) => {
+  const key = lakeshore.key();
+  const id = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync');
+  await lakeshore.upload(id, 'a.csv', GOOD);
+  await lakeshore.upload(id, 'b.csv', GOOD.repeat(50));
+  await lakeshore.end(key, id);
+  await page.setViewportSize({ width: 390, height: 800 });
+  await page.goto(`${lakeshore.url}/lake/data/orders`);
+  await page.getByRole('link', { name: 'Size' }).click();
+  await expect(page.locator('tbody .row-name')).toHaveText(['b.csv', 'a.csv']);
+});
+
 test('a file shows its first rows, its columns, and code to read it, without a script', async ({ lakeshore, browser }) => {
   const key = lakeshore.key();
   const id = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync');

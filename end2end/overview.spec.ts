@@ -154,7 +154,7 @@ test.describe('a known history', () => {
     await page.getByRole('button', { name: 'Save schedule' }).click();
     await expect(page.getByRole('alert')).toContainText('in steps of 15 minutes', { timeout: 15_000 });
     await page.getByRole('button', { name: 'Remove schedule' }).click();
-    await expect(page.getByText('No schedule is set')).toBeVisible();
+    await expect(page.getByText('No schedule yet')).toBeVisible();
   });
 
   test('the current version is compared with the one before', async ({ page, lakeshore }) => {

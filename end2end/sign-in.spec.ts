@@ -63,4 +63,16 @@ test.describe('in the required mode', () => {
     await signIn(page, lakeshore, lakeshore.key('read'), '/history');
     await expect(page.getByRole('heading', { level: 1 })).toHaveText('Uploads');
   });
+
+  test('a page whose session ends says so, with a link', async ({ page, lakeshore }) => {
+    await signIn(page, lakeshore, lakeshore.key('read'), '/keys');
+    await page.route('**/api/events*', (route) => route.fulfill({ status: 401 }));
+    await page.goto(`${lakeshore.url}/syncs`);
+    await hydrated(page);
+    const sign = page.locator('.live-sign');
+    await expect(sign).toHaveText('Reconnecting…');
+    await page.context().clearCookies();
+    await expect(sign).toContainText('Signed out.', { timeout: 15_000 });
+    await expect(sign.getByRole('link', { name: 'Sign in' })).toHaveAttribute('href', '/sign-in?next=/syncs');
+  });
 });

@@ -54,6 +54,23 @@ const PAGES = [
   ['/search', 'Search'],
 ] as const;
 
+test('a link moves the focus to the new page, a filter does not', async ({ page, lakeshore }) => {
+  await page.goto(lakeshore.url);
+  await hydrated(page);
+  const main = page.getByRole('main');
+  await expect(main).not.toBeFocused();
+  for (const title of ['Uploads', 'Trash']) {
+    await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: title, exact: true }).click();
+    await expect(main).toBeFocused();
+    await expect(main).toHaveAccessibleName(title);
+  }
+  await page.getByRole('searchbox', { name: 'Name or path' }).fill('nothing');
+  await page.keyboard.press('Enter');
+  await expect(page).toHaveURL(/q=nothing/);
+  await expect(page.getByRole('heading', { name: 'No results match these filters' })).toBeVisible();
+  await expect(main).not.toBeFocused();
+});
+
 test('each page has a title, one heading and a strict policy', async ({ page, lakeshore }) => {
   for (const [path, title] of PAGES) {
     const response = await page.goto(lakeshore.url + path);

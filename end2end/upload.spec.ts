@@ -3,10 +3,25 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, hydrated, sha256, signIn, test } from './fixtures';
+import type { Page } from '@playwright/test';
+import { expect, hydrated, sha256, signIn, test, type Lakeshore } from './fixtures';
 import { bigFile, drop, MIB, openUpload, slowDown } from './uploading';
 
 const BIG_BYTES = 200 * MIB;
+
+/** Sends two files, of which one is refused for its name, and waits until nothing is left to send. */
+async function settleWithFailure(page: Page, lakeshore: Lakeshore): Promise<void> {
+  await openUpload(page, lakeshore, '/data/t', 'Incremental');
+  await page.evaluate(() => {
+    const dragged = new DataTransfer();
+    dragged.items.add(new File(['root'], '../../etc/passwd'));
+    dragged.items.add(new File(['1'], 'good.csv'));
+    const event = (name: string) => new DragEvent(name, { dataTransfer: dragged, bubbles: true, cancelable: true });
+    for (const name of ['dragenter', 'dragover', 'drop']) document.body.dispatchEvent(event(name));
+  });
+  await page.getByRole('button', { name: 'Start upload' }).click();
+  await expect(page.getByText('1 file failed, 1 file arrived')).toBeVisible();
+}
 
 test('three dropped files, one of 200 MB, land; a full sync replaces them; a restore brings them back', async ({ page, lakeshore }) => {
   test.setTimeout(300_000);
@@ -94,20 +109,80 @@ test.describe('a name that leads upward', () => {
 
   test('is refused and shown, and the sync is not ended automatically', async ({ page, lakeshore }) => {
     await signIn(page, lakeshore, lakeshore.key());
-    await openUpload(page, lakeshore, '/data/t', 'Incremental');
-    await page.evaluate(() => {
-      const dragged = new DataTransfer();
-      dragged.items.add(new File(['root'], '../../etc/passwd'));
-      dragged.items.add(new File(['1'], 'good.csv'));
-      const event = (name: string) => new DragEvent(name, { dataTransfer: dragged, bubbles: true, cancelable: true });
-      for (const name of ['dragenter', 'dragover', 'drop']) document.body.dispatchEvent(event(name));
-    });
-    await page.getByRole('button', { name: 'Start upload' }).click();
+    await settleWithFailure(page, lakeshore);
     await expect(page.getByRole('row').filter({ hasText: 'passwd' })).toContainText('..');
     await expect(page.getByRole('row').filter({ hasText: 'good.csv' })).toContainText('Arrived');
-    await expect(page.getByText('1 file failed, 1 file arrived')).toBeVisible();
     expect(Object.keys(await lakeshore.digests('data/t'))).toEqual(['good.csv']);
     expect((await lakeshore.get('/api/ingestion/file/sync/1')).sync_status).toBe('Syncing');
+  });
+});
+
+test.describe('an upload with a failed file', () => {
+  test.use({ expectedComplaints: ['400'] });
+
+  test('keeps the page of another sync from taking files until it is left open', async ({ page, lakeshore }) => {
+    const key = lakeshore.key();
+    await signIn(page, lakeshore, key);
+    await settleWithFailure(page, lakeshore);
+    const other = await lakeshore.start_sync(key, '/data/other', 'IncrementalSync', 'the other one');
+    const toOther = async (): Promise<void> => {
+      await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Syncs', exact: true }).click();
+      await page.getByRole('link', { name: 'the other one' }).click();
+      await page.getByRole('link', { name: 'Add files' }).click();
+      await expect(page).toHaveURL(`${lakeshore.url}/upload?sync=${other}`);
+    };
+    await toOther();
+    await expect(page.getByText('Another upload, to sync 1, is not finished.')).toBeVisible();
+    await expect(page.getByRole('region', { name: 'Files' })).toHaveCount(0);
+    const stray = join(lakeshore.folder, 'stray.csv');
+    writeFileSync(stray, '1');
+    await drop(page, [stray]);
+    await page.getByRole('link', { name: 'View that upload' }).click();
+    await expect(page.getByText('1 file failed, 1 file arrived')).toBeVisible();
+    await expect(page.getByRole('row').filter({ hasText: 'stray.csv' })).toHaveCount(0);
+    await page.getByRole('button', { name: 'Leave open' }).click();
+
+    await toOther();
+    await page.getByLabel('Files to upload').setInputFiles(stray);
+    await page.getByRole('button', { name: 'Start upload' }).click();
+    await expect(page.getByText('1 file arrived')).toBeVisible();
+    expect(Object.keys(await lakeshore.digests('data/other'))).toEqual(['stray.csv']);
+    expect(Object.keys(await lakeshore.digests('data/t'))).toEqual(['good.csv']);
+  });
+
+  test('asks before it ends or aborts the sync', async ({ page, lakeshore }) => {
+    await signIn(page, lakeshore, lakeshore.key());
+    await settleWithFailure(page, lakeshore);
+    const question = page.getByRole('dialog');
+    await page.getByRole('button', { name: 'Abort sync' }).click();
+    await expect(question).toContainText('The files landed so far (1 file of this upload) stay at /data/t.');
+    await question.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByRole('button', { name: 'End anyway' }).click();
+    await expect(question).toContainText('1 of 2 files arrived, 1 failed.');
+    expect((await lakeshore.get('/api/ingestion/file/sync/1')).sync_status).toBe('Syncing');
+    await question.getByRole('button', { name: 'End this sync' }).click();
+    await expect(page.getByText('Done: 1 file arrived')).toBeVisible();
+    expect((await lakeshore.get('/api/ingestion/file/sync/1')).sync_status).toBe('Finished');
+  });
+});
+
+test.describe('a session that ends during an upload', () => {
+  test.use({ expectedComplaints: ['401'] });
+
+  test('pauses it, and it resumes after a sign-in', async ({ page, lakeshore }) => {
+    await signIn(page, lakeshore, lakeshore.key());
+    await openUpload(page, lakeshore, '/data/t', 'Incremental');
+    const files = ['a.csv', 'b.csv'].map((name) => ({ name, mimeType: 'text/csv', buffer: Buffer.from(name) }));
+    await page.getByLabel('Files to upload').setInputFiles(files);
+    const refusal = { code: 40101, msg: 'this key is unknown or revoked; send another', data: null };
+    await page.route('**/api/lake/file/upload*', (route) => route.fulfill({ status: 401, json: refusal }));
+    await page.getByRole('button', { name: 'Start upload' }).click();
+    await expect(page.getByRole('alert')).toContainText('Your session has ended; sign in in another tab, then press Resume.');
+    await expect(page.getByText('Paused: 0 files arrived')).toBeVisible();
+    await page.unroute('**/api/lake/file/upload*');
+    await page.getByRole('button', { name: 'Resume', exact: true }).click();
+    await expect(page.getByText('Done: 2 files arrived')).toBeVisible();
+    await expect(page.getByRole('alert')).toHaveCount(0);
   });
 });
 

@@ -45,7 +45,7 @@ async function restoreAndUndo(page: Page, lakeshore: Lakeshore, settled: () => P
   const main = page.getByRole('main');
   await expect(main).toContainText('The shrink guard allows this: 3 files');
   await expect(main.locator('.figure').filter({ hasText: /^Restored/ })).toContainText('1 file');
-  await expect(main.locator('.figure').filter({ hasText: 'Changed back' })).toContainText('1 file');
+  await expect(main.locator('.figure').filter({ hasText: 'Reverted' })).toContainText('1 file');
   await expect(main.locator('.figure').filter({ hasText: 'Moved to trash' })).toContainText('1 file');
   expect(await lakeshore.digests(PATH), 'nothing happens before it is confirmed').toEqual(before);
   await clicks.on(page.getByRole('button', { name: 'Restore version 1' }));
@@ -64,7 +64,7 @@ test('a version is restored after confirmation, and the restore is undone by one
   await restoreAndUndo(page, lakeshore, () => hydrated(page));
 });
 
-test('what changed since yesterday is three clicks away', async ({ page, lakeshore }) => {
+test('changes since yesterday are three clicks away', async ({ page, lakeshore }) => {
   const key = lakeshore.key();
   await twoVersions(lakeshore, key);
   await page.goto(lakeshore.url);

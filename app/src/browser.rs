@@ -177,6 +177,19 @@ pub fn focus(selector: &str, step: i32) -> bool {
     at(next).is_some_and(|element| element.focus().is_ok())
 }
 
+/// Moves the focus to the page's main part, which a screen reader then announces by its heading. A field of the new page
+/// that has taken the focus keeps it.
+pub fn focus_main() {
+    let document = document();
+    let Some(main) = document.get_element_by_id("main") else { return };
+    if !main.contains(document.active_element().as_deref()) {
+        let options = web_sys::FocusOptions::new();
+        options.set_prevent_scroll(true);
+        // Fails only if the element is no longer in the document.
+        let _ = main.unchecked_ref::<web_sys::HtmlElement>().focus_with_options(&options);
+    }
+}
+
 /// Removes the focus from the focused field.
 pub fn leave_field() {
     let focused = document().active_element().and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok());

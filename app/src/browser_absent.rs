@@ -28,6 +28,8 @@ pub fn on_pointing_at_link(_then: impl Fn(&str) + Clone + 'static) {}
 
 pub fn reload() {}
 
+pub fn focus_main() {}
+
 pub struct Pressed {
     pub key: String,
     pub is_command: bool,

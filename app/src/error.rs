@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Heard")]
+#[serde(from = "RefusalFields")]
 pub struct ApiError(pub Refusal);
 
 /// Fields of a refusal that pages use. Reading the others would add code to every page.
 #[derive(Deserialize)]
-struct Heard {
+struct RefusalFields {
     code: u32,
     msg: String,
 }
 
-impl From<Heard> for ApiError {
-    fn from(Heard { code, msg }: Heard) -> Self {
+impl From<RefusalFields> for ApiError {
+    fn from(RefusalFields { code, msg }: RefusalFields) -> Self {
         Self(Refusal { code, msg, data: None })
     }
 }

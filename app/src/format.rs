@@ -1,52 +1,24 @@
 //! Formats of numbers and times, shared by all pages.
 
 use lakeshore::model::dataset::day::{DAY_MS, Day};
+use lakeshore::model::id::SyncId;
 use lakeshore::model::time::Timestamp;
 use lakeshore::model::totals::Totals;
+
+pub use lakeshore::model::text::{bytes, count, counted, tenths};
 
 const SECOND_MS: i64 = 1000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
-/// `1,234,567`
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+/// `and 1,204 more`
+pub fn and_more(number: u64) -> String {
+    format!("and {} more", count(number))
 }
 
-/// `1 file`, `1,204 files`
-pub fn counted(number: u64, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{} {one}s", count(number)) }
-}
-
-/// Decimal units, as usual for disks and networks: `512 B`, `3.1 GB`.
-pub fn bytes(number: u64) -> String {
-    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
-    if number < 1000 {
-        return format!("{number} B");
-    }
-    let (mut unit, mut size) = (0, 1000);
-    let whole = |size: u64| number.saturating_add(size / 2) / size;
-    // Rounding would give four digits.
-    while whole(size) >= 1000 && unit + 1 < UNITS.len() {
-        size *= 1000;
-        unit += 1;
-    }
-    let unit = UNITS[unit];
-    let in_tenths = number.saturating_add(size / 20) / (size / 10);
-    if in_tenths < 1000 { format!("{} {unit}", tenths(in_tenths)) } else { format!("{} {unit}", whole(size)) }
-}
-
-/// `1.4` for 14. Formatting floating-point numbers would add code to every page.
-pub fn tenths(number: u64) -> String {
-    format!("{}.{}", number / 10, number % 10)
+/// Name of a sync, or `Sync 7` if it has none.
+pub fn sync_title(id: SyncId, name: &str) -> String {
+    if name.is_empty() { format!("Sync {id}") } else { name.to_owned() }
 }
 
 /// `12 files, 3.1 GB`
@@ -130,13 +102,13 @@ mod tests {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(counted(1, "file"), "1 file");
         assert_eq!(counted(1200, "file"), "1,200 files");
+        assert_eq!(and_more(1200), "and 1,200 more");
     }
 
     #[test]
-    fn bytes_never_show_four_digits() {
-        let written = [0, 999, 1000, 3_100_000_000, 99_949, 999_949, 999_500_000, 200_000_000, u64::MAX].map(bytes);
-        let expected = ["0 B", "999 B", "1.0 kB", "3.1 GB", "99.9 kB", "1.0 MB", "1.0 GB", "200 MB", "18.4 EB"];
-        assert_eq!(written, expected.map(str::to_owned));
+    fn a_sync_without_a_name_is_titled_by_its_id() {
+        assert_eq!(sync_title(SyncId(7), "nightly"), "nightly");
+        assert_eq!(sync_title(SyncId(7), ""), "Sync 7");
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub mod refusal;
 mod routes;
 #[cfg(feature = "ssr")]
 pub mod shell;
+mod snippet;
 mod trash_outcome;
 mod uploader;
 pub mod visible;

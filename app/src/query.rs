@@ -81,6 +81,11 @@ impl Filters {
         })
     }
 
+    /// Address of the first page of the same list, on a later one.
+    pub fn first_page(&self, base: &str) -> Option<String> {
+        (self.page > 0).then(|| self.address(base, 0))
+    }
+
     /// Address of another page of the same list.
     pub fn address(&self, base: &str, page: u64) -> String {
         let page = (page > 0).then(|| page.to_string());
@@ -115,7 +120,11 @@ pub fn lake_path(typed: Option<&str>) -> Result<Option<LakePath>, ApiError> {
         Some(text) if text.starts_with('/') => Some(LakePath::parse(text)),
         Some(text) => Some(LakePath::parse(&format!("/{text}"))),
     };
-    path.transpose().map_err(|error| refusal(ErrorCode::InvalidPath, error.to_string()))
+    // Anybody may have written the address, so its text is not repeated.
+    path.transpose().map_err(|_| {
+        let takes = "the filter \"Path\" takes a lake path, without \"..\" and \"\\\"; enter one such as /data/orders";
+        refusal(ErrorCode::InvalidPath, takes.to_owned())
+    })
 }
 
 /// Filter by sync.

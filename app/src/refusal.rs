@@ -55,7 +55,7 @@ pub fn provide() {
 }
 
 /// Message for the refusal of a form: the server's, or the table's.
-pub fn said(code: u32) -> Option<String> {
+pub fn message_of(code: u32) -> Option<String> {
     let exact = use_context::<FormRefusal>().filter(|refusal| refusal.code == code);
     exact.map(|refusal| refusal.msg).or_else(|| words(code).map(str::to_owned))
 }
@@ -63,7 +63,7 @@ pub fn said(code: u32) -> Option<String> {
 /// Refusal of the form that led to this address.
 pub fn of_address(map: &ParamsMap) -> Option<ApiError> {
     let code = map.get(PARAMETER)?.parse().ok()?;
-    Some(ApiError(Refusal { code, msg: said(code)?, data: None }))
+    Some(ApiError(Refusal { code, msg: message_of(code)?, data: None }))
 }
 
 /// Refusal of the page itself. Its address and title name the subject, so the message does not repeat it.

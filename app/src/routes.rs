@@ -274,7 +274,7 @@ pub fn confirm_restore(path: &str, version: VersionNumber, has_moved: bool) -> S
 }
 
 /// The list after a restore, with the version that it created; absent if the dataset was the same already.
-#[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "the server leads there"))]
+#[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "only the server redirects there"))]
 pub fn restored(path: &str, made: Option<VersionNumber>) -> String {
     let made = made.map_or(0, |made| made.0);
     format!("{}&restored={made}", versions(path))

@@ -31,6 +31,10 @@ const DESCRIPTION: &str =
 const PLAIN: &str =
     "This build has no scripts, so pages do not update and cannot upload files. Use the command or the API.";
 
+/// Note in browsers that run no scripts.
+const NO_SCRIPT: &str =
+    "Scripts are off: lists, links and most forms work, but pages do not update, and greyed-out buttons need scripts.";
+
 /// Id of the element with the links to the page's code.
 const CODE: &str = "code";
 
@@ -62,6 +66,9 @@ pub fn shell(assets: Assets, path: &str) -> impl IntoView + use<> {
                 <App/>
                 // After the application, which has to be the first child of the body for hydration.
                 {is_plain.then(|| view! { <p class="notice" role="note">{PLAIN}</p> })}
+                <noscript>
+                    <p class="notice" role="note">{NO_SCRIPT}</p>
+                </noscript>
             </body>
         </html>
     }

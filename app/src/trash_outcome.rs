@@ -26,7 +26,7 @@ pub enum FlashMessage {
 
 impl FlashMessage {
     /// `back` is the list of the trash where the form was; any other address leads to the whole list.
-    #[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "the server leads there"))]
+    #[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "only the server redirects there"))]
     pub fn address(&self, back: &str) -> String {
         let mut pairs = Vec::new();
         let mut say = |name: &str, number: u64| pairs.push(format!("{name}={number}"));
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_said_is_read_back_from_the_address() {
+    fn a_flash_message_is_read_back_from_its_address() {
         let said = [
             FlashMessage::Restored { items: 2, failed: 1, why: 40901, undo: vec![7, 9] },
             FlashMessage::Restored { items: 0, failed: 0, why: 0, undo: Vec::new() },

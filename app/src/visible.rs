@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_seen_is_shown_by_a_sign() {
+    fn invisible_characters_are_shown_by_signs() {
         assert_eq!(visible("a\u{202E}gpj.exe".into()), "a⟨U+202E⟩gpj.exe");
         assert_eq!(visible("a\0\x1b[31m\x7f\r\n".into()), "a␀␛[31m␡␍␊");
         assert_eq!(visible("a\u{9b}\u{200b}\u{feff}\u{e0041}".into()), "a⟨U+009B⟩⟨U+200B⟩⟨U+FEFF⟩⟨U+E0041⟩");
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_seen_stays_as_it_is() {
+    fn visible_text_is_unchanged() {
         for text in ["", "/data/dt=1/größe 日本 שלום.csv", "👩 <b>&amp;</b> \"'`"] {
             assert_eq!(visible(text.into()), text);
             assert_eq!(visible_lines(text.into()), text);

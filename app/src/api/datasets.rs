@@ -31,9 +31,9 @@ use lakeshore::Error;
 #[cfg(feature = "ssr")]
 use lakeshore::model::dataset::day::Day;
 #[cfg(feature = "ssr")]
-use lakeshore::model::dataset::record::{DatasetParameters, SetRhythm};
+use lakeshore::model::dataset::record::{DatasetParameters, SetSchedule};
 #[cfg(feature = "ssr")]
-use lakeshore::model::dataset::schedule::{DeliverySchedule, Every, RhythmError};
+use lakeshore::model::dataset::schedule::{DeliverySchedule, Every, ScheduleError};
 #[cfg(feature = "ssr")]
 use lakeshore::model::overview::OverviewParameters;
 #[cfg(feature = "ssr")]
@@ -192,7 +192,7 @@ pub async fn save_rhythm(
     let (lake, caller) = request_context()?;
     let set = async {
         let rhythm = rhythm_of(every, &by, &files_min, &megabytes_min)?;
-        lake.set_rhythm(&caller, &SetRhythm { path: LakePath::parse(&path)?, rhythm }).await
+        lake.set_schedule(&caller, &SetSchedule { path: LakePath::parse(&path)?, rhythm }).await
     };
     set.await.map_err(|error| ApiError::of_form(&error))
 }
@@ -202,11 +202,31 @@ fn rhythm_of(every: String, by: &str, files_min: &str, megabytes_min: &str) -> R
     if every.is_empty() {
         return Ok(None);
     }
-    let invalid = |error: RhythmError| Error::Invalid(error.to_string());
-    let every = Every::parse(&every).ok_or_else(|| invalid(RhythmError::Every(every)))?;
+    let invalid = |error: ScheduleError| Error::Invalid(error.to_string());
+    let every = Every::parse(&every).ok_or_else(|| invalid(ScheduleError::Every(every)))?;
     let files_min = whole(files_min, "files", 1)?;
-    let bytes_min = whole(megabytes_min, "megabytes", 0)?.saturating_mul(1_000_000);
+    let bytes_min = bytes_of(megabytes_min)?;
     DeliverySchedule::new(every, Some(by), files_min, bytes_min).map(Some).map_err(invalid)
+}
+
+/// Bytes of a decimal number of megabytes, which has at most six decimals. Empty means 0.
+#[cfg(feature = "ssr")]
+fn bytes_of(megabytes: &str) -> Result<u64, Error> {
+    let text = megabytes.trim();
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let number = |digits: &str| match digits {
+        "" => Some(0),
+        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse::<u64>().ok(),
+        _ => None,
+    };
+    let bytes = (decimals.len() <= 6)
+        .then(|| Some(number(whole)?.saturating_mul(1_000_000).saturating_add(number(&format!("{decimals:0<6}"))?)))
+        .flatten();
+    bytes.ok_or_else(|| {
+        Error::Invalid(format!(
+            "the minimum of megabytes is not a number with at most six decimals: {text:?}; enter one such as 1.5"
+        ))
+    })
 }
 
 #[cfg(feature = "ssr")]
@@ -216,5 +236,22 @@ fn whole(text: &str, what: &str, absent: u64) -> Result<u64, Error> {
         text => text.parse().map_err(|_| {
             Error::Invalid(format!("the minimum of {what} is not a whole number: {text:?}; enter one such as 10"))
         }),
+    }
+}
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn megabytes_are_read_to_the_byte() {
+        for (text, bytes) in
+            [("", 0), ("0", 0), ("10", 10_000_000), ("0.5", 500_000), ("1.234567", 1_234_567), (".5", 500_000)]
+        {
+            assert_eq!(bytes_of(text).unwrap(), bytes, "{text}");
+        }
+        for text in ["-1", "1.2345678", "1,5", "x", "1.-5", "1e3"] {
+            assert!(bytes_of(text).is_err(), "{text}");
+        }
     }
 }

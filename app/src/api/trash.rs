@@ -143,7 +143,7 @@ pub async fn undo_restore(
         }
         lake.restore_trash(&caller, &trash::RestoreTrash { trash_ids, ..trash::RestoreTrash::default() }).await
     };
-    lead_back(undo.await.map_err(|error| ApiError::of_form(&error))?, &back);
+    redirect_back(undo.await.map_err(|error| ApiError::of_form(&error))?, &back);
     Ok(())
 }
 
@@ -158,14 +158,14 @@ async fn is_displaced(lake: &Lake, caller: &Caller, trash_id: TrashId) -> Result
 
 /// Redirects to the list where the restore began, which shows the result.
 #[cfg(feature = "ssr")]
-fn lead_back(restored: RestoredTrash, back: &str) {
+fn redirect_back(restored: RestoredTrash, back: &str) {
     let why = restored.failed.first().map_or(0, |failed| failed.refusal.code);
     if let Some(failed) = restored.failed.into_iter().next() {
-        bring(&FormRefusal { code: failed.refusal.code, msg: failed.refusal.msg });
+        attach_refusal(&FormRefusal { code: failed.refusal.code, msg: failed.refusal.msg });
     }
     let undo = restored.displaced.iter().map(|id| id.0).collect();
-    let said = FlashMessage::Restored { items: restored.restored, failed: restored.num_failed, why, undo };
-    leptos_axum::redirect(&said.address(back));
+    let message = FlashMessage::Restored { items: restored.restored, failed: restored.num_failed, why, undo };
+    leptos_axum::redirect(&message.address(back));
 }
 
 /// Fields of the forms: one item, all items of a sync, or several items. With `guarded`, the shrink guard may refuse it
@@ -192,13 +192,13 @@ pub async fn restore_trash(
     };
     let is_confirmed = guarded.is_empty() || !confirm.is_empty();
     let restored = lake.restore_trash_guarded(&caller, &wanted, is_confirmed).await;
-    lead_back(restored.map_err(|error| ApiError::of_form(&error))?, &back);
+    redirect_back(restored.map_err(|error| ApiError::of_form(&error))?, &back);
     Ok(())
 }
 
 /// Attaches the refusal to the response, for the page that the form returns to.
 #[cfg(feature = "ssr")]
-fn bring(refusal: &FormRefusal) {
+fn attach_refusal(refusal: &FormRefusal) {
     if let Some(WriteRefusal(write)) = use_context()
         && let Some(response) = use_context::<leptos_axum::ResponseOptions>()
         && let Some(cookie) = write(refusal).and_then(|cookie| http::HeaderValue::from_str(&cookie).ok())

@@ -26,3 +26,18 @@ pub fn NothingFound(base: &'static str) -> impl IntoView {
         </section>
     }
 }
+
+/// Shown on a page behind the last row. `first` is the address of the first page.
+#[component]
+pub fn NoRows(first: String) -> impl IntoView {
+    view! {
+        <section class="empty">
+            <h2>"No rows on this page"</h2>
+            <p>
+                <a class="button" href=first>
+                    "First page"
+                </a>
+            </p>
+        </section>
+    }
+}

@@ -1,17 +1,24 @@
 //! Error on a page: the cause, the remedy, and a retry button where a retry may help.
 
 use super::icon::{Icon, Picture};
+use super::sign_in_form::current_address;
 use crate::error::ApiError;
 use crate::refusal;
+use crate::routes;
 use crate::visible::visible;
+use lakeshore::ErrorCode;
 use leptos::prelude::*;
 
 #[component]
 pub fn ErrorBox(error: ApiError, #[prop(optional, into)] retry: Option<Callback<()>>) -> impl IntoView {
+    let needs_key = [ErrorCode::NoKey, ErrorCode::BadKey, ErrorCode::ExpiredKey].iter().any(|code| error.is(*code));
     view! {
         <div class="notice notice-error" role="alert">
             <Picture icon=Icon::Warning/>
-            <p>{sentence(&refusal::on_page(error.0))}</p>
+            <p>
+                {sentence(&refusal::on_page(error.0))}
+                {needs_key.then(|| view! { " " <SignInLink/> })}
+            </p>
             {retry
                 .map(|retry| {
                     view! {
@@ -23,6 +30,13 @@ pub fn ErrorBox(error: ApiError, #[prop(optional, into)] retry: Option<Callback<
                 })}
         </div>
     }
+}
+
+/// Link to the sign-in page, which leads back to this one.
+#[component]
+pub fn SignInLink() -> impl IntoView {
+    let address = current_address();
+    view! { <a href=move || routes::sign_in(&address.get())>"Sign in"</a> }
 }
 
 /// Shows the error, if any.

@@ -1,5 +1,8 @@
 //! Filters of a list: a plain form that sets the page's address; with scripts, a selection applies at once.
 
+use super::error_box::ErrorBox;
+use super::page::Heading;
+use crate::error::ApiError;
 use crate::query::Filters;
 use lakeshore::model::sync::status::{Status, SyncType};
 use leptos::prelude::*;
@@ -52,6 +55,16 @@ pub fn FilterBar(base: &'static str, filters: Filters, offered: Offered, text_la
                     })}
             </Form>
         </search>
+    }
+    .into_any()
+}
+
+/// Page of a list with a filter that cannot be read: the filters stay, with the reason.
+pub fn mistyped(title: &'static str, bar: impl IntoView + 'static, error: Option<ApiError>) -> AnyView {
+    view! {
+        <Heading title/>
+        {bar.into_any()}
+        {error.map(|error| view! { <ErrorBox error/> })}
     }
     .into_any()
 }

@@ -2,7 +2,7 @@
 
 use super::icon::{Icon, Mark, Picture};
 use super::live_sign::LiveSign;
-use super::page::SessionResource;
+use super::page::{AnnouncedPath, SessionResource, TITLE_ID};
 use super::sign_in_form::current_address;
 use crate::api::Session;
 use crate::navigation::DESTINATIONS;
@@ -16,6 +16,7 @@ use leptos_router::hooks::use_location;
 
 #[component]
 pub fn Layout(children: Children) -> impl IntoView {
+    AnnouncedPath::provide();
     view! {
         // External, because the router would not move the focus.
         <a class="skip-link" href="#main" rel="external">
@@ -37,7 +38,7 @@ pub fn Layout(children: Children) -> impl IntoView {
                 <LiveSign/>
                 <Account/>
             </header>
-            <main id="main" tabindex="-1">
+            <main id="main" tabindex="-1" aria-labelledby=TITLE_ID>
                 {children()}
             </main>
         </div>

@@ -23,13 +23,13 @@ pub struct LiveRefresh {
 }
 
 impl LiveRefresh {
-    /// `hear` applies an event as far as it can, and returns whether a fetch is needed. `ask` fetches, and returns the
-    /// id of the last event that the answer includes; `None` without an answer. `read_at` is that id for the initial
-    /// content.
+    /// `apply_event` applies an event as far as it can, and returns whether a fetch is needed. `ask` fetches, and
+    /// returns the id of the last event that the answer includes; `None` without an answer. `read_at` is that id for
+    /// the initial content.
     pub fn keep<F>(
         read_at: EventId,
         apart_ms: i64,
-        hear: impl Fn(&ServerEvent) -> bool + Send + Sync + 'static,
+        apply_event: impl Fn(&ServerEvent) -> bool + Send + Sync + 'static,
         ask: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self
     where
@@ -59,11 +59,11 @@ impl LiveRefresh {
         let fresh = Self { asked_at_ms, is_busy, is_due, ask, apart_ms };
         callback.set_value(Some(fresh));
         Effect::new({
-            let hear = std::sync::Arc::new(hear);
+            let apply_event = std::sync::Arc::new(apply_event);
             move |_| {
-                let hear = hear.clone();
-                let is_behind = live.listen(read_at, move |heard| {
-                    if heard.is_reset() || hear(heard) {
+                let apply_event = apply_event.clone();
+                let is_behind = live.listen(read_at, move |event| {
+                    if event.is_reset() || apply_event(event) {
                         fresh.want();
                     }
                 });

@@ -4,6 +4,7 @@ use super::copy::CopyButton;
 use super::error_box::ErrorBox;
 use super::sign_in_form::{SignInForm, current_address};
 use crate::api::Session;
+use crate::browser::focus_main;
 use crate::error::ApiError;
 use crate::json::Asked;
 use crate::refusal;
@@ -11,6 +12,7 @@ use crate::visible::visible;
 use lakeshore::ErrorCode;
 use leptos::prelude::*;
 use leptos_meta::Title;
+use leptos_router::hooks::use_location;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::pin::Pin;
@@ -86,14 +88,14 @@ fn frame(
                         Ok(None) => view! { <MustSignIn next=address/> }.into_any(),
                         Err(error) => {
                             let error = refusal::of_page(error);
-                            let said = if error.may_pass() {
+                            let content = if error.may_pass() {
                                 view! { <ErrorBox error retry/> }.into_any()
                             } else {
                                 view! { <ErrorBox error/> }.into_any()
                             };
                             view! {
                                 <Heading title=untrack(|| error_title())/>
-                                {said}
+                                {content}
                             }
                                 .into_any()
                         }
@@ -105,6 +107,37 @@ fn frame(
     .into_any()
 }
 
+/// Id of the page's h1 in the document.
+pub const TITLE_ID: &str = "page-title";
+
+/// Path of the page whose heading was shown last.
+#[derive(Clone, Copy)]
+pub struct AnnouncedPath(StoredValue<Option<String>>);
+
+impl AnnouncedPath {
+    pub fn provide() {
+        provide_context(Self(StoredValue::new(None)));
+    }
+}
+
+/// Moves the focus to a page of another path once its heading is shown, as a browser does for a new document. The first
+/// page keeps the browser's own focus, and a change of the query alone moves nothing.
+pub fn announce_page() {
+    let path = use_location().pathname;
+    let Some(AnnouncedPath(last)) = use_context() else { return };
+    Effect::new(move |_| {
+        let now = path.get_untracked();
+        let is_other = move |last: &mut Option<String>| {
+            let is_other = last.as_ref().is_some_and(|last| *last != now);
+            *last = Some(now);
+            is_other
+        };
+        if last.try_update_value(is_other) == Some(true) {
+            focus_main();
+        }
+    });
+}
+
 /// The page's only h1, with its actions. `copied` is a text that can be copied, and its label.
 #[component]
 pub fn Heading(
@@ -112,9 +145,10 @@ pub fn Heading(
     #[prop(default = None)] copied: Option<(&'static str, String)>,
     #[prop(optional)] children: Option<Children>,
 ) -> impl IntoView {
+    announce_page();
     view! {
         <header class="heading">
-            <h1>{move || visible(title.get())}</h1>
+            <h1 id=TITLE_ID>{move || visible(title.get())}</h1>
             {copied.map(|(label, text)| view! { <CopyButton text label/> })}
             {children.map(|children| view! { <div class="heading-side">{children()}</div> })}
         </header>
@@ -125,7 +159,7 @@ pub fn Heading(
 fn MustSignIn(next: Signal<String>) -> impl IntoView {
     view! {
         <section class="sign-in-page">
-            <h1>"Sign in"</h1>
+            <h1 id=TITLE_ID>"Sign in"</h1>
             <p>"Viewing this lake requires a key."</p>
             <SignInForm next/>
         </section>

@@ -4,18 +4,32 @@ use super::icon::{Icon, Picture};
 use crate::query::{Filters, ROWS_PER_PAGE};
 use leptos::prelude::*;
 
+/// Labels for lists that are not in order of time.
+pub const IN_ORDER: [&str; 2] = ["Previous", "Next"];
+
 /// `rows` is the number of rows from the lake: one more than shown if another page exists.
 #[component]
-pub fn Pager(base: String, filters: Filters, rows: usize) -> impl IntoView {
+pub fn Pager(
+    base: String,
+    filters: Filters,
+    rows: usize,
+    /// For a list that is not in order of time: [`IN_ORDER`].
+    #[prop(default = ["Newer", "Older"])]
+    words: [&'static str; 2],
+    /// Part of the page that the links lead to, such as `#files-title`.
+    #[prop(default = "")]
+    fragment: &'static str,
+) -> impl IntoView {
     let page = filters.page;
     let has_next = rows as u64 > ROWS_PER_PAGE;
     let shown = (rows as u64).min(ROWS_PER_PAGE);
     let first = page.saturating_mul(ROWS_PER_PAGE);
-    let previous = (page > 0).then(|| filters.address(&base, page - 1));
-    let next = has_next.then(|| filters.address(&base, page + 1));
-    let shows =
-        if shown == 0 { "No rows on this page".to_owned() } else { format!("{} to {}", first + 1, first + shown) };
-    view! { <PageLinks previous next words=["Newer", "Older"] shows/> }
+    let address = |page| filters.address(&base, page) + fragment;
+    let previous = (page > 0).then(|| address(page - 1));
+    let next = has_next.then(|| address(page + 1));
+    // A page without rows says so itself.
+    let shows = if shown == 0 { String::new() } else { format!("{} to {}", first + 1, first + shown) };
+    view! { <PageLinks previous next words shows/> }
 }
 
 /// Links to the previous and next page, with these labels, and between them the range that is shown. Empty for a single

@@ -43,18 +43,18 @@ pub fn SignInHint(
 ) -> impl IntoView {
     let address = current_address();
     let href = move || routes::sign_in(&address.get());
-    if is_signed_in {
-        view! { <p class="hint">{format!("Your key is {}. Sign in with a key of the role {role} {purpose}.", if role == "admin" { "not an admin key" } else { "read-only" })}</p> }
-            .into_any()
+    let own = is_signed_in.then_some(if role == "admin" {
+        "Your key is not an admin key. "
     } else {
-        view! {
-            <p class="hint">
-                <a href=href>"Sign in"</a>
-                {format!(" with a key of the role {role} {purpose}.")}
-            </p>
-        }
-        .into_any()
+        "Your key is read-only. "
+    });
+    view! {
+        <p class="hint">
+            {own} <a href=href>"Sign in"</a>
+            {format!(" with a key of the role {role} {purpose}.")}
+        </p>
     }
+    .into_any()
 }
 
 /// Path and query of the page.

@@ -9,12 +9,14 @@
 #[cfg_attr(not(feature = "hydrate"), path = "stream_absent.rs")]
 mod stream;
 
+use crate::api::current_session;
 use lakeshore::model::event::{EventId, FileLanded};
 use lakeshore::model::id::SyncId;
 use lakeshore::model::id::UploadId;
 use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::upload::in_flight::UploadInFlight;
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,8 @@ pub enum ConnectionState {
     Off,
     Live,
     Reconnecting,
+    /// The server refuses the stream, because the session has ended.
+    SignedOut,
 }
 
 /// An event; each kind sets some of the fields.
@@ -71,7 +75,7 @@ type Listener = Arc<dyn Fn(&ServerEvent) + Send + std::marker::Sync>;
 
 #[derive(Clone, Copy)]
 pub struct Live {
-    pub standing: RwSignal<ConnectionState>,
+    pub state: RwSignal<ConnectionState>,
     listeners: StoredValue<Vec<(u64, Listener)>>,
     next_listener: StoredValue<u64>,
     /// Last event received; before the first one, the event id of the first page.
@@ -82,7 +86,7 @@ pub struct Live {
 impl Live {
     pub fn provide() {
         let live = Self {
-            standing: RwSignal::new(ConnectionState::Off),
+            state: RwSignal::new(ConnectionState::Off),
             listeners: StoredValue::default(),
             next_listener: StoredValue::default(),
             last: StoredValue::default(),
@@ -131,7 +135,7 @@ impl Live {
         let Some(is_wanted) = self.listeners.try_with_value(|listeners| !listeners.is_empty()) else { return };
         if !is_wanted {
             stream::close();
-            self.standing.set(ConnectionState::Off);
+            self.state.set(ConnectionState::Off);
         } else if document().hidden() {
             stream::close();
         } else if !stream::is_open() {
@@ -139,32 +143,40 @@ impl Live {
         }
     }
 
-    #[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser hears"))]
+    #[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser receives events"))]
     fn on_event(self, id: &str, json: &str) {
-        let Ok(heard) = crate::json::read::<ServerEvent>(json) else { return };
+        let Ok(event) = crate::json::read::<ServerEvent>(json) else { return };
         if let Ok(id) = id.parse() {
             self.last.set_value(Some(id));
         }
         self.refusals.set_value(0);
-        if self.standing.get_untracked() != ConnectionState::Live {
-            self.standing.set(ConnectionState::Live);
+        if self.state.get_untracked() != ConnectionState::Live {
+            self.state.set(ConnectionState::Live);
         }
         // Listeners may add or remove others.
         for (_, listener) in self.listeners.get_value() {
-            listener(&heard);
+            listener(&event);
         }
     }
 
     /// Handles an interruption. The browser reconnects by itself, unless the server refused the stream.
-    #[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser hears"))]
+    #[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser receives events"))]
     fn on_break(self, is_refused: bool) {
-        self.standing.set(ConnectionState::Reconnecting);
+        self.state.set(ConnectionState::Reconnecting);
         if is_refused {
             stream::close();
             let refusals = self.refusals.get_value();
             self.refusals.set_value(refusals + 1);
             let wait_ms = RETRY_MS << refusals.min(RETRY_DOUBLINGS_MAX);
-            set_timeout(move || self.open_or_close(), Duration::from_millis(wait_ms));
+            // The stream does not tell the status of the refusal.
+            spawn_local(async move {
+                if current_session().await.is_ok_and(|session| session.must_sign_in()) {
+                    // Until the tab is shown again: the person may sign in in another one.
+                    self.state.try_set(ConnectionState::SignedOut);
+                } else {
+                    set_timeout(move || self.open_or_close(), Duration::from_millis(wait_ms));
+                }
+            });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The browser's `EventSource` (HTML Living Standard, section 9.2): at most one.
 
 use super::Live;
-use lakeshore::model::event::{EventId, Happened};
+use lakeshore::model::event::{EventId, EventKind};
 use std::cell::RefCell;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
@@ -35,7 +35,7 @@ pub fn open(live: Live, last: Option<EventId>) {
     let on_event = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         live.on_event(&event.last_event_id(), &event.data().as_string().unwrap_or_default());
     });
-    for kind in Happened::KINDS {
+    for kind in EventKind::KINDS {
         // Adding a listener cannot fail.
         drop(source.add_event_listener_with_callback(kind, on_event.as_ref().unchecked_ref()));
     }

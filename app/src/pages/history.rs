@@ -2,8 +2,8 @@
 
 use crate::api::{AsOf, list_uploads};
 use crate::components::clock::Clock;
-use crate::components::empty::{Empty, NothingFound};
-use crate::components::filters::{FilterBar, Offered};
+use crate::components::empty::{Empty, NoRows, NothingFound};
+use crate::components::filters::{FilterBar, Offered, mistyped};
 use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
@@ -22,11 +22,30 @@ pub fn History() -> impl IntoView {
     let uploads = json::ask(
         move || filters.get(),
         |filters| async move {
-            let listed = list_uploads(filters.parameters()?).await?;
+            let listed = match filters.parameters() {
+                Ok(parameters) => Some(list_uploads(parameters).await?),
+                Err(_) => None,
+            };
             Ok((filters, listed))
         },
     );
-    page(|| "Uploads".to_owned(), uploads, |_, (filters, listed)| view! { <UploadList filters listed/> })
+    page(
+        || "Uploads".to_owned(),
+        uploads,
+        |_, (filters, listed)| match listed {
+            Some(listed) => view! { <UploadList filters listed/> }.into_any(),
+            None => {
+                let error = filters.parameters().err();
+                mistyped("Uploads", view! { <UploadFilters filters/> }, error)
+            }
+        },
+    )
+}
+
+#[component]
+fn UploadFilters(filters: Filters) -> impl IntoView {
+    let offered = Offered { status: true, sync_id: true, path: true, ..Offered::default() };
+    view! { <FilterBar base=routes::HISTORY filters offered text_label="File name or path"/> }
 }
 
 #[component]
@@ -37,7 +56,7 @@ fn UploadList(filters: Filters, listed: AsOf<Vec<Upload>>) -> impl IntoView {
     let asked = StoredValue::new(filters.clone());
     // New uploads appear on the first page; on others, only those in flight change.
     let is_first = filters.page == 0;
-    let concerns = move |heard: &ServerEvent| match heard.kind.as_str() {
+    let concerns = move |event: &ServerEvent| match event.kind.as_str() {
         "uploads_landed" | "upload_failed" | "sync_changed" | "sync_failed" => {
             is_first || rows.with_untracked(|rows| rows.iter().any(|upload| upload.sync_status == Status::Syncing))
         }
@@ -51,14 +70,15 @@ fn UploadList(filters: Filters, listed: AsOf<Vec<Upload>>) -> impl IntoView {
     });
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
     let is_filtered = !filters.is_empty();
-    let offered = Offered { status: true, sync_id: true, path: true, ..Offered::default() };
+    let first = filters.first_page(routes::HISTORY);
     view! {
         <Heading title="Uploads"/>
-        <FilterBar base=routes::HISTORY filters=filters.clone() offered text_label="File name or path"/>
-        {move || match (is_empty.get(), is_filtered) {
-            (false, _) => view! { <FileTable rows as_of with_sync=true/> }.into_any(),
-            (true, true) => view! { <NothingFound base=routes::HISTORY/> }.into_any(),
-            (true, false) => {
+        <UploadFilters filters/>
+        {move || match (is_empty.get(), first.clone(), is_filtered) {
+            (false, ..) => view! { <FileTable rows as_of with_sync=true/> }.into_any(),
+            (true, Some(first), _) => view! { <NoRows first/> }.into_any(),
+            (true, None, true) => view! { <NothingFound base=routes::HISTORY/> }.into_any(),
+            (true, None, false) => {
                 view! {
                     <Empty title="No uploads yet">
                         <p>

@@ -10,7 +10,6 @@ mod overview;
 mod search;
 mod sign_in;
 mod sync;
-mod tour;
 mod trash;
 mod upload;
 mod versions;

@@ -13,7 +13,7 @@ use crate::palette::entries::{Act, Entry, Group, elsewhere, of_lake, pages, word
 use crate::query::use_query;
 use crate::routes;
 use lakeshore::Timestamp;
-use lakeshore::model::search::{Found, SearchParameters};
+use lakeshore::model::search::{SearchParameters, SearchResults};
 use leptos::prelude::*;
 use leptos_router::components::Form;
 
@@ -35,12 +35,12 @@ pub fn Search() -> impl IntoView {
 }
 
 #[component]
-fn Results(session: Session, text: String, found: AsOf<Found>) -> impl IntoView {
+fn Results(session: Session, text: String, found: AsOf<SearchResults>) -> impl IntoView {
     let AsOf { now: as_of, value: found, .. } = found;
     Clock::here().observe(as_of);
     let words = words(&text);
     let is_asked = !text.is_empty();
-    let is_found = found != Found::default();
+    let is_found = found != SearchResults::default();
     let mut groups = vec![pages(&words)];
     groups.extend(of_lake(found, Some(&session)));
     groups.push(elsewhere(&text));

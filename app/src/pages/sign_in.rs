@@ -1,7 +1,7 @@
 //! Sign-in page. The server answers the form; on a refusal it redirects here with `?error=CODE`.
 
 use crate::components::icon::{Icon, Picture};
-use crate::components::page::SessionResource;
+use crate::components::page::{SessionResource, TITLE_ID, announce_page};
 use crate::components::sign_in_form::SignInForm;
 use crate::query::{local, use_query};
 use crate::visible::visible;
@@ -11,6 +11,7 @@ use leptos_meta::Title;
 
 #[component]
 pub fn SignIn() -> impl IntoView {
+    announce_page();
     let query = use_query();
     let next = Signal::derive(move || query.with(|query| local(&query.get("next").unwrap_or_default()).to_owned()));
     let message = move || query.with(|query| query.get("error").and_then(|code| message(&code)));
@@ -18,7 +19,7 @@ pub fn SignIn() -> impl IntoView {
     view! {
         <Title text="Sign in"/>
         <section class="sign-in-page">
-            <h1>"Sign in"</h1>
+            <h1 id=TITLE_ID>"Sign in"</h1>
             {move || {
                 message()
                     .map(|message| {

@@ -2,14 +2,15 @@
 
 use crate::api::Session;
 use crate::components::icon::Icon;
+use crate::format;
 use crate::navigation::DESTINATIONS;
 use crate::routes;
 use lakeshore::model::access::role::Role;
-use lakeshore::model::search::Found;
+use lakeshore::model::search::SearchResults;
 use lakeshore::model::sync::status::Status;
 use lakeshore::model::time::Timestamp;
 
-/// Found datasets that are offered as upload targets.
+/// SearchResults datasets that are offered as upload targets.
 const UPLOADS_OFFERED_MAX: usize = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +83,7 @@ pub fn actions(words: &[String], session: Option<&Session>) -> Group {
 }
 
 /// Results from the lake, and uploads to the datasets among them.
-pub fn of_lake(found: Found, session: Option<&Session>) -> [Group; 3] {
+pub fn of_lake(found: SearchResults, session: Option<&Session>) -> [Group; 3] {
     let uploads = if session.is_some_and(|session| session.has_role(Role::Write)) { UPLOADS_OFFERED_MAX } else { 0 };
     let upload = |path: &str| Entry::link(Icon::Upload, format!("Upload to {path}"), routes::upload_to(path));
     let uploads = found.datasets.iter().take(uploads).map(|dataset| upload(dataset.path.as_str())).collect();
@@ -92,7 +93,8 @@ pub fn of_lake(found: Found, session: Option<&Session>) -> [Group; 3] {
     });
     let syncs = found.syncs.into_iter().map(|sync| {
         let id = sync.sync_id;
-        let title = if sync.name.is_empty() { format!("Sync {id}") } else { format!("{} · {id}", sync.name) };
+        let title = format::sync_title(id, &sync.name);
+        let title = if sync.name.is_empty() { title } else { format!("{title} · {id}") };
         let (path, status, is_held) = (sync.path.to_string(), sync.sync_status, sync.held.is_some());
         Entry { beside: Beside::Sync { path, status, is_held }, ..Entry::link(Icon::Syncs, title, routes::sync(id)) }
     });
@@ -147,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_typed_is_marked_wherever_it_is() {
+    fn typed_words_are_marked_everywhere() {
         let marks = |text, typed| {
             let spans = marked(text, &words(typed)).into_iter();
             spans.map(|(is_marked, span)| if is_marked { format!("[{span}]") } else { span }).collect::<String>()
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_a_place_can_be_looked_into() {
+    fn a_lake_path_offers_to_open_its_folder() {
         let first = |text| elsewhere(text).entries.into_iter().next().map(|entry| entry.act);
         assert_eq!(first(" /data/a b "), Some(Act::Go("/lake/data/a%20b".into())));
         assert_eq!(first("a&b"), Some(Act::Go("/history?q=a%26b".into())));

@@ -7,6 +7,7 @@ pub mod dialog;
 pub mod entries;
 mod sheet;
 pub mod shortcuts;
+mod state;
 
 use crate::browser::{self, Pressed};
 use crate::code_split::load_palette;
@@ -16,6 +17,7 @@ use leptos::task::spawn_local;
 
 /// Key in local storage, set while a person has disabled single-key shortcuts.
 pub const OFF: &str = "lakeshore.shortcuts-off";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
     Palette,
@@ -44,7 +46,7 @@ pub struct Palette {
     loaded: RwSignal<Option<Loaded>>,
     is_loading: StoredValue<bool>,
     /// Time at which `g` was pressed, by the browser's clock.
-    led_at_ms: StoredValue<i64>,
+    prefix_pressed_at_ms: StoredValue<i64>,
 }
 
 impl Palette {
@@ -53,10 +55,10 @@ impl Palette {
             shown: RwSignal::new(None),
             loaded: RwSignal::new(None),
             is_loading: StoredValue::new(false),
-            led_at_ms: StoredValue::new(0),
+            prefix_pressed_at_ms: StoredValue::new(0),
         };
         provide_context(palette);
-        Effect::new(move |_| browser::on_key(move |pressed| palette.hear(pressed)));
+        Effect::new(move |_| browser::on_key(move |pressed| palette.handle_key(pressed)));
     }
 
     pub fn here() -> Self {
@@ -83,7 +85,7 @@ impl Palette {
         });
     }
 
-    fn hear(self, pressed: Pressed) -> bool {
+    fn handle_key(self, pressed: Pressed) -> bool {
         if pressed.is_command {
             let is_ours = pressed.key == "k";
             if is_ours && self.shown.get_untracked().is_some() {

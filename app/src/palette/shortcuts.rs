@@ -6,11 +6,11 @@ use crate::navigation::DESTINATIONS;
 use leptos::prelude::{GetValue, Set, SetValue};
 
 /// Time after `g` within which a letter opens a page.
-const LED_MS_MAX: i64 = 1500;
-const LEAD: &str = "g";
+const PREFIX_MS_MAX: i64 = 1500;
+const PREFIX_KEY: &str = "g";
 pub const TO_SEARCH: &str = "/";
 /// First keys of shortcuts.
-pub const FIRST: [&str; 5] = [LEAD, TO_SEARCH, "j", "k", "?"];
+pub const FIRST: [&str; 5] = [PREFIX_KEY, TO_SEARCH, "j", "k", "?"];
 
 /// Links that open table rows.
 const ROWS: &str = "main tbody a.row-name";
@@ -18,68 +18,83 @@ const ROWS: &str = "main tbody a.row-name";
 const SEARCH_FIELDS: &str = "main search input:not([type=hidden]), main input[type=search]";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Does {
+pub enum ShortcutAction {
     Search,
     NextRow,
-    RowBefore,
+    PreviousRow,
     /// Leaves a field, so that shortcuts work again.
-    Leave,
+    BlurField,
     Sheet,
     /// Listed only: handled by the browser or by another key.
-    Told,
+    DocumentedOnly,
 }
 
 pub struct Shortcut {
     pub keys: &'static [&'static str],
-    pub does: Does,
+    pub action: ShortcutAction,
     pub words: &'static str,
 }
 
 pub static SHORTCUTS: [Shortcut; 8] = [
-    Shortcut { keys: &["Ctrl K"], does: Does::Told, words: "Open the command palette (⌘ K on a Mac)" },
-    Shortcut { keys: &[TO_SEARCH], does: Does::Search, words: "Go to the page's search field, or open the palette" },
-    Shortcut { keys: &["j"], does: Does::NextRow, words: "Next table row" },
-    Shortcut { keys: &["k"], does: Does::RowBefore, words: "Previous table row" },
-    Shortcut { keys: &["Enter"], does: Does::Told, words: "Open the selected row" },
-    Shortcut { keys: &["Escape"], does: Does::Leave, words: "Close a dialog, or leave a field" },
-    Shortcut { keys: &["?"], does: Does::Sheet, words: "Show keyboard shortcuts" },
-    Shortcut { keys: &[LEAD], does: Does::Told, words: "Go to a page: press its letter next" },
+    Shortcut {
+        keys: &["Ctrl K"],
+        action: ShortcutAction::DocumentedOnly,
+        words: "Open the command palette (⌘ K on a Mac)",
+    },
+    Shortcut {
+        keys: &[TO_SEARCH],
+        action: ShortcutAction::Search,
+        words: "Go to the page's search field, or open the palette",
+    },
+    Shortcut { keys: &["j"], action: ShortcutAction::NextRow, words: "Next table row" },
+    Shortcut { keys: &["k"], action: ShortcutAction::PreviousRow, words: "Previous table row" },
+    Shortcut { keys: &["Enter"], action: ShortcutAction::DocumentedOnly, words: "Open the selected row" },
+    Shortcut { keys: &["Escape"], action: ShortcutAction::BlurField, words: "Close a dialog, or leave a field" },
+    Shortcut { keys: &["?"], action: ShortcutAction::Sheet, words: "Show keyboard shortcuts" },
+    Shortcut {
+        keys: &[PREFIX_KEY],
+        action: ShortcutAction::DocumentedOnly,
+        words: "Go to a page: press its letter next",
+    },
 ];
 
 /// Handles a key. Returns whether the browser's default action is prevented.
 pub fn press(palette: Palette, pressed: &Pressed) -> bool {
-    let is_led = browser::now_ms() - palette.led_at_ms.get_value() < LED_MS_MAX;
-    palette.led_at_ms.set_value(0);
+    let is_prefixed = browser::now_ms() - palette.prefix_pressed_at_ms.get_value() < PREFIX_MS_MAX;
+    palette.prefix_pressed_at_ms.set_value(0);
     let key = pressed.key.as_str();
     let shortcut = SHORTCUTS.iter().find(|shortcut| shortcut.keys.contains(&key));
-    if pressed.is_in_field && !pressed.is_in_dialog && shortcut.is_some_and(|shortcut| shortcut.does == Does::Leave) {
+    if pressed.is_in_field
+        && !pressed.is_in_dialog
+        && shortcut.is_some_and(|shortcut| shortcut.action == ShortcutAction::BlurField)
+    {
         browser::leave_field();
         return false;
     }
     if !pressed.is_plain() {
         return false;
     }
-    if is_led && let Some(page) = DESTINATIONS.iter().find(|page| page.letter == key) {
+    if is_prefixed && let Some(page) = DESTINATIONS.iter().find(|page| page.letter == key) {
         return browser::click(&format!(".main-nav a[href=\"{}\"]", page.href));
     }
-    if key == LEAD {
-        palette.led_at_ms.set_value(browser::now_ms());
+    if key == PREFIX_KEY {
+        palette.prefix_pressed_at_ms.set_value(browser::now_ms());
         return false;
     }
-    match shortcut.map(|shortcut| shortcut.does) {
-        Some(Does::Search) => {
+    match shortcut.map(|shortcut| shortcut.action) {
+        Some(ShortcutAction::Search) => {
             if !browser::focus(SEARCH_FIELDS, 0) {
                 palette.shown.set(Some(Shown::Palette));
             }
             true
         }
-        Some(Does::NextRow) => browser::focus(ROWS, 1),
-        Some(Does::RowBefore) => browser::focus(ROWS, -1),
-        Some(Does::Sheet) => {
+        Some(ShortcutAction::NextRow) => browser::focus(ROWS, 1),
+        Some(ShortcutAction::PreviousRow) => browser::focus(ROWS, -1),
+        Some(ShortcutAction::Sheet) => {
             palette.shown.set(Some(Shown::Sheet));
             true
         }
-        Some(Does::Leave | Does::Told) | None => false,
+        Some(ShortcutAction::BlurField | ShortcutAction::DocumentedOnly) | None => false,
     }
 }
 
@@ -98,7 +113,10 @@ mod tests {
         keys.sort_unstable();
         keys.dedup();
         assert_eq!(keys.len(), all);
-        for shortcut in SHORTCUTS.iter().filter(|shortcut| !matches!(shortcut.does, Does::Told | Does::Leave)) {
+        for shortcut in SHORTCUTS
+            .iter()
+            .filter(|shortcut| !matches!(shortcut.action, ShortcutAction::DocumentedOnly | ShortcutAction::BlurField))
+        {
             assert!(shortcut.keys.iter().all(|key| FIRST.contains(key)), "{:?}", shortcut.keys);
         }
     }

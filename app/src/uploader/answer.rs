@@ -10,6 +10,8 @@ pub enum Refused {
     Broken,
     /// Temporary fault: this file is retried, a bounded number of times.
     Fault(Failure),
+    /// The session has ended: everything waits until the person has signed in.
+    SignedOut,
     /// A retry would fail again, unless the person changes something.
     Final(Failure),
 }
@@ -34,6 +36,7 @@ pub fn judge(status: u16, text: &str) -> Result<(), Refused> {
         // Too many requests, or statuses of a proxy whose server is away or too slow.
         (0 | 408 | 429 | 502 | 503 | 504, _) => Err(Refused::Broken),
         (200..300, None | Some(Body { code: 0, .. })) => Ok(()),
+        (401, _) => Err(Refused::SignedOut),
         (_, Some(Body { code, msg: Some(message) })) if code != 0 => {
             let failure = Failure { code, message };
             Err(if is_passing(code) { Refused::Fault(failure) } else { Refused::Final(failure) })
@@ -81,7 +84,17 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_tried_again_and_what_does_not_is_left_to_the_person() {
+    fn an_ended_session_is_no_failure_of_the_file() {
+        for code in [ErrorCode::NoKey, ErrorCode::BadKey, ErrorCode::ExpiredKey] {
+            assert_eq!(refusal(code.http_status(), code.number()), Refused::SignedOut, "{code:?}");
+        }
+        // As answers to HEAD, which have no body.
+        assert_eq!(judge(401, ""), Err(Refused::SignedOut));
+        assert!(matches!(refusal(403, ErrorCode::Role.number()), Refused::Final(_)));
+    }
+
+    #[test]
+    fn temporary_faults_are_retried_and_refusals_are_final() {
         let failure = |code| Failure { code, message: "why".into() };
         assert_eq!(refusal(423, 42300), Refused::Fault(failure(42300)));
         assert!(matches!(judge(423, ""), Err(Refused::Fault(_))));

@@ -9,10 +9,10 @@ mod answer;
 #[cfg_attr(feature = "hydrate", path = "browser/mod.rs")]
 #[cfg_attr(not(feature = "hydrate"), path = "browser_absent.rs")]
 mod browser;
-mod conduct;
 mod intake;
 #[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser sends"))]
 pub mod item;
+mod lifecycle;
 #[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser sends"))]
 mod link;
 pub mod queue;
@@ -32,6 +32,7 @@ use crate::error::ApiError;
 use item::{Failure, Item, ItemId};
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::job::SyncJob;
+use lakeshore::model::sync::status::SyncType;
 use leptos::ev;
 use leptos::prelude::*;
 use leptos::reactive::owner::WeakOwner;
@@ -61,6 +62,7 @@ pub enum Phase {
 pub struct Target {
     pub sync_id: SyncId,
     pub path: String,
+    pub sync_type: SyncType,
 }
 
 /// Fields of an item that sending needs.
@@ -260,12 +262,15 @@ impl Uploader {
         });
     }
 
-    /// Makes the browser ask before the document is left, but only during an upload: the listener alone keeps some
-    /// browsers from caching the page for Back.
+    /// Makes the browser ask before the document is left, but only during an upload, and while failed files could still be
+    /// retried: the listener alone keeps some browsers from caching the page for Back.
     fn guard_leaving(self) {
-        let is_busy = Memo::new(move |_| self.is_busy());
+        let is_guarded = Memo::new(move |_| {
+            let has_failed = self.phase.get() == Phase::Settled && self.totals.with(|totals| totals.failed > 0);
+            has_failed || self.is_busy()
+        });
         Effect::new(move |_| {
-            if is_busy.get() {
+            if is_guarded.get() {
                 let listener = window_event_listener(ev::beforeunload, |event| ask_before_leaving(&event));
                 on_cleanup(move || listener.remove());
             }

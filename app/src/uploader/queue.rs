@@ -4,10 +4,10 @@
 //! A file is read for its digest, the lake is asked whether it has the file, and missing files are sent. Interrupted
 //! files continue once the link is whole again; refused files wait for the person.
 
-mod holding;
-mod looking;
+mod controls;
+mod views;
 
-pub use looking::{FailureGroup, Shown};
+pub use views::{FailureGroup, Shown};
 
 use super::item::{Failure, Item, ItemId, State};
 use super::link::Link;

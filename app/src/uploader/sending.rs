@@ -8,6 +8,7 @@ use crate::api;
 use crate::browser::{now_ms, random};
 use crate::error::ApiError;
 use lakeshore::ErrorCode;
+use lakeshore::model::error::Refusal;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::upload::offer::{Offer, OfferedFile};
 use leptos::prelude::*;
@@ -57,7 +58,15 @@ impl Uploader {
         self.publish();
     }
 
+    /// Pauses everything until the person has signed in again: each file would fail for the same reason.
+    fn pause_signed_out(self) {
+        self.pause_all();
+        let msg = "your session has ended; sign in in another tab, then press Resume".to_owned();
+        self.error.set(Some(ApiError(Refusal { code: 0, msg, data: None })));
+    }
+
     pub fn go_on_all(self) {
+        self.error.set(None);
         self.queue.update_value(|queue| queue.resume_all());
         self.resume();
     }
@@ -107,7 +116,7 @@ impl Uploader {
         }
         let to_read = self.queue.try_update_value(|queue| queue.next_to_read()).unwrap_or_default();
         if !to_read.is_empty() {
-            browser::hash(&to_read, move |events| self.heard(events));
+            browser::hash(&to_read, move |events| self.apply_hash_events(events));
         }
         if let Some(files) = self.queue.try_update_value(|queue| queue.next_question(now_ms())).flatten() {
             self.ask(target.sync_id, files);
@@ -143,7 +152,7 @@ impl Uploader {
         self.before.with(|before| before.as_ref().map_or(0, |before| before.files.saturating_sub(done)))
     }
 
-    fn heard(self, events: Vec<HashEvent>) {
+    fn apply_hash_events(self, events: Vec<HashEvent>) {
         self.queue.update_value(|queue| {
             for event in events {
                 match event {
@@ -196,7 +205,12 @@ impl Uploader {
             if result.is_ok() && is_this_turn {
                 browser::release(id);
             }
+            if result == Err(Refused::SignedOut) {
+                self.pause_signed_out();
+            }
             self.queue.update_value(|queue| match result {
+                // The pause has put the file back.
+                Err(Refused::SignedOut) => {}
                 Ok(()) => queue.arrived(id, turn, now_ms()),
                 Err(Refused::Broken) => queue.broke(id, turn, now_ms(), random()),
                 Err(Refused::Fault(failure)) => queue.faulted(id, turn, failure, now_ms(), random()),

@@ -80,7 +80,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn what_serde_json_writes_is_read_as_it_was(outer in outer(), other in any_json()) {
+    fn serde_json_output_is_read_back_unchanged(outer in outer(), other in any_json()) {
         prop_assert_eq!(read::<Outer>(&serde_json::to_string(&outer).unwrap()).unwrap(), outer.clone());
         prop_assert_eq!(read::<Value>(&serde_json::to_string_pretty(&other).unwrap()).unwrap(), other.clone());
         // A newer server may send fields that this page does not know.
@@ -136,7 +136,7 @@ fn numbers_are_those_of_their_type() {
 }
 
 #[test]
-fn what_is_no_json_or_no_such_type_is_refused() {
+fn malformed_json_and_wrong_types_are_refused() {
     for broken in
         ["", "[1 2]", "[1,]", "[,1]", "{\"a\" 1}", "{\"a\":1,}", "[1] 2", "tru", "1.", "1e", "-", "[1}", "\u{1}"]
     {

@@ -4,6 +4,7 @@ use crate::api::AsOf;
 use crate::api::activity::list_activity;
 use crate::components::clock::Clock;
 use crate::components::empty::{Empty, NothingFound};
+use crate::components::filters::mistyped;
 use crate::components::icon::{Icon, Picture};
 use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
 use crate::components::live_rows::LiveRows;
@@ -27,19 +28,32 @@ pub fn Activity() -> impl IntoView {
     let deeds = json::ask(
         move || filters.get(),
         |filters| async move {
-            let listed = list_activity(filters.parameters()?).await?;
+            let listed = match filters.parameters() {
+                Ok(parameters) => Some(list_activity(parameters).await?),
+                Err(_) => None,
+            };
             Ok((filters, listed))
         },
     );
-    page(|| "Activity".to_owned(), deeds, |_, (filters, listed)| view! { <ActivityList filters listed/> })
+    page(
+        || "Activity".to_owned(),
+        deeds,
+        |_, (filters, listed)| match listed {
+            Some(listed) => view! { <ActivityList filters listed/> }.into_any(),
+            None => {
+                let error = filters.parameters().err();
+                mistyped("Activity", view! { <ActivityFilterBar filters/> }, error)
+            }
+        },
+    )
 }
 
 /// Whether an event adds an entry.
-fn concerns(heard: &ServerEvent) -> bool {
+fn concerns(event: &ServerEvent) -> bool {
     matches!(
-        heard.kind.as_str(),
+        event.kind.as_str(),
         "sync_started" | "sync_held" | "trash_restored" | "trash_changed" | "activity_changed"
-    ) || heard.is_end()
+    ) || event.is_end()
 }
 
 #[component]
@@ -50,8 +64,8 @@ fn ActivityList(filters: ActivityFilters, listed: AsOf<Vec<Row>>) -> impl IntoVi
     let asked = StoredValue::new(filters.clone());
     // Older entries do not change.
     let is_newest = filters.before.is_none();
-    let hear = move |heard: &ServerEvent| is_newest && concerns(heard);
-    LiveRefresh::keep(listed.last_event, ASKING_MS_MIN, hear, move || async move {
+    let apply_event = move |event: &ServerEvent| is_newest && concerns(event);
+    LiveRefresh::keep(listed.last_event, ASKING_MS_MIN, apply_event, move || async move {
         let Some(Ok(parameters)) = asked.try_with_value(ActivityFilters::parameters) else { return None };
         let listed = list_activity(parameters).await.ok()?;
         rows.try_set(listed.value);

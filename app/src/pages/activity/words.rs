@@ -21,7 +21,7 @@ pub fn title(what: AuditAction) -> &'static str {
         AuditAction::KeyRevoked => "Key revoked",
         AuditAction::SignIn => "Signed in",
         AuditAction::SessionsEnded => "Sessions ended",
-        AuditAction::RhythmSet => "Schedule set",
+        AuditAction::ScheduleSet => "Schedule set",
         AuditAction::SchemaPolicySet => "Schema policy set",
         AuditAction::VersionPinned => "Version pinned",
         AuditAction::VersionUnpinned => "Version unpinned",

@@ -2,6 +2,8 @@
 
 use crate::api::datasets::FILES_PER_PAGE;
 use crate::components::copy::Digest;
+use crate::components::download::DownloadCell;
+use crate::components::empty::NoRows;
 use crate::components::icon::{Icon, Picture};
 use crate::components::pager::PageLinks;
 use crate::components::table_head::{column, table_head};
@@ -56,10 +58,8 @@ pub fn Files(base: String, folder: String, entries: Vec<LakeEntry>, page: u64, a
             let (icon, href) = if entry.is_folder {
                 (Icon::Folder, into(&below))
             } else {
-                (Icon::File, routes::download(&entry.path))
+                (Icon::File, routes::lake(entry.path.as_str()))
             };
-            // A file is not a page, so the browser requests it itself.
-            let rel = (!entry.is_folder).then_some("external");
             let size = if entry.is_folder {
                 ().into_any()
             } else {
@@ -71,7 +71,7 @@ pub fn Files(base: String, folder: String, entries: Vec<LakeEntry>, page: u64, a
                     <td class="cell-main">
                         <span class="with-icon">
                             <Picture icon/>
-                            <a href=href rel=rel class="path-main">
+                            <a href=href class="path-main">
                                 {visible(entry.name.clone())}
                             </a>
                         </span>
@@ -85,6 +85,7 @@ pub fn Files(base: String, folder: String, entries: Vec<LakeEntry>, page: u64, a
                     <td data-label="SHA-256" class="secondary">
                         {sha256.map(|sha256| view! { <Digest sha256/> })}
                     </td>
+                    <DownloadCell file=(!entry.is_folder).then_some(entry.path)/>
                 </tr>
             }
         })
@@ -103,6 +104,14 @@ pub fn Files(base: String, folder: String, entries: Vec<LakeEntry>, page: u64, a
         }
         address
     };
+    if number == 0 && page > 0 {
+        let first = address(0);
+        return view! {
+            {crumbs}
+            <NoRows first/>
+        }
+        .into_any();
+    }
     if number == 0 {
         return view! {
             {crumbs}
@@ -113,7 +122,10 @@ pub fn Files(base: String, folder: String, entries: Vec<LakeEntry>, page: u64, a
     view! {
         {crumbs}
         <table class="table table-files">
-            {table_head([column("Name"), column("Size").number(), column("Modified"), column("SHA-256").secondary()])}
+            {table_head([
+                column("Name"), column("Size").number(), column("Modified"), column("SHA-256").secondary(),
+                column("Actions").unseen(),
+            ])}
             <tbody>{rows}</tbody>
         </table>
         <Pages page number address/>

@@ -3,13 +3,13 @@
 use crate::api::AsOf;
 use crate::api::datasets::{DatasetRow, page_of_datasets};
 use crate::components::clock::Clock;
-use crate::components::empty::{Empty, NothingFound};
-use crate::components::filters::{FilterBar, Offered};
+use crate::components::empty::{Empty, NoRows, NothingFound};
+use crate::components::filters::{FilterBar, Offered, mistyped};
 use crate::components::icon::{Icon, Picture};
 use crate::components::live_refresh::LiveRefresh;
 use crate::components::live_rows::next_generation;
 use crate::components::page::{Heading, page};
-use crate::components::pager::Pager;
+use crate::components::pager::{IN_ORDER, Pager};
 use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::format;
@@ -32,11 +32,30 @@ pub fn Datasets() -> impl IntoView {
     let datasets = json::ask(
         move || filters.get(),
         |filters| async move {
-            let listed = page_of_datasets(filters.clone()).await?;
+            let listed = match filters.parameters() {
+                Ok(_) => Some(page_of_datasets(filters.clone()).await?),
+                Err(_) => None,
+            };
             Ok((filters, listed))
         },
     );
-    page(|| "Datasets".to_owned(), datasets, |_, (filters, listed)| view! { <DatasetList filters listed/> })
+    page(
+        || "Datasets".to_owned(),
+        datasets,
+        |_, (filters, listed)| match listed {
+            Some(listed) => view! { <DatasetList filters listed/> }.into_any(),
+            None => {
+                let error = filters.parameters().err();
+                mistyped("Datasets", view! { <DatasetFilters filters/> }, error)
+            }
+        },
+    )
+}
+
+#[component]
+fn DatasetFilters(filters: Filters) -> impl IntoView {
+    let offered = Offered { path: true, ..Offered::default() };
+    view! { <FilterBar base=routes::DATASETS filters offered text_label="Path contains"/> }
 }
 
 #[component]
@@ -52,14 +71,15 @@ fn DatasetList(filters: Filters, listed: AsOf<Vec<DatasetRow>>) -> impl IntoView
     });
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
     let is_filtered = !filters.is_empty();
-    let offered = Offered { path: true, ..Offered::default() };
+    let first = filters.first_page(routes::DATASETS);
     view! {
         <Heading title="Datasets"/>
-        <FilterBar base=routes::DATASETS filters offered text_label="Path contains"/>
-        {move || match (is_empty.get(), is_filtered) {
-            (false, _) => view! { <DatasetTable rows as_of/> }.into_any(),
-            (true, true) => view! { <NothingFound base=routes::DATASETS/> }.into_any(),
-            (true, false) => {
+        <DatasetFilters filters/>
+        {move || match (is_empty.get(), first.clone(), is_filtered) {
+            (true, Some(first), _) => view! { <NoRows first/> }.into_any(),
+            (false, ..) => view! { <DatasetTable rows as_of/> }.into_any(),
+            (true, None, true) => view! { <NothingFound base=routes::DATASETS/> }.into_any(),
+            (true, None, false) => {
                 view! {
                     <Empty title="No datasets yet">
                         <p>
@@ -75,7 +95,7 @@ fn DatasetList(filters: Filters, listed: AsOf<Vec<DatasetRow>>) -> impl IntoView
                     .into_any()
             }
         }}
-        {move || view! { <Pager base=routes::DATASETS.to_owned() filters=asked.get_value() rows=rows.with(Vec::len)/> }}
+        {move || view! { <Pager base=routes::DATASETS.to_owned() filters=asked.get_value() rows=rows.with(Vec::len) words=IN_ORDER/> }}
     }
     .into_any()
 }
@@ -96,9 +116,9 @@ pub(in crate::pages) fn keep_counted<T, F>(
     T: PartialEq + Send + Sync + 'static,
     F: Future<Output = Option<AsOf<T>>> + 'static,
 {
-    let concerns = |heard: &ServerEvent| match heard.kind.as_str() {
+    let concerns = |event: &ServerEvent| match event.kind.as_str() {
         "uploads_landed" | "upload_failed" | "trash_restored" | "dataset_late" => true,
-        _ => heard.is_end(),
+        _ => event.is_end(),
     };
     let again = StoredValue::new(None::<LiveRefresh>);
     let fresh = LiveRefresh::keep(read_at, ASKING_APART_MS, concerns, move || {
@@ -151,7 +171,7 @@ fn DatasetTable(rows: RwSignal<Vec<DatasetRow>>, as_of: Timestamp) -> impl IntoV
             </tbody>
         </table>
         <p class="hint">
-            "Files and size include subfolders and are updated shortly after a change."
+            "Files and size include subfolders and update shortly after a change."
         </p>
     }
     .into_any()

@@ -5,20 +5,22 @@ use crate::api::versions::Compared;
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
 use crate::components::page::{Heading, page};
+use crate::components::sync_table::SyncTable;
 use crate::components::time::RelativeTime;
 use crate::error::ApiError;
 use crate::format;
 use crate::json;
 use crate::pages::dataset::files::Files;
 use crate::pages::dataset::list::{Freshness, Holds, is_counting, keep_counted};
-use crate::pages::dataset::schedule::{RhythmForm, words};
+use crate::pages::dataset::schedule::ScheduleForm;
 use crate::pages::dataset::table::ReadTable;
-use crate::pages::sync::list::SyncTable;
 use crate::pages::versions::list::VersionsTab;
 use crate::query::use_query;
 use crate::refusal;
 use crate::routes::{self, DatasetTab};
 use lakeshore::model::access::role::Role;
+use lakeshore::model::dataset::record::Dataset;
+use lakeshore::model::dataset::schedule::DeliverySchedule;
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::sync::difference::ChangeKind;
 use lakeshore::model::sync::job::SyncJob;
@@ -120,23 +122,11 @@ fn DatasetNow(
             view! { <Files base=base.clone() folder entries page=wanted.page as_of/> }.into_any()
         }
         Tab::Syncs { timeline, syncs } => {
-            view! { <SyncsOf timeline syncs as_of path=dataset.path.to_string()/> }.into_any()
+            view! { <SyncsTab timeline syncs as_of path=dataset.path.to_string()/> }.into_any()
         }
         Tab::Calendar { calendar } => {
-            let rhythm = dataset.rhythm;
-            let expected = rhythm.map_or_else(
-                || "No schedule is set. Days with new files are marked.".to_owned(),
-                |rhythm| format!("Expected: {}. Days are in UTC.", words(&rhythm)),
-            );
-            let href = routes::dataset_tab(dataset.path.as_str(), DatasetTab::Schedule);
-            view! {
-                <p class="hint">
-                    {expected} " "
-                    <a href=href>{if rhythm.is_some() { "Change schedule" } else { "Set schedule" }}</a>
-                </p>
-                <div class="card" inner_html=calendar></div>
-            }
-            .into_any()
+            let path = dataset.path.to_string();
+            view! { <CalendarTab calendar rhythm=dataset.rhythm path/> }.into_any()
         }
         Tab::Versions(list) => {
             let path = dataset.path.to_string();
@@ -148,11 +138,9 @@ fn DatasetNow(
         Tab::DeliverySchedule => {
             let may_write = session.has_role(Role::Write);
             let is_signed_in = session.signed_in.is_some();
-            view! { <RhythmForm dataset=dataset.clone() fault may_write is_signed_in/> }.into_any()
+            view! { <ScheduleForm dataset=dataset.clone() fault may_write is_signed_in/> }.into_any()
         }
     };
-    let last_sync = routes::sync(dataset.last_sync_id);
-    let (holds, last, first) = (dataset.holds, dataset.last_landed, dataset.first_landed);
     let path = dataset.path.to_string();
     let since = routes::since(&path, 24);
     view! {
@@ -164,6 +152,21 @@ fn DatasetNow(
                 "Changes since yesterday"
             </a>
         </Heading>
+        <Facts dataset spark as_of/>
+        <nav class="tabs tabs-page" aria-label="Dataset">
+            {links.collect_view()}
+        </nav>
+        {shown}
+        {table.map(|table| view! { <ReadTable table=*table/> })}
+    }
+    .into_any()
+}
+
+#[component]
+fn Facts(dataset: Dataset, spark: String, as_of: Timestamp) -> impl IntoView {
+    let last_sync = routes::sync(dataset.last_sync_id);
+    let (holds, last, first) = (dataset.holds, dataset.last_landed, dataset.first_landed);
+    view! {
         <dl class="facts">
             <div>
                 <dt>"Files"</dt>
@@ -202,17 +205,29 @@ fn DatasetNow(
                 <dd inner_html=spark></dd>
             </div>
         </dl>
-        <nav class="tabs tabs-page" aria-label="Dataset">
-            {links.collect_view()}
-        </nav>
-        {shown}
-        {table.map(|table| view! { <ReadTable table=*table/> })}
     }
     .into_any()
 }
 
 #[component]
-fn SyncsOf(timeline: String, syncs: Vec<SyncJob>, as_of: lakeshore::Timestamp, path: String) -> impl IntoView {
+fn CalendarTab(calendar: String, rhythm: Option<DeliverySchedule>, path: String) -> impl IntoView {
+    let expected = rhythm.map_or_else(
+        || "No schedule is set. Days with new files are marked.".to_owned(),
+        |rhythm| format!("Expected: {rhythm}. Days are in UTC."),
+    );
+    let href = routes::dataset_tab(&path, DatasetTab::Schedule);
+    view! {
+        <p class="hint">
+            {expected} " "
+            <a href=href>{if rhythm.is_some() { "Change schedule" } else { "Set schedule" }}</a>
+        </p>
+        <div class="card" inner_html=calendar></div>
+    }
+    .into_any()
+}
+
+#[component]
+fn SyncsTab(timeline: String, syncs: Vec<SyncJob>, as_of: lakeshore::Timestamp, path: String) -> impl IntoView {
     let all = routes::syncs_of(&path);
     let rows = RwSignal::new(syncs);
     view! {

@@ -3,61 +3,33 @@
 use crate::components::error_box::ErrorBox;
 use crate::components::sign_in_form::SignInHint;
 use crate::error::ApiError;
-use crate::format;
 use lakeshore::model::dataset::record::Dataset;
-use lakeshore::model::dataset::schedule::{DeliverySchedule, Every};
+use lakeshore::model::dataset::schedule::Every;
 use leptos::prelude::*;
-
-fn every_words(every: Every) -> String {
-    match every {
-        Every::Day => "Every day".to_owned(),
-        Every::Weekday => "Monday to Friday".to_owned(),
-        Every::Hours(1) => "Every hour".to_owned(),
-        Every::Hours(hours) => format!("Every {hours} hours"),
-    }
-}
-
-/// `every day by 07:00 UTC, at least 10 files`
-pub fn words(rhythm: &DeliverySchedule) -> String {
-    let mut words = every_words(rhythm.every());
-    // Lower case within a sentence, except for names of days.
-    if !matches!(rhythm.every(), Every::Weekday) {
-        words = words.replacen('E', "e", 1);
-    }
-    let by = rhythm.by();
-    match rhythm.every() {
-        Every::Day | Every::Weekday if by == "24:00" => words.push_str(" by midnight UTC"),
-        Every::Day | Every::Weekday => words.push_str(&format!(" by {by} UTC")),
-        Every::Hours(_) => words.push_str(&format!(" within {by}")),
-    }
-    words.push_str(&format!(", at least {}", format::counted(rhythm.files_min(), "file")));
-    if rhythm.bytes_min() > 0 {
-        words.push_str(&format!(" and {}", format::bytes(rhythm.bytes_min())));
-    }
-    words
-}
 
 /// `fault` is the refusal of the sent form.
 #[component]
-pub fn RhythmForm(dataset: Dataset, fault: Option<ApiError>, may_write: bool, is_signed_in: bool) -> impl IntoView {
-    let rhythm = dataset.rhythm;
-    let said = rhythm.map_or_else(
-        || "No schedule is set. Say how often new files are due, and by when: the calendar then shows late, incomplete and missing days, and the overview lists the dataset while it is late.".to_owned(),
-        |rhythm| format!("Expected: {}.", words(&rhythm)),
+pub fn ScheduleForm(dataset: Dataset, fault: Option<ApiError>, may_write: bool, is_signed_in: bool) -> impl IntoView {
+    let schedule = dataset.rhythm;
+    let said = schedule.map_or_else(
+        || {
+            "No schedule yet. Set how often files are due and by when. The calendar then marks late, incomplete and missing days, and late datasets appear on the overview.".to_owned()
+        },
+        |schedule| format!("Expected: {schedule}."),
     );
-    let chosen = rhythm.map(|rhythm| rhythm.every());
+    let chosen = schedule.map(|schedule| schedule.every());
     let options = Every::all()
         .map(|every| {
             view! {
                 <option value=every.to_string() selected=chosen == Some(every)>
-                    {every_words(every)}
+                    {every.in_words()}
                 </option>
             }
         })
         .collect_view();
-    let by = rhythm.map_or_else(|| "07:00".to_owned(), |rhythm| rhythm.by());
-    let files_min = rhythm.map_or(1, |rhythm| rhythm.files_min());
-    let megabytes_min = rhythm.map_or(0, |rhythm| rhythm.bytes_min() / 1_000_000);
+    let by = schedule.map_or_else(|| "07:00".to_owned(), |schedule| schedule.by());
+    let files_min = schedule.map_or(1, |schedule| schedule.files_min());
+    let megabytes_min = megabytes(schedule.map_or(0, |schedule| schedule.bytes_min()));
     let path = dataset.path.to_string();
     view! {
         <p class="hint">{said}</p>
@@ -74,7 +46,7 @@ pub fn RhythmForm(dataset: Dataset, fault: Option<ApiError>, may_write: bool, is
                             </select>
                         </label>
                         <label class="field">
-                            <span>"Due by (UTC, or hours into each period)"</span>
+                            <span>"Due by (UTC)"</span>
                             <input
                                 class="input"
                                 name="by"
@@ -83,6 +55,7 @@ pub fn RhythmForm(dataset: Dataset, fault: Option<ApiError>, may_write: bool, is
                                 placeholder="07:00"
                                 title="Hours and minutes in steps of 15 minutes, such as 07:15; empty means the end of the period"
                                 autocomplete="off"
+                                aria-describedby="due-hint"
                             />
                         </label>
                         <label class="field">
@@ -91,16 +64,19 @@ pub fn RhythmForm(dataset: Dataset, fault: Option<ApiError>, may_write: bool, is
                         </label>
                         <label class="field">
                             <span>"Min size, MB"</span>
-                            <input class="input" name="megabytes_min" type="number" min="0" value=megabytes_min.to_string()/>
+                            <input class="input" name="megabytes_min" type="number" min="0" step="any" value=megabytes_min/>
                         </label>
                     </div>
+                    <p class="hint" id="due-hint">
+                        "For hourly schedules: time after the start of the period."
+                    </p>
                     <div class="standing-buttons">
                         <button type="submit" class="button button-primary">
                             "Save schedule"
                         </button>
                     </div>
                 </form>
-                {rhythm
+                {schedule
                     .is_some()
                     .then(|| {
                         view! {
@@ -122,18 +98,21 @@ pub fn RhythmForm(dataset: Dataset, fault: Option<ApiError>, may_write: bool, is
     .into_any()
 }
 
+/// Exact, because the form stores what it shows: 500,000 bytes are `0.5`.
+fn megabytes(bytes: u64) -> String {
+    let text = format!("{}.{:06}", bytes / 1_000_000, bytes % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_rhythm_is_a_sentence() {
-        let rhythm = |every, by, files, bytes| words(&DeliverySchedule::new(every, by, files, bytes).unwrap());
-        assert_eq!(rhythm(Every::Day, Some("07:00"), 10, 0), "every day by 07:00 UTC, at least 10 files");
-        assert_eq!(
-            rhythm(Every::Weekday, None, 1, 5_000_000),
-            "Monday to Friday by midnight UTC, at least 1 file and 5.0 MB"
-        );
-        assert_eq!(rhythm(Every::Hours(6), Some("01:30"), 1, 0), "every 6 hours within 01:30, at least 1 file");
+    fn a_size_is_shown_in_megabytes_without_rounding() {
+        for (bytes, text) in [(0, "0"), (500_000, "0.5"), (10_000_000, "10"), (1_234_567, "1.234567"), (1, "0.000001")]
+        {
+            assert_eq!(megabytes(bytes), text);
+        }
     }
 }

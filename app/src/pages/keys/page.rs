@@ -34,7 +34,8 @@ pub fn Keys() -> impl IntoView {
         move |()| async move {
             // The page itself tells visitors without the role; a refusal would be an error.
             let session = session.await?;
-            let keys = if session.has_role(Role::Admin) { Some(list_keys().await?) } else { None };
+            let may_manage = session.has_role(Role::Admin) && !session.is_limited;
+            let keys = if may_manage { Some(list_keys().await?) } else { None };
             let sessions = if session.signed_in.is_some() { Some(list_sessions().await?) } else { None };
             Ok((keys, sessions))
         },
@@ -77,7 +78,17 @@ fn NotAllowed(session: Session) -> impl IntoView {
                 "Scripts and people access the lake with keys. Admins list, create and revoke keys here; on the server, "
                 <code>"lakeshore key"</code> " does the same."
             </p>
-            <SignInHint is_signed_in=session.signed_in.is_some() purpose="to manage keys" role="admin"/>
+            {if session.has_role(Role::Admin) {
+                view! {
+                    <p class="hint">
+                        "Your key is limited to a path. Managing keys requires an admin key for the whole lake."
+                    </p>
+                }
+                    .into_any()
+            } else {
+                view! { <SignInHint is_signed_in=session.signed_in.is_some() purpose="to manage keys" role="admin"/> }
+                    .into_any()
+            }}
         </section>
     }
 }
@@ -158,7 +169,7 @@ fn KeyRow(key: Key, as_of: Timestamp, chosen: RwSignal<Option<Key>>) -> impl Int
                 {time(Some(created_at), "")}
             </td>
             <td data-label="Created by" class="secondary">
-                {created_by}
+                {visible(created_by)}
             </td>
             <td data-label="Last used">{time(last_used_at, "Never")}</td>
             <td data-label="Expires">{time(expires_at, "Never")}</td>
@@ -189,7 +200,6 @@ fn RevokeDialog(chosen: RwSignal<Option<Key>>, refresh: Callback<()>) -> impl In
     let error = RwSignal::new(None);
     Effect::new(move |_| {
         if chosen.with(Option::is_some) {
-            error.set(None);
             open.set(true);
         }
     });
@@ -227,6 +237,7 @@ fn RevokeDialog(chosen: RwSignal<Option<Key>>, refresh: Callback<()>) -> impl In
             open
             title="Revoke this key?"
             confirm="Revoke key"
+            running="Revoking…"
             is_danger=true
             is_ready=true
             is_pending

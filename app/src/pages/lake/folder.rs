@@ -2,6 +2,7 @@
 
 use crate::api::Session;
 use crate::components::copy::Digest;
+use crate::components::download::DownloadCell;
 use crate::components::empty::Empty;
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::Heading;
@@ -52,17 +53,17 @@ pub(in crate::pages) fn FolderView(
     // Search results keep the chosen order.
     let order = wanted.order().into_iter().filter_map(|(name, value)| Some((name, value?)));
     let whole = Wanted { text: None, page: 0, ..wanted.clone() }.address();
-    let can_upload = session.signed_in.is_some();
+    let upload = folder.as_ref().map_or_else(|| routes::UPLOAD.to_owned(), |folder| routes::upload_to(folder.as_str()));
     let may_write = session.has_role(Role::Write);
     view! {
         <Crumbs path=folder.clone() top=top/>
         <Heading title=title copied>
             {dataset.map(|href| view! { <a class="button" href=href>"View dataset"</a> })}
             {syncs.map(|href| view! { <a class="button" href=href>"View syncs"</a> })}
-            {can_upload
+            {may_write
                 .then(|| {
                     view! {
-                        <a class="button" href=routes::UPLOAD>
+                        <a class="button" href=upload>
                             <Picture icon=Icon::Upload/>
                             "Upload"
                         </a>
@@ -202,7 +203,6 @@ fn sort_link(wanted: &Wanted, sort: FolderSort) -> SortLink {
 fn Row(entry: LakeEntry, within: Option<String>, as_of: Timestamp) -> impl IntoView {
     let LakeEntry { name, path, is_folder, size_bytes, modified_time, sha256 } = entry;
     let icon = if is_folder { Icon::Folder } else { Icon::File };
-    let label = visible(format!("Download {name}"));
     let size = if is_folder { "—".to_owned() } else { format::bytes(size_bytes) };
     view! {
         <tr>
@@ -226,23 +226,7 @@ fn Row(entry: LakeEntry, within: Option<String>, as_of: Timestamp) -> impl IntoV
             <td data-label="SHA-256" class="secondary">
                 {sha256.map(|sha256| view! { <Digest sha256/> })}
             </td>
-            <td class="cell-actions">
-                {(!is_folder)
-                    .then(|| {
-                        view! {
-                            <a
-                                class="button button-small button-quiet"
-                                href=routes::download(&path)
-                                rel="external"
-                                download=""
-                                aria-label=label.clone()
-                                title=label
-                            >
-                                <Picture icon=Icon::Download/>
-                            </a>
-                        }
-                    })}
-            </td>
+            <DownloadCell file=(!is_folder).then_some(path)/>
         </tr>
     }
     .into_any()

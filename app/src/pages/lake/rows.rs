@@ -4,7 +4,7 @@ use crate::components::icon::{Icon, Picture};
 use crate::components::table_head::{column, table_head};
 use crate::format;
 use crate::visible::visible;
-use lakeshore::model::dataset::schema::{Column, Format};
+use lakeshore::model::dataset::schema::Column;
 use lakeshore::model::preview::Preview;
 use leptos::prelude::*;
 use std::iter;
@@ -82,7 +82,7 @@ pub(in crate::pages) fn BadLines(preview: Preview) -> impl IntoView {
                             .into_iter()
                             .map(|bad| view! { <li>{visible(format!("Line {}: {}", format::count(bad.line), bad.problem))}</li> })
                             .collect_view()}
-                        {(more > 0).then(|| view! { <li>{format!("and {} more", format::count(more))}</li> })}
+                        {(more > 0).then(|| view! { <li>{format::and_more(more)}</li> })}
                     </ul>
                 </details>
             </div>
@@ -148,14 +148,14 @@ pub(in crate::pages) fn SchemaTable(preview: Preview) -> impl IntoView {
                 <tbody>{lines}</tbody>
             </table>
         </div>
-        {(more > 0).then(|| view! { <p class="hint">{format!("And {}.", format::counted(more, "more column"))}</p> })}
+        {(more > 0).then(|| view! { <p class="hint">{format::and_more(more)}</p> })}
     }
     .into_any()
 }
 
 #[component]
 pub(in crate::pages) fn RowGroups(preview: Preview) -> impl IntoView {
-    let Preview { row_groups, num_row_groups, format, .. } = preview;
+    let Preview { row_groups, num_row_groups, .. } = preview;
     let more = num_row_groups.saturating_sub(row_groups.len() as u64);
     let lines = row_groups.into_iter().zip(1_u64..).map(|(group, number)| {
         view! {
@@ -167,10 +167,7 @@ pub(in crate::pages) fn RowGroups(preview: Preview) -> impl IntoView {
             </tr>
         }
     });
-    let count = match format {
-        Format::Parquet => format::counted(num_row_groups, "row group"),
-        _ => String::new(),
-    };
+    let count = format::counted(num_row_groups, "row group");
     view! {
         <p class="hint">{count} ". Readers skip row groups that they do not need."</p>
         <div class="data data-narrow" role="region" aria-label="Row groups" tabindex="0">
@@ -182,7 +179,7 @@ pub(in crate::pages) fn RowGroups(preview: Preview) -> impl IntoView {
                 <tbody>{lines.collect_view()}</tbody>
             </table>
         </div>
-        {(more > 0).then(|| view! { <p class="hint">{format!("And {} more.", format::count(more))}</p> })}
+        {(more > 0).then(|| view! { <p class="hint">{format::and_more(more)}</p> })}
     }
     .into_any()
 }

@@ -17,7 +17,7 @@ pub(in crate::pages) fn SchemaPanel(schema: DatasetSchema, may_write: bool) -> i
     schema.zip(sync_id).map(|(schema, sync_id)| {
         let count = format::counted(schema.columns.len() as u64 + schema.num_omitted, "column");
         let omitted = (schema.num_omitted > 0)
-            .then(|| view! { <li>{format!("and {} more, not recorded", format::count(schema.num_omitted))}</li> });
+            .then(|| view! { <li>{format!("{}, not recorded", format::and_more(schema.num_omitted))}</li> });
         let mark = (num_differences > 0).then(|| {
             view! {
                 <p class="notice notice-held">

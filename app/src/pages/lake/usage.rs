@@ -3,6 +3,7 @@
 use crate::api::Site;
 use crate::components::copy::{CommandOf, Commands};
 use crate::routes;
+use crate::snippet::{python_string, shell_word, sql_string};
 use lakeshore::model::dataset::schema::Format;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::preview::{Dialect, Preview};
@@ -32,8 +33,16 @@ pub(in crate::pages) fn UseIt(
     // Spark reads file systems only.
     by_http.retain(|(name, ..)| *name != "Spark");
     let fetched = vec![
-        ("curl", "Copy curl command", format!("curl --fail {key}--output {} {}", shell(path.leaf()), shell(&url))),
-        ("lakeshore", "Copy lakeshore command", format!("lakeshore get {} --server {origin}", shell(path.as_str()))),
+        (
+            "curl",
+            "Copy curl command",
+            format!("curl --fail {key}--output {} {}", shell_word(path.leaf()), shell_word(&url)),
+        ),
+        (
+            "lakeshore",
+            "Copy lakeshore command",
+            format!("lakeshore get {} --server {origin}", shell_word(path.as_str())),
+        ),
     ];
     view! {
         {on_disk}
@@ -50,15 +59,9 @@ pub(in crate::pages) fn UseIt(
     .into_any()
 }
 
-/// Quotes one word of a command line.
-fn shell(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 /// Code of each program for the file at an address or path.
 fn lines(format: Format, dialect: Option<&Dialect>, place: &str) -> Vec<CommandOf> {
-    let sql = format!("'{}'", place.replace('\'', "''"));
-    let code = format!("\"{}\"", place.replace('\\', "\\\\").replace('"', "\\\""));
+    let (sql, code) = (sql_string(place), python_string(place));
     let (delimiter, has_header) = dialect.map_or((',', true), |dialect| (dialect.delimiter, dialect.has_header));
     let delimiter = if delimiter == '\t' { "\\t".to_owned() } else { delimiter.to_string() };
     let [duckdb, polars, pandas, spark] = match format {
@@ -142,11 +145,6 @@ mod tests {
         let duckdb = line(Format::Parquet, None, place, "DuckDB");
         assert_eq!(duckdb, "SELECT * FROM read_parquet('/lake/it''s \"x\".parquet') LIMIT 100;");
         assert_eq!(line(Format::Parquet, None, place, "Spark"), "spark.read.parquet(\"/lake/it's \\\"x\\\".parquet\")");
-    }
-
-    #[test]
-    fn a_name_is_one_word_of_a_command_line() {
-        assert_eq!(shell("it's a $file"), r"'it'\''s a $file'");
     }
 
     #[test]

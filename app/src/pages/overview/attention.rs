@@ -1,12 +1,13 @@
 //! Items that need attention: each states the problem, and links to the place where it can be solved.
 
+use crate::components::held::consequence;
 use crate::components::icon::{Icon, Picture};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::format::failure_reason;
 use crate::routes::{self, DatasetTab};
 use crate::visible::visible;
-use lakeshore::model::error::Store;
+use lakeshore::model::error::DiskRole;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::overview::{Attention, Disk, FullTrash, LateDataset, Room};
 use lakeshore::model::sync::job::SyncJob;
@@ -15,7 +16,7 @@ use lakeshore::model::time::Timestamp;
 use leptos::prelude::*;
 
 /// An item.
-struct Need {
+struct AttentionItem {
     class: &'static str,
     kind: &'static str,
     what: String,
@@ -25,7 +26,7 @@ struct Need {
 }
 
 #[component]
-pub fn NeedsAPerson(
+pub fn AttentionList(
     attention: Attention,
     /// Reasons of held and failed syncs, beyond what the syncs say themselves.
     reasons: Vec<(SyncId, String)>,
@@ -89,7 +90,7 @@ pub fn NeedsAPerson(
                 .then(|| {
                     view! {
                         <p class="quiet">
-                            {format!("And {} more: ", format::count(more))} <a href=routes::syncs_with(Status::Failed)>"failed syncs"</a> ", "
+                            {format!("{}: ", format::and_more(more))} <a href=routes::syncs_with(Status::Failed)>"failed syncs"</a> ", "
                             <a href=routes::DATASETS>"datasets"</a>
                         </p>
                     }
@@ -100,56 +101,50 @@ pub fn NeedsAPerson(
 }
 
 fn name(sync: &SyncJob) -> String {
-    let name = if sync.name.is_empty() { format!("Sync {}", sync.sync_id) } else { sync.name.clone() };
-    format!("{name}, {}", sync.path)
+    format!("{}, {}", format::sync_title(sync.sync_id, &sync.name), sync.path)
 }
 
 /// The lake's disk has the short name, because users fill it.
 pub(super) fn storage_label(disk: &Disk) -> &'static str {
     match disk.store {
-        Store::Lake => "Storage",
-        Store::State => "Database storage",
+        DiskRole::Lake => "Storage",
+        DiskRole::State => "Database storage",
     }
 }
 
 /// Item for a server that cannot write; the reason has the remedy.
-fn unready(reason: String) -> Need {
+fn unready(reason: String) -> AttentionItem {
     let what = "The server cannot write".to_owned();
     let why = visible(reason).into_any();
-    Need { class: "pill pill-failed", kind: "Not ready", what, why, href: "/readyz".to_owned(), act: "Check again" }
+    AttentionItem {
+        class: "pill pill-failed",
+        kind: "Not ready",
+        what,
+        why,
+        href: "/readyz".to_owned(),
+        act: "Check again",
+    }
 }
 
 /// `columns`: what differs, behind a schema hold.
-fn of_held(columns: &str, sync: SyncJob, as_of: Timestamp) -> Need {
+fn of_held(columns: &str, sync: SyncJob, as_of: Timestamp) -> AttentionItem {
     let why = match sync.held {
         Some(hold) => {
-            let would = match hold.replaced.files {
-                _ if hold.differing_files > 0 => {
-                    let do_not = if hold.differing_files == 1 { "does" } else { "do" };
-                    let files = format::counted(hold.differing_files, "file");
-                    let columns = if columns.is_empty() { String::new() } else { format!(": {columns}") };
-                    visible(format!("{files} {do_not} not match the schema{columns}; held since "))
-                }
-                0 => "Would publish no files; held since ".to_owned(),
-                _ => format!(
-                    "Would replace {} with {}; held since ",
-                    format::totals(hold.replaced),
-                    format::totals(hold.published)
-                ),
-            };
+            let of_schema = if columns.is_empty() { String::new() } else { format!(": {columns}") };
             view! {
-                {would}
+                {visible(format!("{} Held since ", consequence(sync.path.as_str(), hold, &of_schema)))}
                 <RelativeTime at=hold.since as_of/>
+                "."
             }
             .into_any()
         }
         None => "Waiting for confirmation".into_any(),
     };
     let (what, href) = (name(&sync), routes::sync(sync.sync_id));
-    Need { class: "pill pill-held", kind: "Held", what, why, href, act: "Publish or abort" }
+    AttentionItem { class: "pill pill-held", kind: "Held", what, why, href, act: "Publish or abort" }
 }
 
-fn of_failed(causes: &str, sync: SyncJob, as_of: Timestamp) -> Need {
+fn of_failed(causes: &str, sync: SyncJob, as_of: Timestamp) -> AttentionItem {
     let reason = failure_reason(causes, &sync.message);
     let message = if reason.is_empty() { "failed".to_owned() } else { reason };
     let why = view! {
@@ -158,10 +153,10 @@ fn of_failed(causes: &str, sync: SyncJob, as_of: Timestamp) -> Need {
     }
     .into_any();
     let (what, href) = (name(&sync), routes::sync(sync.sync_id));
-    Need { class: "pill pill-failed", kind: "Failed", what, why, href, act: "See why" }
+    AttentionItem { class: "pill pill-failed", kind: "Failed", what, why, href, act: "See why" }
 }
 
-fn of_late(late: LateDataset, as_of: Timestamp) -> Need {
+fn of_late(late: LateDataset, as_of: Timestamp) -> AttentionItem {
     let why = view! {
         "Due "
         <RelativeTime at=late.since as_of/>
@@ -170,10 +165,17 @@ fn of_late(late: LateDataset, as_of: Timestamp) -> Need {
     }
     .into_any();
     let href = routes::dataset_tab(late.path.as_str(), DatasetTab::Calendar);
-    Need { class: "pill pill-held", kind: "Late", what: late.path.to_string(), why, href, act: "View calendar" }
+    AttentionItem {
+        class: "pill pill-held",
+        kind: "Late",
+        what: late.path.to_string(),
+        why,
+        href,
+        act: "View calendar",
+    }
 }
 
-fn full(disk: Disk) -> Need {
+fn full(disk: Disk) -> AttentionItem {
     let (kind, class, then) = match disk.room {
         Room::BelowReserve => ("Storage full", "pill pill-failed", "Uploads are refused until at least"),
         Room::NearlyFull | Room::Enough => ("Storage low", "pill pill-held", "Uploads are refused unless"),
@@ -185,17 +187,17 @@ fn full(disk: Disk) -> Need {
         format::bytes(disk.reserve_bytes)
     );
     let what = storage_label(&disk).to_owned();
-    Need { class, kind, what, why: why.into_any(), href: routes::TRASH.into(), act: "Open trash" }
+    AttentionItem { class, kind, what, why: why.into_any(), href: routes::TRASH.into(), act: "Open trash" }
 }
 
-fn near_bound(trash: FullTrash) -> Need {
+fn near_bound(trash: FullTrash) -> AttentionItem {
     let why = format!(
         "{} of {} used. Above the limit, the oldest items are permanently deleted.",
         format::bytes(trash.bytes),
         format::bytes(trash.bytes_max)
     );
     let what = "Trash is almost full".to_owned();
-    Need {
+    AttentionItem {
         class: "pill pill-held",
         kind: "Trash",
         what,

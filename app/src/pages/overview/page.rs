@@ -6,13 +6,13 @@ use crate::components::clock::Clock;
 use crate::components::icon::{Icon, Picture};
 use crate::components::live_refresh::LiveRefresh;
 use crate::components::page::{Heading, page};
+use crate::components::sync_table::SyncTable;
+use crate::components::tour::Tour;
 use crate::drawing::RenderedChart;
 use crate::format;
 use crate::json;
 use crate::live::ServerEvent;
-use crate::pages::overview::attention::{NeedsAPerson, storage_label};
-use crate::pages::sync::list::SyncTable;
-use crate::pages::tour::Tour;
+use crate::pages::overview::attention::{AttentionList, storage_label};
 use crate::query::use_query;
 use crate::routes;
 use lakeshore::model::overview::{Breakdown, Disk, Mean};
@@ -29,39 +29,39 @@ pub fn OverviewPage() -> impl IntoView {
         Some("dataset") => Breakdown::Dataset,
         _ => Breakdown::Type,
     });
-    let glance = json::ask(move || by.get(), get_overview);
-    page(|| "Overview".to_owned(), glance, |session, glance| view! { <Overview session glance/> })
+    let overview = json::ask(move || by.get(), get_overview);
+    page(|| "Overview".to_owned(), overview, |session, overview| view! { <Overview session overview/> })
 }
 
 #[component]
-fn Overview(session: Session, glance: AsOf<OverviewData>) -> impl IntoView {
-    let AsOf { now: as_of, last_event, value: glance } = glance;
+fn Overview(session: Session, overview: AsOf<OverviewData>) -> impl IntoView {
+    let AsOf { now: as_of, last_event, value: overview } = overview;
     Clock::here().observe(as_of);
-    let by = glance.overview.by;
-    let running = RwSignal::new(glance.overview.running.clone());
-    let glance = RwSignal::new(glance);
+    let by = overview.overview.by;
+    let running = RwSignal::new(overview.overview.running.clone());
+    let overview = RwSignal::new(overview);
     // Events update the rows of running syncs; figures and charts are fetched.
-    let hear = move |heard: &ServerEvent| {
-        let Some(sync) = &heard.sync else { return heard.kind != "upload_progress" && heard.kind != "upload_left" };
+    let apply_event = move |event: &ServerEvent| {
+        let Some(sync) = &event.sync else { return event.kind != "upload_progress" && event.kind != "upload_left" };
         let at = running.with_untracked(|rows| rows.iter().position(|row| row.sync_id == sync.sync_id));
         if let Some(at) = at {
             running.update(|rows| rows[at] = sync.clone());
         }
         true
     };
-    LiveRefresh::keep(last_event, ASKING_APART_MS, hear, move || async move {
+    LiveRefresh::keep(last_event, ASKING_APART_MS, apply_event, move || async move {
         let fresh = get_overview(by).await.ok()?;
         running.try_set(fresh.value.overview.running.clone());
-        glance.try_set(fresh.value);
+        overview.try_set(fresh.value);
         Some(fresh.last_event)
     });
     let origin = StoredValue::new(session.site.origin);
-    let is_empty = Memo::new(move |_| glance.with(|glance| glance.overview.is_empty));
-    let attention = Memo::new(move |_| glance.with(|glance| glance.overview.attention.clone()));
-    let reasons = Memo::new(move |_| glance.with(|glance| glance.reasons.clone()));
-    let not_ready = Memo::new(move |_| glance.with(|glance| glance.not_ready.clone()));
-    let bytes = Memo::new(move |_| glance.with(|glance| glance.bytes_chart.clone()));
-    let files = Memo::new(move |_| glance.with(|glance| glance.files_chart.clone()));
+    let is_empty = Memo::new(move |_| overview.with(|data| data.overview.is_empty));
+    let attention = Memo::new(move |_| overview.with(|data| data.overview.attention.clone()));
+    let reasons = Memo::new(move |_| overview.with(|data| data.reasons.clone()));
+    let not_ready = Memo::new(move |_| overview.with(|data| data.not_ready.clone()));
+    let bytes = Memo::new(move |_| overview.with(|data| data.bytes_chart.clone()));
+    let files = Memo::new(move |_| overview.with(|data| data.files_chart.clone()));
     view! {
         <Heading title="Overview">
             <a class="button button-primary" href=routes::UPLOAD>
@@ -74,9 +74,9 @@ fn Overview(session: Session, glance: AsOf<OverviewData>) -> impl IntoView {
                 view! { <Tour origin=origin.get_value()/> }.into_any()
             } else {
                 view! {
-                    <Figures glance/>
+                    <Figures overview/>
                     {move || {
-                        view! { <NeedsAPerson attention=attention.get() reasons=reasons.get() not_ready=not_ready.get() as_of/> }
+                        view! { <AttentionList attention=attention.get() reasons=reasons.get() not_ready=not_ready.get() as_of/> }
                     }}
                     <section class="section" aria-label="Last 30 days">
                         <nav class="tabs" aria-label="Group by">
@@ -89,8 +89,8 @@ fn Overview(session: Session, glance: AsOf<OverviewData>) -> impl IntoView {
                             </a>
                         </nav>
                         <div class="charts">
-                            <Chart id="bytes-title" title="Bytes per day" drawn=bytes/>
-                            <Chart id="files-title" title="Files per day" drawn=files/>
+                            <Chart id="bytes-title" title="Bytes per day" chart=bytes/>
+                            <Chart id="files-title" title="Files per day" chart=files/>
                         </div>
                     </section>
                     <Running running as_of/>
@@ -104,14 +104,14 @@ fn Overview(session: Session, glance: AsOf<OverviewData>) -> impl IntoView {
 
 /// The table stays open while its figures change.
 #[component]
-fn Chart(id: &'static str, title: &'static str, drawn: Memo<RenderedChart>) -> impl IntoView {
+fn Chart(id: &'static str, title: &'static str, chart: Memo<RenderedChart>) -> impl IntoView {
     view! {
         <figure class="card chart" aria-labelledby=id>
             <h2 id=id>{title}</h2>
-            <div inner_html=move || drawn.with(|drawn| drawn.bars.clone())></div>
+            <div inner_html=move || chart.with(|chart| chart.bars.clone())></div>
             <details class="chart-table">
                 <summary>"View as table"</summary>
-                <div class="table-scroll" inner_html=move || drawn.with(|drawn| drawn.table.clone())></div>
+                <div class="table-scroll" inner_html=move || chart.with(|chart| chart.table.clone())></div>
             </details>
         </figure>
     }
@@ -144,9 +144,9 @@ pub fn Running(running: RwSignal<Vec<SyncJob>>, as_of: lakeshore::Timestamp) -> 
 
 /// Figures of today, beside the mean of earlier days.
 #[component]
-fn Figures(glance: RwSignal<OverviewData>) -> impl IntoView {
+fn Figures(overview: RwSignal<OverviewData>) -> impl IntoView {
     move || {
-        let overview = glance.with(|glance| glance.overview.clone());
+        let overview = overview.with(|data| data.overview.clone());
         let (today, before) = (overview.today, overview.before);
         let failures = today.failed + today.failed_syncs;
         let of_bytes = format::bytes(before.bytes.round() as u64);

@@ -2,19 +2,16 @@
 
 use crate::api::get_difference;
 use crate::components::error_box::MaybeError;
+use crate::components::file_list::{change_line, file_list};
 use crate::components::row_changes::{RowChanges, columns_of};
 use crate::error::ApiError;
 use crate::format;
-use crate::visible::visible;
 use lakeshore::model::sync::comparison::{Comparison, DifferentFile, ManifestEntry};
-use lakeshore::model::sync::difference::{Change, ChangeKind, Difference};
+use lakeshore::model::sync::difference::{ChangeKind, Difference};
 use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::sync::status::{Status, SyncType};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-
-/// Names of each kind that the page shows; the API returns all.
-const NAMED_MAX: usize = 20;
 
 /// Progress of a declared sync, and its mismatches.
 #[component]
@@ -78,20 +75,7 @@ fn different(file: &DifferentFile) -> String {
 
 /// Number of files of a kind, and the first names.
 fn names(kind: &'static str, number: u64, lines: impl Iterator<Item = String>) -> Option<AnyView> {
-    let lines: Vec<_> = lines.take(NAMED_MAX).collect();
-    let more = number.saturating_sub(lines.len() as u64);
-    (number > 0).then(|| {
-        view! {
-            <details class="names">
-                <summary>{format!("{} {kind}", format::counted(number, "file"))}</summary>
-                <ul>
-                    {lines.into_iter().map(|line| view! { <li class="path">{visible(line)}</li> }).collect_view()}
-                    {(more > 0).then(|| view! { <li class="quiet">{format!("and {} more", format::count(more))}</li> })}
-                </ul>
-            </details>
-        }
-        .into_any()
-    })
+    file_list(format!("{} {kind}", format::counted(number, "file")), number, lines)
 }
 
 /// Changes of a sync. Shown at once if available; otherwise fetched on request, because the comparison visits every
@@ -139,18 +123,8 @@ pub fn Changes(sync: RwSignal<SyncJob>, difference: RwSignal<Option<Difference>>
 
 #[component]
 fn ChangeCounts(difference: Difference, is_full: bool) -> impl IntoView {
-    let line = |change: &Change| {
-        let size = change.size_bytes.or(change.old_size_bytes);
-        let size = size.map(format::bytes).unwrap_or_default();
-        match (change.size_bytes, change.old_size_bytes) {
-            (Some(_), Some(old)) if change.kind == ChangeKind::Changed => {
-                format!("{}, {size} instead of {}", change.path, format::bytes(old))
-            }
-            _ => format!("{}, {size}", change.path),
-        }
-    };
     let lists = ChangeKind::ALL.map(|kind| {
-        let files = difference.files.iter().filter(|change| change.kind == kind).map(line);
+        let files = difference.files.iter().filter(|change| change.kind == kind).map(change_line);
         names(kind.as_str(), difference.totals(kind).files, files)
     });
     let counts = ChangeKind::ALL.map(|kind| {

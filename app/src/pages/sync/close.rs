@@ -70,7 +70,6 @@ fn EndDialog(sync: RwSignal<SyncJob>, open: RwSignal<bool>, refresh: Callback<()
     Effect::new(move |_| {
         if open.get() {
             preview.set(None);
-            error.set(None);
             discard_in_flight.set(false);
             allow_empty.set(false);
             allow_shrinking.set(false);
@@ -107,6 +106,7 @@ fn EndDialog(sync: RwSignal<SyncJob>, open: RwSignal<bool>, refresh: Callback<()
             open
             title=format!("End sync {id}?")
             confirm="End this sync"
+            running="Ending…"
             is_ready
             is_pending
             error
@@ -147,7 +147,7 @@ fn consequence(sync_type: SyncType, path: &str, preview: EndPreview) -> String {
     let EndPreview { landed, replaced, .. } = preview;
     match (sync_type, landed.files, replaced.files) {
         (SyncType::IncrementalSync, ..) => format!(
-            "{} landed at {path} and are already visible to readers. After the end, the sync accepts no more files.",
+            "{} landed at {path} and are already visible to readers. The sync then accepts no more files.",
             format::totals(landed)
         ),
         (SyncType::FullSync, 0, 0) => format!("No files landed in this sync, and {path} stays empty."),
@@ -195,6 +195,7 @@ fn AbortDialog(sync: RwSignal<SyncJob>, open: RwSignal<bool>, refresh: Callback<
             open
             title=format!("Abort sync {id}?")
             confirm="Abort this sync"
+            running="Aborting…"
             is_danger=true
             is_ready=true
             is_pending

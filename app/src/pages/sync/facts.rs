@@ -9,9 +9,8 @@ use crate::format;
 use crate::format::failure_reason;
 use crate::routes;
 use crate::visible::visible;
-use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::failure_report::FailureReport;
-use lakeshore::model::sync::job::SyncJob;
+use lakeshore::model::sync::job::{SyncJob, successor_of};
 use lakeshore::model::time::Timestamp;
 use leptos::prelude::*;
 
@@ -38,7 +37,7 @@ pub(super) fn DuplicateNotice(sync: RwSignal<SyncJob>) -> impl IntoView {
                                     "{} overwrote files of this sync with the same name: ",
                                     format::counted(count, "upload"),
                                 )}
-                                <span class="path">{named}</span>
+                                <span class="path">{visible(named)}</span>
                                 ". The overwritten files are in the trash. Use unique names or separate folders."
                             </p>
                         </div>
@@ -47,11 +46,6 @@ pub(super) fn DuplicateNotice(sync: RwSignal<SyncJob>) -> impl IntoView {
         }}
     }
     .into_any()
-}
-
-/// The sync that a superseded one has given way to.
-fn successor(message: &str) -> Option<SyncId> {
-    message.strip_prefix("superseded by sync ")?.parse().ok()
 }
 
 /// Links to the pages that concern the same dataset, files and key.
@@ -86,11 +80,11 @@ pub(super) fn Facts(
     let is_held = Memo::new(move |_| sync.with(|sync| sync.held.is_some()));
     let end = Memo::new(move |_| sync.with(|sync| sync.end_time));
     let message = Memo::new(move |_| sync.with(|sync| sync.message.clone()));
-    // Cancelled uploads and files that landed later are no failures.
+    // The same number as in lists; of these, cancelled uploads and files that landed later are no failures.
     let failed = Memo::new(move |_| {
-        let none =
+        let harmless =
             report.with(|report| report.as_ref().map_or(0, |report| report.num_cancelled + report.num_sent_again));
-        sync.with(|sync| sync.num_failed.saturating_sub(none))
+        (sync.with(|sync| sync.num_failed), harmless)
     });
     let differing = Memo::new(move |_| sync.with(|sync| sync.num_schema_differences));
     let (number, path) = (fixed.sync_id.to_string(), fixed.path.to_string());
@@ -101,12 +95,12 @@ pub(super) fn Facts(
                 <Picture icon=Icon::Warning/>
                 <p>
                     {move || {
-                        let said = message.with(|message| report.with(|report| failure_reason(&causes(report.as_ref()), message)));
-                        sentence(&said)
+                        let reason = message.with(|message| report.with(|report| failure_reason(&causes(report.as_ref()), message)));
+                        sentence(&reason)
                     }}
                     {move || {
                         message
-                            .with(|message| successor(message))
+                            .with(|message| successor_of(message))
                             .map(|successor| view! { " " <a href=routes::sync(successor)>"View that sync"</a> })
                     }}
                 </p>
@@ -146,7 +140,22 @@ pub(super) fn Facts(
             </div>
             <div>
                 <dt>"Failed"</dt>
-                <dd class:bad=move || { failed.get() > 0 }>{move || format::count(failed.get())}</dd>
+                <dd>
+                    <span class:bad=move || failed.with(|(failed, harmless)| failed > harmless)>
+                        {move || format::count(failed.get().0)}
+                    </span>
+                    {move || {
+                        let (_, harmless) = failed.get();
+                        (harmless > 0)
+                            .then(|| {
+                                view! {
+                                    <span class="quiet">
+                                        {format!(", {} cancelled or landed later", format::count(harmless))}
+                                    </span>
+                                }
+                            })
+                    }}
+                </dd>
             </div>
             <Show when=move || { differing.get() > 0 }>
                 <div>
@@ -170,7 +179,7 @@ pub(super) fn Facts(
             </div>
             <div>
                 <dt>"Started by"</dt>
-                <dd>{by}</dd>
+                <dd>{visible(by)}</dd>
             </div>
         </dl>
     }

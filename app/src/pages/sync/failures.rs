@@ -5,6 +5,7 @@ use crate::components::error_box::sentence;
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::routes;
+use crate::snippet::shell_word;
 use crate::visible::visible;
 use lakeshore::model::sync::failure_report::{FailureCause, FailureReport};
 use lakeshore::model::sync::job::SyncJob;
@@ -41,7 +42,7 @@ pub(super) fn Failures(
             let retry = has_failed.then(|| origin.with_value(|origin| retry_command(&sync, origin)));
             view! {
                 <section class="section" aria-labelledby="failures-title">
-                    <h2 id="failures-title">"Why it failed"</h2>
+                    <h2 id="failures-title">{if has_failed { "Why it failed" } else { "Failed uploads" }}</h2>
                     <div class="causes">
                         {causes.into_iter().map(cause).collect_view()}
                     </div>
@@ -51,6 +52,7 @@ pub(super) fn Failures(
                     <p>
                         {has_causes.then(|| view! { <a class="button button-small" href=failed_only>"Failed only"</a> " " })}
                         {match last_good {
+                            _ if !has_failed => ().into_any(),
                             Some(good) => {
                                 let name = format!("sync {}", good.sync_id);
                                 view! {
@@ -103,7 +105,7 @@ fn cause(cause: FailureCause) -> impl IntoView {
             <summary>{visible(title)}</summary>
             <ul>
                 {lines.collect_view()}
-                {(more > 0).then(|| view! { <li class="quiet">{format!("and {} more", format::count(more))}</li> })}
+                {(more > 0).then(|| view! { <li class="quiet">{format::and_more(more)}</li> })}
             </ul>
         </details>
     }
@@ -115,6 +117,6 @@ fn retry_command(sync: &SyncJob, origin: &str) -> String {
         SyncType::FullSync => "--full",
         SyncType::IncrementalSync => "--incremental",
     };
-    let path = sync.path.as_str().replace('\'', "'\\''");
-    format!("lakeshore push ./export '{path}' {mode} --server {origin}")
+    let path = shell_word(sync.path.as_str());
+    format!("lakeshore push ./export {path} {mode} --server {origin}")
 }

@@ -2,9 +2,9 @@
 
 use crate::api::end_sync;
 use crate::components::dialog::Confirm;
+use crate::components::held::consequence;
 use crate::components::icon::{Icon, Picture};
 use crate::components::time::RelativeTime;
-use crate::format;
 use crate::pages::sync::close::closing;
 use crate::visible::visible;
 use lakeshore::model::sync::end::EndSync;
@@ -39,7 +39,7 @@ pub fn HoldNotice(
                                         " since "
                                         <RelativeTime at=hold.since as_of/>
                                         ". "
-                                        {move || visible(consequence(&path, hold, columns.get().as_deref()))}
+                                        {move || visible(effect(&path, hold, columns.get().as_deref()))}
                                     </p>
                                     <p class="quiet">
                                         "Add the missing files and end the sync again, or abort it. A new sync at this path replaces it."
@@ -68,29 +68,11 @@ pub fn HoldNotice(
 }
 
 /// Effect of publishing. `columns` names the columns that differ.
-fn consequence(path: &str, hold: Hold, columns: Option<&str>) -> String {
-    if hold.differing_files > 0 {
-        let files = format::counted(hold.differing_files, "file");
-        let do_not = if hold.differing_files == 1 { "does" } else { "do" };
-        return match columns {
-            Some(columns) => format!("{files} {do_not} not match the schema of {path}: {columns}."),
-            None => format!("{files} {do_not} not match the schema of {path}; see the marks below."),
-        };
+fn effect(path: &str, hold: Hold, columns: Option<&str>) -> String {
+    match columns {
+        Some(columns) => consequence(path, hold, &format!(": {columns}")),
+        None => consequence(path, hold, "; see the files below"),
     }
-    if hold.published.files == 0 && hold.replaced.files == 0 {
-        return format!("No files have landed, and {path} is empty: publishing would change nothing.");
-    }
-    if hold.published.files == 0 {
-        return format!(
-            "No files have landed: publishing would empty {path}, which holds {}.",
-            format::totals(hold.replaced)
-        );
-    }
-    format!(
-        "Publishing would replace {} at {path} with only {}.",
-        format::totals(hold.replaced),
-        format::totals(hold.published)
-    )
 }
 
 #[component]
@@ -114,6 +96,7 @@ fn PublishDialog(
             open
             title=format!("Publish sync {id} as it is?")
             confirm="Publish anyway"
+            running="Publishing…"
             is_danger=true
             is_ready=Signal::derive(move || held.with(Option::is_some))
             is_pending
@@ -122,36 +105,11 @@ fn PublishDialog(
         >
             <p>
                 {move || match held.get() {
-                    Some(hold) => visible(consequence(&path.get_value(), hold, columns.get().as_deref())),
+                    Some(hold) => visible(effect(&path.get_value(), hold, columns.get().as_deref())),
                     None => "The sync is no longer held. Close this dialog and end the sync.".to_owned(),
                 }}
             </p>
             <p>"The old files move to the trash and can be restored from there."</p>
         </Confirm>
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use lakeshore::model::totals::Totals;
-
-    #[test]
-    fn the_figures_say_what_would_be_lost() {
-        let hold = |files, bytes| Hold {
-            since: Timestamp(1),
-            replaced: Totals { files: 12, bytes: 3_100_000_000 },
-            published: Totals { files, bytes },
-            differing_files: 0,
-        };
-        assert_eq!(
-            consequence("/d", hold(1, 5), None),
-            "Publishing would replace 12 files, 3.1 GB at /d with only 1 file, 5 B."
-        );
-        let differing = Hold { differing_files: 2, ..hold(9, 9) };
-        let told = consequence("/d", differing, Some("amount is string, was int64"));
-        assert_eq!(told, "2 files do not match the schema of /d: amount is string, was int64.");
-        assert_eq!(consequence("/d", differing, None), "2 files do not match the schema of /d; see the marks below.");
-        assert!(consequence("/d", hold(0, 0), None).contains("would empty /d, which holds 12 files"));
     }
 }

@@ -2,23 +2,18 @@
 
 use crate::api::{AsOf, Session, list_syncs};
 use crate::components::clock::Clock;
-use crate::components::empty::NothingFound;
-use crate::components::filters::{FilterBar, Offered};
+use crate::components::empty::{NoRows, NothingFound};
+use crate::components::filters::{FilterBar, Offered, mistyped};
 use crate::components::icon::{Icon, Picture};
 use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
-use crate::components::live_rows::LiveRows;
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
-use crate::components::status::{SyncPill, TypeLabel};
-use crate::components::table_head::{column, table_head};
-use crate::components::time::{Elapsed, RelativeTime};
-use crate::format;
+use crate::components::sync_table::SyncTable;
+use crate::components::tour::Tour;
 use crate::json;
 use crate::live::ServerEvent;
-use crate::pages::tour::Tour;
 use crate::query::{Filters, use_filters};
 use crate::routes;
-use crate::visible::visible;
 use lakeshore::model::sync::job::SyncJob;
 use leptos::prelude::*;
 
@@ -28,11 +23,30 @@ pub fn Syncs() -> impl IntoView {
     let syncs = json::ask(
         move || filters.get(),
         |filters| async move {
-            let listed = list_syncs(filters.parameters()?).await?;
+            let listed = match filters.parameters() {
+                Ok(parameters) => Some(list_syncs(parameters).await?),
+                Err(_) => None,
+            };
             Ok((filters, listed))
         },
     );
-    page(|| "Syncs".to_owned(), syncs, |session, (filters, listed)| view! { <SyncList session filters listed/> })
+    page(
+        || "Syncs".to_owned(),
+        syncs,
+        |session, (filters, listed)| match listed {
+            Some(listed) => view! { <SyncList session filters listed/> }.into_any(),
+            None => {
+                let error = filters.parameters().err();
+                mistyped("Syncs", view! { <SyncFilters filters/> }, error)
+            }
+        },
+    )
+}
+
+#[component]
+fn SyncFilters(filters: Filters) -> impl IntoView {
+    let offered = Offered { status: true, sync_type: true, path: true, ..Offered::default() };
+    view! { <FilterBar base=routes::SYNCS filters offered text_label="Name or path"/> }
 }
 
 #[component]
@@ -44,7 +58,7 @@ fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<SyncJob>>) -> i
     LiveRefresh::keep(
         listed.last_event,
         ASKING_MS_MIN,
-        move |heard| hear(rows, asked, heard),
+        move |event| apply_event(rows, asked, event),
         move || async move {
             let Some(Ok(parameters)) = asked.try_with_value(Filters::parameters) else { return None };
             // On failure the page stays as it is; the stream reports when the server is back.
@@ -58,7 +72,7 @@ fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<SyncJob>>) -> i
     let is_filtered = !filters.is_empty();
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
     let bar = StoredValue::new(filters.clone());
-    let offered = Offered { status: true, sync_type: true, path: true, ..Offered::default() };
+    let first = filters.first_page(routes::SYNCS);
     view! {
         <Heading title="Syncs">
             <a class="button button-primary" href=routes::UPLOAD>
@@ -71,11 +85,11 @@ fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<SyncJob>>) -> i
                 view! { <Tour origin=origin.get_value()/> }.into_any()
             } else {
                 view! {
-                    <FilterBar base=routes::SYNCS filters=bar.get_value() offered text_label="Name or path"/>
-                    {if is_empty.get() && is_filtered {
-                        view! { <NothingFound base=routes::SYNCS/> }.into_any()
-                    } else {
-                        view! { <SyncTable rows as_of/> }.into_any()
+                    <SyncFilters filters=bar.get_value()/>
+                    {match (is_empty.get(), first.clone()) {
+                        (true, Some(first)) => view! { <NoRows first/> }.into_any(),
+                        (true, None) if is_filtered => view! { <NothingFound base=routes::SYNCS/> }.into_any(),
+                        _ => view! { <SyncTable rows as_of/> }.into_any(),
                     }}
                 }
                     .into_any()
@@ -86,73 +100,13 @@ fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<SyncJob>>) -> i
 }
 
 /// Applies an event to the list. Returns whether the set of syncs on this page may have changed, which needs a fetch.
-fn hear(rows: RwSignal<Vec<SyncJob>>, asked: StoredValue<Filters>, heard: &ServerEvent) -> bool {
-    let Some(sync) = &heard.sync else { return false };
+fn apply_event(rows: RwSignal<Vec<SyncJob>>, asked: StoredValue<Filters>, event: &ServerEvent) -> bool {
+    let Some(sync) = &event.sync else { return false };
     let at = rows.with_untracked(|rows| rows.iter().position(|row| row.sync_id == sync.sync_id));
     if let Some(at) = at {
         rows.update(|rows| rows[at] = sync.clone());
     }
     let is_filtered = asked.with_value(|filters| !filters.is_empty());
-    let has_come = heard.kind == "sync_started" && at.is_none();
-    has_come || (is_filtered && heard.is_end())
-}
-
-#[component]
-pub(in crate::pages) fn SyncTable(rows: RwSignal<Vec<SyncJob>>, as_of: lakeshore::Timestamp) -> impl IntoView {
-    view! {
-        <table class="table table-syncs">
-            {table_head([
-                column("Sync"), column("Status"), column("Type").secondary(), column("Files").number(),
-                column("Failed").number(), column("Size").number(), column("Started"),
-                column("Duration").class("number secondary"),
-            ])}
-            <tbody>
-                <LiveRows rows id=|sync: &SyncJob| sync.sync_id.0 row=move |sync| view! { <SyncRow sync as_of/> }/>
-            </tbody>
-        </table>
-    }
-}
-
-#[component]
-fn SyncRow(sync: Signal<SyncJob>, as_of: lakeshore::Timestamp) -> impl IntoView {
-    // These fields never change; the status does.
-    let fixed = sync.get_untracked();
-    let href = routes::sync(fixed.sync_id);
-    let name = if fixed.name.is_empty() { format!("Sync {}", fixed.sync_id) } else { fixed.name };
-    let status = Memo::new(move |_| sync.with(|sync| sync.sync_status));
-    let is_held = Memo::new(move |_| sync.with(|sync| sync.held.is_some()));
-    let end = Memo::new(move |_| sync.with(|sync| sync.end_time));
-    let failed = Memo::new(move |_| sync.with(|sync| sync.num_failed));
-    view! {
-        <tr class="row-link">
-            <td class="cell-main">
-                <a class="row-name" href=href>
-                    {visible(name)}
-                </a>
-                <span class="path">{visible(fixed.path.to_string())}</span>
-            </td>
-            <td data-label="Status">
-                {move || view! { <SyncPill status=status.get() is_held=is_held.get()/> }}
-            </td>
-            <td data-label="Type" class="secondary">
-                <TypeLabel sync_type=fixed.sync_type/>
-            </td>
-            <td data-label="Files" class="number">
-                {move || sync.with(|sync| format::count(sync.total_files))}
-            </td>
-            <td data-label="Failed" class="number" class:bad=move || { failed.get() > 0 }>
-                {move || format::count(failed.get())}
-            </td>
-            <td data-label="Size" class="number">
-                {move || sync.with(|sync| format::bytes(sync.size_bytes))}
-            </td>
-            <td data-label="Started">
-                <RelativeTime at=fixed.start_time as_of/>
-            </td>
-            <td data-label="Duration" class="number secondary">
-                {move || view! { <Elapsed start=fixed.start_time end=end.get() as_of/> }}
-            </td>
-        </tr>
-    }
-    .into_any()
+    let has_come = event.kind == "sync_started" && at.is_none();
+    has_come || (is_filtered && event.is_end())
 }

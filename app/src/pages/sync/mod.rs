@@ -7,7 +7,7 @@ pub(super) mod failures;
 pub(super) mod files;
 pub(super) mod hold;
 pub(super) mod list;
-pub(super) mod made;
 pub(super) mod page;
+pub(super) mod published_version;
 pub(super) mod running;
 pub(super) mod timeline;

@@ -6,6 +6,7 @@ use crate::api::{
 };
 use crate::components::clock::Clock;
 use crate::components::copy::Command;
+use crate::components::empty::NoRows;
 use crate::components::icon::{Icon, Picture};
 use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
 use crate::components::page::{Heading, page};
@@ -13,6 +14,7 @@ use crate::components::pager::Pager;
 use crate::components::sign_in_form::SignInHint;
 use crate::drawing::Drawing;
 use crate::error::ApiError;
+use crate::format;
 use crate::json;
 use crate::live::{Live, ServerEvent};
 use crate::pages::sync::batch::{Changes, ExpectedFiles};
@@ -21,20 +23,23 @@ use crate::pages::sync::facts::{DuplicateNotice, Facts, Links};
 use crate::pages::sync::failures::Failures;
 use crate::pages::sync::files::FileTable;
 use crate::pages::sync::hold::HoldNotice;
-use crate::pages::sync::made::Made;
+use crate::pages::sync::published_version::PublishedVersion;
 use crate::pages::sync::running;
 use crate::pages::sync::running::Running;
 use crate::pages::sync::timeline::Waterfall;
-use crate::pages::tour::upload_command;
 use crate::query::{Filters, use_filters};
 use crate::routes;
+use crate::snippet::upload_command;
 use lakeshore::model::access::role::Role;
+use lakeshore::model::event::EventId;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::comparison::Comparison;
 use lakeshore::model::sync::difference::Difference;
 use lakeshore::model::sync::failure_report::FailureReport;
 use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::sync::status::{Status, SyncType};
+use lakeshore::model::time::Timestamp;
+use lakeshore::model::upload::in_flight::UploadInFlight;
 use lakeshore::model::upload::row::Upload;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
@@ -102,79 +107,111 @@ pub fn SyncDetail() -> impl IntoView {
     page(move || format!("Sync {}", id.get()), data, |session, view| view! { <SyncView session view/> })
 }
 
-#[component]
-fn SyncView(session: Session, view: View) -> impl IntoView {
-    let View { filters, rows, drawing, batch } = view;
-    let Batch { comparison, difference, report, made } = batch;
-    let AsOf { now: as_of, last_event, value: SyncRows { sync, uploads, in_flight } } = rows;
-    Clock::here().observe(as_of);
-    let id = sync.sync_id;
-    let fixed = sync.clone();
-    let sync = RwSignal::new(sync);
-    let uploads = RwSignal::new(uploads);
-    let in_flight = RwSignal::new(in_flight);
-    let drawing = RwSignal::new(drawing);
-    let comparison = RwSignal::new(comparison);
-    let difference = RwSignal::new(difference);
-    let report = RwSignal::new(report);
-    let made = RwSignal::new(made);
-    let asked = StoredValue::new(filters.clone());
-    let is_open = Memo::new(move |_| sync.with(|sync| sync.sync_status == Status::Syncing));
-    let live = Live::here();
-    let hear = move |heard: &ServerEvent| {
-        if heard.sync_id() != Some(id) {
-            return false;
+/// Signals of the page.
+#[derive(Clone, Copy)]
+struct PageState {
+    id: SyncId,
+    sync: RwSignal<SyncJob>,
+    uploads: RwSignal<Vec<Upload>>,
+    in_flight: RwSignal<Vec<UploadInFlight>>,
+    drawing: RwSignal<Drawing>,
+    comparison: RwSignal<Option<Comparison>>,
+    difference: RwSignal<Option<Difference>>,
+    report: RwSignal<Option<FailureReport>>,
+    made: RwSignal<Option<MadeVersion>>,
+    filters: StoredValue<Filters>,
+}
+
+impl PageState {
+    fn new(filters: Filters, rows: SyncRows, drawing: Drawing, batch: Batch) -> Self {
+        let SyncRows { sync, uploads, in_flight } = rows;
+        let Batch { comparison, difference, report, made } = batch;
+        Self {
+            id: sync.sync_id,
+            sync: RwSignal::new(sync),
+            uploads: RwSignal::new(uploads),
+            in_flight: RwSignal::new(in_flight),
+            drawing: RwSignal::new(drawing),
+            comparison: RwSignal::new(comparison),
+            difference: RwSignal::new(difference),
+            report: RwSignal::new(report),
+            made: RwSignal::new(made),
+            filters: StoredValue::new(filters),
         }
-        if let Some(now) = &heard.sync {
-            sync.set(now.clone());
-        }
-        in_flight.update(|uploads| running::hear(uploads, heard));
-        !matches!(heard.kind.as_str(), "upload_progress" | "upload_left")
-    };
-    let fresh = LiveRefresh::keep(last_event, ASKING_MS_MIN, hear, move || async move {
-        let parameters = asked.try_with_value(Filters::parameters)?.ok()?;
-        let AsOf { last_event, value: now, .. } = get_sync_rows(id, parameters).await.ok()?;
-        uploads.try_set(now.uploads);
-        // Otherwise later events are newer than the answer.
-        if live.is_heard_in(last_event) {
-            sync.try_set(now.sync);
-            in_flight.try_set(now.in_flight);
-        }
-        Some(last_event)
-    });
-    let concerns = move |heard: &ServerEvent| {
-        heard.sync_id() == Some(id) && !matches!(heard.kind.as_str(), "upload_progress" | "upload_left")
-    };
-    LiveRefresh::keep(last_event, BATCH_MS_MIN, concerns, move || async move {
-        let AsOf { last_event, value, .. } = get_timeline(id).await.ok()?;
-        drawing.try_set(value);
-        let batch = ask_batch(&sync.try_get_untracked()?).await;
-        comparison.try_set(batch.comparison);
-        report.try_set(batch.report);
-        made.try_set(batch.made);
-        if batch.difference.is_some() {
-            difference.try_set(batch.difference);
-        }
-        Some(last_event)
-    });
-    let refresh = Callback::new(move |()| fresh.now());
-    let may_write = session.has_role(Role::Write);
-    let is_signed_in = session.signed_in.is_some();
-    let command = upload_command(&session.site.origin, &id.to_string(), "sales.parquet", !session.site.is_open);
-    let title = if fixed.name.is_empty() { format!("Sync {id}") } else { fixed.name.clone() };
-    let is_empty = Memo::new(move |_| uploads.with(Vec::is_empty));
-    let base = routes::sync(id);
-    let origin = session.site.origin.clone();
-    let is_failed_only = filters.status == Some(Status::Failed);
-    // Columns that differ in most files, or in the first differing file of the page.
-    let columns = Memo::new(move |_| {
+    }
+
+    /// Keeps the page current. `read_at` is the last event that it includes. Returns the refresh of its rows.
+    fn keep(self, read_at: EventId) -> LiveRefresh {
+        let live = Live::here();
+        let Self { id, sync, uploads, in_flight, drawing, comparison, difference, report, made, filters } = self;
+        let apply_event = move |event: &ServerEvent| {
+            if event.sync_id() != Some(id) {
+                return false;
+            }
+            if let Some(now) = &event.sync {
+                sync.set(now.clone());
+            }
+            in_flight.update(|uploads| running::apply_event(uploads, event));
+            !matches!(event.kind.as_str(), "upload_progress" | "upload_left")
+        };
+        let fresh = LiveRefresh::keep(read_at, ASKING_MS_MIN, apply_event, move || async move {
+            let parameters = filters.try_with_value(Filters::parameters)?.ok()?;
+            let AsOf { last_event, value: now, .. } = get_sync_rows(id, parameters).await.ok()?;
+            uploads.try_set(now.uploads);
+            // Otherwise later events are newer than the answer.
+            if live.is_heard_in(last_event) {
+                sync.try_set(now.sync);
+                in_flight.try_set(now.in_flight);
+            }
+            Some(last_event)
+        });
+        let concerns = move |event: &ServerEvent| {
+            event.sync_id() == Some(id) && !matches!(event.kind.as_str(), "upload_progress" | "upload_left")
+        };
+        LiveRefresh::keep(read_at, BATCH_MS_MIN, concerns, move || async move {
+            let AsOf { last_event, value, .. } = get_timeline(id).await.ok()?;
+            drawing.try_set(value);
+            let batch = ask_batch(&sync.try_get_untracked()?).await;
+            comparison.try_set(batch.comparison);
+            report.try_set(batch.report);
+            made.try_set(batch.made);
+            if batch.difference.is_some() {
+                difference.try_set(batch.difference);
+            }
+            Some(last_event)
+        });
+        fresh
+    }
+
+    /// Columns that differ in most files, or in the first differing file of the page.
+    fn differing_columns(self) -> Option<String> {
         let of_most =
-            difference.with(|difference| difference.as_ref()?.schema.as_ref().map(|schema| schema.in_words()));
+            self.difference.with(|difference| difference.as_ref()?.schema.as_ref().map(|schema| schema.in_words()));
         let of_one = |rows: &Vec<Upload>| {
             rows.iter().find_map(|upload| upload.schema_difference.as_ref().map(|one| one.in_words()))
         };
-        of_most.or_else(|| uploads.with(of_one))
-    });
+        of_most.or_else(|| self.uploads.with(of_one))
+    }
+}
+
+#[component]
+fn SyncView(session: Session, view: View) -> impl IntoView {
+    let View { filters, rows, drawing, batch } = view;
+    let AsOf { now: as_of, last_event, value: rows } = rows;
+    Clock::here().observe(as_of);
+    let fixed = rows.sync.clone();
+    let is_failed_only = filters.status == Some(Status::Failed);
+    let state = PageState::new(filters, rows, drawing, batch);
+    let PageState { id, sync, in_flight, drawing, comparison, difference, report, made, .. } = state;
+    let fresh = state.keep(last_event);
+    let refresh = Callback::new(move |()| fresh.now());
+    let is_open = Memo::new(move |_| sync.with(|sync| sync.sync_status == Status::Syncing));
+    let columns = Memo::new(move |_| state.differing_columns());
+    let may_write = session.has_role(Role::Write);
+    let is_signed_in = session.signed_in.is_some();
+    let origin = session.site.origin;
+    let command = upload_command(&origin, &id.to_string(), "sales.parquet", !session.site.is_open);
+    let title = format::sync_title(id, &fixed.name);
     view! {
         <p class="crumb">
             <a href=routes::SYNCS>"Syncs"</a>
@@ -206,7 +243,19 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
         <ExpectedFiles comparison/>
         <Waterfall drawing sync_id=id may_resend=Signal::derive(move || is_open.get() && may_write)/>
         <Changes sync difference/>
-        <Made made/>
+        <PublishedVersion made/>
+        <Files state is_failed_only as_of/>
+    }
+    .into_any()
+}
+
+#[component]
+fn Files(state: PageState, is_failed_only: bool, as_of: Timestamp) -> impl IntoView {
+    let PageState { id, sync, uploads, filters, .. } = state;
+    let is_empty = Memo::new(move |_| uploads.with(Vec::is_empty));
+    let base = routes::sync(id);
+    let first = filters.with_value(|filters| filters.first_page(&base));
+    view! {
         <section class="section" aria-labelledby="files-title">
             <h2 id="files-title">"Files"</h2>
             <Show when=move || { sync.with(|sync| sync.num_failed > 0) }>
@@ -222,14 +271,17 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
             <Show
                 when=move || !is_empty.get()
                 fallback=move || {
+                    if let Some(first) = first.clone() {
+                        return view! { <NoRows first/> }.into_any();
+                    }
                     let none = if is_failed_only { "No failed uploads in this sync." } else { "No files have been sent to this sync." };
-                    view! { <p class="quiet">{none}</p> }
+                    view! { <p class="quiet">{none}</p> }.into_any()
                 }
             >
                 <FileTable rows=uploads as_of/>
             </Show>
             {move || {
-                view! { <Pager base=base.clone() filters=asked.get_value() rows=uploads.with(Vec::len)/> }
+                view! { <Pager base=base.clone() filters=filters.get_value() rows=uploads.with(Vec::len) fragment="#files-title"/> }
             }}
         </section>
     }

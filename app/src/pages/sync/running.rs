@@ -20,21 +20,21 @@ use leptos::prelude::*;
 const SHOWN_MAX: usize = 50;
 
 /// Applies an event of this sync to its uploads in flight.
-pub fn hear(uploads: &mut Vec<UploadInFlight>, heard: &ServerEvent) {
-    if let Some(upload) = &heard.upload {
+pub fn apply_event(uploads: &mut Vec<UploadInFlight>, event: &ServerEvent) {
+    if let Some(upload) = &event.upload {
         match uploads.iter_mut().find(|known| known.history_id == upload.history_id) {
             Some(known) => *known = upload.clone(),
             None => uploads.push(upload.clone()),
         }
     }
-    if let Some(left) = heard.history_id {
+    if let Some(left) = event.history_id {
         uploads.retain(|upload| upload.history_id != left);
     }
     // Earlier than their `upload_left` events.
-    if heard.kind == "uploads_landed" {
-        uploads.retain(|upload| !heard.files.iter().any(|file| file.path == upload.path));
+    if event.kind == "uploads_landed" {
+        uploads.retain(|upload| !event.files.iter().any(|file| file.path == upload.path));
     }
-    if heard.is_end() {
+    if event.is_end() {
         uploads.clear();
     }
 }
@@ -174,7 +174,7 @@ fn InFlight(in_flight: RwSignal<Vec<UploadInFlight>>, as_of: Timestamp, may_writ
         </table>
         {move || {
             let more = more.get();
-            (more > 0).then(|| view! { <p class="quiet">{format!("and {} more", format::count(more as u64))}</p> })
+            (more > 0).then(|| view! { <p class="quiet">{format::and_more(more as u64)}</p> })
         }}
     }
     .into_any()

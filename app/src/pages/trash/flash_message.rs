@@ -10,8 +10,8 @@ use crate::trash_outcome::FlashMessage;
 use lakeshore::model::id::TrashId;
 use leptos::prelude::*;
 
-fn words(said: &FlashMessage) -> String {
-    match said {
+fn words(message: &FlashMessage) -> String {
+    match message {
         FlashMessage::Restored { items: 0, failed: 0, .. } => "Nothing to restore.".to_owned(),
         FlashMessage::Restored { items, failed: 0, .. } => {
             let counted = format::counted(*items, "item");
@@ -19,7 +19,7 @@ fn words(said: &FlashMessage) -> String {
         }
         FlashMessage::Restored { items, failed, why, .. } => {
             let counted = format::counted(*failed, "item");
-            let why = refusal::said(*why).map(|said| format!(" {}", sentence(&said))).unwrap_or_default();
+            let why = refusal::message_of(*why).map(|why| format!(" {}", sentence(&why))).unwrap_or_default();
             format!("{counted} could not be restored; {} restored.{why}", format::count(*items))
         }
         FlashMessage::Emptied { items: 0, .. } => "Nothing to delete.".to_owned(),
@@ -32,14 +32,14 @@ fn words(said: &FlashMessage) -> String {
 }
 
 #[component]
-pub fn SaidNotice(
-    said: FlashMessage,
+pub fn FlashNotice(
+    message: FlashMessage,
     /// Address of the list.
     back: String,
     may_restore: bool,
 ) -> impl IntoView {
-    let is_bad = matches!(said, FlashMessage::Restored { failed, .. } if failed > 0);
-    let undo = match &said {
+    let is_bad = matches!(message, FlashMessage::Restored { failed, .. } if failed > 0);
+    let undo = match &message {
         FlashMessage::Restored { undo, .. } if may_restore && !undo.is_empty() => {
             Some((undo.iter().copied().map(TrashId).collect::<Vec<_>>(), back))
         }
@@ -50,7 +50,7 @@ pub fn SaidNotice(
     view! {
         <div class=class role="status">
             <Picture icon/>
-            <p>{words(&said)}</p>
+            <p>{words(&message)}</p>
             {undo.map(|(trash_ids, back)| view! { <Undo trash_ids back/> })}
         </div>
     }

@@ -14,7 +14,7 @@ use crate::format;
 use crate::json;
 use crate::pages::lake::file::content;
 use crate::pages::trash::page::Told;
-use crate::pages::trash::parts::{EmptyForm, Leaves, PurgeSelector, reason, what_it_is};
+use crate::pages::trash::parts::{EmptyForm, ExpiryCell, PurgeScope, item_label, reason};
 use crate::query::{percent_encoded, use_query};
 use crate::refusal;
 use crate::routes;
@@ -96,7 +96,7 @@ fn Item(session: Session, page: u64, found: AsOf<InTrash>) -> impl IntoView {
             // Files in the trash have no download, so images are not shown.
             TrashContent::Preview(preview) => content(*preview, None),
         }}
-        {may_empty.then(|| view! { <EmptyForm selector=PurgeSelector::Item(id) what/> })}
+        {may_empty.then(|| view! { <EmptyForm selector=PurgeScope::Item(id) what/> })}
     }
     .into_any()
 }
@@ -133,7 +133,7 @@ fn Crumbs(entry: TrashEntry, relative: String) -> impl IntoView {
 
 #[component]
 fn Facts(entry: TrashEntry, as_of: Timestamp) -> impl IntoView {
-    let (origin, kind) = (entry.origin.to_string(), what_it_is(&entry));
+    let (origin, kind) = (entry.origin.to_string(), item_label(&entry));
     let by = if entry.trashed_by.is_empty() { "—".to_owned() } else { entry.trashed_by };
     view! {
         <dl class="facts">
@@ -146,14 +146,14 @@ fn Facts(entry: TrashEntry, as_of: Timestamp) -> impl IntoView {
             </div>
             {fact("Item", kind)} {fact("Reason", reason(entry.reason).to_owned())} {fact("Removed by", by)}
             {entry.totals.map(|totals| fact("Contents", format::totals(totals)))} <div>
-                <dt>"Deleted"</dt>
+                <dt>"In trash since"</dt>
                 <dd>
                     <RelativeTime at=entry.trashed_at as_of/>
                 </dd>
             </div> <div>
                 <dt>"Expires"</dt>
                 <dd>
-                    <Leaves at=entry.expires_at as_of/>
+                    <ExpiryCell at=entry.expires_at as_of/>
                 </dd>
             </div>
         </dl>

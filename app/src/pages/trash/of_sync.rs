@@ -3,18 +3,18 @@
 use crate::api::trash::{TrashOfSync, get_trash_of_sync};
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
-use crate::components::empty::Empty;
+use crate::components::empty::{Empty, NoRows};
 use crate::components::icon::{Icon, Picture};
 use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
 use crate::components::live_rows::LiveRows;
 use crate::components::page::{Heading, page};
-use crate::components::pager::Pager;
+use crate::components::pager::{IN_ORDER, Pager};
 use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
 use crate::pages::trash::page::{Told, concerns};
-use crate::pages::trash::parts::{EmptyForm, Leaves, PurgeSelector, reason, size, title, what_it_is};
+use crate::pages::trash::parts::{EmptyForm, ExpiryCell, PurgeScope, item_label, reason, size, title};
 use crate::query::{Filters, use_filters};
 use crate::refusal;
 use crate::routes;
@@ -66,6 +66,7 @@ fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSy
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
     let base = routes::trash_of_sync(id);
     let back = asked.with_value(|filters| filters.address(&base, filters.page));
+    let first = asked.with_value(|filters| filters.first_page(&base));
     view! {
         <nav class="crumbs" aria-label="Parents">
             <a href=routes::TRASH>"Trash"</a>
@@ -74,7 +75,11 @@ fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSy
         <Told may_restore/>
         {move || group.get().map(|group| view! { <Facts group as_of/> })}
         {move || {
-            if is_empty.get() {
+            if !is_empty.get() {
+                view! { <Items rows id back=back.clone() as_of may_restore/> }.into_any()
+            } else if let Some(first) = first.clone() {
+                view! { <NoRows first/> }.into_any()
+            } else {
                 view! {
                     <Empty title="Nothing left in the trash">
                         <p>
@@ -84,18 +89,16 @@ fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSy
                     </Empty>
                 }
                     .into_any()
-            } else {
-                view! { <Items rows id back=back.clone() as_of may_restore/> }.into_any()
             }
         }}
-        {move || view! { <Pager base=base.clone() filters=asked.get_value() rows=rows.with(Vec::len)/> }}
+        {move || view! { <Pager base=base.clone() filters=asked.get_value() rows=rows.with(Vec::len) words=IN_ORDER/> }}
         {move || {
             group
                 .get()
                 .filter(|_| may_empty)
                 .map(|group| {
                     let what = format!("Deletes {} of {}.", format::counted(group.items, "item"), title(&group));
-                    view! { <EmptyForm selector=PurgeSelector::OfSync(id) what/> }
+                    view! { <EmptyForm selector=PurgeScope::OfSync(id) what/> }
                 })
         }}
     }
@@ -144,7 +147,7 @@ fn Facts(group: TrashGroup, as_of: Timestamp) -> impl IntoView {
             <div>
                 <dt>"First expires"</dt>
                 <dd>
-                    <Leaves at=group.expires_at as_of/>
+                    <ExpiryCell at=group.expires_at as_of/>
                 </dd>
             </div>
         </dl>
@@ -169,7 +172,7 @@ fn Items(
             <table class="table table-items">
                 {table_head([
                     column("Select").unseen().when(may_restore), column("Path"), column("Files").number(),
-                    column("Size").number(), column("Deleted"), column("Expires"),
+                    column("Size").number(), column("In trash since"), column("Expires"),
                     column("Actions").unseen().when(may_restore),
                 ])}
                 <tbody>
@@ -202,7 +205,7 @@ fn Items(
 fn ItemRow(entry: Signal<TrashEntry>, back: String, as_of: Timestamp, may_restore: bool) -> impl IntoView {
     let fixed = entry.get_untracked();
     let id = fixed.trash_id;
-    let what = what_it_is(&fixed);
+    let what = item_label(&fixed);
     let question = routes::confirm_trash_restore("trash_id", id.0, &back);
     let icon = if fixed.kind == TrashKind::Dataset { Icon::Folder } else { Icon::File };
     let totals = Memo::new(move |_| entry.with(|entry| entry.totals));
@@ -233,11 +236,11 @@ fn ItemRow(entry: Signal<TrashEntry>, back: String, as_of: Timestamp, may_restor
             <td data-label="Size" class="number">
                 {move || totals.get().map_or("counting…".to_owned(), |totals| format::bytes(totals.bytes))}
             </td>
-            <td data-label="Deleted">
+            <td data-label="In trash since">
                 <RelativeTime at=fixed.trashed_at as_of/>
             </td>
             <td data-label="Expires">
-                <Leaves at=fixed.expires_at as_of/>
+                <ExpiryCell at=fixed.expires_at as_of/>
             </td>
             {may_restore
                 .then(|| {

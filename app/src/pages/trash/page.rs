@@ -3,9 +3,9 @@
 use crate::api::trash::{TrashPage, get_trash};
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
-use crate::components::empty::{Empty, NothingFound};
+use crate::components::empty::{Empty, NoRows, NothingFound};
 use crate::components::error_box::ErrorBox;
-use crate::components::filters::{FilterBar, Offered};
+use crate::components::filters::{FilterBar, Offered, mistyped};
 use crate::components::icon::{Icon, Picture};
 use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
 use crate::components::live_rows::LiveRows;
@@ -17,8 +17,8 @@ use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
 use crate::live::ServerEvent;
-use crate::pages::trash::flash_message::SaidNotice;
-use crate::pages::trash::parts::{EmptyForm, Leaves, PurgeSelector, size, title, what_they_are};
+use crate::pages::trash::flash_message::FlashNotice;
+use crate::pages::trash::parts::{EmptyForm, ExpiryCell, PurgeScope, group_label, size, title};
 use crate::query::{Filters, use_filters};
 use crate::refusal;
 use crate::routes;
@@ -40,17 +40,36 @@ pub fn Trash() -> impl IntoView {
     let trash = json::ask(
         move || filters.get(),
         |filters| async move {
-            let listed = get_trash(filters.clone()).await?;
+            let listed = match filters.parameters() {
+                Ok(_) => Some(get_trash(filters.clone()).await?),
+                Err(_) => None,
+            };
             Ok((filters, listed))
         },
     );
-    page(|| "Trash".to_owned(), trash, |session, (filters, listed)| view! { <TrashView session filters listed/> })
+    page(
+        || "Trash".to_owned(),
+        trash,
+        |session, (filters, listed)| match listed {
+            Some(listed) => view! { <TrashView session filters listed/> }.into_any(),
+            None => {
+                let error = filters.parameters().err();
+                mistyped("Trash", view! { <TrashFilters filters/> }, error)
+            }
+        },
+    )
+}
+
+#[component]
+fn TrashFilters(filters: Filters) -> impl IntoView {
+    let offered = Offered { path: true, ..Offered::default() };
+    view! { <FilterBar base=routes::TRASH filters offered text_label="Name or path"/> }
 }
 
 /// Whether an event may change a page of the trash.
-pub(in crate::pages) fn concerns(heard: &ServerEvent) -> bool {
-    match heard.kind.as_str() {
-        "uploads_landed" => heard.num_replaced > 0,
+pub(in crate::pages) fn concerns(event: &ServerEvent) -> bool {
+    match event.kind.as_str() {
+        "uploads_landed" => event.num_replaced > 0,
         "trash_changed" | "trash_restored" | "sync_published" | "sync_failed" => true,
         _ => false,
     }
@@ -76,18 +95,19 @@ fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> imp
     let may_empty = session.has_role(Role::Admin);
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
     let is_filtered = !filters.is_empty();
-    let offered = Offered { path: true, ..Offered::default() };
+    let first = filters.first_page(routes::TRASH);
     view! {
         <Heading title="Trash"/>
         <Told may_restore/>
         {(!may_restore)
             .then(|| view! { <SignInHint is_signed_in=session.signed_in.is_some() purpose="to restore items"/> })}
         <p class="lead quiet">{move || summary.with(in_words)}</p>
-        <FilterBar base=routes::TRASH filters offered text_label="Name or path"/>
-        {move || match (is_empty.get(), is_filtered) {
-            (false, _) => view! { <GroupTable rows replaced back=back.clone() as_of may_restore/> }.into_any(),
-            (true, true) => view! { <NothingFound base=routes::TRASH/> }.into_any(),
-            (true, false) => {
+        <TrashFilters filters/>
+        {move || match (is_empty.get(), first.clone(), is_filtered) {
+            (true, Some(first), _) => view! { <NoRows first/> }.into_any(),
+            (false, ..) => view! { <GroupTable rows replaced back=back.clone() as_of may_restore/> }.into_any(),
+            (true, None, true) => view! { <NothingFound base=routes::TRASH/> }.into_any(),
+            (true, None, false) => {
                 view! {
                     <Empty title="The trash is empty">
                         <p>
@@ -105,7 +125,7 @@ fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> imp
             (may_empty && summary.with(|summary| summary.items > 0))
                 .then(|| {
                     let what = "Deletes items from the trash of the whole lake, regardless of the filter.".to_owned();
-                    view! { <EmptyForm selector=PurgeSelector::All what/> }
+                    view! { <EmptyForm selector=PurgeScope::All what/> }
                 })
         }}
     }
@@ -121,7 +141,7 @@ pub(in crate::pages) fn Told(may_restore: bool) -> impl IntoView {
         let back = untrack(|| here.get());
         map.with(|map| {
             view! {
-                {FlashMessage::from_map(map).map(|said| view! { <SaidNotice said back may_restore/> })}
+                {FlashMessage::from_map(map).map(|message| view! { <FlashNotice message back may_restore/> })}
                 {refusal::of_address(map).map(|error| view! { <ErrorBox error/> })}
             }
         })
@@ -166,7 +186,7 @@ fn GroupTable(
         <table class="table table-trash">
             {table_head([
                 column("Contents"), column("Items").number(), column("Files").number(), column("Size").number(),
-                column("Deleted"), column("Expires"), column("Actions").unseen().when(may_restore),
+                column("In trash since"), column("Expires"), column("Actions").unseen().when(may_restore),
             ])}
             <tbody>
                 <LiveRows
@@ -191,7 +211,7 @@ fn GroupRow(
     let id = fixed.sync_id;
     let version =
         move || replaced.with(|known| known.iter().find(|(sync, _)| *sync == id).map(|(_, version)| *version));
-    let name = what_they_are(&fixed, untrack(version));
+    let name = group_label(&fixed, untrack(version));
     let by = (id != SyncId(0)).then(|| format!("By {}", title(&fixed)));
     let question = routes::confirm_trash_restore("sync_id", id.0, &back);
     let path = fixed.path.as_ref().map(ToString::to_string);
@@ -221,11 +241,11 @@ fn GroupRow(
                     size(totals, uncounted)
                 }}
             </td>
-            <td data-label="Deleted">
+            <td data-label="In trash since">
                 {move || view! { <RelativeTime at=group.with(|group| group.last_at) as_of/> }}
             </td>
             <td data-label="Expires">
-                {move || view! { <Leaves at=group.with(|group| group.expires_at) as_of/> }}
+                {move || view! { <ExpiryCell at=group.with(|group| group.expires_at) as_of/> }}
             </td>
             {may_restore
                 .then(|| {

@@ -28,7 +28,7 @@ pub fn reason(reason: TrashReason) -> &'static str {
 }
 
 /// Kind of an item before it moved to the trash.
-pub fn what_it_is(entry: &TrashEntry) -> String {
+pub fn item_label(entry: &TrashEntry) -> String {
     let sync = entry.sync_id.map(|id| format!(" {id}")).unwrap_or_default();
     match (entry.reason, entry.kind) {
         (TrashReason::Replaced, _) => "Replaced version".to_owned(),
@@ -42,7 +42,7 @@ pub fn what_it_is(entry: &TrashEntry) -> String {
 }
 
 /// Former kind of one sync's items. `version`: the version that the sync replaced, if known.
-pub fn what_they_are(group: &TrashGroup, version: Option<VersionNumber>) -> String {
+pub fn group_label(group: &TrashGroup, version: Option<VersionNumber>) -> String {
     let id = group.sync_id;
     match (group.reason, version) {
         (TrashReason::Replaced, Some(version)) => format!("Replaced version {version}"),
@@ -60,8 +60,7 @@ pub fn what_they_are(group: &TrashGroup, version: Option<VersionNumber>) -> Stri
 pub fn title(group: &TrashGroup) -> String {
     match group.sync_id {
         SyncId(0) => "Replaced by restores".to_owned(),
-        id if group.sync_name.is_empty() => format!("Sync {id}"),
-        _ => group.sync_name.clone(),
+        id => format::sync_title(id, &group.sync_name),
     }
 }
 
@@ -76,7 +75,7 @@ pub fn size(totals: Totals, num_uncounted: u64) -> String {
 
 /// `in 6 d`, marked if it is soon.
 #[component]
-pub fn Leaves(at: Option<Timestamp>, as_of: Timestamp) -> impl IntoView {
+pub fn ExpiryCell(at: Option<Timestamp>, as_of: Timestamp) -> impl IntoView {
     let Some(at) = at else { return view! { <span class="quiet">"Never"</span> }.into_any() };
     let is_soon = at.minus(ENDING) <= as_of;
     if is_soon {
@@ -94,7 +93,7 @@ pub fn Leaves(at: Option<Timestamp>, as_of: Timestamp) -> impl IntoView {
 
 /// Items to purge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PurgeSelector {
+pub enum PurgeScope {
     Item(TrashId),
     OfSync(SyncId),
     All,
@@ -102,15 +101,15 @@ pub enum PurgeSelector {
 
 /// Purge form: folded, and confirmed by a typed word.
 #[component]
-pub fn EmptyForm(selector: PurgeSelector, what: String) -> impl IntoView {
+pub fn EmptyForm(selector: PurgeScope, what: String) -> impl IntoView {
     let (word, label) = match selector {
-        PurgeSelector::Item(_) | PurgeSelector::OfSync(_) => ("delete", "Delete permanently"),
-        PurgeSelector::All => ("empty", "Empty trash"),
+        PurgeScope::Item(_) | PurgeScope::OfSync(_) => ("delete", "Delete permanently"),
+        PurgeScope::All => ("empty", "Empty trash"),
     };
     let hidden = match selector {
-        PurgeSelector::Item(TrashId(id)) => Some(("trash_id", id)),
-        PurgeSelector::OfSync(SyncId(id)) => Some(("sync_id", id)),
-        PurgeSelector::All => None,
+        PurgeScope::Item(TrashId(id)) => Some(("trash_id", id)),
+        PurgeScope::OfSync(SyncId(id)) => Some(("sync_id", id)),
+        PurgeScope::All => None,
     };
     view! {
         <details class="danger-zone section">
@@ -119,7 +118,7 @@ pub fn EmptyForm(selector: PurgeSelector, what: String) -> impl IntoView {
                 <p>{visible(what)} " This cannot be undone."</p>
                 {hidden.map(|(name, id)| view! { <input type="hidden" name=name value=id.to_string()/> })}
                 <div class="form-row">
-                    {(selector == PurgeSelector::All)
+                    {(selector == PurgeScope::All)
                         .then(|| {
                             view! {
                                 <label class="field">
@@ -174,13 +173,13 @@ mod tests {
             last_at: Timestamp(1),
             expires_at: None,
         };
-        assert_eq!(what_they_are(&group(TrashReason::Aborted, 1), None), "Aborted full sync 7");
-        assert_eq!(what_they_are(&group(TrashReason::Replaced, 1), Some(VersionNumber(3))), "Replaced version 3");
-        assert_eq!(what_they_are(&group(TrashReason::Overwritten, 2), None), "Overwritten files");
+        assert_eq!(group_label(&group(TrashReason::Aborted, 1), None), "Aborted full sync 7");
+        assert_eq!(group_label(&group(TrashReason::Replaced, 1), Some(VersionNumber(3))), "Replaced version 3");
+        assert_eq!(group_label(&group(TrashReason::Overwritten, 2), None), "Overwritten files");
     }
 
     #[test]
-    fn what_is_not_counted_yet_is_said_so() {
+    fn uncounted_items_are_marked_as_being_counted() {
         let totals = Totals { files: 2, bytes: 1200 };
         assert_eq!(size(totals, 0), "1.2 kB");
         assert_eq!(size(totals, 3), "1.2 kB, counting…");

@@ -6,14 +6,14 @@ use crate::components::clock::Clock;
 use crate::components::error_box::ErrorBox;
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::{Heading, page};
+use crate::components::restore_parts::{ComesAndGoes, GuardCheck};
 use crate::components::sign_in_form::SignInHint;
 use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::error::ApiError;
 use crate::format;
 use crate::json;
-use crate::pages::trash::parts::what_it_is;
-use crate::pages::versions::restore_parts::{ComesAndGoes, GuardCheck};
+use crate::pages::trash::parts::item_label;
 use crate::query::{local, use_query};
 use crate::refusal;
 use crate::routes;
@@ -95,7 +95,7 @@ fn Confirmation(
     let unpublished = items.iter().filter(|listed| is_unpublished(listed.item.reason)).count() as u64;
     let warning = (unpublished > 0).then(|| {
         let what = match (num_items, items.first()) {
-            (1, Some(only)) => what_it_is(&only.item),
+            (1, Some(only)) => item_label(&only.item),
             _ => format!("{} from a sync that was never published", format::counted(unpublished, "item")),
         };
         view! {
@@ -174,7 +174,7 @@ fn is_unpublished(reason: TrashReason) -> bool {
 fn Items(num_items: u64, items: Vec<ItemPreview>, as_of: Timestamp) -> impl IntoView {
     let more = num_items.saturating_sub(items.len() as u64);
     let rows = items.into_iter().map(|ItemPreview { item, replaced, restored, is_shrinking }| {
-        let what = what_it_is(&item);
+        let what = item_label(&item);
         view! {
             <tr>
                 <td class="cell-main">
@@ -189,7 +189,7 @@ fn Items(num_items: u64, items: Vec<ItemPreview>, as_of: Timestamp) -> impl Into
                 <td data-label="Moved to trash" class="number">
                     {if replaced.files == 0 { "Nothing".to_owned() } else { format::totals(replaced) }}
                 </td>
-                <td data-label="Deleted">
+                <td data-label="In trash since">
                     <RelativeTime at=item.trashed_at as_of/>
                 </td>
             </tr>
@@ -198,11 +198,11 @@ fn Items(num_items: u64, items: Vec<ItemPreview>, as_of: Timestamp) -> impl Into
     view! {
         <table class="table table-items">
             {table_head([
-                column("Item"), column("Restored").number(), column("Moved to trash").number(), column("Deleted"),
+                column("Item"), column("Restored").number(), column("Moved to trash").number(), column("In trash since"),
             ])}
             <tbody>{rows.collect_view()}</tbody>
         </table>
-        {(more > 0).then(|| view! { <p class="quiet">{format!("And {}.", format::counted(more, "more item"))}</p> })}
+        {(more > 0).then(|| view! { <p class="quiet">{format::and_more(more)}</p> })}
     }
     .into_any()
 }

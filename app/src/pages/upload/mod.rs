@@ -1,5 +1,6 @@
 //! Upload page.
 
+pub(super) mod confirm;
 pub(super) mod page;
 pub(super) mod queue;
 pub(super) mod rows;

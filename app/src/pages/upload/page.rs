@@ -6,10 +6,11 @@ use crate::components::icon::{Icon, Picture};
 use crate::components::page::{Heading, page};
 use crate::components::sign_in_form::SignInHint;
 use crate::components::status::{StatusPill, meaning, short};
+use crate::format;
 use crate::json;
 use crate::pages::upload::queue::QueueView;
 use crate::pages::upload::target::{Draft, DraftForm};
-use crate::pages::upload::unfinished::{LeftUnfinished, TakenUp};
+use crate::pages::upload::unfinished::{ResumedUpload, UnfinishedUploads};
 use crate::pages::upload::upload_status::UploadStatus;
 use crate::query::use_query;
 use crate::routes;
@@ -26,21 +27,27 @@ use leptos::prelude::*;
 #[component]
 pub fn Upload() -> impl IntoView {
     let query = use_query();
-    let asked = Memo::new(move |_| query.with(|query| query.get("sync")).and_then(|id| id.parse::<SyncId>().ok()));
-    let sync = json::ask(
+    let asked = Memo::new(move |_| {
+        query.with(|query| {
+            let sync_id = query.get("sync").and_then(|id| id.parse::<SyncId>().ok());
+            (sync_id, query.get("path").unwrap_or_default())
+        })
+    });
+    let target = json::ask(
         move || asked.get(),
-        |asked| async move {
-            match asked {
-                Some(id) => get_sync(id).await.map(|sync| Some(sync.value)),
-                None => Ok(None),
+        |(sync_id, path)| async move {
+            match sync_id {
+                Some(id) => get_sync(id).await.map(|sync| (Some(sync.value), path)),
+                None => Ok((None, path)),
             }
         },
     );
-    page(|| "Upload files".to_owned(), sync, |session, sync| view! { <UploadPage session sync/> })
+    page(|| "Upload files".to_owned(), target, |session, (sync, path)| view! { <UploadPage session sync path/> })
 }
 
+/// `sync` and `path` are those of the page's address.
 #[component]
-fn UploadPage(session: Session, sync: Option<SyncJob>) -> impl IntoView {
+fn UploadPage(session: Session, sync: Option<SyncJob>, path: String) -> impl IntoView {
     if !session.has_role(Role::Write) {
         return view! {
             <Heading title="Upload files"/>
@@ -56,8 +63,18 @@ fn UploadPage(session: Session, sync: Option<SyncJob>) -> impl IntoView {
     let bytes_max = session.upload_bytes_max;
     let closed = sync.clone().filter(|sync| sync.sync_status != Status::Syncing);
     let open = StoredValue::new(sync.filter(|sync| sync.sync_status == Status::Syncing));
-    let query = use_query();
-    let draft = Draft::new(untrack(|| query.with(|query| query.get("path"))).unwrap_or_default());
+    // An upload to another target than this page's, which has to leave the uploader first.
+    let other = uploader.target.get_untracked().filter(|target| {
+        open.with_value(|open| match open {
+            Some(sync) => sync.sync_id != target.sync_id,
+            None => !path.is_empty() && path.trim_end_matches('/') != target.path.trim_end_matches('/'),
+        })
+    });
+    let other = StoredValue::new(other);
+    let is_blocked = Memo::new(move |_| {
+        uploader.target.with(|target| target.is_some() && other.with_value(|other| other == target))
+    });
+    let draft = Draft::new(path);
     if let Some(closed) = closed {
         // The sync has ended, so its record is of no use.
         Effect::new(move |_| uploader.discard(closed.sync_id));
@@ -78,48 +95,75 @@ fn UploadPage(session: Session, sync: Option<SyncJob>) -> impl IntoView {
         }
         .into_any();
     }
+    Effect::new(move |_| {
+        if is_blocked.get() && matches!(uploader.phase.get(), Phase::Ended | Phase::Aborted) {
+            uploader.reset();
+        }
+    });
     // An upload to a sync that a script started does not end it by default.
     Effect::new(move |_| {
-        if uploader.phase.get_untracked() == Phase::Preparing {
+        if !is_blocked.get() && uploader.phase.get_untracked() == Phase::Preparing {
             uploader.end_when_done.set(open.with_value(Option::is_none));
             match open.with_value(|open| open.as_ref().map(|sync| sync.sync_id)) {
-                Some(sync_id) => uploader.take_up(sync_id),
+                Some(sync_id) => uploader.resume_record(sync_id),
                 None => uploader.before.set(None),
             }
         }
     });
     let is_preparing = Memo::new(move |_| matches!(uploader.phase.get(), Phase::Preparing | Phase::Starting));
+    let takes = Memo::new(move |_| {
+        !is_blocked.get() && !matches!(uploader.phase.get(), Phase::Ending | Phase::Ended | Phase::Aborted)
+    });
     view! {
         <Heading title="Upload files"/>
-        <DropAnywhere bytes_max/>
-        <Show when=move || is_preparing.get() fallback=move || view! { <UploadStatus/> }>
-            {open.with_value(Option::is_none).then(|| view! { <LeftUnfinished/> })}
-            <section class="section card" aria-label="Destination">
-                {match open.get_value() {
-                    Some(sync) => {
-                        view! {
-                            <OpenSync sync/>
-                            <TakenUp/>
+        <DropAnywhere bytes_max takes/>
+        <Show when=move || !is_blocked.get() fallback=move || view! { <OtherUpload other/> }>
+            <Show when=move || is_preparing.get() fallback=move || view! { <UploadStatus/> }>
+                {open.with_value(Option::is_none).then(|| view! { <UnfinishedUploads/> })}
+                <section class="section card" aria-label="Destination">
+                    {match open.get_value() {
+                        Some(sync) => {
+                            view! {
+                                <OpenSync sync/>
+                                <ResumedUpload/>
+                            }
+                                .into_any()
                         }
-                            .into_any()
-                    }
-                    None => view! { <DraftForm draft/> }.into_any(),
-                }}
-            </section>
+                        None => view! { <DraftForm draft/> }.into_any(),
+                    }}
+                </section>
+            </Show>
+            <ChooseFiles bytes_max takes/>
+            <Options/>
+            <Show when=move || is_preparing.get()>
+                <StartButton draft open/>
+            </Show>
+            <QueueView bytes_max/>
         </Show>
-        <ChooseFiles bytes_max/>
-        <Options/>
-        <Show when=move || is_preparing.get()>
-            <StartButton draft open/>
-        </Show>
-        <QueueView bytes_max/>
     }
     .into_any()
 }
 
+/// Replaces the page while the uploader has another target than the page's address.
+#[component]
+fn OtherUpload(other: StoredValue<Option<Target>>) -> impl IntoView {
+    let sync_id = other.with_value(|other| other.as_ref().map(|target| target.sync_id));
+    sync_id.map(|sync_id| {
+        view! {
+            <div class="notice" role="status">
+                <Picture icon=Icon::Warning/>
+                <p>
+                    {format!("Another upload, to sync {sync_id}, is not finished. Finish it or leave it open first. ")}
+                    <a href=routes::UPLOAD>"View that upload"</a>
+                </p>
+            </div>
+        }
+    })
+}
+
 #[component]
 fn OpenSync(sync: SyncJob) -> impl IntoView {
-    let name = if sync.name.is_empty() { format!("Sync {}", sync.sync_id) } else { sync.name };
+    let name = format::sync_title(sync.sync_id, &sync.name);
     view! {
         <p>
             "Files are added to "
@@ -153,7 +197,9 @@ fn StartButton(draft: Draft, open: StoredValue<Option<SyncJob>>) -> impl IntoVie
         (true, true) => "Nothing is sent until you start.",
     };
     let start = move |_| match open.get_value() {
-        Some(sync) => uploader.send_to(Target { sync_id: sync.sync_id, path: sync.path.to_string() }),
+        Some(sync) => {
+            uploader.send_to(Target { sync_id: sync.sync_id, path: sync.path.to_string(), sync_type: sync.sync_type })
+        }
         None => {
             if let Some(start) = untrack(|| draft.start()) {
                 uploader.start(start);
@@ -218,7 +264,7 @@ fn Options() -> impl IntoView {
 }
 
 #[component]
-fn ChooseFiles(bytes_max: u64) -> impl IntoView {
+fn ChooseFiles(bytes_max: u64, takes: Memo<bool>) -> impl IntoView {
     let uploader = Uploader::here();
     let files = NodeRef::<Input>::new();
     let folder = NodeRef::<Input>::new();
@@ -227,7 +273,6 @@ fn ChooseFiles(bytes_max: u64) -> impl IntoView {
             input.set_webkitdirectory(true);
         }
     });
-    let takes = Memo::new(move |_| !matches!(uploader.phase.get(), Phase::Ending | Phase::Ended | Phase::Aborted));
     let choose = move |input: NodeRef<Input>| {
         move |_| {
             if let Some(input) = input.get() {
@@ -296,9 +341,9 @@ fn ChooseFiles(bytes_max: u64) -> impl IntoView {
     }
 }
 
-/// Accepts drops anywhere on the page, and shows that it does.
+/// Accepts drops anywhere on the page, and shows that it does. While no files are taken, a drop does nothing.
 #[component]
-fn DropAnywhere(bytes_max: u64) -> impl IntoView {
+fn DropAnywhere(bytes_max: u64, takes: Memo<bool>) -> impl IntoView {
     let uploader = Uploader::here();
     // A child is entered before its parent is left, so both are counted.
     let depth = RwSignal::new(0_i32);
@@ -313,6 +358,9 @@ fn DropAnywhere(bytes_max: u64) -> impl IntoView {
         let drop = window_event_listener(ev::drop, move |event| {
             event.prevent_default();
             depth.set(0);
+            if !takes.get_untracked() {
+                return;
+            }
             dropped(&event, move |chosen| uploader.add(chosen, bytes_max));
         });
         on_cleanup(move || {
@@ -323,7 +371,7 @@ fn DropAnywhere(bytes_max: u64) -> impl IntoView {
         });
     });
     view! {
-        <div class="overlay" class:overlay-shown=move || { depth.get() > 0 } aria-hidden="true">
+        <div class="overlay" class:overlay-shown=move || { takes.get() && depth.get() > 0 } aria-hidden="true">
             <p>
                 <Picture icon=Icon::Upload/>
                 "Drop to add to queue"

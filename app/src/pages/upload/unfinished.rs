@@ -10,7 +10,7 @@ use leptos::prelude::*;
 
 /// Unfinished uploads on the page of a new upload, each with a link to resume it.
 #[component]
-pub fn LeftUnfinished() -> impl IntoView {
+pub fn UnfinishedUploads() -> impl IntoView {
     let uploader = Uploader::here();
     let left = RwSignal::new(Vec::<Unfinished>::new());
     // Only the browser has the records.
@@ -48,7 +48,7 @@ pub fn LeftUnfinished() -> impl IntoView {
 
 /// Instructions on the page of an open sync for resuming its unfinished upload.
 #[component]
-pub fn TakenUp() -> impl IntoView {
+pub fn ResumedUpload() -> impl IntoView {
     let uploader = Uploader::here();
     move || {
         uploader.before.get().map(|before| {
@@ -82,7 +82,7 @@ mod tests {
     use lakeshore::model::id::SyncId;
 
     #[test]
-    fn what_was_left_is_counted() {
+    fn unfinished_files_are_counted() {
         let record = |done| Unfinished {
             sync_id: SyncId(1),
             path: "/a".into(),

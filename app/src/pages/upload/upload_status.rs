@@ -3,6 +3,7 @@
 use crate::components::error_box::{MaybeError, sentence};
 use crate::components::icon::{Icon, Picture};
 use crate::format;
+use crate::pages::upload::confirm::{PendingAction, UploadAction, UploadDialog};
 use crate::routes;
 use crate::uploader::totals::Totals;
 use crate::uploader::{Phase, Uploader};
@@ -17,16 +18,17 @@ pub fn UploadStatus() -> impl IntoView {
     let phase = Memo::new(move |_| uploader.phase.get());
     let is_broken = Memo::new(move |_| uploader.broken.with(Option::is_some));
     let headline = Memo::new(move |_| {
-        let way = if uploader.is_paused.get() {
-            Way::Paused
+        let link = if uploader.is_paused.get() {
+            LinkState::Paused
         } else if is_broken.get() {
-            Way::Broken
+            LinkState::Broken
         } else {
-            Way::Open
+            LinkState::Open
         };
         let missing = uploader.missing_files();
-        uploader.totals.with(|totals| headline(phase.get(), way, totals, missing))
+        uploader.totals.with(|totals| headline(phase.get(), link, totals, missing))
     });
+    let pending = PendingAction::new();
     view! {
         <section class="section card standing" aria-label="Upload">
             <p class="standing-title" role="status">
@@ -49,11 +51,12 @@ pub fn UploadStatus() -> impl IntoView {
                 }}
             </p>
             <MaybeError error=uploader.error/>
-            <BrokenWay/>
+            <ConnectionNotice/>
             <div class="standing-buttons">
-                {move || view! { <PhaseButtons phase=phase.get()/> }}
+                {move || view! { <PhaseButtons phase=phase.get() pending/> }}
             </div>
         </section>
+        <UploadDialog pending/>
         <Failures/>
     }
     .into_any()
@@ -61,14 +64,14 @@ pub fn UploadStatus() -> impl IntoView {
 
 /// State of the transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum LinkState {
     Open,
     Broken,
     Paused,
 }
 
 /// Status in a sentence, which changes only when there is news.
-fn headline(phase: Phase, way: Way, totals: &Totals, missing: usize) -> String {
+fn headline(phase: Phase, link: LinkState, totals: &Totals, missing: usize) -> String {
     let files = |number: usize| format::counted(number as u64, "file");
     let there = match (totals.arrived, totals.unchanged) {
         (arrived, 0) => format!("{} arrived", files(arrived)),
@@ -77,8 +80,10 @@ fn headline(phase: Phase, way: Way, totals: &Totals, missing: usize) -> String {
     };
     match phase {
         Phase::Preparing | Phase::Starting => "Starting…".to_owned(),
-        Phase::Sending if way == Way::Paused => format!("Paused: {there}."),
-        Phase::Sending if way == Way::Broken => "Cannot reach the server. The upload resumes automatically.".to_owned(),
+        Phase::Sending if link == LinkState::Paused => format!("Paused: {there}."),
+        Phase::Sending if link == LinkState::Broken => {
+            "Cannot reach the server. The upload resumes automatically.".to_owned()
+        }
         Phase::Sending if totals.sending == 0 && totals.checking > 0 => format!("Checking {}…", files(totals.files())),
         Phase::Sending => format!("Sending {}…", files(totals.files())),
         Phase::Ending => "Ending the sync…".to_owned(),
@@ -101,7 +106,7 @@ fn headline(phase: Phase, way: Way, totals: &Totals, missing: usize) -> String {
 
 /// Time of the next retry, and a button to retry now.
 #[component]
-fn BrokenWay() -> impl IntoView {
+fn ConnectionNotice() -> impl IntoView {
     let uploader = Uploader::here();
     let is_shown = Memo::new(move |_| uploader.phase.get() == Phase::Sending && uploader.broken.with(Option::is_some));
     view! {
@@ -125,7 +130,7 @@ fn BrokenWay() -> impl IntoView {
 }
 
 #[component]
-fn PhaseButtons(phase: Phase) -> impl IntoView {
+fn PhaseButtons(phase: Phase, pending: PendingAction) -> impl IntoView {
     let uploader = Uploader::here();
     let has_failed = Memo::new(move |_| uploader.totals.with(|totals| totals.failed > 0));
     let is_held_up = Memo::new(move |_| {
@@ -141,11 +146,21 @@ fn PhaseButtons(phase: Phase) -> impl IntoView {
             }
         })
     };
+    // Asks first, unless every file is in the lake.
+    let end = move |_| {
+        let is_whole = uploader.totals.with_untracked(|totals| totals.failed + totals.cancelled == 0)
+            && untrack(|| uploader.missing_files()) == 0;
+        match (is_held_up.get_untracked(), is_whole) {
+            (true, _) => pending.ask(UploadAction::DiscardAndEnd),
+            (false, false) => pending.ask(UploadAction::End),
+            (false, true) => uploader.end(false),
+        }
+    };
     match phase {
         Phase::Sending => view! {
             <PauseButton/>
             {retry}
-            <button type="button" class="button button-quiet" on:click=move |_| uploader.cancel_all()>
+            <button type="button" class="button button-quiet" on:click=move |_| pending.ask(UploadAction::CancelAll)>
                 "Cancel all"
             </button>
         }
@@ -160,14 +175,14 @@ fn PhaseButtons(phase: Phase) -> impl IntoView {
                     "Review changes"
                 </a>
             </Show>
-            <button type="button" class="button" on:click=move |_| uploader.end(is_held_up.get_untracked())>
+            <button type="button" class="button" on:click=end>
                 {move || match (is_held_up.get(), has_failed.get()) {
                     (true, _) => "Discard unfinished and end",
                     (false, true) => "End anyway",
                     (false, false) => "End sync",
                 }}
             </button>
-            <button type="button" class="button button-danger-quiet" on:click=move |_| uploader.abort()>
+            <button type="button" class="button button-danger-quiet" on:click=move |_| pending.ask(UploadAction::Abort)>
                 "Abort sync"
             </button>
             <button type="button" class="button button-quiet" on:click=move |_| uploader.reset()>
@@ -233,7 +248,7 @@ fn TotalProgress() -> impl IntoView {
     };
     // Announced at each tenth, not each second.
     let tenth = Memo::new(move |_| totals.with(|totals| totals.percent() / 10 * 10));
-    let said = move || match (uploader.phase.get(), tenth.get()) {
+    let status_text = move || match (uploader.phase.get(), tenth.get()) {
         (Phase::Sending, percent @ 10..100) => {
             let left = totals.with_untracked(|totals| totals.time_left_ms);
             let left = left.map(|left| format!(", {} left", format::duration(left.max(1000) / 1000 * 1000)));
@@ -252,7 +267,7 @@ fn TotalProgress() -> impl IntoView {
             {text}
         </p>
         <p class="visually-hidden" role="status">
-            {said}
+            {status_text}
         </p>
     }
 }
@@ -326,14 +341,14 @@ mod tests {
     #[test]
     fn a_failure_is_said_and_left_to_the_person() {
         let totals = Totals { failed: 1, arrived: 2, ..Totals::default() };
-        let text = headline(Phase::Settled, Way::Open, &totals, 0);
+        let text = headline(Phase::Settled, LinkState::Open, &totals, 0);
         assert!(text.starts_with("1 file failed, 2 files arrived. The sync is still open"));
     }
 
     #[test]
-    fn what_is_unchanged_is_told_from_what_arrived() {
+    fn unchanged_files_are_counted_apart_from_arrived_ones() {
         let done = |arrived, unchanged| {
-            headline(Phase::Ended, Way::Open, &Totals { arrived, unchanged, ..Totals::default() }, 0)
+            headline(Phase::Ended, LinkState::Open, &Totals { arrived, unchanged, ..Totals::default() }, 0)
         };
         assert!(done(1, 0).starts_with("Done: 1 file arrived, and"));
         assert!(done(0, 2).starts_with("Done: 2 files unchanged, and"));
@@ -343,7 +358,7 @@ mod tests {
     #[test]
     fn files_that_were_not_chosen_again_keep_the_sync_open_and_are_said() {
         let totals = Totals { arrived: 2, ..Totals::default() };
-        let text = headline(Phase::Settled, Way::Open, &totals, 1);
+        let text = headline(Phase::Settled, LinkState::Open, &totals, 1);
         assert!(text.starts_with("2 files arrived. 1 more was selected before the reload"), "{text}");
     }
 }

@@ -74,8 +74,8 @@ fn Detail(session: Session, found: AsOf<VersionPage>, is_first: bool, fault: Opt
     let changes = before(number).map(|before| routes::compare(&dataset, before, number));
     let restore = (may_write && !version.is_current).then(|| routes::confirm_restore(&dataset, number, false));
     let page_of = routes::version(&dataset, number);
-    let next = next.map(|after| format!("{page_of}&after={}", percent_encoded(after.as_str())));
-    let start = (!is_first).then_some(page_of);
+    let next = next.map(|after| format!("{page_of}&after={}#files-title", percent_encoded(after.as_str())));
+    let start = (!is_first).then(|| format!("{page_of}#files-title"));
     let is_incomplete = !version.is_complete;
     let reading = {
         let (path, is_current) = (path.clone(), version.is_current);
@@ -176,7 +176,7 @@ fn Facts(version: Version, as_of: Timestamp) -> impl IntoView {
 
 #[component]
 fn PinForm(path: String, number: VersionNumber, pin: Option<Pin>, may_write: bool, as_of: Timestamp) -> impl IntoView {
-    let said = pin.as_ref().map(|pin| {
+    let pinned = pin.as_ref().map(|pin| {
         let by = if pin.pinned_by.is_empty() { String::new() } else { format!(" by {}", pin.pinned_by) };
         let note = if pin.note.is_empty() { String::new() } else { format!(": {}", pin.note) };
         view! {
@@ -228,7 +228,7 @@ fn PinForm(path: String, number: VersionNumber, pin: Option<Pin>, may_write: boo
         .into_any()
     });
     view! {
-        {said}
+        {pinned}
         {form}
     }
     .into_any()

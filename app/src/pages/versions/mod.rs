@@ -4,6 +4,5 @@ mod compare;
 pub(super) mod detail;
 pub(super) mod list;
 pub(super) mod restore;
-pub(super) mod restore_parts;
 mod summary;
 mod usage;

@@ -1,7 +1,6 @@
 //! Confirmation page of restoring a version: what comes back, what goes, and the check by the shrink guard.
 
 use super::detail::use_version;
-use super::restore_parts::{ComesAndGoes, GuardCheck};
 use super::summary::Origin;
 use crate::api::versions::{VersionRestorePreview, preview_version_restore};
 use crate::api::{AsOf, Session};
@@ -9,6 +8,7 @@ use crate::components::clock::Clock;
 use crate::components::error_box::ErrorBox;
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::{Heading, page};
+use crate::components::restore_parts::{ComesAndGoes, GuardCheck};
 use crate::components::sign_in_form::SignInHint;
 use crate::components::time::RelativeTime;
 use crate::error::ApiError;

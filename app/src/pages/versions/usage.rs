@@ -2,8 +2,9 @@
 
 use crate::api::Site;
 use crate::components::copy::Command;
-use crate::pages::dataset::table::TableLines;
+use crate::components::table_lines::TableLines;
 use crate::query::percent_encoded;
+use crate::snippet::{python_string, shell_word};
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::table::DatasetTable;
@@ -38,7 +39,7 @@ pub(super) fn Reading(
         view! {
             <h3>"Python, on the server's disk"</h3>
             <p class="quiet">
-                "The folder is opened once and read through its descriptor, so a full sync that is published meanwhile does not mix its files in."
+                "The folder is opened once and read through its descriptor, so a full sync published meanwhile cannot mix in its files."
             </p>
             <Command text=held_open(&place) label="Copy Python code"/>
         }
@@ -61,7 +62,7 @@ type Line = (&'static str, &'static str, &'static str, String);
 fn lines(path: &LakePath, number: VersionNumber, site: &Site) -> [Line; 3] {
     let Site { origin, is_open } = site;
     let key = if *is_open { "" } else { " --header \"Authorization: Bearer $KEY\"" };
-    let word = shell(path.as_str());
+    let word = shell_word(path.as_str());
     let query = format!("path={}&version={number}", percent_encoded(path.as_str()));
     [
         (
@@ -82,21 +83,16 @@ fn lines(path: &LakePath, number: VersionNumber, site: &Site) -> [Line; 3] {
             "curl",
             "The list of files, with their download addresses.",
             "Copy curl command",
-            format!("curl --fail{key} {}", shell(&format!("{origin}/api/lake/dataset/version?{query}"))),
+            format!("curl --fail{key} {}", shell_word(&format!("{origin}/api/lake/dataset/version?{query}"))),
         ),
     ]
 }
 
 fn held_open(place: &str) -> String {
-    let code = format!("\"{}\"", place.replace('\\', "\\\\").replace('"', "\\\""));
+    let code = python_string(place);
     format!(
         "import os\nimport polars as pl\n\nfolder = os.open({code}, os.O_PATH)\nrows = pl.read_parquet(f\"/proc/self/fd/{{folder}}/**/*.parquet\")\nos.close(folder)"
     )
-}
-
-/// A single word of a command line, quoted.
-pub(super) fn shell(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]

@@ -186,6 +186,7 @@ async fn append(
                 handles.begun.remove(&job.id);
             }
         }
+        Err(Refused::SignedOut) => {}
     });
     judged?;
     Ok(answer.header("Upload-Offset").and_then(|offset| offset.parse().ok()).unwrap_or(end))

@@ -1,3 +1,5 @@
+//! Rules of the queue, and random events.
+
 use super::super::item::SMALL_BYTES;
 use super::super::totals::Filter;
 use super::*;
@@ -88,7 +90,7 @@ fn a_file_that_cannot_be_read_has_failed() {
 }
 
 #[test]
-fn what_breaks_off_goes_on_first_and_from_where_it_was() {
+fn interrupted_files_resume_first_and_from_their_offset() {
     let mut queue = queue_of(&[SMALL_BYTES, 10, 10]);
     begun(&mut queue);
     queue.goes_on_at(ItemId(0), 1, 0, 0);
@@ -136,7 +138,7 @@ fn faults_of_the_server_are_tried_again_but_not_for_ever() {
 }
 
 #[test]
-fn what_is_cancelled_while_it_waits_is_never_sent() {
+fn a_file_cancelled_while_it_waits_is_never_sent() {
     let mut queue = queue_of(&[100, 100]);
     assert!(!queue.cancel(ItemId(0)));
     assert_eq!(begun(&mut queue), [1]);
@@ -350,7 +352,7 @@ fn apply(queue: &mut Queue, event: &Event, now_ms: &mut i64) {
 
 proptest! {
     #[test]
-    fn whatever_happens_every_file_is_counted_once_and_can_come_to_its_end(events in prop::collection::vec(event(), 0..120)) {
+    fn random_events_keep_every_file_counted_once_and_able_to_finish(events in prop::collection::vec(event(), 0..120)) {
         let mut queue = Queue::default();
         let mut now_ms = 0;
         for event in &events {
