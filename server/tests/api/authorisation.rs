@@ -159,3 +159,27 @@ async fn a_session_begins_with_a_key_ends_at_sign_out_and_is_useless_across_site
     assert_eq!(location(&sign_out.send().await.unwrap()), "/");
     assert_refused(answer(start()).await, 40100, "a key is required");
 }
+
+#[tokio::test]
+async fn an_address_that_is_not_utf8_is_refused_as_json_after_the_key() {
+    let server = TestServer::start_with(&["--auth", "required"]).await;
+    let call = |method: &str, path: &str| {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = server.client.request(method, format!("{}{path}", server.url));
+        request.header("content-type", "application/json").body("{}")
+    };
+    for (method, path, code) in [
+        ("GET", "/api/ingestion/file/sync/%FF", 40000),
+        ("GET", "/api/ingestion/file/sync/upload/%FF", 40000),
+        ("PATCH", "/api/lake/dataset/snapshot/%FF", 40410),
+        ("DELETE", "/api/lake/dataset/snapshot/%FF", 40410),
+        ("DELETE", "/api/lake/files/%FF", 40404),
+        ("PUT", "/api/lake/file/resumable/gr%F6.csv?sync_id=99", 40401),
+    ] {
+        assert_refused(answer(call(method, path)).await, 40100, "a key is required");
+        assert_refused(answer(call(method, path).bearer_auth(&server.key)).await, code, "");
+    }
+    for method in ["HEAD", "PATCH"] {
+        assert_eq!(call(method, "/api/lake/files/%FF").send().await.unwrap().status(), 401, "{method}");
+    }
+}

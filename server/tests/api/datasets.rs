@@ -20,7 +20,7 @@ async fn dataset(server: &TestServer, path: &str) -> Value {
     body
 }
 
-async fn set_rhythm(server: &TestServer, path: &str, rhythm: Value) -> (u16, Value) {
+async fn set_schedule(server: &TestServer, path: &str, rhythm: Value) -> (u16, Value) {
     let body = json!({ "path": path, "rhythm": rhythm, "api_key": server.key });
     answer(server.post("/api/lake/dataset/rhythm", &body)).await
 }
@@ -217,7 +217,7 @@ async fn a_dataset_that_misses_its_schedule_is_shown_as_late() {
     assert_eq!(dataset(&server, "/data/t").await["dataset"]["late_since"], Value::Null);
 
     let rhythm = json!({ "every": "day", "by": "00:15", "files_min": 2, "bytes_min": 0 });
-    assert_eq!(set_rhythm(&server, "/data/t", rhythm.clone()).await, (200, json!({ "success": true })));
+    assert_eq!(set_schedule(&server, "/data/t", rhythm.clone()).await, (200, json!({ "success": true })));
     let detail = dataset(&server, "/data/t").await;
     assert_eq!(detail["dataset"]["rhythm"], rhythm);
     assert!(detail["dataset"]["late_since"].as_i64().is_some(), "{detail}");
@@ -233,7 +233,7 @@ async fn a_dataset_that_misses_its_schedule_is_shown_as_late() {
     assert_eq!(dataset(&server, "/data/t").await["dataset"]["late_since"], Value::Null, "it came after all");
     let server = server.kill_and_restart().await;
     assert_eq!(dataset(&server, "/data/t").await["dataset"]["rhythm"], rhythm);
-    assert_eq!(set_rhythm(&server, "/data/t", Value::Null).await.0, 200);
+    assert_eq!(set_schedule(&server, "/data/t", Value::Null).await.0, 200);
     assert_eq!(dataset(&server, "/data/t").await["dataset"]["rhythm"], Value::Null);
 }
 
@@ -243,7 +243,7 @@ async fn a_schedule_needs_a_key_for_its_path_a_dataset_and_valid_values() {
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     server.upload(id, "a.csv", b"1").await;
     let daily = json!({ "every": "day" });
-    assert_refused(set_rhythm(&server, "/data/none", daily.clone()).await, 40406, "/api/lake/datasets");
+    assert_refused(set_schedule(&server, "/data/none", daily.clone()).await, 40406, "/api/lake/datasets");
     assert_refused(answer(server.get("/api/lake/dataset?path=/data/none")).await, 40406, "/data/none");
     assert_refused(answer(server.get("/api/lake/dataset")).await, 40000, "path");
     for (wrong, word) in [
@@ -251,13 +251,17 @@ async fn a_schedule_needs_a_key_for_its_path_a_dataset_and_valid_values() {
         (json!({ "every": "day", "by": "07:10" }), "steps of 15 minutes"),
         (json!({ "every": "6h", "by": "07:00" }), "after the end"),
     ] {
-        assert_refused(set_rhythm(&server, "/data/t", wrong).await, 40000, word);
+        assert_refused(set_schedule(&server, "/data/t", wrong).await, 40000, word);
     }
     let unsigned = json!({ "path": "/data/t", "rhythm": daily });
     assert_refused(answer(server.post("/api/lake/dataset/rhythm", &unsigned)).await, 40100, "key");
     for (options, code) in [(["--role", "read"], 40300), (["--path-prefix", "/other"], 40406)] {
         server.key = server.new_key(&options);
-        assert_refused(set_rhythm(&server, "/data/t", daily.clone()).await, code, "/data/t".split('/').next().unwrap());
+        assert_refused(
+            set_schedule(&server, "/data/t", daily.clone()).await,
+            code,
+            "/data/t".split('/').next().unwrap(),
+        );
     }
 }
 

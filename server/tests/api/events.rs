@@ -227,8 +227,9 @@ async fn an_upload_in_flight_shows_its_progress_its_sender_and_a_stall() {
     let list = format!("{IN_FLIGHT}?sync_id={id}");
     let upload = server
         .eventually(async || {
-            let rows = server.rows(&list).await;
-            rows.into_iter().find(|row| row["received_bytes"] == 300_000 && row["activity"] == "stalled")
+            let (_, rows) = answer(server.get(&list).bearer_auth(&server.key)).await;
+            let mut rows = rows.as_array().unwrap().iter();
+            rows.find(|row| row["received_bytes"] == 300_000 && row["activity"] == "stalled").cloned()
         })
         .await;
     assert_eq!((&upload["file_name"], &upload["path"]), (&json!("big.parquet"), &json!("/data/t/big.parquet")));
@@ -258,9 +259,9 @@ async fn a_resumable_upload_without_a_sender_is_abandoned_until_discarded_even_a
     assert_eq!(begun.status(), 201);
     let place = begun.headers()["location"].to_str().unwrap().to_owned();
     let abandoned = async |server: &TestServer| {
-        server
-            .eventually(async || server.rows(IN_FLIGHT).await.into_iter().find(|row| row["activity"] == "abandoned"))
-            .await
+        let rows = async || answer(server.get(IN_FLIGHT).bearer_auth(&server.key)).await.1;
+        let is_abandoned = |row: &&Value| row["activity"] == "abandoned";
+        server.eventually(async || rows().await.as_array().unwrap().iter().find(is_abandoned).cloned()).await
     };
     let upload = abandoned(&server).await;
     assert_eq!((&upload["received_bytes"], &upload["expected_bytes"]), (&json!(4), &json!(10)));
@@ -287,4 +288,55 @@ async fn uploads_discarded_by_an_abort_are_no_longer_in_flight() {
     bytes.send(vec![7; 300_000]).await.unwrap();
     drop(bytes);
     assert_eq!(sending.await.unwrap().unwrap().status(), 409);
+}
+
+#[tokio::test]
+async fn only_administrators_and_the_sender_see_where_an_upload_comes_from() {
+    let server = TestServer::start_with(&["--stalled-after", "1ms"]).await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let prefix = ["--path-prefix", "/data/t"];
+    let [sender, writer, reader, admin] = [
+        vec!["--role", "write"],
+        vec!["--role", "write"],
+        [&["--role", "read"][..], &prefix[..]].concat(),
+        [&["--role", "admin"][..], &prefix[..]].concat(),
+    ]
+    .map(|options| server.new_key(&options));
+    // The sender of an upload is told by the server that receives it.
+    let (all, some) = (json!(["127.0.0.1", "nightly-export/2"]), json!([null, null]));
+    let seen = [
+        (Some(&server.key), &all),
+        (Some(&writer), &some),
+        (Some(&reader), &some),
+        (Some(&admin), &some),
+        (None, &some),
+    ];
+    let get = |path: &str, key: Option<&String>| {
+        key.into_iter().fold(server.get(path), |request, key| request.bearer_auth(key))
+    };
+    let mut streams = Vec::new();
+    for (key, expected) in seen {
+        streams.push((Listening::open(get(EVENTS, key)).await, expected));
+    }
+    let mut own = Listening::open(get(EVENTS, Some(&sender))).await;
+    let (bytes, request) = slow_upload(&server, &format!("sync_id={id}"), "big.parquet");
+    let sending = tokio::spawn(request.bearer_auth(&sender).send());
+    bytes.send(vec![7; 300_000]).await.unwrap();
+    let origin = |upload: &Value| json!([upload["sender"]["address"], upload["sender"]["program"]]);
+    let listed = async |key: Option<&String>| answer(get(IN_FLIGHT, key)).await.1[0].clone();
+    server.eventually(async || Some(listed(None).await).filter(|row| row["received_bytes"] == 300_000)).await;
+    for (key, expected) in seen {
+        let upload = listed(key).await;
+        assert_eq!((&origin(&upload), &upload["sender"]["by"]), (expected, &json!("test")));
+    }
+    for (stream, expected) in &mut streams {
+        assert_eq!(origin(&stream.until("upload_progress").await.data["upload"]), **expected);
+    }
+    if round_robin::is_wanted() {
+        return;
+    }
+    assert_eq!(origin(&listed(Some(&sender)).await), all);
+    assert_eq!(origin(&own.until("upload_progress").await.data["upload"]), all);
+    drop(bytes);
+    assert_eq!(sending.await.unwrap().unwrap().status(), 200);
 }

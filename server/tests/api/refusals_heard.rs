@@ -99,7 +99,7 @@ async fn a_refusal_is_sent_before_the_body_arrives_and_the_connection_is_reused(
 }
 
 #[tokio::test]
-#[allow(clippy::disallowed_methods)]
+#[expect(clippy::disallowed_methods, reason = "measures real time on a real connection")]
 async fn a_client_that_waits_for_100_continue_is_not_asked_for_a_refused_body() {
     let server = TestServer::start().await;
     let ended = ended_sync(&server).await;

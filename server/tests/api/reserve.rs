@@ -115,6 +115,24 @@ async fn the_disk_of_the_database_has_its_reserve_too() {
     drop(server);
 }
 
+#[tokio::test]
+async fn below_the_reserve_no_snapshot_is_made() {
+    let Some((stopped, disk)) = on_small_disk("lake", "8MiB") else { return };
+    let server = stopped.start().await;
+    let id = server.start_sync("/data/t", "FullSync").await;
+    server.upload(id, "a.csv", b"1").await;
+    server.end_sync(id).await;
+    let body = json!({ "path": "/data/t", "api_key": server.key });
+    let take = async || answer(server.post("/api/lake/dataset/snapshot", &body)).await;
+    fill(&disk, 8 * MIB - 1).await;
+    assert_refused(take().await, 50700, "disk of the lake");
+    let listed = server.get("/api/lake/dataset/snapshots").bearer_auth(&server.key);
+    assert_eq!(answer(listed).await.1, json!([]));
+    disk.make_space();
+    assert_eq!(take().await.0, 200);
+    drop(server);
+}
+
 /// Creates a resumable upload with the given key.
 fn create(server: &TestServer, key: Option<&str>, sync_id: u64, name: &str, length: u64) -> RequestBuilder {
     let request = crate::tus_client::Tus(server).creation(sync_id, name).header("Upload-Length", length);

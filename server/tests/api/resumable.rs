@@ -287,3 +287,39 @@ async fn a_final_refusal_is_distinguished_from_one_that_allows_resuming() {
     assert_eq!(server.history("status=Failed").await.len(), 2);
     assert!(server.file_names(".lakeshore/uploads").is_empty());
 }
+
+#[tokio::test]
+async fn a_file_name_that_cannot_be_read_is_refused_and_recorded() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let put = |name: &str| server.client.put(format!("{}/api/lake/file/resumable/{name}?sync_id={id}", server.url));
+    assert_refused(answer(put("dt=1/gr%F6.csv").body("x")).await, 40000, "not UTF-8");
+    let named = put("").header("Content-Disposition", "attachment; filename=\"=?utf-8?B?YQ==?=\"").body("x");
+    assert_refused(answer(named).await, 40000, "RFC 2047");
+    assert_eq!(answer(put("gr%C3%B6.csv").body("x")).await.0, 200);
+    let rows = server.history("").await;
+    let names: Vec<_> = rows.iter().map(|row| row["file_name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["dt=1/gr\u{FFFD}.csv", "=?utf-8?B?YQ==?=", "grö.csv"]);
+    assert_eq!((&rows[0]["sync_status"], &rows[1]["sync_status"]), (&json!("Failed"), &json!("Failed")));
+    assert_eq!(server.file_names("data/t"), ["grö.csv"]);
+}
+
+#[tokio::test]
+async fn fields_with_different_values_are_refused() {
+    let server = TestServer::start().await;
+    let draft = Draft(&server);
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let creation = || draft.creation(&format!("sync_id={id}&file_name=b.csv"), "?0");
+    let two_ends = creation().header("Upload-Complete", "?1").body("x");
+    assert_refused(answer(two_ends).await, 40000, "several headers upload-complete");
+    let two_lengths = creation().header("Upload-Length", "3").header("Upload-Length", "4");
+    assert_refused(answer(two_lengths).await, 40000, "several headers upload-length");
+    assert_eq!(server.history("").await, Vec::<Value>::new());
+    let address = draft.begin(id, "a.csv", b"abc").await;
+    let two_offsets = draft.chunk(&address, 3, "?1", b"def").header("Upload-Offset", 0);
+    assert_refused(answer(two_offsets).await, 40000, "several headers upload-offset");
+    // The same value twice says one thing.
+    let twice = draft.chunk(&address, 3, "?1", b"def").header("Upload-Offset", 3);
+    assert_eq!(answer(twice).await.0, 200);
+    assert_eq!(server.files("data/t")["a.csv"], b"abcdef");
+}

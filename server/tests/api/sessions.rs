@@ -228,3 +228,35 @@ async fn guessing_keys_is_delayed_and_does_not_fill_the_disk() {
     let lines = server.stderr().lines().filter(|line| line.contains("42902")).count();
     assert!((1..=60).contains(&lines), "{lines} lines");
 }
+
+#[tokio::test]
+async fn cookies_are_for_tls_at_the_host_of_a_public_url_with_https() {
+    let server = TestServer::start_with(&["--public-url", "https://lake.example.com/lake"]).await;
+    let cookie = async |server: &TestServer, host: Option<&str>| {
+        let form = server.client.post(format!("{}/sign-in", server.url)).form(&[("key", &server.key)]);
+        let form = host.into_iter().fold(form, |form, host| form.header("Host", host));
+        form.send().await.unwrap().headers()["set-cookie"].to_str().unwrap().to_owned()
+    };
+    let outside = cookie(&server, Some("lake.example.com")).await;
+    assert!(outside.split("; ").any(|attribute| attribute == "Secure"), "{outside}");
+    let direct = cookie(&server, None).await;
+    assert!(!direct.contains("Secure"), "{direct}");
+    assert!(is_signed_in(&server, direct.split(';').next().unwrap()).await);
+    let plain = TestServer::start_with(&["--public-url", "http://lake.example.com"]).await;
+    let outside = cookie(&plain, Some("lake.example.com")).await;
+    assert!(!outside.contains("Secure"), "{outside}");
+}
+
+#[tokio::test]
+async fn sign_ins_that_are_not_of_the_page_are_refused_as_json_or_lead_to_the_page() {
+    let server = TestServer::start().await;
+    let bodies = [("application/json", r#"{"key":"x"}"#), ("application/x-www-form-urlencoded", "key=a&key=b")];
+    for (kind, body) in bodies {
+        let post = || server.client.post(format!("{}/sign-in", server.url)).header("content-type", kind).body(body);
+        assert_refused(answer(post()).await, 40000, "application/x-www-form-urlencoded");
+        let page = post().header("accept", "text/html").send().await.unwrap();
+        assert_eq!(location(&page), "/sign-in?error=40100&next=%2F");
+    }
+    let link = server.client.get(format!("{}/sign-in/link?token=a&token=b", server.url)).send().await.unwrap();
+    assert!(location(&link).starts_with("/sign-in?error=401"), "{link:?}");
+}

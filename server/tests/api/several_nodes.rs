@@ -82,7 +82,7 @@ async fn a_full_sync_that_two_servers_fill_and_end_is_published_once_and_whole()
 }
 
 #[tokio::test]
-async fn what_a_killed_server_has_left_is_undone_by_another_whose_own_uploads_go_on() {
+async fn leftovers_of_a_killed_server_are_undone_by_another_whose_own_uploads_go_on() {
     let Some(([first, second], _database)) = cluster::new().await else { return };
     let (killed, other) = (start(&first).await, start(&second).await);
     let id = killed.start_sync("/data/t", "IncrementalSync").await;

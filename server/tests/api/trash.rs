@@ -183,6 +183,9 @@ async fn a_trash_item_shows_its_files_and_rows_before_a_restore() {
     };
     assert_eq!((names(&top), &top["entry"]["origin"]), (vec!["dt=1".into(), "c.csv".to_owned()], &json!("/data/t")));
     assert_eq!(names(&look("&relative=dt=1&from=1").await.1), ["dt=1/b.csv"]);
+    assert_eq!(names(&look("&size=1").await.1), ["dt=1"]);
+    assert_eq!(names(&look("&from=1&size=1").await.1), ["c.csv"]);
+    assert!(names(&look("&from=5000000").await.1).is_empty());
     let (_, file) = look("&relative=dt=1/a.csv").await;
     assert_eq!(file["preview"]["rows"][0], json!(["1", "2"]), "{file}");
     assert_refused(look("&relative=none").await, 40405, "/data/t/none");

@@ -312,3 +312,47 @@ async fn a_check_recognises_unfinished_uploads_and_finds_lost_ones() {
     assert!(row["message"].as_str().unwrap().contains("missing"), "{row}");
     server.end_sync(id).await;
 }
+
+#[tokio::test]
+async fn fields_with_different_values_are_refused() {
+    let server = TestServer::start().await;
+    let tus = Tus(&server);
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let creation = || tus.creation(id, "a.csv").header("Upload-Length", 3);
+    assert_refused(answer(creation().header("Upload-Length", 4)).await, 40000, "several headers upload-length");
+    assert_refused(answer(creation().header("Tus-Resumable", "0.2.2")).await, 40000, "several headers tus-resumable");
+    let other = creation().header("Upload-Metadata", "filename Yi5jc3Y=");
+    assert_refused(answer(other).await, 40000, "several headers upload-metadata");
+    assert_eq!(server.rows("/api/lake/files").await, Vec::<Value>::new());
+    let created = creation().header("Upload-Length", 3).send().await.unwrap();
+    assert_eq!(created.status(), 201);
+    let chunk = tus.chunk(&header(&created, "location").unwrap(), 0, b"abc").header("Upload-Offset", 3);
+    assert_refused(answer(chunk).await, 40000, "several headers upload-offset");
+}
+
+#[tokio::test]
+async fn a_creation_with_a_body_of_another_media_type_is_refused() {
+    let server = TestServer::start().await;
+    let tus = Tus(&server);
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let creation = || tus.creation(id, "a.csv").header("Upload-Length", 3);
+    let chunked = |chunks: &'static [&'static str]| {
+        reqwest::Body::wrap_stream(futures_util::stream::iter(
+            chunks.iter().map(|chunk| Ok::<_, std::io::Error>(*chunk)),
+        ))
+    };
+    for request in [
+        creation().body("abc"),
+        creation().header("Content-Type", "text/csv").body("abc"),
+        creation().header("Content-Type", "application/octet-stream").body(chunked(&["a", "bc"])),
+    ] {
+        assert_refused(answer(request).await, 41501, CHUNK_TYPE);
+    }
+    assert_eq!(server.rows("/api/lake/files").await, Vec::<Value>::new());
+    // Clients that send the bytes later may name any type.
+    for request in [creation().header("Content-Type", "application/json"), creation().body(chunked(&[]))] {
+        assert_eq!(request.send().await.unwrap().status(), 201);
+    }
+    assert_eq!(answer(creation().header("Content-Type", CHUNK_TYPE).body("abc")).await.0, 201);
+    assert_eq!(server.files("data/t")["a.csv"], b"abc");
+}

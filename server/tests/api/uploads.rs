@@ -266,3 +266,101 @@ async fn a_symlink_in_the_lake_is_not_followed() {
     assert_refused(refused, 40905, "link");
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
 }
+
+/// Sends a form, each part with the parameters of its disposition and its content.
+async fn send_form(server: &TestServer, sync_id: u64, program: &str, parts: &[(&[u8], &str)]) -> (u16, Value) {
+    let mut body = Vec::new();
+    for (parameters, content) in parts {
+        body.extend_from_slice(b"--b\r\nContent-Disposition: form-data; ");
+        body.extend_from_slice(parameters);
+        body.extend_from_slice(format!("\r\n\r\n{content}\r\n").as_bytes());
+    }
+    body.extend_from_slice(b"--b--\r\n");
+    let request = server.client.post(format!("{}/api/lake/file/upload?sync_id={sync_id}", server.url));
+    let request = request.header("content-type", "multipart/form-data; boundary=b").header("user-agent", program);
+    answer(request.body(body)).await
+}
+
+/// File name and status of each row of the history.
+async fn rows(server: &TestServer) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    server.history("").await.iter().map(|row| (text(&row["file_name"]), text(&row["sync_status"]))).collect()
+}
+
+fn row(name: &str, status: &str) -> (String, String) {
+    (name.to_owned(), status.to_owned())
+}
+
+#[tokio::test]
+async fn a_file_under_the_name_of_another_part_fails_beside_those_that_land() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let parts: [(&[u8], &str); 5] = [
+        (b"name=\"file2\"; filename=\"b.csv\"", "2"),
+        (b"name=\"file\"; filename=\"a.csv\"", "1"),
+        (b"name=\"note\"", "text"),
+        (b"name=\"unfilled\"; filename=\"\"", ""),
+        (b"name=\"filled\"; filename=\"\"", "3"),
+    ];
+    let (status, body) = send_form(&server, id, "curl/8", &parts).await;
+    assert_refused((status, body.clone()), 40000, "2 of 3 files failed; the other 1 landed");
+    assert_eq!((&body["failed"][0]["file_name"], &body["failed"][0]["code"]), (&json!("b.csv"), &json!(40000)));
+    let msg = body["failed"][0]["msg"].as_str().unwrap();
+    assert!(msg.contains("\"file2\"") && msg.contains("as the part \"file\""), "{msg}");
+    assert_eq!(server.file_names("data/t"), ["a.csv"]);
+    assert_eq!(rows(&server).await, [row("b.csv", "Failed"), row("a.csv", "Finished"), row("", "Failed")]);
+    assert!(server.history("").await[0]["message"].as_str().unwrap().contains("as the part \"file\""));
+    let sync = server.sync(id).await;
+    assert_eq!((&sync["total_files"], &sync["num_failed"]), (&json!(3), &json!(2)));
+
+    // Without any file there is one answer, and no row.
+    let refused = send_form(&server, id, "curl/8", &parts[..1]).await;
+    assert_refused(refused, 40000, "the body has no file, only \"file2\"");
+    assert_eq!(server.sync(id).await["total_files"], 3);
+    // An input that was left empty is no file.
+    assert_eq!(send_form(&server, id, "curl/8", &parts[1..4]).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_file_name_that_cannot_be_read_fails_its_own_file_alone() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let parts: [(&[u8], &str); 4] = [
+        (b"name=\"file\"; filename=\"a.csv\"", "1"),
+        (b"name=\"file\"; filename=\"=?utf-8?B?YQ==?=\"", "2"),
+        (b"name=\"file\"; filename=\"gr\xf6.csv\"", "3"),
+        (b"name=\"file\"; filename=\"c.csv\"", "4"),
+    ];
+    let (status, body) = send_form(&server, id, "curl/8", &parts).await;
+    assert_refused((status, body.clone()), 40000, "2 of 4 files failed; the other 2 landed");
+    assert!(body["failed"][0]["msg"].as_str().unwrap().contains("RFC 2047"), "{body}");
+    assert!(body["failed"][1]["msg"].as_str().unwrap().contains("not UTF-8"), "{body}");
+    assert_eq!(server.file_names("data/t"), ["a.csv", "c.csv"]);
+    let replaced = "gr\u{FFFD}.csv";
+    let expected = [("a.csv", "Finished"), ("=?utf-8?B?YQ==?=", "Failed"), (replaced, "Failed"), ("c.csv", "Finished")];
+    assert_eq!(rows(&server).await, expected.map(|(name, status)| row(name, status)));
+    // Alone too, it is recorded.
+    assert_refused(send_form(&server, id, "curl/8", &parts[2..3]).await, 40000, "not UTF-8");
+    let sync = server.sync(id).await;
+    assert_eq!((&sync["total_files"], &sync["num_failed"]), (&json!(5), &json!(3)));
+}
+
+#[tokio::test]
+async fn file_names_that_aiohttp_encodes_are_decoded_and_those_of_others_are_not() {
+    let server = TestServer::start().await;
+    for (program, names) in [
+        ("Python/3.11 aiohttp/3.14.5", ["50%25C3%25B6.csv", "a%20b.csv", "größe 0.txt", "x%C3%B6.csv"]),
+        ("curl/8", ["50%25C3%25B6.csv", "a%20b.csv", "gr%C3%B6%C3%9Fe%200.txt", "x%C3%B6.csv"]),
+    ] {
+        let dataset = if program.contains("aiohttp") { "encoded" } else { "plain" };
+        let id = server.start_sync(&format!("/data/{dataset}"), "IncrementalSync").await;
+        let parts: [(&[u8], &str); 4] = [
+            (b"name=\"file\"; filename=\"gr%C3%B6%C3%9Fe%200.txt\"", "1"),
+            (b"name=\"file\"; filename=\"a%20b.csv\"", "2"),
+            (b"name=\"file\"; filename=\"50%25C3%25B6.csv\"", "3"),
+            (b"name=\"file\"; filename=\"x\"; filename*=UTF-8''x%25C3%25B6.csv", "4"),
+        ];
+        assert_eq!(send_form(&server, id, program, &parts).await.0, 200, "{program}");
+        assert_eq!(server.file_names(&format!("data/{dataset}")), names, "{program}");
+    }
+}

@@ -1,7 +1,6 @@
 //! Database of a server, read and changed by SQL.
 
-// Each suite uses a part of this file.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each suite uses a part of this file")]
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, FromRow, SqliteConnection};

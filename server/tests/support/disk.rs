@@ -1,7 +1,6 @@
 //! Small disks, for tests of full ones.
 
-// Two test targets share this file, and each uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "two test targets share this file, and each uses a part of it")]
 
 use crate::server::skipped;
 use std::path::{Path, PathBuf};

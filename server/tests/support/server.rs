@@ -1,12 +1,10 @@
 //! Test server: the real binary on a free port with its own folders, ended with the test.
 
-// Three test targets share this file, and each uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "three test targets share this file, and each uses a part of it")]
 
 #[path = "bucket.rs"]
 pub mod bucket;
 #[path = "cluster.rs"]
-#[allow(dead_code)]
 pub mod cluster;
 #[path = "metadata.rs"]
 pub mod metadata;
@@ -28,8 +26,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
-// Not all of the test targets name the first.
-#[allow(unused_imports)]
+#[allow(unused_imports, reason = "not all of the test targets name the first")]
 pub use stopped::{Ended, Stopped};
 
 /// Binary of this build, or the one in `LAKESHORE_BIN`.
@@ -57,7 +54,7 @@ struct SecondNode {
 }
 
 /// Reports that a test is skipped, directly on standard error, since the harness captures output.
-#[allow(clippy::explicit_write, clippy::disallowed_methods)]
+#[expect(clippy::explicit_write, clippy::disallowed_methods, reason = "the harness captures the output of the macros")]
 pub fn skipped(reason: &str) {
     let name = std::thread::current().name().unwrap_or_default().to_owned();
     writeln!(std::io::stderr(), "SKIPPED {name}: {reason}").unwrap();

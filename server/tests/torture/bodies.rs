@@ -117,7 +117,7 @@ async fn bodies_that_are_not_multipart_are_refused_with_the_reason() {
     let long_head = format!("--b\r\nX: {}\r\n\r\n", "x".repeat(20_000));
     let many_lines = format!("--b\r\n{}\r\n", "X: y\r\n".repeat(100));
     let rubbish: Vec<u8> = (0..200_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let bodies: [&[u8]; 10] = [
+    let bodies: [&[u8]; 9] = [
         b"",
         b"\0\xff\xfe",
         &rubbish,
@@ -126,13 +126,16 @@ async fn bodies_that_are_not_multipart_are_refused_with_the_reason() {
         b"--bContent-Disposition: form-data; name=\"file\"; filename=\"x\"\r\n\r\n1\r\n--b--",
         long_head.as_bytes(),
         many_lines.as_bytes(),
-        b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"\xff\"\r\n\r\n1\r\n--b--",
         b"--b\r\nno header line\r\n\r\n1\r\n--b--",
     ];
     for body in bodies {
         let mut connection = send(&server, &[head(id, body.len()).as_bytes(), body].concat());
         refused(&read_answer(&mut connection), 40002);
     }
+    // A form, with a name that sending it again does not help.
+    let body = b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"\xff\"\r\n\r\n1\r\n--b--";
+    let mut connection = send(&server, &[head(id, body.len()).as_bytes(), body].concat());
+    refused(&read_answer(&mut connection), 40000);
     assert!(server.file_names("").is_empty());
     assert_serves_on(&mut server).await;
 }

@@ -61,6 +61,8 @@ async fn a_failed_upload_to_a_subfolder_tells_which() {
     let row = &server.history(&format!("sync_id={id}")).await[0];
     assert_eq!(row["target_path"], json!("/data/t/dt=7/part-0000.snappy.parquet"));
     page(&server, "/history").await.has("/data/t/dt=7/part-0000.snappy.parquet");
+    let sync = page(&server, &format!("/syncs/{id}")).await;
+    sync.has("Failed uploads").has_not("Why it failed").has_not("No earlier sync of this path");
 }
 
 #[tokio::test]
@@ -77,7 +79,8 @@ async fn a_file_that_landed_later_and_a_cancelled_one_are_no_failures() {
     server.end_sync(id).await;
 
     let sync = page(&server, &format!("/syncs/{id}")).await;
-    sync.has("Failed 0").has_not("Why it failed").has("Cancelled");
+    // The number is that of the list of syncs.
+    sync.has("Failed 2").has("2 cancelled or landed later").has_not("Why it failed").has("Cancelled");
     let rows = server.history(&format!("sync_id={id}&status=Failed")).await;
     assert_eq!(rows.len(), 2, "the history keeps them: {rows:?}");
 }
@@ -93,9 +96,9 @@ async fn a_schema_hold_names_the_columns() {
     let id = server.start_sync(T, "FullSync").await;
     server.upload(id, "a.csv", b"id,price,note\nx,2.5,new\n").await;
     assert_eq!(server.try_end(id, json!({})).await.1["code"], 40912);
-    let columns = "1 file does not match the schema";
-    page(&server, "/").await.has(&format!("{columns}: added note (text); id integer, now text; held since"));
-    page(&server, &format!("/syncs/{id}")).await.has(&format!("{columns} of /data/t: added note (text)"));
+    let columns = "1 file does not match the schema of /data/t: added note (text)";
+    page(&server, "/").await.has(&format!("{columns}; id integer, now text. Held since"));
+    page(&server, &format!("/syncs/{id}")).await.has(columns);
 }
 
 #[tokio::test]
@@ -105,5 +108,5 @@ async fn a_guard_hold_names_the_figures() {
     let id = server.start_sync(T, "FullSync").await;
     server.upload(id, "a.csv", b"1").await;
     assert_eq!(server.try_end(id, json!({})).await.1["code"], 40911);
-    page(&server, "/").await.has("Would replace 3 files, 3 B with 1 file, 1 B; held since");
+    page(&server, "/").await.has("Publishing would replace 3 files, 3 B at /data/t with only 1 file, 1 B. Held since");
 }

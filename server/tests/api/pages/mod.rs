@@ -2,6 +2,7 @@
 
 mod failures;
 mod links;
+mod lists;
 mod restores;
 mod versions;
 

@@ -14,7 +14,7 @@ async fn a_version_is_restored_after_confirmation_and_back_by_undo() {
     publish(&server, T, &[("a.csv", "3"), ("new.csv", "4")]).await;
     let before = live(&server, "data/t");
     let asked = page(&server, "/restore/data/t?version=1").await;
-    asked.has("Restore version 1 of /data/t?").has("Restored 1 file").has("Changed back 1 file");
+    asked.has("Restore version 1 of /data/t?").has("Restored 1 file").has("Reverted 1 file");
     asked.has("Moved to trash 1 file").has("The shrink guard allows this: 2 files");
     assert_eq!(live(&server, "data/t"), before, "nothing happens before it is confirmed");
 

@@ -89,7 +89,7 @@ async fn a_database_older_than_a_log_that_was_cleaned_stops_the_table() {
         let stuck = server
             .eventually(async || Some(table(&server, dataset).await).filter(|table| table["problem"].is_string()))
             .await;
-        assert!(stuck["problem"].as_str().unwrap().contains("older copy"), "{stuck}");
+        assert!(stuck["problem"].as_str().unwrap().contains("older backup"), "{stuck}");
     }
     let commit = format!("{}/_delta_log/00000000000000000001.json", log.table);
     assert_eq!(bucket::object(&of, &commit), None);

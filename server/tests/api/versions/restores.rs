@@ -114,3 +114,33 @@ async fn separately_restored_files_are_part_of_the_versions_before_and_after() {
     assert_eq!(all[0]["list_digest"], all[3]["list_digest"]);
     assert_eq!((&all[0]["kind"], all.len()), (&json!("restore"), 5));
 }
+
+#[tokio::test]
+async fn files_restored_beside_uploads_to_their_path_are_those_of_their_versions() {
+    const RESTORES: usize = 30;
+    let server = TestServer::start().await;
+    let sync = server.start_sync(T, "IncrementalSync").await;
+    server.upload(sync, "a.csv", b"first").await;
+    server.upload(sync, "a.csv", b"second").await;
+    // Both move files first, and write their rows afterwards.
+    let upload = async {
+        for number in 0..2 * RESTORES {
+            server.upload(sync, "a.csv", format!("upload {number}").as_bytes()).await;
+        }
+    };
+    let restore = async {
+        for _ in 0..RESTORES {
+            let newest = &server.rows("/api/lake/trash?order=desc&size=1").await[0];
+            let body = json!({ "trash_id": newest["trash_id"], "api_key": server.key });
+            assert_eq!(answer(server.post("/api/lake/trash/restore", &body)).await.0, 200);
+        }
+    };
+    tokio::join!(upload, restore);
+    server.end_sync(sync).await;
+    let newest = current(&server, T).await;
+    let there = String::from_utf8(server.files("data/t")["a.csv"].clone()).unwrap();
+    assert!(are(&files(&server, T, newest).await, &[("a.csv", &there)]), "the newest version is what is there");
+    for number in 1..newest {
+        assert_eq!(files(&server, T, number).await.len(), 1, "version {number} is readable");
+    }
+}
