@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use wasm::{HASHER, PAGES};
 
-#[allow(clippy::disallowed_methods)]
+#[expect(clippy::disallowed_methods, reason = "the log of a build tool goes to standard error")]
 fn main() -> Result<()> {
     // The splitter reports its warnings by tracing.
     tracing_subscriber::fmt()
