@@ -104,6 +104,10 @@ impl Lake {
             }
         }
         for record in left.restores {
+            // Read again: one that has ended meanwhile must not be done twice, since its slot may have the file that it
+            // displaced.
+            let _alone = self.0.restoring.lock().await;
+            let Some(record) = self.0.state.trash_record(record.entry.trash_id).await? else { continue };
             let Some((identity, by)) = record.restoring.clone() else { continue };
             match self.complete_restore(&record, identity, by).await {
                 Ok(()) => recovered.restores_completed += 1,
