@@ -124,6 +124,11 @@ impl LakePath {
         (shared > 0).then(|| Self(self.0[..shared].to_owned()))
     }
 
+    /// The path itself and each above it, the highest first.
+    pub fn at_and_above(&self) -> Vec<&str> {
+        at_and_above(&self.0)
+    }
+
     pub fn components(&self) -> impl Iterator<Item = &str> {
         self.0.split('/').skip(1)
     }
@@ -200,6 +205,12 @@ impl From<LakePath> for String {
     }
 }
 
+/// A place and each above it, the highest first. A place is a path, or a text that ends at a folder of one.
+pub fn at_and_above(place: &str) -> Vec<&str> {
+    let ends = place.match_indices('/').map(|(at, _)| at).skip(1).chain([place.len()]);
+    ends.map(|end| &place[..end]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,6 +218,15 @@ mod tests {
 
     fn path(text: &str) -> LakePath {
         LakePath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn paths_above_are_whole_components() {
+        let above = |path: &str| {
+            LakePath::parse(path).unwrap().at_and_above().into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(above("/data/db \"x\"/t"), ["/data", "/data/db \"x\"", "/data/db \"x\"/t"]);
+        assert_eq!(above("/a"), ["/a"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use lakeshore::model::access::key::Secret;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::page::ListParameters;
 use lakeshore::model::sync::job::SyncJob;
+use lakeshore::model::text::truncate;
 use lakeshore::model::upload::row::Upload;
 use lakeshore::ports::Clock;
 use lakeshore_system::clock::SystemClock;
@@ -142,7 +143,7 @@ impl Client {
             // A proxy answered, whose statuses mean the same.
             _ => {
                 let excerpt: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-                let excerpt: String = excerpt.chars().take(EXCERPT_CHARACTERS).collect();
+                let excerpt = truncate(&excerpt, EXCERPT_CHARACTERS);
                 let code = u32::from(status.as_u16()) * 100;
                 ClientError::Refused { code, msg: format!("{status} {excerpt}"), data: Value::Null, retry_after }
             }

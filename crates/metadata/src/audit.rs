@@ -5,12 +5,12 @@ use crate::query::{Select, Value, changed, clamp, direction, values};
 use crate::row::{activity, id};
 use crate::transaction::Durability::Written;
 use crate::transaction::{Counter, WriteTransaction};
-use crate::versions::heads::at_and_above;
 use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::model::audit::{Activity, AuditEntry, AuditQuery};
 use lakeshore::model::page::Order;
 use lakeshore::model::path::LakePath;
+use lakeshore::model::path::at_and_above;
 use lakeshore::ports::metadata::audit::AuditStore;
 
 #[async_trait]

@@ -10,6 +10,7 @@ use lakeshore::model::sync::status::Status;
 use lakeshore::model::trash::NewTrash;
 use lakeshore::ports::metadata::upload::CompletedUpload;
 use lakeshore::{Error, Timestamp};
+use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// Rows that a group writes.
@@ -42,6 +43,30 @@ pub(crate) struct NewRow<'a> {
     pub(crate) taken_over: bool,
     /// Who landed it, where that is not who started the sync.
     pub(crate) landed_by: Option<&'a str>,
+}
+
+impl NewRow<'_> {
+    /// The columns, then those in which the databases differ.
+    pub(crate) fn columns(
+        &self,
+        (taken_over, twelfth, thirteenth): (impl Serialize, impl Serialize, impl Serialize),
+    ) -> impl Serialize {
+        (
+            self.history_id,
+            self.sync_id,
+            self.ordinal,
+            self.file_name,
+            self.target,
+            self.folder_id,
+            self.begun_at,
+            self.size_bytes,
+            self.sha256.as_str(),
+            self.identity,
+            taken_over,
+            twelfth,
+            thirteenth,
+        )
+    }
 }
 
 /// Id, size, and digest in hexadecimal.

@@ -196,9 +196,7 @@ impl Check<'_> {
 
 /// The path itself and all paths above it.
 fn around(path: &LakePath) -> impl Iterator<Item = LakePath> {
-    let text = path.as_str();
-    let ends = text.match_indices('/').map(|(at, _)| at).skip(1).chain([text.len()]);
-    ends.filter_map(|end| LakePath::parse(&text[..end]).ok())
+    path.at_and_above().into_iter().filter_map(|text| LakePath::parse(text).ok())
 }
 
 /// The upload that ended last, and those concurrent with it. A row with a higher id came later even if it ended

@@ -5,7 +5,6 @@ use crate::model::access::key::Caller;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::id::TrashId;
-use crate::model::limits::SETTLING_PAUSES;
 use crate::model::page::{ListParameters, Order, Page, TrashQuery};
 use crate::model::path::LakePath;
 use crate::model::storage_path::Identity;
@@ -106,26 +105,15 @@ impl Lake {
         let identity = self.0.files.identify_trash(&record.key, &record.entry.origin).await?;
         let identity = identity.ok_or(Error::NoSuchTrash(id))?;
         let by = caller.actor();
-        match self.begin_between_landings(id, &identity, &by).await {
+        let begin = || self.0.state.begin_restore(id, &identity, &by);
+        match self.between_moves(begin).await {
             // Datasets removed from the lake by hand must not prevent the restore.
             Err(Error::DatasetsBelow { below, .. }) if self.delete_missing_datasets(&below).await? => {
-                let begun = self.begin_between_landings(id, &identity, &by).await;
-                begun.map_err(|refused| refused.for_caller(caller))?;
+                self.between_moves(begin).await.map_err(|refused| refused.for_caller(caller))?;
             }
             begun => begun.map_err(|refused| refused.for_caller(caller))?,
         }
         Ok(BegunRestore { record, identity, by, _alone: alone })
-    }
-
-    /// Waits for uploads that land at the path at this moment.
-    async fn begin_between_landings(&self, id: TrashId, identity: &Identity, by: &Actor) -> Result<(), Error> {
-        for pause in SETTLING_PAUSES {
-            match self.0.state.begin_restore(id, identity, by).await {
-                Err(Error::Moving(_)) => self.pause(pause).await,
-                begun => return begun,
-            }
-        }
-        self.0.state.begin_restore(id, identity, by).await
     }
 
     pub(in crate::service) async fn finish_restore(&self, begun: &BegunRestore<'_>) -> Result<(), Error> {

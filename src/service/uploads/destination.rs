@@ -45,6 +45,13 @@ pub struct RefusedBeginning {
     begun_at: Timestamp,
 }
 
+impl RefusedBeginning {
+    /// Name as it is recorded, which is shortened.
+    pub fn file_name(&self) -> &str {
+        &self.file_name
+    }
+}
+
 impl Lake {
     /// Checks that the caller may upload to the sync, that it is open, and that `path` is within it. A sync outside the
     /// caller's prefix is reported as missing.

@@ -51,35 +51,41 @@ impl Lake {
     pub(in crate::service) async fn remember_failure(&self, failure: Failure) -> Result<(), Error> {
         match self.tell_state(&failure).await {
             Err(fault) if fault.may_pass() || may_be_told_again(&failure, &fault) => {
-                let mut waiting = self.0.failures.0.lock();
-                if waiting.len() < WAITING_MAX {
-                    waiting.push(failure);
-                }
+                self.remember_failure_later(failure);
                 Ok(())
             }
             told => told,
         }
     }
 
+    /// Leaves a failure to [`Self::remember_failures`].
+    pub(in crate::service) fn remember_failure_later(&self, failure: Failure) {
+        let mut waiting = self.0.failures.0.lock();
+        if waiting.len() < WAITING_MAX {
+            waiting.push(failure);
+        }
+    }
+
     async fn tell_state(&self, failure: &Failure) -> Result<(), Error> {
         match failure {
-            Failure::Registered(failed) => {
-                let RegisteredFailure { upload_id, sync_id, file_name, message, size_bytes, at } = failed;
-                self.0.state.fail_upload(*upload_id, message, *size_bytes, *at).await?;
-                self.0.events.pending_changes().failed(*sync_id, file_name, message);
-                Ok(())
-            }
+            Failure::Registered(failed) => self.tell_registered(failed).await,
             Failure::Unregistered(refused) => self.tell_refused(refused).await,
             Failure::InDoubt(partial, refused) => {
-                let RefusedUpload { sync_id, file_name, message, size_bytes, at, .. } = refused;
-                let Some(upload_id) = self.0.state.upload_in_flight(*sync_id, partial).await? else {
+                let Some(upload_id) = self.0.state.upload_in_flight(refused.sync_id, partial).await? else {
                     return self.tell_refused(refused).await;
                 };
-                self.0.state.fail_upload(upload_id, message, *size_bytes, *at).await?;
-                self.0.events.pending_changes().failed(*sync_id, file_name, message);
-                Ok(())
+                let RefusedUpload { sync_id, file_name, message, size_bytes, at, .. } = refused.clone();
+                self.tell_registered(&RegisteredFailure { upload_id, sync_id, file_name, message, size_bytes, at })
+                    .await
             }
         }
+    }
+
+    async fn tell_registered(&self, failed: &RegisteredFailure) -> Result<(), Error> {
+        let RegisteredFailure { upload_id, sync_id, file_name, message, size_bytes, at } = failed;
+        self.0.state.fail_upload(*upload_id, message, *size_bytes, *at).await?;
+        self.0.events.pending_changes().failed(*sync_id, file_name, message);
+        Ok(())
     }
 
     async fn tell_refused(&self, refused: &RefusedUpload) -> Result<(), Error> {

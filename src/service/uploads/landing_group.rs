@@ -235,8 +235,7 @@ impl Lake {
         for (step, permission) in steps.into_iter().zip(permissions) {
             match permission {
                 Ok(()) => allowed.push(step),
-                Err(error) if error.is_of_restore() => step.fail(error),
-                Err(error) => _ = step.answer.refuse(error),
+                Err(error) => step.fail(error),
             }
         }
         Some((allowed, id))

@@ -13,7 +13,6 @@ use crate::model::sync::status::SyncType;
 use crate::model::upload::offer::{Missing, Offer};
 use crate::service::Lake;
 use crate::service::uploads::destination::Destination;
-use hex::FromHex;
 
 use crate::ports::storage::FoundFile;
 use crate::service::uploads::reuse_unchanged::Unchanged;
@@ -113,7 +112,7 @@ fn wanted(destination: &Destination, offer: &Offer) -> Result<(Vec<Wanted>, Vec<
     let mut nameless = Vec::new();
     let mut targets = BTreeSet::new();
     for (index, file) in offer.files.iter().enumerate() {
-        let Some(sha256) = <[u8; 32]>::from_hex(&file.sha256).ok() else {
+        let Some(sha256) = Digest::parse_sha256(&file.sha256) else {
             return Err(Error::Invalid(format!(
                 "the sha256 of {:?} is not 64 hexadecimal digits; send the output of sha256sum",
                 crate::service::uploads::destination::bounded(&file.path)

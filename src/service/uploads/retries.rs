@@ -10,27 +10,41 @@ use std::time::Duration;
 
 impl Lake {
     /// Runs a step, and again after a temporary fault. Callers that wait for this step wait longer.
-    pub(in crate::service) async fn patiently<T, S>(&self, mut step: impl FnMut() -> S) -> Result<T, Error>
+    pub(in crate::service) async fn patiently<T, S>(&self, step: impl FnMut() -> S) -> Result<T, Error>
     where
         S: Future<Output = Result<T, Error>>,
     {
-        for pause in ATTEMPT_PAUSES {
-            match step().await {
-                Err(error) if error.may_pass() => self.pause(pause).await,
-                ended => return ended,
-            }
-        }
-        step().await
+        self.repeatedly(&ATTEMPT_PAUSES, Error::may_pass, step).await
     }
 
     /// Runs an idempotent step, and again after any fault, for some seconds. After that it is left to the background.
-    pub(in crate::service) async fn persistently<T, S>(&self, mut step: impl FnMut() -> S) -> Result<T, Error>
+    pub(in crate::service) async fn persistently<T, S>(&self, step: impl FnMut() -> S) -> Result<T, Error>
     where
         S: Future<Output = Result<T, Error>>,
     {
-        for pause in SETTLING_PAUSES {
+        self.repeatedly(&SETTLING_PAUSES, |error| matches!(error, Error::Internal(_)), step).await
+    }
+
+    /// Runs a step, and again while a publish, a landing or a restore moves files, for some seconds.
+    pub(in crate::service) async fn between_moves<T, S>(&self, step: impl FnMut() -> S) -> Result<T, Error>
+    where
+        S: Future<Output = Result<T, Error>>,
+    {
+        self.repeatedly(&SETTLING_PAUSES, |error| matches!(error, Error::Moving(_)), step).await
+    }
+
+    async fn repeatedly<T, S>(
+        &self,
+        pauses: &[Duration],
+        may_be_repeated: impl Fn(&Error) -> bool,
+        mut step: impl FnMut() -> S,
+    ) -> Result<T, Error>
+    where
+        S: Future<Output = Result<T, Error>>,
+    {
+        for pause in pauses {
             match step().await {
-                Err(Error::Internal(_)) => self.pause(pause).await,
+                Err(error) if may_be_repeated(&error) => self.pause(*pause).await,
                 ended => return ended,
             }
         }

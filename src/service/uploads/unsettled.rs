@@ -192,7 +192,7 @@ impl Lake {
                     size_bytes: upload.digest.size_bytes,
                     at: self.now(),
                 };
-                self.remember_failure(Failure::Registered(failure)).await?;
+                self.remember_failure_later(Failure::Registered(failure));
             }
             fault.get_or_insert(error);
         }

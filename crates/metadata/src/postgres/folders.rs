@@ -2,8 +2,8 @@
 
 use super::query::{Value, changed, rows};
 use super::writing::{Counter, Writing};
-use crate::versions::heads::at_and_above;
 use lakeshore::Error;
+use lakeshore::model::path::at_and_above;
 use sqlx::Row as _;
 use std::collections::{BTreeSet, HashMap};
 

@@ -5,20 +5,19 @@
 
 use super::landed;
 use super::landing_facts;
-use super::query::{Batch, Value, changed, rows, values};
+use super::query::{Batch, Row, Value, changed, rows, values};
 use super::writing::{Counter, SyncLock, Writing};
 use crate::counts;
 use crate::datasets::{remember_text, touch};
 use crate::days;
 use crate::landing_facts::Facts;
-use crate::landings::{FinishedRow, GroupRows, NewRow};
+use crate::landings::{FinishedRow, GroupRows};
 use crate::restoring::Restores;
-use crate::row::{SYNC_COLUMNS, id, sync_record};
+use crate::row::{DbRow, SYNC_COLUMNS, id, sync_record};
 use crate::trash::insert_trash;
 use lakeshore::model::sync::job::may_accept_uploads;
 use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUpload, LandingsId};
 use lakeshore::{Error, Timestamp};
-use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
@@ -42,12 +41,18 @@ pub(super) async fn write_intents(
     writing: &mut Writing,
     uploads: &[CompletedUpload],
 ) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
-    static RECORDS: LazyLock<String> =
-        LazyLock::new(|| format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE sync_id = ANY(?)"));
+    static RECORDS: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "SELECT {SYNC_COLUMNS}, EXISTS (SELECT 1 FROM trash WHERE restoring IS NOT NULL) AS has_restores \
+             FROM syncs WHERE sync_id = ANY(?)"
+        )
+    });
     let syncs: BTreeSet<_> = uploads.iter().map(|upload| id(upload.sync_id.0)).collect();
     let syncs = Value::Integers(syncs.into_iter().collect());
-    let records = rows(writing, RECORDS.as_str(), vec![syncs], sync_record).await?;
-    let restores = Restores::find(writing).await?;
+    let record = |row: &Row| Ok((sync_record(row)?, row.get::<bool>("has_restores")?));
+    let (records, has_restores): (Vec<_>, Vec<bool>) =
+        rows(writing, RECORDS.as_str(), vec![syncs], record).await?.into_iter().unzip();
+    let restores = if has_restores.contains(&true) { Restores::find(writing).await? } else { Restores::default() };
     let permission = |upload: &CompletedUpload| {
         let record = records.iter().find(|record| record.sync.sync_id == upload.sync_id);
         record.map_or(Err(Error::NoSuchSync(upload.sync_id)), may_accept_uploads)?;
@@ -118,7 +123,7 @@ async fn write(group: GroupRows<'_>, writing: &mut Writing, at: Timestamp, facts
     let syncs = facts.sync_rows()?;
     let GroupRows { tally, new_rows, finished_rows, touched, trash, landed } = group;
     let mut batch = Batch::default();
-    // Of each upload, the tree of its entry and the change since which it is there.
+    // Tree of the entry of each upload, and the change since which it is there.
     let entries = landed::landed(writing, &mut batch, &landed, at).await?;
     let entry_of = |history_id: i64| entries.get(&history_id).copied().unzip();
     if !finished_rows.is_empty() {
@@ -129,7 +134,10 @@ async fn write(group: GroupRows<'_>, writing: &mut Writing, at: Timestamp, facts
         batch.add(FINISH_ROWS, values![Value::rows_of(finished_rows.iter().map(with_entry))?, at.0]);
     }
     if !new_rows.is_empty() {
-        let rows = new_rows.iter().map(|row| columns(row, entry_of(row.history_id)));
+        let rows = new_rows.iter().map(|row| {
+            let (tree_id, from_seq) = entry_of(row.history_id);
+            row.columns((row.taken_over, tree_id, from_seq))
+        });
         batch.add(ADD_ROWS, values![Value::rows_of(rows)?, at.0]);
         batch.add(TAKE_IDS, values![facts.last_id]);
     }
@@ -154,24 +162,4 @@ async fn write(group: GroupRows<'_>, writing: &mut Writing, at: Timestamp, facts
         touch(writing, touched).await?;
     }
     insert_trash(writing, &trash).await
-}
-
-/// Columns of a new row in the order of [`ADD_ROWS`]: the last two are the tree of its entry, and the change from which on
-/// it is there.
-fn columns(row: &NewRow<'_>, (tree_id, from_seq): (Option<i64>, Option<i64>)) -> impl Serialize {
-    (
-        row.history_id,
-        row.sync_id,
-        row.ordinal,
-        row.file_name,
-        row.target,
-        row.folder_id,
-        row.begun_at,
-        row.size_bytes,
-        row.sha256.as_str(),
-        row.identity,
-        row.taken_over,
-        tree_id,
-        from_seq,
-    )
 }

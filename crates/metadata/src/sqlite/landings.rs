@@ -13,7 +13,7 @@ use crate::counts::add_counts;
 use crate::datasets::{remember_text, touch_text};
 use crate::days::{add_arrivals, add_days};
 use crate::landing_facts::Facts;
-use crate::landings::{GroupRows, NewRow};
+use crate::landings::GroupRows;
 use crate::restoring::Restores;
 use crate::row::{SYNC_COLUMNS, id, sync_record};
 use crate::trash::insert_trash;
@@ -22,7 +22,6 @@ use crate::versions::landing::LandedFile;
 use lakeshore::model::sync::job::may_accept_uploads;
 use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUpload, LandingsId};
 use lakeshore::{Error, Timestamp};
-use serde::Serialize;
 use sqlx::{AssertSqlSafe, Executor, Row as _, SqliteConnection};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -165,7 +164,8 @@ async fn write(
         Value::Integer(id(landings.0)),
         Value::Null,
         Value::Integer(at.0),
-        Value::rows_of(new_rows.iter().map(|row| columns(row, first_id)))?,
+        // The first new row identifies the group.
+        Value::rows_of(new_rows.iter().map(|row| row.columns((i64::from(row.taken_over), first_id, row.landed_by))))?,
         Value::rows(&syncs)?,
         Value::rows(&tally.rows())?,
         Value::rows(&days.days())?,
@@ -185,23 +185,4 @@ async fn write(
     }
     writing.known.remember(landings, facts);
     Ok(())
-}
-
-/// Columns of a new row in the order of [`prepare`]. The first new row identifies the group.
-fn columns(row: &NewRow<'_>, first_id: Option<i64>) -> impl Serialize {
-    (
-        row.history_id,
-        row.sync_id,
-        row.ordinal,
-        row.file_name,
-        row.target,
-        row.folder_id,
-        row.begun_at,
-        row.size_bytes,
-        row.sha256.as_str(),
-        row.identity,
-        i64::from(row.taken_over),
-        first_id,
-        row.landed_by,
-    )
 }

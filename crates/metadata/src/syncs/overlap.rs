@@ -2,7 +2,7 @@
 //! reads few rows however many syncs are open.
 
 use super::sync_id;
-use crate::query::{Connection, Dialect, Select, Text, found, rows, values};
+use crate::query::{Connection, Dialect, Select, Text, Value, found, rows, values};
 use crate::row::{DbRow, id, number, parsed, path};
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
@@ -19,14 +19,6 @@ const BELOW_READ_MAX: u64 = 1000;
 
 /// No sync has this id.
 const NO_SYNC: i64 = -1;
-
-/// Rows of `json_each` for a path and those above it.
-fn at_and_above(place: &LakePath) -> Result<String, Error> {
-    let text = place.as_str();
-    let above = text.match_indices('/').skip(1).map(|(end, _)| [&text[..end]]);
-    let all: Vec<[&str; 1]> = above.chain([[text]]).collect();
-    serde_json::to_string(&all).map_err(Error::internal)
-}
 
 /// Finds the smallest id. `$1`: paths at and above; `$2`, `$3`: range below; `$4`: a sync that does not count.
 fn obstacle_text<D: Dialect>(types: &[SyncType]) -> String {
@@ -60,7 +52,7 @@ pub(super) async fn find_obstacle<C: Connection>(
     let sql = text.of::<C::Db>(|| obstacle_text::<C::Db>(blocking_types(sync_type)));
     let (first, last) = wanted.range_below();
     let not_counted = superseded.map_or(NO_SYNC, |sync_id| id(sync_id.0));
-    let values = values![at_and_above(wanted)?, first, last, not_counted];
+    let values = values![Value::column(wanted.at_and_above())?, first, last, not_counted];
     let held = found(connection, sql, values, |row| row.get::<Option<i64>>("sync_id")).await?.flatten();
     let Some(held) = held else { return Ok(None) };
     let sql = "SELECT sync_id, path, sync_type FROM syncs WHERE sync_id = ?";
@@ -86,7 +78,7 @@ pub(crate) async fn overlapping_syncs<C: Connection>(connection: &mut C, place: 
     static OVERLAPPING: Text = Text::new();
     let sql = OVERLAPPING.of::<C::Db>(overlapping_text::<C::Db>);
     let (first, last) = place.range_below();
-    let values = values![at_and_above(place)?, first, last];
+    let values = values![Value::column(place.at_and_above())?, first, last];
     rows(connection, sql, values, |row| Ok(id(number(row, "sync_id")?))).await
 }
 
@@ -117,13 +109,6 @@ mod tests {
     use crate::backend::Backend as _;
     use crate::sqlite::SqliteState;
     use sqlx::Sqlite;
-
-    #[test]
-    fn paths_above_are_whole_components() {
-        let above = at_and_above(&LakePath::parse("/data/db \"x\"/t").unwrap()).unwrap();
-        assert_eq!(above, r#"[["/data"],["/data/db \"x\""],["/data/db \"x\"/t"]]"#);
-        assert_eq!(at_and_above(&LakePath::parse("/a").unwrap()).unwrap(), r#"[["/a"]]"#);
-    }
 
     #[tokio::test]
     async fn a_start_finds_open_syncs_by_an_index() {

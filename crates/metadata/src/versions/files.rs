@@ -1,6 +1,6 @@
 //! The files of a version, and where the bytes of each are now.
 
-use super::heads::{at_and_above, below};
+use super::heads::below;
 use super::seq_of;
 use crate::query::{Connection, Dialect, Text, Value, clamp, found, rows, values};
 use crate::row::{DbRow, bytes, id, number, number_if_any, parsed, path, time};
@@ -11,6 +11,7 @@ use lakeshore::model::id::TrashId;
 use lakeshore::model::id::UploadId;
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::path::LakePath;
+use lakeshore::model::path::at_and_above;
 use lakeshore::model::storage_path::Identity;
 use lakeshore::model::storage_path::TrashKey;
 use lakeshore::model::trash::TrashKind;

@@ -6,6 +6,7 @@ use crate::query::{
 use crate::row::{DbRow, bytes};
 use lakeshore::Error;
 use lakeshore::model::digest::Digest;
+use lakeshore::model::path::at_and_above;
 use lakeshore::model::version::{ListDigest, ListTotals};
 use std::collections::BTreeSet;
 
@@ -98,12 +99,6 @@ pub(crate) fn head_of(row: &impl DbRow) -> sqlx::Result<Head> {
 /// In hexadecimal, for `unhex`.
 pub(crate) fn digits(totals: &ListTotals) -> String {
     hex::encode(totals.digest.as_bytes())
-}
-
-/// A place, and each above it, the highest first.
-pub(crate) fn at_and_above(place: &str) -> Vec<&str> {
-    let ends = place.match_indices('/').map(|(at, _)| at).skip(1).chain([place.len()]);
-    ends.map(|end| &place[..end]).collect()
 }
 
 /// The places that hold something of a list, with themselves.

@@ -5,15 +5,14 @@ mod changes;
 
 pub(crate) use changes::{Changes, NewVersion};
 
-use super::heads::{
-    self, Head, Held, add_rows, all_above, around, at_and_above, digits, held_at, held_of_file, last_seq,
-};
+use super::heads::{self, Head, Held, add_rows, all_above, around, digits, held_at, held_of_file, last_seq};
 use crate::query::{RowOf, Value, WritingConnection, changed, rows, values};
 use crate::row::{DbRow, id, index};
 use crate::uploads::folder_of;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::path::LakePath;
+use lakeshore::model::path::at_and_above;
 use lakeshore::model::version::ListTotals;
 use lakeshore::{Error, Timestamp};
 use std::collections::{BTreeSet, HashMap};

@@ -2,8 +2,8 @@
 //! of a tree is touched when the tree moves, however many there are.
 
 use super::heads::{
-    Around, Head, Heads, Held, Tree, add_rows, all_above, at_and_above, below, digits, heads, held_at, held_below,
-    held_of_file, live_trees, next_seq, tree,
+    Around, Head, Heads, Held, Tree, add_rows, all_above, below, digits, heads, held_at, held_below, held_of_file,
+    live_trees, next_seq, tree,
 };
 use crate::content::landed_as;
 use crate::query::{changed, found, values};
@@ -11,6 +11,7 @@ use crate::row::{DbRow, id};
 use crate::transaction::WriteTransaction;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::id::{SyncId, VersionNumber};
+use lakeshore::model::path::at_and_above;
 use lakeshore::model::storage_path::Identity;
 use lakeshore::model::trash::{TrashEntry, TrashKind};
 use lakeshore::model::version::{ListTotals, VersionKind};
