@@ -33,6 +33,8 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
+use lakeshore::model::access::key::may_administer;
+#[cfg(feature = "ssr")]
 use lakeshore::model::dataset::schema_policy;
 #[cfg(feature = "ssr")]
 use lakeshore::{Caller, Grant, Lake};
@@ -108,9 +110,9 @@ pub struct Session {
     /// Signed in by the link of the first start, which is valid until a key exists.
     #[serde(default)]
     pub is_first_sign_in: bool,
-    /// The key is for a part of the lake only, so it cannot manage keys.
+    /// Administers the whole lake: keys, and the trash of all paths.
     #[serde(default)]
-    pub is_limited: bool,
+    pub may_administer: bool,
     pub site: Site,
     /// Largest file that the server accepts, in bytes.
     pub upload_bytes_max: u64,
@@ -147,14 +149,14 @@ async fn as_of<T>(lake: &Lake, read: impl Future<Output = Result<T, lakeshore::E
 pub async fn current_session() -> Result<Session, ApiError> {
     let (lake, caller) = request_context()?;
     let is_first_sign_in = caller.known().is_ok_and(Grant::is_first_sign_in);
-    let is_limited = caller.known().is_ok_and(|grant| grant.path_prefix.is_some());
+    let is_administrator = may_administer(&caller).is_ok();
     let signed_in = match caller {
         Caller::Known(grant) => Some((grant.name, grant.role)),
         Caller::Guest(_) | Caller::Anonymous => None,
     };
     let site = use_context::<Site>().ok_or_else(ApiError::no_context)?;
     let upload_bytes_max = lake.limits().upload_bytes_max;
-    Ok(Session { signed_in, is_first_sign_in, is_limited, site, upload_bytes_max })
+    Ok(Session { signed_in, is_first_sign_in, may_administer: is_administrator, site, upload_bytes_max })
 }
 
 #[server(prefix = "/fn", endpoint = "syncs", input = Call, output = Call)]

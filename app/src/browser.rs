@@ -182,7 +182,13 @@ pub fn focus(selector: &str, step: i32) -> bool {
 pub fn focus_main() {
     let document = document();
     let Some(main) = document.get_element_by_id("main") else { return };
-    if !main.contains(document.active_element().as_deref()) {
+    let active = document.active_element();
+    let is_main = active.as_ref() == Some(&main);
+    if is_main {
+        // It is announced again only if it takes the focus again.
+        leave_field();
+    }
+    if is_main || !main.contains(active.as_deref()) {
         let options = web_sys::FocusOptions::new();
         options.set_prevent_scroll(true);
         // Fails only if the element is no longer in the document.

@@ -29,6 +29,11 @@ impl ApiError {
         self.0.code == code.number()
     }
 
+    /// Whether a key is missing, or no longer accepted.
+    pub fn needs_key(&self) -> bool {
+        [ErrorCode::NoKey, ErrorCode::BadKey, ErrorCode::ExpiredKey].iter().any(|code| self.is(*code))
+    }
+
     /// Whether there was no answer, so that the lake did not refuse.
     pub fn is_no_answer(&self) -> bool {
         self.0.code == 0

@@ -2,6 +2,7 @@
 
 use lakeshore::model::dataset::day::{DAY_MS, Day};
 use lakeshore::model::id::SyncId;
+use lakeshore::model::sync::status::SyncType;
 use lakeshore::model::time::Timestamp;
 use lakeshore::model::totals::Totals;
 
@@ -10,6 +11,18 @@ pub use lakeshore::model::text::{bytes, count, counted, tenths};
 const SECOND_MS: i64 = 1000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+/// Sentence for what an abort leaves of a sync. `landed` tells how many files have landed.
+pub fn effect_of_abort(sync_type: SyncType, path: &str, landed: &str) -> String {
+    match sync_type {
+        SyncType::FullSync => format!(
+            "Nothing is published, and {path} stays as it is. The files sent so far ({landed}) move to the trash."
+        ),
+        SyncType::IncrementalSync => format!(
+            "The files landed so far ({landed}) stay at {path}. The sync is marked as failed and accepts no more files."
+        ),
+    }
+}
 
 /// `and 1,204 more`
 pub fn and_more(number: u64) -> String {

@@ -47,7 +47,7 @@ pub async fn hydrate(hasher: Option<String>) {
         return;
     }
     leptos::mount::hydrate_body(App);
-    // Marks the page as hydrated, for tests and for inspection.
+    // Marks the page as hydrated, for styles and tests.
     if let Some(root) = leptos::prelude::document().document_element() {
         // Setting an attribute with this name cannot fail.
         let _ = root.set_attribute("data-hydrated", "true");

@@ -122,7 +122,8 @@ pub fn lake_path(typed: Option<&str>) -> Result<Option<LakePath>, ApiError> {
     };
     // Anybody may have written the address, so its text is not repeated.
     path.transpose().map_err(|_| {
-        let takes = "the filter \"Path\" takes a lake path, without \"..\" and \"\\\"; enter one such as /data/orders";
+        let takes = "the filter \"Path\" takes a lake path: names separated by \"/\", none of which begins with a dot; \
+                     enter one such as /data/orders";
         refusal(ErrorCode::InvalidPath, takes.to_owned())
     })
 }

@@ -66,9 +66,14 @@ pub fn shell(assets: Assets, path: &str) -> impl IntoView + use<> {
                 <App/>
                 // After the application, which has to be the first child of the body for hydration.
                 {is_plain.then(|| view! { <p class="notice" role="note">{PLAIN}</p> })}
-                <noscript>
-                    <p class="notice" role="note">{NO_SCRIPT}</p>
-                </noscript>
+                {(!is_plain)
+                    .then(|| {
+                        view! {
+                            <noscript>
+                                <p class="notice" role="note">{NO_SCRIPT}</p>
+                            </noscript>
+                        }
+                    })}
             </body>
         </html>
     }

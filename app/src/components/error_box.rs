@@ -6,18 +6,23 @@ use crate::error::ApiError;
 use crate::refusal;
 use crate::routes;
 use crate::visible::visible;
-use lakeshore::ErrorCode;
 use leptos::prelude::*;
 
 #[component]
-pub fn ErrorBox(error: ApiError, #[prop(optional, into)] retry: Option<Callback<()>>) -> impl IntoView {
-    let needs_key = [ErrorCode::NoKey, ErrorCode::BadKey, ErrorCode::ExpiredKey].iter().any(|code| error.is(*code));
+pub fn ErrorBox(
+    error: ApiError,
+    #[prop(optional, into)] retry: Option<Callback<()>>,
+    /// The page has what another one would lose, so nothing leads away from it.
+    #[prop(optional)]
+    keeps_page: bool,
+) -> impl IntoView {
+    let offers_sign_in = error.needs_key() && !keeps_page;
     view! {
         <div class="notice notice-error" role="alert">
             <Picture icon=Icon::Warning/>
             <p>
                 {sentence(&refusal::on_page(error.0))}
-                {needs_key.then(|| view! { " " <SignInLink/> })}
+                {offers_sign_in.then(|| view! { " " <SignInLink/> })}
             </p>
             {retry
                 .map(|retry| {
@@ -41,8 +46,8 @@ pub fn SignInLink() -> impl IntoView {
 
 /// Shows the error, if any.
 #[component]
-pub fn MaybeError(#[prop(into)] error: Signal<Option<ApiError>>) -> impl IntoView {
-    move || error.get().map(|error| view! { <ErrorBox error/> })
+pub fn MaybeError(#[prop(into)] error: Signal<Option<ApiError>>, #[prop(optional)] keeps_page: bool) -> impl IntoView {
+    move || error.get().map(|error| view! { <ErrorBox error keeps_page/> })
 }
 
 /// Capitalises a message of the lake and ends it with a period: messages are written in lower case, as parts of log

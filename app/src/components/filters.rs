@@ -60,13 +60,24 @@ pub fn FilterBar(base: &'static str, filters: Filters, offered: Offered, text_la
 }
 
 /// Page of a list with a filter that cannot be read: the filters stay, with the reason.
-pub fn mistyped(title: &'static str, bar: impl IntoView + 'static, error: Option<ApiError>) -> AnyView {
+pub fn mistyped(title: &'static str, bar: impl IntoView + 'static, error: ApiError) -> AnyView {
     view! {
         <Heading title/>
         {bar.into_any()}
-        {error.map(|error| view! { <ErrorBox error/> })}
+        <ErrorBox error/>
     }
     .into_any()
+}
+
+/// A list, or why its filters cannot be read: [`mistyped`] shows that.
+pub async fn list_of<P, T>(
+    parameters: Result<P, ApiError>,
+    list: impl AsyncFnOnce(P) -> Result<T, ApiError>,
+) -> Result<Result<T, ApiError>, ApiError> {
+    match parameters {
+        Ok(parameters) => list(parameters).await.map(Ok),
+        Err(refused) => Ok(Err(refused)),
+    }
 }
 
 #[component]

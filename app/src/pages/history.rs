@@ -3,7 +3,7 @@
 use crate::api::{AsOf, list_uploads};
 use crate::components::clock::Clock;
 use crate::components::empty::{Empty, NoRows, NothingFound};
-use crate::components::filters::{FilterBar, Offered, mistyped};
+use crate::components::filters::{FilterBar, Offered, list_of, mistyped};
 use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
@@ -22,10 +22,7 @@ pub fn History() -> impl IntoView {
     let uploads = json::ask(
         move || filters.get(),
         |filters| async move {
-            let listed = match filters.parameters() {
-                Ok(parameters) => Some(list_uploads(parameters).await?),
-                Err(_) => None,
-            };
+            let listed = list_of(filters.parameters(), list_uploads).await?;
             Ok((filters, listed))
         },
     );
@@ -33,11 +30,8 @@ pub fn History() -> impl IntoView {
         || "Uploads".to_owned(),
         uploads,
         |_, (filters, listed)| match listed {
-            Some(listed) => view! { <UploadList filters listed/> }.into_any(),
-            None => {
-                let error = filters.parameters().err();
-                mistyped("Uploads", view! { <UploadFilters filters/> }, error)
-            }
+            Ok(listed) => view! { <UploadList filters listed/> }.into_any(),
+            Err(error) => mistyped("Uploads", view! { <UploadFilters filters/> }, error),
         },
     )
 }

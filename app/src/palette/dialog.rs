@@ -105,7 +105,7 @@ fn Results(state: PaletteState) -> impl IntoView {
                     .groups
                     .get()
                     .into_iter()
-                    .map(|Group { name, entries }| {
+                    .map(|Group { name, entries, .. }| {
                         let options = entries
                             .into_iter()
                             .map(|entry| {

@@ -10,13 +10,15 @@ use lakeshore::model::search::SearchResults;
 use lakeshore::model::sync::status::Status;
 use lakeshore::model::time::Timestamp;
 
-/// SearchResults datasets that are offered as upload targets.
+/// Datasets of a search that are offered as upload targets.
 const UPLOADS_OFFERED_MAX: usize = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     pub name: &'static str,
     pub entries: Vec<Entry>,
+    /// Found in the browser, before what the server finds.
+    pub is_own: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +69,7 @@ pub fn pages(words: &[String]) -> Group {
         beside: Beside::Key(page.letter),
         ..Entry::link(page.icon, page.label, page.href)
     };
-    Group { name: "Pages", entries: pages.map(entry).collect() }
+    Group { name: "Pages", entries: pages.map(entry).collect(), is_own: true }
 }
 
 /// Actions that are available on every page.
@@ -79,7 +81,8 @@ pub fn actions(words: &[String], session: Option<&Session>) -> Group {
     };
     let shortcuts = Entry { beside: Beside::Key("?"), ..act(Icon::Play, "Show keyboard shortcuts", Act::Shortcuts) };
     let all = [act(Icon::Copy, "Copy link to this page", Act::CopyAddress), shortcuts, signing];
-    Group { name: "Actions", entries: all.into_iter().filter(|entry| holds(&entry.title, words)).collect() }
+    let entries = all.into_iter().filter(|entry| holds(&entry.title, words)).collect();
+    Group { name: "Actions", entries, is_own: true }
 }
 
 /// Results from the lake, and uploads to the datasets among them.
@@ -99,9 +102,9 @@ pub fn of_lake(found: SearchResults, session: Option<&Session>) -> [Group; 3] {
         Entry { beside: Beside::Sync { path, status, is_held }, ..Entry::link(Icon::Syncs, title, routes::sync(id)) }
     });
     [
-        Group { name: "Datasets", entries: datasets.collect() },
-        Group { name: "Syncs", entries: syncs.collect() },
-        Group { name: "Upload files", entries: uploads },
+        Group { name: "Datasets", entries: datasets.collect(), is_own: false },
+        Group { name: "Syncs", entries: syncs.collect(), is_own: false },
+        Group { name: "Upload files", entries: uploads, is_own: false },
     ]
 }
 
@@ -110,7 +113,7 @@ pub fn elsewhere(text: &str) -> Group {
     let text = text.trim();
     let mut entries = Vec::new();
     if text.is_empty() {
-        return Group { name: "More results", entries };
+        return Group { name: "More results", entries, is_own: false };
     }
     if text.starts_with('/') {
         entries.push(Entry::link(Icon::Folder, format!("Open {text}"), routes::lake(text)));
@@ -122,7 +125,7 @@ pub fn elsewhere(text: &str) -> Group {
         format!("All datasets with “{text}”"),
         routes::filtered(routes::DATASETS, text),
     ));
-    Group { name: "More results", entries }
+    Group { name: "More results", entries, is_own: false }
 }
 
 /// Splits the text into spans, each with whether it matches a word, ignoring ASCII case.

@@ -82,8 +82,6 @@ pub(super) struct PaletteState {
     pub(super) is_open: Memo<bool>,
     pub(super) asking: Asking,
     pub(super) groups: Memo<Vec<Group>>,
-    /// Whether the text leads to pages or actions, which come before what the server finds.
-    has_own: Memo<bool>,
     /// Number of entries of all groups.
     count: Memo<usize>,
     pub(super) chosen: RwSignal<usize>,
@@ -111,17 +109,12 @@ impl PaletteState {
             groups.retain(|group| !group.entries.is_empty());
             groups
         });
-        let has_own = Memo::new(move |_| {
-            let words = words(&asking.text.get());
-            !pages(&words).entries.is_empty() || !actions(&words, session.get().as_ref()).entries.is_empty()
-        });
         let count = move |groups: &Vec<Group>| groups.iter().map(|group| group.entries.len()).sum::<usize>();
         Self {
             palette,
             is_open: Memo::new(move |_| palette.shown.get() == Some(Shown::Palette)),
             asking,
             groups,
-            has_own,
             count: Memo::new(move |_| groups.with(count)),
             chosen: RwSignal::new(0),
             copied: RwSignal::new(None),
@@ -180,7 +173,8 @@ impl PaletteState {
             "End" => self.choose(last),
             "Enter" => {
                 // Meanwhile the first result may be that of an earlier query.
-                if self.asking.is_asking.get_untracked() && at == 0 && !self.has_own.get_untracked() {
+                let has_own = self.groups.with_untracked(|groups| groups.first().is_some_and(|group| group.is_own));
+                if self.asking.is_asking.get_untracked() && at == 0 && !has_own {
                     self.enter_pending.set_value(true);
                 } else {
                     open_entry(at);

@@ -206,6 +206,11 @@ impl Queue {
     /// Handles a call without an answer.
     pub fn unanswered(&mut self, now_ms: i64, random: f64) {
         self.link.broke(now_ms, random);
+        self.ask_again();
+    }
+
+    /// Puts the files of the last question back, before the others.
+    pub fn ask_again(&mut self) {
         for id in std::mem::take(&mut self.asked).into_iter().rev() {
             if self.item(id).is_some_and(|item| item.state == State::Asking) {
                 self.to_ask.push_front(id);

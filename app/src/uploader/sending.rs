@@ -3,6 +3,7 @@
 use super::answer::Refused;
 use super::browser;
 use super::item::{Failure, Item, ItemId};
+use super::totals::Totals;
 use super::{HashEvent, Job, Phase, Progress, Target, Uploader};
 use crate::api;
 use crate::browser::{now_ms, random};
@@ -135,10 +136,7 @@ impl Uploader {
     /// or was chosen only before a reload, the person decides.
     fn settle(self, target: &Target) {
         self.phase.set(Phase::Settled);
-        let totals = self.totals.get_untracked();
-        let is_whole =
-            totals.done() > 0 && totals.failed == 0 && totals.cancelled == 0 && untrack(|| self.missing_files()) == 0;
-        if is_whole {
+        if untrack(|| self.is_whole()) {
             browser::discard_record(target.sync_id);
             if self.end_when_done.get_untracked() {
                 self.end(false);
@@ -146,10 +144,16 @@ impl Uploader {
         }
     }
 
+    /// Whether files were chosen, and each of them is in the lake.
+    pub fn is_whole(self) -> bool {
+        let has_all = |totals: &Totals| totals.done() > 0 && totals.failed + totals.cancelled == 0;
+        self.totals.with(has_all) && self.missing_files() == 0
+    }
+
     /// Files that were chosen before a reload, and not again.
     pub fn missing_files(self) -> usize {
-        let done = self.totals.with(|totals| totals.done());
-        self.before.with(|before| before.as_ref().map_or(0, |before| before.files.saturating_sub(done)))
+        let chosen = self.totals.with(|totals| totals.files() + totals.cancelled);
+        self.before.with(|before| before.as_ref().map_or(0, |before| before.files.saturating_sub(chosen)))
     }
 
     fn apply_hash_events(self, events: Vec<HashEvent>) {
@@ -175,8 +179,15 @@ impl Uploader {
                     queue.unanswered(now_ms(), random());
                     Vec::new()
                 }
+                Err(error) if error.needs_key() => {
+                    queue.ask_again();
+                    Vec::new()
+                }
                 Err(_) => queue.answered(None),
             });
+            if answer.is_err_and(|error| error.needs_key()) {
+                self.pause_signed_out();
+            }
             for id in unchanged.unwrap_or_default() {
                 browser::release(id);
             }
@@ -205,7 +216,7 @@ impl Uploader {
             if result.is_ok() && is_this_turn {
                 browser::release(id);
             }
-            if result == Err(Refused::SignedOut) {
+            if is_this_turn && result == Err(Refused::SignedOut) {
                 self.pause_signed_out();
             }
             self.queue.update_value(|queue| match result {

@@ -58,13 +58,12 @@ impl ActivityFilters {
     /// Parameters for the lake: one row more than a page shows, to detect another page.
     pub fn parameters(&self) -> Result<AuditParameters, ApiError> {
         let day = |text: &Option<String>| {
-            let parse = |text: &String| {
-                Day::parse(text).ok_or_else(|| {
-                    let msg = format!("{text:?} is not a date; enter one such as 2026-11-24");
-                    ApiError(Refusal::new(ErrorCode::Invalid, msg))
-                })
+            // Anybody may have written the address, so its text is not repeated.
+            let refused = || {
+                let msg = "the filters \"From\" and \"To\" take a date; enter one such as 2026-11-24";
+                ApiError(Refusal::new(ErrorCode::Invalid, msg.to_owned()))
             };
-            text.as_ref().map(parse).transpose()
+            text.as_deref().map(|text| Day::parse(text).ok_or_else(refused)).transpose()
         };
         Ok(AuditParameters {
             before: self.before.map(AuditId),

@@ -4,7 +4,7 @@ use crate::api::AsOf;
 use crate::api::activity::list_activity;
 use crate::components::clock::Clock;
 use crate::components::empty::{Empty, NothingFound};
-use crate::components::filters::mistyped;
+use crate::components::filters::{list_of, mistyped};
 use crate::components::icon::{Icon, Picture};
 use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
 use crate::components::live_rows::LiveRows;
@@ -28,10 +28,7 @@ pub fn Activity() -> impl IntoView {
     let deeds = json::ask(
         move || filters.get(),
         |filters| async move {
-            let listed = match filters.parameters() {
-                Ok(parameters) => Some(list_activity(parameters).await?),
-                Err(_) => None,
-            };
+            let listed = list_of(filters.parameters(), list_activity).await?;
             Ok((filters, listed))
         },
     );
@@ -39,11 +36,8 @@ pub fn Activity() -> impl IntoView {
         || "Activity".to_owned(),
         deeds,
         |_, (filters, listed)| match listed {
-            Some(listed) => view! { <ActivityList filters listed/> }.into_any(),
-            None => {
-                let error = filters.parameters().err();
-                mistyped("Activity", view! { <ActivityFilterBar filters/> }, error)
-            }
+            Ok(listed) => view! { <ActivityList filters listed/> }.into_any(),
+            Err(error) => mistyped("Activity", view! { <ActivityFilterBar filters/> }, error),
         },
     )
 }

@@ -4,7 +4,7 @@ use crate::api::AsOf;
 use crate::api::datasets::{DatasetRow, page_of_datasets};
 use crate::components::clock::Clock;
 use crate::components::empty::{Empty, NoRows, NothingFound};
-use crate::components::filters::{FilterBar, Offered, mistyped};
+use crate::components::filters::{FilterBar, Offered, list_of, mistyped};
 use crate::components::icon::{Icon, Picture};
 use crate::components::live_refresh::LiveRefresh;
 use crate::components::live_rows::next_generation;
@@ -32,10 +32,7 @@ pub fn Datasets() -> impl IntoView {
     let datasets = json::ask(
         move || filters.get(),
         |filters| async move {
-            let listed = match filters.parameters() {
-                Ok(_) => Some(page_of_datasets(filters.clone()).await?),
-                Err(_) => None,
-            };
+            let listed = list_of(filters.parameters(), async |_| page_of_datasets(filters.clone()).await).await?;
             Ok((filters, listed))
         },
     );
@@ -43,11 +40,8 @@ pub fn Datasets() -> impl IntoView {
         || "Datasets".to_owned(),
         datasets,
         |_, (filters, listed)| match listed {
-            Some(listed) => view! { <DatasetList filters listed/> }.into_any(),
-            None => {
-                let error = filters.parameters().err();
-                mistyped("Datasets", view! { <DatasetFilters filters/> }, error)
-            }
+            Ok(listed) => view! { <DatasetList filters listed/> }.into_any(),
+            Err(error) => mistyped("Datasets", view! { <DatasetFilters filters/> }, error),
         },
     )
 }

@@ -34,7 +34,7 @@ pub fn Keys() -> impl IntoView {
         move |()| async move {
             // The page itself tells visitors without the role; a refusal would be an error.
             let session = session.await?;
-            let may_manage = session.has_role(Role::Admin) && !session.is_limited;
+            let may_manage = session.may_administer;
             let keys = if may_manage { Some(list_keys().await?) } else { None };
             let sessions = if session.signed_in.is_some() { Some(list_sessions().await?) } else { None };
             Ok((keys, sessions))

@@ -148,7 +148,7 @@ pub(in crate::pages) fn SchemaTable(preview: Preview) -> impl IntoView {
                 <tbody>{lines}</tbody>
             </table>
         </div>
-        {(more > 0).then(|| view! { <p class="hint">{format::and_more(more)}</p> })}
+        {(more > 0).then(|| view! { <p class="hint">{format!("And {}.", format::counted(more, "more column"))}</p> })}
     }
     .into_any()
 }
@@ -179,7 +179,7 @@ pub(in crate::pages) fn RowGroups(preview: Preview) -> impl IntoView {
                 <tbody>{lines.collect_view()}</tbody>
             </table>
         </div>
-        {(more > 0).then(|| view! { <p class="hint">{format::and_more(more)}</p> })}
+        {(more > 0).then(|| view! { <p class="hint">{format!("And {} more.", format::count(more))}</p> })}
     }
     .into_any()
 }

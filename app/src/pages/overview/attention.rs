@@ -90,7 +90,7 @@ pub fn AttentionList(
                 .then(|| {
                     view! {
                         <p class="quiet">
-                            {format!("{}: ", format::and_more(more))} <a href=routes::syncs_with(Status::Failed)>"failed syncs"</a> ", "
+                            {format!("And {} more: ", format::count(more))} <a href=routes::syncs_with(Status::Failed)>"failed syncs"</a> ", "
                             <a href=routes::DATASETS>"datasets"</a>
                         </p>
                     }

@@ -147,7 +147,7 @@ fn consequence(sync_type: SyncType, path: &str, preview: EndPreview) -> String {
     let EndPreview { landed, replaced, .. } = preview;
     match (sync_type, landed.files, replaced.files) {
         (SyncType::IncrementalSync, ..) => format!(
-            "{} landed at {path} and are already visible to readers. The sync then accepts no more files.",
+            "{} landed at {path} and are already visible to readers. After the end, the sync accepts no more files.",
             format::totals(landed)
         ),
         (SyncType::FullSync, 0, 0) => format!("No files landed in this sync, and {path} stays empty."),
@@ -177,16 +177,7 @@ fn AbortDialog(sync: RwSignal<SyncJob>, open: RwSignal<bool>, refresh: Callback<
                 0 => String::new(),
                 number => format!(" {} in flight will be discarded.", format::counted(number, "upload")),
             };
-            match sync.sync_type {
-                SyncType::FullSync => format!(
-                    "Nothing is published, and {} stays as it is. The files sent so far ({landed}) move to the trash.{in_flight}",
-                    sync.path
-                ),
-                SyncType::IncrementalSync => format!(
-                    "The files landed so far ({landed}) stay at {}. The sync is marked as failed and accepts no more files.{in_flight}",
-                    sync.path
-                ),
-            }
+            format::effect_of_abort(sync.sync_type, sync.path.as_str(), &landed) + &in_flight
         })
     };
     view! {

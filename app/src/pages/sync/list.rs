@@ -3,7 +3,7 @@
 use crate::api::{AsOf, Session, list_syncs};
 use crate::components::clock::Clock;
 use crate::components::empty::{NoRows, NothingFound};
-use crate::components::filters::{FilterBar, Offered, mistyped};
+use crate::components::filters::{FilterBar, Offered, list_of, mistyped};
 use crate::components::icon::{Icon, Picture};
 use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
 use crate::components::page::{Heading, page};
@@ -23,10 +23,7 @@ pub fn Syncs() -> impl IntoView {
     let syncs = json::ask(
         move || filters.get(),
         |filters| async move {
-            let listed = match filters.parameters() {
-                Ok(parameters) => Some(list_syncs(parameters).await?),
-                Err(_) => None,
-            };
+            let listed = list_of(filters.parameters(), list_syncs).await?;
             Ok((filters, listed))
         },
     );
@@ -34,11 +31,8 @@ pub fn Syncs() -> impl IntoView {
         || "Syncs".to_owned(),
         syncs,
         |session, (filters, listed)| match listed {
-            Some(listed) => view! { <SyncList session filters listed/> }.into_any(),
-            None => {
-                let error = filters.parameters().err();
-                mistyped("Syncs", view! { <SyncFilters filters/> }, error)
-            }
+            Ok(listed) => view! { <SyncList session filters listed/> }.into_any(),
+            Err(error) => mistyped("Syncs", view! { <SyncFilters filters/> }, error),
         },
     )
 }

@@ -5,7 +5,7 @@ use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
 use crate::components::empty::{Empty, NoRows, NothingFound};
 use crate::components::error_box::ErrorBox;
-use crate::components::filters::{FilterBar, Offered, mistyped};
+use crate::components::filters::{FilterBar, Offered, list_of, mistyped};
 use crate::components::icon::{Icon, Picture};
 use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
 use crate::components::live_rows::LiveRows;
@@ -40,10 +40,7 @@ pub fn Trash() -> impl IntoView {
     let trash = json::ask(
         move || filters.get(),
         |filters| async move {
-            let listed = match filters.parameters() {
-                Ok(_) => Some(get_trash(filters.clone()).await?),
-                Err(_) => None,
-            };
+            let listed = list_of(filters.parameters(), async |_| get_trash(filters.clone()).await).await?;
             Ok((filters, listed))
         },
     );
@@ -51,11 +48,8 @@ pub fn Trash() -> impl IntoView {
         || "Trash".to_owned(),
         trash,
         |session, (filters, listed)| match listed {
-            Some(listed) => view! { <TrashView session filters listed/> }.into_any(),
-            None => {
-                let error = filters.parameters().err();
-                mistyped("Trash", view! { <TrashFilters filters/> }, error)
-            }
+            Ok(listed) => view! { <TrashView session filters listed/> }.into_any(),
+            Err(error) => mistyped("Trash", view! { <TrashFilters filters/> }, error),
         },
     )
 }
@@ -92,7 +86,7 @@ fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> imp
         Some(listed.last_event)
     });
     let may_restore = session.has_role(Role::Write);
-    let may_empty = session.has_role(Role::Admin);
+    let may_empty = session.may_administer;
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
     let is_filtered = !filters.is_empty();
     let first = filters.first_page(routes::TRASH);

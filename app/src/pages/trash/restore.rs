@@ -202,7 +202,7 @@ fn Items(num_items: u64, items: Vec<ItemPreview>, as_of: Timestamp) -> impl Into
             ])}
             <tbody>{rows.collect_view()}</tbody>
         </table>
-        {(more > 0).then(|| view! { <p class="quiet">{format::and_more(more)}</p> })}
+        {(more > 0).then(|| view! { <p class="quiet">{format!("And {}.", format::counted(more, "more item"))}</p> })}
     }
     .into_any()
 }

@@ -41,7 +41,8 @@ pub fn UploadDialog(pending: PendingAction) -> impl IntoView {
     let uploader = Uploader::here();
     let PendingAction { action, open } = pending;
     let words = move || match action.get() {
-        UploadAction::End | UploadAction::DiscardAndEnd => ("End the sync with files missing?", "End this sync"),
+        UploadAction::End => ("End the sync with files missing?", "End this sync"),
+        UploadAction::DiscardAndEnd => ("Discard uploads in flight and end the sync?", "End this sync"),
         UploadAction::Abort => ("Abort the sync?", "Abort this sync"),
         UploadAction::CancelAll => ("Cancel all unfinished files?", "Stop sending"),
     };
@@ -87,12 +88,7 @@ fn consequence(action: UploadAction, target: &Target, totals: &Totals, missing: 
         UploadAction::CancelAll => {
             format!("{} will not be sent. The sync stays open.", files(totals.unfinished()))
         }
-        UploadAction::Abort if is_full => format!(
-            "Nothing is published, and {path} stays as it is. The files sent so far ({arrived} of this upload) move to the trash."
-        ),
-        UploadAction::Abort => format!(
-            "The files landed so far ({arrived} of this upload) stay at {path}. The sync is marked as failed and accepts no more files."
-        ),
+        UploadAction::Abort => format::effect_of_abort(target.sync_type, path, &format!("{arrived} of this upload")),
         UploadAction::End | UploadAction::DiscardAndEnd => {
             let all = totals.files() + totals.cancelled + missing;
             let absent = [(totals.failed, "failed"), (totals.cancelled, "cancelled"), (missing, "not selected again")];
@@ -103,7 +99,10 @@ fn consequence(action: UploadAction, target: &Target, totals: &Totals, missing: 
                 .collect();
             let arrived = format!("{} of {} arrived{absent}.", format::count(totals.done() as u64), files(all));
             let effect = if is_full {
-                format!("The sync is published as it is: its files replace those at {path}, which move to the trash.")
+                format!(
+                    "Unless a check holds it, the sync is published as it is: its files replace those at {path}, which \
+                     move to the trash."
+                )
             } else {
                 "The sync then accepts no more files.".to_owned()
             };
@@ -127,7 +126,12 @@ mod tests {
         let (full, incremental) = (target(SyncType::FullSync), target(SyncType::IncrementalSync));
         let totals = Totals { arrived: 70, unchanged: 10, failed: 20, cancelled: 3, ..Totals::default() };
         let text = consequence(UploadAction::End, &full, &totals, 0);
-        assert!(text.starts_with("80 of 103 files arrived, 20 failed, 3 cancelled. The sync is published"), "{text}");
+        assert!(
+            text.starts_with(
+                "80 of 103 files arrived, 20 failed, 3 cancelled. Unless a check holds it, the sync is published"
+            ),
+            "{text}"
+        );
         let text = consequence(UploadAction::DiscardAndEnd, &incremental, &totals, 2);
         assert!(text.starts_with("80 of 105 files arrived") && text.ends_with("in flight are discarded."), "{text}");
         assert!(consequence(UploadAction::Abort, &full, &totals, 0).starts_with("Nothing is published"));

@@ -71,9 +71,14 @@ fn UploadPage(session: Session, sync: Option<SyncJob>, path: String) -> impl Int
         })
     });
     let other = StoredValue::new(other);
-    let is_blocked = Memo::new(move |_| {
-        uploader.target.with(|target| target.is_some() && other.with_value(|other| other == target))
-    });
+    // A start that was under way when the page opened may set a target later.
+    let is_other = move |target: &Target| {
+        open.with_value(|open| match open {
+            Some(sync) => sync.sync_id != target.sync_id,
+            None => other.with_value(|other| other.as_ref() == Some(target)),
+        })
+    };
+    let is_blocked = Memo::new(move |_| uploader.target.with(|target| target.as_ref().is_some_and(is_other)));
     let draft = Draft::new(path);
     if let Some(closed) = closed {
         // The sync has ended, so its record is of no use.
@@ -117,7 +122,7 @@ fn UploadPage(session: Session, sync: Option<SyncJob>, path: String) -> impl Int
     view! {
         <Heading title="Upload files"/>
         <DropAnywhere bytes_max takes/>
-        <Show when=move || !is_blocked.get() fallback=move || view! { <OtherUpload other/> }>
+        <Show when=move || !is_blocked.get() fallback=OtherUpload>
             <Show when=move || is_preparing.get() fallback=move || view! { <UploadStatus/> }>
                 {open.with_value(Option::is_none).then(|| view! { <UnfinishedUploads/> })}
                 <section class="section card" aria-label="Destination">
@@ -146,8 +151,8 @@ fn UploadPage(session: Session, sync: Option<SyncJob>, path: String) -> impl Int
 
 /// Replaces the page while the uploader has another target than the page's address.
 #[component]
-fn OtherUpload(other: StoredValue<Option<Target>>) -> impl IntoView {
-    let sync_id = other.with_value(|other| other.as_ref().map(|target| target.sync_id));
+fn OtherUpload() -> impl IntoView {
+    let sync_id = Uploader::here().target.with_untracked(|target| target.as_ref().map(|target| target.sync_id));
     sync_id.map(|sync_id| {
         view! {
             <div class="notice" role="status">
@@ -222,7 +227,7 @@ fn StartButton(draft: Draft, open: StoredValue<Option<SyncJob>>) -> impl IntoVie
                 {hint}
             </span>
         </div>
-        <MaybeError error=uploader.error/>
+        <MaybeError error=uploader.error keeps_page=true/>
         {move || {
             uploader
                 .in_the_way

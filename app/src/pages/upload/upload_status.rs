@@ -147,14 +147,10 @@ fn PhaseButtons(phase: Phase, pending: PendingAction) -> impl IntoView {
         })
     };
     // Asks first, unless every file is in the lake.
-    let end = move |_| {
-        let is_whole = uploader.totals.with_untracked(|totals| totals.failed + totals.cancelled == 0)
-            && untrack(|| uploader.missing_files()) == 0;
-        match (is_held_up.get_untracked(), is_whole) {
-            (true, _) => pending.ask(UploadAction::DiscardAndEnd),
-            (false, false) => pending.ask(UploadAction::End),
-            (false, true) => uploader.end(false),
-        }
+    let end = move |_| match (is_held_up.get_untracked(), untrack(|| uploader.is_whole())) {
+        (true, _) => pending.ask(UploadAction::DiscardAndEnd),
+        (false, false) => pending.ask(UploadAction::End),
+        (false, true) => uploader.end(false),
     };
     match phase {
         Phase::Sending => view! {

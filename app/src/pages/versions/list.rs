@@ -14,6 +14,7 @@ use crate::error::ApiError;
 use crate::format;
 use crate::query::ROWS_PER_PAGE;
 use crate::routes;
+use crate::snippet::shell_word;
 use lakeshore::model::id::VersionNumber;
 use lakeshore::model::sync::difference::ChangeKind;
 use lakeshore::model::time::Timestamp;
@@ -103,7 +104,7 @@ fn RestoredNotice(path: String, made: VersionNumber, may_write: bool) -> impl In
 }
 
 fn nothing(path: String) -> impl IntoView {
-    let push = format!("lakeshore push ./export '{}' --full", path.replace('\'', "'\\''"));
+    let push = format!("lakeshore push ./export {} --full", shell_word(&path));
     view! {
         <Empty title="No versions yet">
             <p>

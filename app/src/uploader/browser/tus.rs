@@ -6,8 +6,8 @@ use super::super::{Job, Progress};
 use super::transport::{Body, exchange, send_and_forget};
 use super::{HANDLES, ItemId};
 use gloo_file::{Blob, File};
-use hex::FromHex;
 use lakeshore::ErrorCode;
+use lakeshore::model::digest::Digest;
 use lakeshore::model::upload::resumable::UnfinishedResumable;
 
 use std::collections::HashMap;
@@ -133,7 +133,7 @@ async fn create(job: &Job) -> Result<String, Refused> {
         base64(job.name.as_bytes())?
     );
     let length = job.size_bytes.to_string();
-    let digest = match job.sha256.as_deref().and_then(|text| <[u8; 32]>::from_hex(text).ok()) {
+    let digest = match job.sha256.as_deref().and_then(Digest::parse_sha256) {
         Some(digest) => Some(format!("sha-256=:{}:", base64(&digest)?)),
         None => None,
     };

@@ -157,7 +157,13 @@ async fn no_text_of_a_url_is_repeated_by_the_server() {
         assert!(!page(&address).await.contains(telling), "{address}");
     }
     // A missing path appears in the title only, not in the error.
-    for address in [format!("/datasets/{telling}"), format!("/lake/{telling}"), format!("/syncs?path=%5C{telling}")] {
+    for address in [
+        format!("/datasets/{telling}"),
+        format!("/lake/{telling}"),
+        format!("/syncs?path=%5C{telling}"),
+        format!("/history?sync_id={telling}"),
+        format!("/activity?from={telling}"),
+    ] {
         let page = page(&address).await;
         let alert = page.split("role=\"alert\"").nth(1).and_then(|rest| rest.split("</div>").next());
         assert!(!alert.expect("it is refused").contains(telling), "{address}");

@@ -13,7 +13,7 @@ async fn a_mistyped_filter_keeps_the_filters_and_tells_what_it_takes() {
         assert!(list.html.contains("value=\"x7\""), "{address}: {}", list.text);
     }
     let activity = page(&server, "/activity?from=soon").await;
-    activity.has("is not a date; enter one such as");
+    activity.has("take a date; enter one such as");
     for address in ["/syncs?path=/a/../b", "/datasets?path=/a/../b", "/trash?path=/a/../b", "/history?path=/a/../b"] {
         let list = page(&server, address).await;
         assert!(list.html.contains("role=\"alert\"") && list.html.contains("value=\"/a/../b\""), "{address}");
