@@ -12,6 +12,7 @@ mod fault;
 mod group;
 mod lake_identity;
 mod lease;
+mod open_multiparts;
 mod partial;
 mod reading;
 mod recent;
@@ -45,6 +46,7 @@ use lakeshore::ports::{
 };
 use lakeshore_system::failpoints::crash_point;
 use lease::Lease;
+use open_multiparts::OpenMultiparts;
 use recent::RecentObjects;
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -70,6 +72,7 @@ struct Shared {
     randomness: Arc<dyn Randomness>,
     buffers: Buffers,
     recent: RecentObjects,
+    open_multiparts: OpenMultiparts,
 }
 
 impl Shared {
@@ -97,7 +100,8 @@ impl ObjectFiles {
     ) -> Result<Self, SettingsError> {
         let (bucket, lease) = (Arc::new(Bucket::new(settings)?), OnceLock::new());
         let (buffers, recent) = (Buffers::default(), RecentObjects::default());
-        Ok(Self(Arc::new(Shared { bucket, lease, namespace, clock, randomness, buffers, recent })))
+        let open_multiparts = OpenMultiparts::default();
+        Ok(Self(Arc::new(Shared { bucket, lease, namespace, clock, randomness, buffers, recent, open_multiparts })))
     }
 
     /// Takes the lake for this server alone. `server` says for people which that is; two servers that name the same

@@ -137,7 +137,11 @@ impl ObjectPartial {
 
     /// After an error, what is in the bucket and in the buffer does not go together any more.
     fn breaks<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
-        self.is_broken |= result.is_err();
+        if result.is_err() {
+            self.is_broken = true;
+            // Another server may have completed it.
+            self.shared.open_multiparts.remove(self.object);
+        }
         // The bytes are gone: the step cannot be made again.
         result.map_err(Error::lasting)
     }
@@ -176,6 +180,7 @@ impl ObjectPartial {
             let _ = self.shared.bucket.abort_multipart(&self.key, &multipart_id).await;
             return Err(error);
         }
+        self.shared.open_multiparts.insert(self.object);
         self.multipart_id = Some(multipart_id.clone());
         Ok(multipart_id)
     }
@@ -230,6 +235,7 @@ impl ObjectPartial {
         while !self.sending.is_empty() {
             self.wait_for_one().await?;
         }
+        self.shared.open_multiparts.remove(self.object);
         let parts: Vec<_> = self.parts.iter().map(|part| part.content_id.clone()).collect();
         self.shared.bucket.complete_multipart(&self.key, multipart_id, &parts, self.size_bytes).await
     }

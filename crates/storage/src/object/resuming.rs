@@ -77,10 +77,14 @@ pub(super) async fn resume(
 /// Whether a stop came between the completion of a multipart upload and its record: the parts are gone then, and the object
 /// is there.
 async fn is_completed(shared: &Shared, upload: &StoredUpload, offset: u64) -> Result<bool, Error> {
-    if upload.multipart_id.is_none() {
+    if upload.multipart_id.is_none() || shared.open_multiparts.contains(upload.object) {
         return Ok(false);
     }
-    Ok(shared.bucket.size(&upload.key).await?.is_some_and(|size_bytes| size_bytes >= offset))
+    let is_completed = shared.bucket.size(&upload.key).await?.is_some_and(|size_bytes| size_bytes >= offset);
+    if !is_completed {
+        shared.open_multiparts.insert(upload.object);
+    }
+    Ok(is_completed)
 }
 
 fn from_checkpoint(upload: &StoredUpload, checkpoint: &Checkpoint, given: Option<Sha256>) -> Result<Resumption, Error> {
