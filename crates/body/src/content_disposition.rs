@@ -27,24 +27,35 @@ pub struct UnreadableName {
 pub fn parse_disposition(value: &[u8]) -> Result<Part, MultipartError> {
     let text = String::from_utf8_lossy(value);
     let is_utf8 = matches!(text, Cow::Borrowed(_));
+    let replaced_in = |text: &str| if is_utf8 { 0 } else { text.matches(char::REPLACEMENT_CHARACTER).count() };
+    let mut replaced_elsewhere = replaced_in(&text);
     let mut part = Part::default();
     let mut extended: Option<String> = None;
+    // Refusal of the plain name. It is only a fallback beside `filename*` (RFC 6266, section 4.3): .NET sends an encoded
+    // word there, and others Latin-1.
+    let mut plain: Option<UnreadableName> = None;
     for (name, value) in parameters_of(text.split_once(';').map_or("", |(_, parameters)| parameters)) {
         let mut refuse = |problem| {
             part.unreadable.get_or_insert_with(|| UnreadableName { name: value.clone(), problem });
         };
         match name.as_str() {
             "name" => part.name = unescape(&value),
-            "filename" if !is_utf8 && value.contains(char::REPLACEMENT_CHARACTER) => refuse(NOT_UTF8),
-            "filename" if is_encoded_word(&value) => refuse("it is an encoded word (RFC 2047)"),
             "filename" => {
                 let name = unescape(&value);
                 if part.file_name.as_ref().is_some_and(|other| *other != name) {
                     refuse("it is sent twice");
                 }
+                let replaced = replaced_in(&value);
+                replaced_elsewhere -= replaced;
+                if replaced > 0 {
+                    plain.get_or_insert(UnreadableName { name: value, problem: NOT_UTF8 });
+                } else if is_encoded_word(&value) {
+                    plain.get_or_insert(UnreadableName { name: value, problem: "it is an encoded word (RFC 2047)" });
+                }
                 part.file_name = Some(name);
             }
             "filename*" => match extended_value(&value) {
+                Ok(_) if replaced_in(&value) > 0 => refuse(NOT_UTF8),
                 Ok(name) => {
                     if extended.as_ref().is_some_and(|other| *other != name) {
                         refuse("it is sent twice");
@@ -59,27 +70,31 @@ pub fn parse_disposition(value: &[u8]) -> Result<Part, MultipartError> {
         }
     }
     part.has_extended_name = extended.is_some();
+    if extended.is_none() {
+        part.unreadable = part.unreadable.or(plain);
+    }
     part.file_name = extended.or(part.file_name).filter(|_| part.unreadable.is_none());
-    if !is_utf8 && part.unreadable.is_none() {
+    if replaced_elsewhere > 0 && part.unreadable.is_none() {
         return Err(MultipartError::Malformed("the name of a part is not UTF-8"));
     }
     Ok(part)
 }
 
 /// Decodes a file name that is percent-encoded as a whole, as aiohttp writes it into a form. `None` if it is no such
-/// encoding, or has only ASCII characters.
+/// encoding, has only ASCII characters, which clients that do not encode may have sent too, or has folders, of which some
+/// would be decoded and others not.
 pub fn decode_quoted_name(name: &str) -> Option<String> {
     // A quotation mark was `%22`, which every client sends so.
     let is_kept = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'~' | b'"');
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);
-    let mut escapes = name.split('%');
-    let is_first_kept = escapes.next().is_some_and(|text| text.bytes().all(is_kept));
+    let (first, escapes) = name.split_once('%')?;
     let is_escape = |escape: &str| {
         let after = escape.split_at_checked(2);
         after.is_some_and(|(digits, rest)| digits.bytes().all(is_digit) && rest.bytes().all(is_kept))
     };
-    let decoded = percent_decode_str(name).decode_utf8().ok()?;
-    (is_first_kept && escapes.all(is_escape) && !decoded.is_ascii()).then(|| decoded.into_owned())
+    let is_encoding = first.bytes().all(is_kept) && escapes.split('%').all(is_escape);
+    let decoded = percent_decode_str(name).decode_utf8().ok().filter(|_| is_encoding)?;
+    (!decoded.is_ascii() && !decoded.contains('/')).then(|| decoded.into_owned())
 }
 
 /// Decodes `UTF-8''h%C3%A9.csv` (RFC 8187), which some clients use for names beyond ASCII. Its predecessor RFC 5987
@@ -194,6 +209,12 @@ mod tests {
             ("filename=\"a.csv\"; filename=a.csv", "a.csv"),
             ("filename=\"=?a.csv\"", "=?a.csv"),
             ("filename=\"100%25.csv\"", "100%25.csv"),
+            // .NET's MultipartFormDataContent.
+            (
+                "filename=\"=?utf-8?B?c3BlY2lhbOKCrGZpbGVuYW1l?=\"; filename*=utf-8''special%E2%82%ACfilename",
+                "special€filename",
+            ),
+            ("filename*=utf-8''a; filename=\"=?utf-8?B?YQ==?=\"", "a"),
         ] {
             assert_eq!(of(disposition).unwrap(), name, "{disposition}");
         }
@@ -209,6 +230,10 @@ mod tests {
             ("filename=\"a.csv\"; filename=\"b.csv\"", "sent twice"),
             ("filename=\"=?UTF-8?B?YQ==?=\"", "RFC 2047"),
             ("filename==?iso-8859-1?q?a=E9?=", "RFC 2047"),
+            ("filename=\"=?UTF-8?B?YQ==?=\"; filename*=UTF-8''h%E9.csv", "not UTF-8"),
+            ("filename=\"=?UTF-8?B?YQ==?=\"; filename*0=\"a\"", "split into several"),
+            ("filename=\"=?UTF-8?B?YQ==?=\"; filename=\"b.csv\"; filename*=UTF-8''a", "sent twice"),
+            ("filename*=UTF-8''a; filename*=UTF-8''b; filename=\"=?UTF-8?B?YQ==?=\"", "sent twice"),
         ] {
             let refused = of(disposition).unwrap_err().to_string();
             assert!(refused.contains(words), "{disposition}: {refused}");
@@ -226,6 +251,27 @@ mod tests {
     }
 
     #[test]
+    fn only_a_fallback_may_have_bytes_that_are_not_utf8() {
+        let extended = "filename*=UTF-8''gr%C3%B6.csv";
+        let of = |name: &str, plain: &str, extended: &str| {
+            let value = format!("form-data; name={name}; filename=\"{plain}\"; {extended}");
+            // Each character is one byte.
+            parse_disposition(&value.chars().map(|byte| byte as u8).collect::<Vec<_>>())
+        };
+        let part = of("file", "gr\u{F6}.csv", extended).unwrap();
+        assert_eq!((part.file_name.as_deref(), part.unreadable), (Some("grö.csv"), None));
+        assert!(part.has_extended_name);
+        assert!(of("gr\u{F6}", "gr\u{F6}.csv", extended).is_err());
+        assert!(of("file", "gr\u{F6}.csv", &format!("{extended}; other=\u{F6}")).is_err());
+        for damaged in ["filename*=UTF-8''gr\u{F6}.csv", "filename*=ISO-8859-1''gr\u{F6}.csv"] {
+            for plain in ["gr.csv", "gr\u{F6}.csv"] {
+                let part = of("file", plain, damaged).unwrap();
+                assert_eq!((part.file_name, part.unreadable.unwrap().problem), (None, NOT_UTF8), "{damaged}");
+            }
+        }
+    }
+
+    #[test]
     fn only_a_complete_encoding_beyond_ascii_is_decoded() {
         for (name, decoded) in [
             ("gr%C3%B6%C3%9Fe%200.txt", Some("größe 0.txt")),
@@ -233,6 +279,11 @@ mod tests {
             ("\"%C3%B6\"", Some("\"ö\"")),
             ("a%20b.csv", None),
             ("50%25C3%25B6.csv", None),
+            ("dt%3D1%2Fa.csv", None),
+            ("dt%3D1%2Fgr%C3%B6.csv", None),
+            ("dt=1%2Fa.csv", None),
+            ("a%2fb.csv", None),
+            ("a%2", None),
             ("gr%C3%B6 a.csv", None),
             ("gr%c3%b6.csv", None),
             ("gr%F6.csv", None),

@@ -90,7 +90,7 @@ pub struct FailedFile {
 
 impl FailedFile {
     pub fn new(file_name: &str, error: Error) -> Self {
-        Self { file_name: file_name.chars().take(NAME_CHARACTERS_MAX).collect(), error }
+        Self { file_name: truncate(file_name, NAME_CHARACTERS_MAX), error }
     }
 }
 

@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::net::TcpStream;
 
+mod forms;
+
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -349,12 +351,27 @@ async fn a_file_name_that_cannot_be_read_fails_its_own_file_alone() {
 async fn file_names_that_aiohttp_encodes_are_decoded_and_those_of_others_are_not() {
     let server = TestServer::start().await;
     for (program, names) in [
-        ("Python/3.11 aiohttp/3.14.5", ["50%25C3%25B6.csv", "a%20b.csv", "größe 0.txt", "x%C3%B6.csv"]),
-        ("curl/8", ["50%25C3%25B6.csv", "a%20b.csv", "gr%C3%B6%C3%9Fe%200.txt", "x%C3%B6.csv"]),
+        (
+            "Python/3.11 aiohttp/3.14.5",
+            ["50%25C3%25B6.csv", "a%20b.csv", "dt%3D1%2Fa.csv", "dt%3D1%2Fgr%C3%B6.csv", "größe 0.txt", "x%C3%B6.csv"],
+        ),
+        (
+            "curl/8",
+            [
+                "50%25C3%25B6.csv",
+                "a%20b.csv",
+                "dt%3D1%2Fa.csv",
+                "dt%3D1%2Fgr%C3%B6.csv",
+                "gr%C3%B6%C3%9Fe%200.txt",
+                "x%C3%B6.csv",
+            ],
+        ),
     ] {
         let dataset = if program.contains("aiohttp") { "encoded" } else { "plain" };
         let id = server.start_sync(&format!("/data/{dataset}"), "IncrementalSync").await;
-        let parts: [(&[u8], &str); 4] = [
+        let parts: [(&[u8], &str); 6] = [
+            (b"name=\"file\"; filename=\"dt%3D1%2Fgr%C3%B6.csv\"", "5"),
+            (b"name=\"file\"; filename=\"dt%3D1%2Fa.csv\"", "6"),
             (b"name=\"file\"; filename=\"gr%C3%B6%C3%9Fe%200.txt\"", "1"),
             (b"name=\"file\"; filename=\"a%20b.csv\"", "2"),
             (b"name=\"file\"; filename=\"50%25C3%25B6.csv\"", "3"),

@@ -25,7 +25,7 @@ pub enum Held {
 /// A file that does not land. It is recorded together with the others, so that the history keeps their order.
 pub enum Unfit {
     Failed { number: usize, incoming: Box<IncomingUpload>, file_name: String, error: Error },
-    Refused { number: usize, refused: RefusedBeginning, file_name: String },
+    Refused { number: usize, refused: RefusedBeginning },
 }
 
 /// Fields of the request that concern its form.

@@ -28,8 +28,6 @@ const DISCARDED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Names of parts that a refusal lists, and characters of each.
 const NAMES_MAX: usize = 10;
 const NAME_CHARACTERS_MAX: usize = 64;
-/// Characters of the name of a refused file, as many as an answer repeats.
-const FILE_NAME_CHARACTERS_MAX: usize = 255;
 /// Remedy for an interrupted upload.
 const AGAIN: &str = "send the file again";
 
@@ -168,32 +166,29 @@ impl<'a> MultipartUpload<'a> {
 
     fn note_other_name(&mut self, name: &str) {
         if self.other_names.len() < NAMES_MAX {
-            self.other_names.push(name.chars().take(NAME_CHARACTERS_MAX).collect());
+            self.other_names.push(truncate(name, NAME_CHARACTERS_MAX));
         }
     }
 
     /// Refuses a file under the name of another part, and drops its bytes.
     async fn refuse_misnamed(&mut self, part: Part) -> Result<(), Error> {
         self.note_other_name(&part.name);
-        let mut is_empty = true;
-        while self.chunk().await?.is_some() {
-            is_empty = false;
-        }
-        if is_empty && part.file_name.as_deref() == Some("") {
+        let first = self.chunk().await?;
+        if first.is_none() && part.file_name.as_deref() == Some("") {
             // Browsers send an input without a file so.
             self.sent -= 1;
             return Ok(());
         }
         let file_name = part.unreadable.as_ref().map_or_else(|| self.head.file_name(&part), |name| name.name.clone());
         self.refuse(&file_name, misnamed(&truncate(&part.name, NAME_CHARACTERS_MAX)));
-        Ok(())
+        self.discarded_bytes += first.map_or(0, |bytes| bytes.len() as u64);
+        self.discard_part().await
     }
 
     /// Refuses a file without its bytes. It is recorded together with the others.
     fn refuse(&mut self, file_name: &str, error: Error) {
         let (number, refused) = (self.sent, self.destination.refused(file_name, error));
-        let file_name = truncate(file_name, FILE_NAME_CHARACTERS_MAX);
-        self.held.push(Held::Unfit(Unfit::Refused { number, refused, file_name }));
+        self.held.push(Held::Unfit(Unfit::Refused { number, refused }));
     }
 
     /// Receives one file. An error ends the whole body.
@@ -212,7 +207,7 @@ impl<'a> MultipartUpload<'a> {
         let mut incoming = match self.destination.try_begin(request).await? {
             Ok(incoming) => incoming,
             Err(refused) => {
-                self.held.push(Held::Unfit(Unfit::Refused { number, refused, file_name }));
+                self.held.push(Held::Unfit(Unfit::Refused { number, refused }));
                 return self.discard_part().await;
             }
         };
@@ -303,7 +298,8 @@ impl<'a> MultipartUpload<'a> {
             Unfit::Failed { number, incoming, file_name, error } => {
                 (number, file_name, (*incoming).fail(&error).await.err().unwrap_or(error))
             }
-            Unfit::Refused { number, refused, file_name } => {
+            Unfit::Refused { number, refused } => {
+                let file_name = refused.file_name().to_owned();
                 (number, file_name, self.destination.record(refused).await)
             }
         };
@@ -341,6 +337,10 @@ impl<'a> MultipartUpload<'a> {
         while let Some(bytes) = self.chunk().await? {
             self.discarded_bytes += bytes.len() as u64;
             if self.discarded_bytes > DISCARDED_BYTES_MAX {
+                if !self.has_file {
+                    // The names of the parts are the cause, as in a form that is read to its end.
+                    return Err(self.no_file());
+                }
                 return Err(Error::IncompleteUpload(format!(
                     "refused files had more than {DISCARDED_BYTES_MAX} bytes, so the request was ended; send the other files again"
                 )));

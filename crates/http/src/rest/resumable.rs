@@ -100,12 +100,7 @@ async fn create(
         let checksums = checksums_of_content(&headers)?;
         let id = required_sync_id(parameters.sync_id.as_deref())?;
         let destination = app_state.lake.destination(&caller, id, parameters.path.as_deref()).await?;
-        let file_name = match file_name(parameters.file_name, in_path, &headers)? {
-            Ok(name) => name,
-            Err((name, error)) => {
-                return Err(destination.record(destination.refused(&name, error)).await.into());
-            }
-        };
+        let file_name = file_name(&destination, parameters.file_name, in_path, &headers).await?;
         let request = UploadRequest {
             file_name,
             length: natural(&headers, "upload-length"),
@@ -359,28 +354,31 @@ fn refusal(app_state: &AppState, error: HttpError) -> Response {
     response
 }
 
-/// File name from the parameter, the address, or `Content-Disposition`. One that cannot be read comes with its refusal.
-fn file_name(
+/// File name from the parameter, the address, or `Content-Disposition`. One that cannot be read is recorded as a failed
+/// upload.
+async fn file_name(
+    destination: &Destination,
     parameter: Option<String>,
     in_path: PathText,
     headers: &HeaderMap,
-) -> Result<Result<String, (String, Error)>, Error> {
+) -> Result<String, Error> {
     let PathText { text: in_path, is_utf8 } = in_path;
-    match parameter {
-        Some(name) => return Ok(Ok(name)),
-        None if !is_utf8 => {
-            let error = format!("the file name {in_path:?} in the address is not UTF-8; percent-encode it as UTF-8");
-            return Ok(Err((in_path, Error::Invalid(error))));
-        }
-        None if !in_path.is_empty() => return Ok(Ok(in_path)),
-        None => {}
+    if let Some(name) = parameter {
+        return Ok(name);
     }
-    let Some(disposition) = headers.get(names::CONTENT_DISPOSITION) else { return Ok(Ok(String::new())) };
-    let named = parse_disposition(disposition.as_bytes()).map_err(|error| Error::Invalid(error.to_string()))?;
-    Ok(match named.unreadable {
-        Some(unreadable) => Err((unreadable.name.clone(), Error::Invalid(unreadable.to_string()))),
-        None => Ok(named.file_name.unwrap_or_default()),
-    })
+    let (name, refusal) = if !is_utf8 {
+        let refusal = format!("the file name {in_path:?} in the address is not UTF-8; percent-encode it as UTF-8");
+        (in_path, refusal)
+    } else if !in_path.is_empty() {
+        return Ok(in_path);
+    } else {
+        let Some(disposition) = headers.get(names::CONTENT_DISPOSITION) else { return Ok(String::new()) };
+        let named = parse_disposition(disposition.as_bytes()).map_err(|error| Error::Invalid(error.to_string()))?;
+        let Some(unreadable) = named.unreadable else { return Ok(named.file_name.unwrap_or_default()) };
+        let refusal = unreadable.to_string();
+        (unreadable.name, refusal)
+    };
+    Err(destination.record(destination.refused(&name, Error::Invalid(refusal))).await)
 }
 
 /// Structured field with a whole number. Other values are ignored, as the draft requires.

@@ -1,21 +1,18 @@
-//! Head of a request that uploads: key, sender, address and fields.
+//! Head of a request that uploads: key, address and fields.
 
 use crate::AppState;
 use crate::credentials::Credentials;
-use crate::sender::SentBy;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 use lakeshore::Error;
 use lakeshore::model::access::key::Caller;
-use lakeshore::model::upload::in_flight::Sender;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-/// Key, sender, address and fields of a request. Extracting it never fails, so that each handler words its refusals.
+/// Key, address and fields of a request. Extracting it never fails, so that each handler words its refusals.
 pub struct UploadHead {
     credentials: Credentials,
-    pub sender: Sender,
     pub uri: Uri,
     pub headers: HeaderMap,
 }
@@ -31,7 +28,6 @@ impl FromRequestParts<Arc<AppState>> for UploadHead {
 
     async fn from_request_parts(parts: &mut Parts, app_state: &Arc<AppState>) -> Result<Self, Infallible> {
         let credentials = Credentials::from_request_parts(parts, app_state).await?;
-        let SentBy(sender) = SentBy::from_request_parts(parts, app_state).await?;
-        Ok(Self { credentials, sender, uri: parts.uri.clone(), headers: parts.headers.clone() })
+        Ok(Self { credentials, uri: parts.uri.clone(), headers: parts.headers.clone() })
     }
 }

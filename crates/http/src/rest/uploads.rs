@@ -9,6 +9,7 @@ use super::upload_head::UploadHead;
 use crate::AppState;
 use crate::chunk_fields::ChunkFields;
 use crate::error::HttpError;
+use crate::sender::SentBy;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -44,11 +45,12 @@ impl From<Landed> for LandedFile {
 pub async fn upload(
     State(app_state): State<Arc<AppState>>,
     head: UploadHead,
+    SentBy(sender): SentBy,
     Parameters(parameters): Parameters<UploadParameters>,
     body: Body,
 ) -> Result<Json<Answer<Vec<LandedFile>>>, HttpError> {
     let caller = head.allowed_caller(&app_state).await?;
-    let UploadHead { sender, uri, headers, .. } = head;
+    let UploadHead { uri, headers, .. } = head;
     caller.may_upload_parts()?;
     refuse_altered(&headers, HeadOf::Form)?;
     let chunk_fields = ChunkFields::of_head(&uri, &headers);
