@@ -3,12 +3,12 @@
 //! The delimiter, the start of the table and the header are decided by all lines that were read
 //! ([`dialect`](super::dialect)). A line with another number of values than most is a bad line, and not a row.
 
-use super::Fault;
 use super::dialect::{Table, table_of};
 use super::encoding::undamaged;
 use super::head::Head;
 use super::records::{Record, lost_quote, records};
 use super::sniffing::{Guess, cell};
+use super::{Fault, joined};
 use lakeshore::model::dataset::schema::{Format, Schema};
 use lakeshore::model::preview::{BAD_LINES_SHOWN_MAX, BadLine, COLUMNS_SHOWN_MAX, Dialect, Preview};
 
@@ -62,7 +62,7 @@ pub(super) fn preview(head: Head, name: &str, rows_max: usize) -> Result<Preview
         dialect: Some(dialect),
         bad_lines: seen.bad_lines,
         num_bad_lines: seen.num_bad_lines,
-        problem: joined(lost_quote(&head, table.syntax), head.damage),
+        problem: joined([lost_quote(&head, table.syntax), head.damage]),
         ..Preview::nothing(Format::Delimited)
     })
 }
@@ -174,13 +174,6 @@ fn see(guess: &mut Guess, value: &[u8]) {
     }
 }
 
-fn joined(first: Option<String>, second: Option<String>) -> Option<String> {
-    match (first, second) {
-        (Some(first), Some(second)) => Some(format!("{first}; {second}")),
-        (first, second) => first.or(second),
-    }
-}
-
 fn shown_value(value: Option<&[u8]>) -> Option<String> {
     value.filter(|value| !is_null(value)).map(|value| cell(&String::from_utf8_lossy(value)))
 }
@@ -212,6 +205,17 @@ mod tests {
         assert_eq!(preview.dialect.unwrap().encoding, "UTF-8");
         let mixed = previewed("x.csv", b"id,name\n1,M\xc3\xbcller\n2,K\xf6ln\n");
         assert_eq!((mixed.num_bad_lines, row(&mixed, 0)), (1, vec!["1", "M\u{fc}ller"]));
+    }
+
+    #[test]
+    fn a_damaged_number_leaves_the_type_of_its_column() {
+        let rows: String = (1..=30).map(|n| format!("{n},{n}5\n")).collect();
+        for (last, problem) in [(&b"31,1\xff5\n"[..], "bytes that are not UTF-8"), (b"31,15\0\n", "a NUL byte")] {
+            let preview = previewed("x.csv", &[b"id,price\n", rows.as_bytes(), last].concat());
+            assert_eq!(columns(&preview), ["id integer", "price integer"], "{problem}");
+            assert_eq!((preview.row_count, preview.num_bad_lines), (Some(31), 1), "{problem}");
+            assert_eq!(preview.bad_lines[0].problem, problem);
+        }
     }
 
     #[test]

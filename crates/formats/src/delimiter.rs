@@ -2,9 +2,8 @@
 //! number of values.
 
 use super::head::{Head, plain_name};
-use super::records::{Record, Syntax, records};
+use super::records::{Record, Syntax, count_by_len, records};
 use super::sniffing::is_value;
-use std::collections::HashMap;
 
 /// Candidates. Of equally good ones, the last wins: numbers contain commas too.
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
@@ -63,10 +62,8 @@ pub(super) fn sniff(head: &Head, name: &str) -> Option<Sniffed> {
 
 /// The most frequent number of values, if it is more than one, and the number of records that have it.
 fn usual_width(sample: &[&Record]) -> Option<(usize, usize)> {
-    let mut counts: HashMap<usize, usize> = HashMap::new();
-    let several = sample.iter().filter(|record| record.len() > 1);
-    several.for_each(|record| *counts.entry(record.len()).or_default() += 1);
-    counts.into_iter().max_by_key(|&(columns, count)| (count, columns))
+    let several = sample.iter().copied().filter(|record| record.len() > 1);
+    count_by_len(several).into_iter().max_by_key(|&(columns, count)| (count, columns))
 }
 
 /// Leaves out lines with `#`, except those that are as wide as the others: these may be rows.

@@ -5,11 +5,11 @@
 //! recognised by their number of values. The crate `qsv-sniffer` (0.12) was rejected: it fails on files with uneven
 //! lines, takes letters and quotes for delimiters, and names columns after dates.
 
-use super::comments::{Comments, is_remark};
+use super::comments::{Comments, first_without_hash, is_remark};
 use super::delimiter::{RECORDS_LOOKED_AT, RECORDS_MIN, RECORDS_TYPED, sniff};
 use super::head::Head;
 use super::identifiers::Identifier;
-use super::records::{Record, Syntax, records};
+use super::records::{Record, Syntax, count_by_len, records};
 use super::sniffing::{Guess, is_date, is_missing, is_value, shape};
 use std::collections::HashMap;
 
@@ -40,6 +40,10 @@ pub(super) fn table_of(head: &Head, name: &str) -> Option<Table> {
     let first = sample.position_of_table()?;
     let begin = sample.behind_titles(first);
     let (header, begin) = sample.header_and_begin(begin);
+    let (header, begin) = match sample.names_behind_hash(header, begin) {
+        Some(names) => (Some(names), names),
+        None => (header, begin),
+    };
     let has_trailing = header.is_some_and(|header| sample.ends_empty(header));
     // A first row with `#` is no header, so that lines with `#` are rows.
     let is_row = header.is_none() && sample.records[begin].begins_with_hash();
@@ -55,10 +59,8 @@ pub(super) fn table_of(head: &Head, name: &str) -> Option<Table> {
 
 /// The most frequent number of values; in a tie, that of the first record.
 fn usual_len(sample: &[Record]) -> usize {
-    let mut counts: HashMap<usize, usize> = HashMap::new();
-    sample.iter().for_each(|record| *counts.entry(record.len()).or_default() += 1);
     let first = sample.first().map_or(1, Record::len);
-    counts.into_iter().max_by_key(|&(len, count)| (count, len == first, len)).map_or(1, |(len, _)| len)
+    count_by_len(sample).into_iter().max_by_key(|&(len, count)| (count, len == first, len)).map_or(1, |(len, _)| len)
 }
 
 /// Sample of records, most of which have `usual` values.
@@ -73,8 +75,7 @@ struct Sample {
 impl Sample {
     fn new(records: Vec<Record>, usual: usize) -> Self {
         let comments = Comments::of(&records, usual);
-        let num_above = records.iter().position(|record| record.len() == usual && !record.begins_with_hash());
-        let num_above = num_above.unwrap_or(0);
+        let num_above = first_without_hash(&records, usual).unwrap_or(0);
         let mut sample = Self { records, usual, comments, num_above: 0 };
         // Of a single column, remarks differ from rows by their words, or by a header below them.
         let are_remarks = usual > 1
@@ -131,7 +132,7 @@ impl Sample {
         // Below several values, a line of texts may be a row to which a column was added.
         let is_header = match self.first_line(begin) {
             FirstLine::Names => true,
-            FirstLine::Texts => !above().any(|at| self.records[at].num_filled() > 1),
+            FirstLine::Texts => !self.is_below_rows(begin),
             FirstLine::Values => false,
         };
         if is_header {
@@ -140,7 +141,7 @@ impl Sample {
         // Lines with several values may be titles or rows, so they are reported as bad lines.
         let Some(start) = above().find(|&at| self.records[at].len() > 1) else { return (None, begin) };
         // The header has another number of names than there are values.
-        let is_of_names = |at: usize| is_of_names(&self.records[at]);
+        let is_of_names = |at: usize| is_of_names(&self.records[at], "");
         match before {
             Some(before) if is_of_names(before) && self.first_line(before) == FirstLine::Names => {
                 (Some(before), before)
@@ -148,6 +149,29 @@ impl Sample {
             _ if is_of_names(start) && self.first_line(start) != FirstLine::Values => (Some(start), start),
             _ => (None, start),
         }
+    }
+
+    /// Whether two or more rows of fewer values stand directly above. A single line is a title, and so are lines with a
+    /// date or a number, since the column below has texts, and lines above an empty line.
+    fn is_below_rows(&self, begin: usize) -> bool {
+        let Some(width) = self.before(begin).map(|before| self.records[before].len()) else { return false };
+        let is_followed = |&at: &usize| self.records[at].next_line() == self.records[at + 1].line;
+        let block = (0..begin).rev().take_while(is_followed).filter(|&at| !self.is_comment(at));
+        let block: Vec<&Record> =
+            block.map(|at| &self.records[at]).take_while(|record| record.len() == width).collect();
+        width < self.usual
+            && block.iter().filter(|record| record.num_filled() > 1).count() > 1
+            && !block.iter().flat_map(|record| record.texts()).any(is_value)
+    }
+
+    /// Names that begin with `#` directly above the table, such as `#id,name`, if it has no header. Where its header is
+    /// a line of texts that may as well be a row, `# id, name` is a remark.
+    fn names_behind_hash(&self, header: Option<usize>, begin: usize) -> Option<usize> {
+        let above = begin.checked_sub(1)?;
+        let record = &self.records[above];
+        let are_names = record.begins_with_hash() && self.is_usual(above) && is_of_names(record, "#");
+        let may_be_row = |header| !is_remark(record) && self.first_line(header) == FirstLine::Texts;
+        (are_names && header.is_none_or(may_be_row)).then_some(above)
     }
 
     /// Whether all lines below this header end with a delimiter, and the header does not.
@@ -216,10 +240,12 @@ enum FirstLine {
     Values,
 }
 
-/// Whether a record looks like names, judged by itself.
-fn is_of_names(record: &Record) -> bool {
+/// Whether a record looks like names, judged by itself, without a mark before the first.
+fn is_of_names(record: &Record, mark: &str) -> bool {
     let last = record.len() - usize::from(record.ends_empty());
-    last > 1 && record.texts().take(last).all(|value| !value.is_empty() && !is_value(value))
+    let mut names = record.texts().take(last);
+    let first = names.next().map(|name| name.strip_prefix(mark).unwrap_or(name).trim());
+    last > 1 && first.into_iter().chain(names).all(|name| !name.is_empty() && !is_value(name))
 }
 
 /// Shape of nine in ten values, if it contains digits.
@@ -326,6 +352,24 @@ mod tests {
         }
         let titled = table(&format!("Towns,\nname,city,colour\n{}", names(0..5, ",blue")));
         assert_eq!((titled.header, titled.begins_at), (Some(2), 2), "a title is no row");
+    }
+
+    #[test]
+    fn titles_of_several_values_are_no_rows_before_a_table_of_texts() {
+        let rows = "ann,Rome,IT\nbob,Bern,CH\ncid,Oslo,NO\ndan,Bonn,DE\n";
+        for (before, line) in [
+            ("Exported by,admin\nDate,2024-01-01\n", 3),
+            ("Report,2024\n", 2),
+            ("Report,towns\n", 2),
+            ("Exported by,admin\nOf,towns\n\n", 4),
+            ("Exported by,\"admin\nof all\"\nVersion,2\n", 4),
+        ] {
+            let table = table(&format!("{before}Name,City,Country\n{rows}"));
+            assert_eq!((table.header, table.begins_at, table.num_columns), (Some(line), line, 3), "{before}");
+        }
+        let over_lines =
+            table(&format!("name,city\nann,\"Rome\nOld\"\nbob,Bern\ncid,Oslo,NO\n{}", "eve,Bonn,DE\n".repeat(5)));
+        assert_eq!((over_lines.header, over_lines.begins_at), (Some(1), 1), "no line is empty");
     }
 
     #[test]

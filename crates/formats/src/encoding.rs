@@ -1,6 +1,6 @@
 //! Encodings of text: UTF-8 and UTF-16, and windows-1252 for delimited values that are not UTF-8.
 
-use super::Fault;
+use super::{Fault, joined};
 use std::borrow::Cow;
 
 /// windows-1252 is assumed if at least one line in this many is not UTF-8; fewer such lines are damaged.
@@ -78,8 +78,7 @@ fn utf_16(text: &[u8], encoding: &'static str, unit: fn([u8; 2]) -> u16, is_whol
         (lone > 0).then(|| format!("{halves} of UTF-16, shown as \u{fffd}")),
         (is_whole && !rest.is_empty()).then(|| "it ends in the middle of a UTF-16 character".to_owned()),
     ];
-    let damages: Vec<String> = damages.into_iter().flatten().collect();
-    let damage = (!damages.is_empty()).then(|| format!("it is damaged: {}", damages.join("; ")));
+    let damage = joined(damages).map(|damage| format!("it is damaged: {damage}"));
     Decoded { bytes: text.into_bytes(), encoding, damage }
 }
 
@@ -87,9 +86,10 @@ fn utf_16(text: &[u8], encoding: &'static str, unit: fn([u8; 2]) -> u16, is_whol
 ///
 /// Several signs have to agree, because any bytes can be read as windows-1252:
 /// - one line in ten, or more, is not UTF-8; fewer lines are damaged lines of a file in UTF-8;
-/// - hardly a line has characters of UTF-8, whole or cut off;
-/// - most bytes beyond ASCII stand alone between letters of ASCII, unlike those of Cyrillic or Chinese encodings;
-/// - these bytes have characters, and are not 0xff, which is rare as a letter and usual as garbage.
+/// - hardly a line has characters of UTF-8, whole or cut off ([`has_utf_8`]);
+/// - fewer than half of the bytes beyond ASCII are followed by another one, unlike those of Cyrillic or Chinese
+///   encodings; two between letters of ASCII do not count, as in the Portuguese `ação`;
+/// - at most one such byte in ten is unlikely in windows-1252 ([`num_unlikely`]).
 pub(super) fn is_windows_1252(bytes: &[u8], is_whole: bool) -> bool {
     let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
     let end = if is_whole { bytes.len() } else { bytes.iter().rposition(is_end).unwrap_or(0) };
@@ -100,23 +100,51 @@ pub(super) fn is_windows_1252(bytes: &[u8], is_whole: bool) -> bool {
         if line.is_ascii() {
             continue;
         }
-        // An invalid part of several bytes is a character of UTF-8 that was cut off.
-        let is_of_utf_8 = line.utf8_chunks().any(|chunk| !chunk.valid().is_ascii() || chunk.invalid().len() > 1);
-        utf_8_lines += usize::from(is_of_utf_8);
+        utf_8_lines += usize::from(has_utf_8(line));
         if std::str::from_utf8(line).is_ok() {
             continue;
         }
         wrong_lines += 1;
-        let high = |byte: &u8| !byte.is_ascii();
-        high_bytes += line.iter().filter(|byte| high(byte)).count();
-        in_runs += line.windows(2).filter(|pair| pair.iter().all(high)).count();
-        garbage += line.iter().filter(|byte| matches!(byte, 0x81 | 0x8d | 0x8f | 0x90 | 0x9d | 0xff)).count();
+        high_bytes += line.iter().filter(|byte| !byte.is_ascii()).count();
+        in_runs += num_in_runs(line);
+        garbage += num_unlikely(line);
     }
     wrong_lines > 0
         && wrong_lines * LINES_PER_WRONG_LINE_MAX >= lines
         && utf_8_lines * WRONG_LINES_PER_UTF_8_LINE_MIN <= wrong_lines
         && in_runs * 2 < high_bytes
         && garbage * 10 <= high_bytes
+}
+
+/// Whether a line has characters of UTF-8, whole or cut off.
+fn has_utf_8(line: &[u8]) -> bool {
+    line.utf8_chunks().any(|chunk| {
+        // After a letter of ASCII, two invalid bytes may also be a letter and a quote of windows-1252.
+        let is_word = chunk.valid().ends_with(|last: char| last.is_ascii_alphabetic());
+        let is_cut_off = chunk.invalid().len() > if is_word { 2 } else { 1 };
+        !chunk.valid().is_ascii() || is_cut_off
+    })
+}
+
+/// Number of bytes beyond ASCII before another one, without pairs between letters of ASCII.
+fn num_in_runs(line: &[u8]) -> usize {
+    let is_letter = |at: Option<usize>| at.and_then(|at| line.get(at)).is_some_and(u8::is_ascii_alphabetic);
+    let pairs = (0..).zip(line.windows(2)).filter(|(_, pair)| !pair[0].is_ascii() && !pair[1].is_ascii());
+    pairs.filter(|&(at, _): &(usize, _)| !(is_letter(at.checked_sub(1)) && is_letter(Some(at + 2)))).count()
+}
+
+/// Number of bytes that are unlikely in windows-1252: those without a character, 0xff, which is rare as a letter and
+/// usual as garbage, and signs directly before a letter of ASCII. Such signs are letters in Mac OS Roman and
+/// windows-1250, and halves of characters in Shift JIS and Big5.
+fn num_unlikely(line: &[u8]) -> usize {
+    let has_no_character = |byte: &u8| matches!(byte, 0x81 | 0x8d | 0x8f | 0x90 | 0x9d | 0xff);
+    let is_sign = |pair: &[u8]| {
+        // Quotes, dashes, currencies, `°`, `µ`, `œ` and others stand before letters: `’s`, `°C`, `l·l`.
+        let usual = b"\x80\x84\x8b\x91\x92\x93\x94\x96\x97\x9c\xa0\xa1\xa3\xa7\xab\xb0\xb4\xb5\xb7\xbf";
+        let is_usual = usual.contains(&pair[0]);
+        matches!(pair[0], 0x80..=0xbf) && !is_usual && !has_no_character(&pair[0]) && pair[1].is_ascii_alphabetic()
+    };
+    line.iter().filter(|byte| has_no_character(byte)).count() + line.windows(2).filter(|pair| is_sign(pair)).count()
 }
 
 pub(super) fn of_windows_1252(bytes: &[u8]) -> String {
@@ -127,11 +155,12 @@ pub(super) fn of_windows_1252(bytes: &[u8]) -> String {
     bytes.iter().map(character).collect()
 }
 
-/// Text with a replacement for each invalid part. `None` if nothing but damage is left of it.
+/// Text with a replacement for each invalid part. `None` for a damaged value without letters, which may have been a
+/// number.
 pub(super) fn undamaged(value: &[u8]) -> Option<Cow<'_, str>> {
     let text = String::from_utf8_lossy(value);
     let is_damage = |character: char| matches!(character, char::REPLACEMENT_CHARACTER | '\0');
-    let is_lost = text.contains(is_damage) && text.chars().all(|one| is_damage(one) || one.is_whitespace());
+    let is_lost = text.contains(is_damage) && !text.chars().any(char::is_alphabetic);
     (!is_lost).then_some(text)
 }
 
@@ -169,6 +198,40 @@ mod tests {
         }
         assert!(!is_windows_1252(b"a,b\n1,x\n2,K\xf6", false), "a cut off line tells nothing");
         assert_eq!(of_windows_1252(b"K\xf6ln \x80 \x93x\x94"), "Köln € “x”");
+    }
+
+    #[test]
+    fn words_of_western_languages_are_windows_1252() {
+        for bytes in [
+            &b"id,nome\n1,Educa\xe7\xe3o\n2,Informa\xe7\xe3o\n"[..],
+            b"Se\xe7\xe3o,Situa\xe7\xe3o\n1,2\n",
+            b"id,name\n1,Stra\xdfe\n2,Gr\xfc\xdfe\n3,\xd6l\n",
+            b"id,nombre\n1,\xbfQu\xe9?\n2,\xa1Ma\xf1ana!\n3,Espa\xf1a\n",
+            b"id,nom\n1,\xe9t\xe9\n2,c\x9cur\n3,l\x92\xe2ge\n4,l\x92eau\n",
+            b"id,nom\n1,\xabcaf\xe9\xbb\n2,\x93th\xe9\x94\n3,gel\xe9\x85\n4,No\xebl\n",
+            b"id,nom\n1,paral\xb7lel\n2,col\xb7lecci\xf3\n3,l\xb4aigua\n",
+            b"price,heat\n\x80EUR,20\xb0C\n5 \x80,21\xb0C\n",
+            b"id,text\n1,it\x92s\n2,\x93so\x94\n3,a \x96 b\n",
+        ] {
+            assert!(is_windows_1252(bytes, true), "{}", of_windows_1252(bytes));
+        }
+    }
+
+    #[test]
+    fn words_in_other_encodings_are_not_windows_1252() {
+        for (encoding, bytes) in [
+            (
+                "Shift JIS",
+                &b"id,name\n1,\x83T\x83g\x83E\n2,\x83X\x83Y\x83L\n3,\x83^\x83J\x83n\x83V\n4,\x83^\x83i\x83J\n"[..],
+            ),
+            ("Big5", b"id,city\n1,\xa5x\xa5_\n2,\xa5x\xa4\xa4\n3,\xa5x\xabn\n4,\xb0\xaa\xb6\xaf\n"),
+            ("Mac OS Roman", b"id,name\n1,M\x9fller\n2,K\x9aln\n"),
+            ("windows-1250", b"id,city\n1,Pozna\xf1\n2,Wroc\xb3aw\n3,Gda\xf1sk\n"),
+            ("GBK", b"id,city\n1,\xb1\xb1\xbe\xa9\n2,\xc9\xcf\xba\xa3\n"),
+            ("KOI8-R", b"id,city\n1,\xed\xcf\xd3\xcb\xd7\xc1\n2,\xeb\xc1\xda\xc1\xce\xd8\n"),
+        ] {
+            assert!(!is_windows_1252(bytes, true), "{encoding}");
+        }
     }
 
     #[test]

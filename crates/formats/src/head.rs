@@ -1,8 +1,8 @@
 //! Beginning of a text file, decompressed and decoded to UTF-8.
 
-use super::Fault;
 use super::encoding::{self, Decoded};
 use super::source::Source;
+use super::{Fault, joined};
 use flate2::bufread::MultiGzDecoder;
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -34,7 +34,8 @@ const OTHER_COMPRESSIONS: [(&[u8], &str); 5] = [
 
 /// Message of the `flate2` crate, which has a single kind of error.
 const NO_GZIP_HEADER: &str = "invalid gzip header";
-const GZIP: &[u8] = &[0x1f, 0x8b];
+/// First bytes of a gzip stream.
+pub(super) const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// Whether a file is compressed with gzip, and has the name of such a file.
 pub(super) fn is_gzip(first: &[u8], name: &str) -> bool {
@@ -109,10 +110,7 @@ impl Head {
 
     /// Adds damage to that of the encoding.
     fn with_damage(mut self, damage: Option<String>) -> Self {
-        self.damage = match (damage, self.damage) {
-            (Some(damage), Some(other)) => Some(format!("{damage}; {other}")),
-            (damage, other) => damage.or(other),
-        };
+        self.damage = joined([damage, self.damage]);
         self
     }
 

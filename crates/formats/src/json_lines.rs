@@ -5,6 +5,7 @@ use super::head::Head;
 use super::sniffing::{Guess, cell};
 use lakeshore::model::dataset::schema::{Column, Format, Schema};
 use lakeshore::model::preview::{BAD_LINES_SHOWN_MAX, BadLine, COLUMNS_SHOWN_MAX, Dialect, Preview};
+use lakeshore::model::text::truncate;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -88,7 +89,9 @@ pub(super) fn preview(head: Head, rows_max: usize) -> Result<Preview, Fault> {
     for (line, text) in head.lines().filter(|(_, text)| !text.trim_ascii().is_empty()) {
         let text = String::from_utf8_lossy(text);
         let read = serde_json::from_str::<Object>(&text);
-        if let Some(problem) = problem_of(&read, matches!(text, Cow::Owned(_))) {
+        let twice = read.as_ref().ok().and_then(|Object(object)| key_twice(object)).map(cell);
+        let has_twice = twice.is_some();
+        if let Some(problem) = problem_of(read.as_ref().err(), twice, matches!(text, Cow::Owned(_))) {
             num_bad_lines += 1;
             if bad_lines.len() < BAD_LINES_SHOWN_MAX {
                 bad_lines.push(BadLine { line, problem });
@@ -97,7 +100,7 @@ pub(super) fn preview(head: Head, rows_max: usize) -> Result<Preview, Fault> {
         let Ok(Object(object)) = read else { continue };
         objects += 1;
         let mut row = Vec::new();
-        for (name, value) in last_of_each(object) {
+        for (name, value) in if has_twice { last_of_each(object) } else { object } {
             let Some(place) = columns.place_of(name) else { continue };
             if shown.len() < rows_max && place < COLUMNS_SHOWN_MAX {
                 row.push((place, shown_value(&value)));
@@ -144,16 +147,13 @@ pub(super) fn preview(head: Head, rows_max: usize) -> Result<Preview, Fault> {
 }
 
 /// Problem of a line, also of one that is still a row. `is_replaced`: some of its bytes were not UTF-8.
-fn problem_of(read: &Result<Object, serde_json::Error>, is_replaced: bool) -> Option<String> {
-    match read {
-        Err(error) => Some(cause(error)),
+fn problem_of(error: Option<&serde_json::Error>, key_twice: Option<String>, is_replaced: bool) -> Option<String> {
+    match (error, key_twice) {
+        (Some(error), _) => Some(cause(error)),
         // Still a row: the last value counts.
-        Ok(Object(object)) if key_twice(object).is_some() => {
-            key_twice(object).map(|name| format!("the key {:?} occurs twice", cell(name)))
-        }
+        (None, Some(name)) => Some(format!("the key {name:?} occurs twice")),
         // Still a row, with replacement characters.
-        Ok(_) if is_replaced => Some("bytes that are not UTF-8".to_owned()),
-        Ok(_) => None,
+        (None, None) => is_replaced.then(|| "bytes that are not UTF-8".to_owned()),
     }
 }
 
@@ -179,9 +179,6 @@ fn key_twice(object: &Pairs) -> Option<&str> {
 }
 
 fn last_of_each(object: Pairs) -> Pairs {
-    if key_twice(&object).is_none() {
-        return object;
-    }
     let mut places = HashMap::new();
     let mut kept: Pairs = Vec::new();
     for (name, value) in object {
@@ -260,6 +257,6 @@ fn cause(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let cause = message.rsplit_once(" at line ").map_or(message.as_str(), |(cause, _)| cause);
     // The message may quote a whole value.
-    let cause: String = cause.chars().take(CAUSE_CHARACTERS_MAX).collect();
+    let cause = truncate(cause, CAUSE_CHARACTERS_MAX);
     format!("{cause} at character {}", error.column())
 }

@@ -68,6 +68,12 @@ impl Fault {
     }
 }
 
+/// Joins two problems of a file.
+fn joined(problems: [Option<String>; 2]) -> Option<String> {
+    let problems: Vec<String> = problems.into_iter().flatten().collect();
+    (!problems.is_empty()).then(|| problems.join("; "))
+}
+
 /// Opens a file of the lake once more, for reading alone: what a reader process is given. `None` where it has no descriptor:
 /// then its bytes are served, see [`serving`].
 pub type Reopen = fn(&dyn OpenFile) -> Result<Option<File>, Error>;

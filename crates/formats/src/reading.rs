@@ -5,6 +5,7 @@ use super::source::Source;
 use super::{Fault, delimited, delimiter, json_lines, parquet};
 use lakeshore::model::dataset::schema::Format;
 use lakeshore::model::preview::{PROBLEM_CHARACTERS_MAX, Preview, TEXT_CHARACTERS_MAX, image_type};
+use lakeshore::model::text::truncate;
 use lakeshore_delta::footer::FileDescription;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -58,7 +59,7 @@ pub fn read(source: Source, name: &str, depth: Depth) -> Reading {
     match read {
         Ok(preview) => Reading::Preview(Box::new(Preview { bytes_read, ..preview })),
         Err(Fault::Unreadable(problem)) => {
-            let problem = problem.chars().take(PROBLEM_CHARACTERS_MAX).collect();
+            let problem = truncate(&problem, PROBLEM_CHARACTERS_MAX);
             Reading::Unreadable { format, problem, bytes_read }
         }
         Err(Fault::Disk(error)) => Reading::Disk { errno: error.raw_os_error() },
@@ -104,13 +105,24 @@ fn extension(name: &str) -> String {
     extension.unwrap_or_default()
 }
 
-/// Detects Parquet by the name, else by the first bytes together with the last ones: a text may begin with `PAR1` too.
+/// Detects Parquet by the name, else by the contents.
 fn is_parquet(source: &Source, name: &str) -> Result<bool, Fault> {
-    let first = source.read(0, FIRST_BYTES)?;
-    if extension(name) == "parquet" && source.len() > 0 {
-        return Ok(!head::is_gzip(&first, name));
+    Ok(is_named_parquet(source, name)? || is_parquet_inside(source, &source.read(0, FIRST_BYTES)?)?)
+}
+
+/// Whether the name is that of a Parquet file. Bytes are read only if it may be compressed, since each read from object
+/// storage takes a request.
+fn is_named_parquet(source: &Source, name: &str) -> Result<bool, Fault> {
+    if extension(name) != "parquet" || source.len() == 0 {
+        return Ok(false);
     }
-    if !parquet::is_magic(&first) {
+    let may_be_gzip = head::plain_name(name) != name;
+    Ok(!(may_be_gzip && head::is_gzip(&source.read(0, head::GZIP.len())?, name)))
+}
+
+/// Whether the first bytes and the last ones are those of Parquet: a text may begin with `PAR1` too.
+fn is_parquet_inside(source: &Source, first: &[u8]) -> Result<bool, Fault> {
+    if !parquet::is_magic(first) {
         return Ok(false);
     }
     let magic_bytes = parquet::MAGIC.len();
@@ -122,10 +134,13 @@ fn is_parquet(source: &Source, name: &str) -> Result<bool, Fault> {
 
 /// Detects the format: by the first bytes, else by the name, else by the contents.
 fn format_of(source: &Source, name: &str) -> Result<Format, Fault> {
-    if is_parquet(source, name)? {
+    if is_named_parquet(source, name)? {
         return Ok(Format::Parquet);
     }
     let first = source.read(0, FIRST_BYTES)?;
+    if is_parquet_inside(source, &first)? {
+        return Ok(Format::Parquet);
+    }
     let extension = extension(name);
     let extension = extension.as_str();
     if image_type(&first).is_some() {
@@ -197,9 +212,9 @@ fn image(source: &Source, name: &str) -> Result<Preview, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::tests::{columns, packed, previewed, small_parquet};
-    use lakeshore::model::dataset::schema::Format;
-    use parquet::basic::Compression;
+    use ::parquet::basic::Compression;
 
     fn problem(name: &str, bytes: &[u8]) -> String {
         previewed(name, bytes).problem.unwrap_or_default()
@@ -234,6 +249,20 @@ mod tests {
             assert!(problem.contains("a Parquet file within a gzip file"), "{name}: {problem}");
         }
         assert_eq!(previewed("x.parquet.gz", &bytes).row_count, Some(1000), "it is not compressed");
+    }
+
+    #[test]
+    fn the_format_of_a_file_is_detected_with_few_reads() {
+        let bytes = small_parquet(Compression::SNAPPY);
+        for (name, bytes, format, expected) in [
+            ("x.parquet", &bytes[..], Format::Parquet, 0),
+            ("x.parquet.gz", &bytes, Format::Parquet, 2),
+            ("part-0", &bytes, Format::Parquet, FIRST_BYTES as u64 + 4),
+            ("x.csv", b"a,b\n1,2\n", Format::Delimited, 8),
+        ] {
+            let source = Source::new(bytes.to_vec(), bytes.len() as u64);
+            assert_eq!((format_of(&source, name).unwrap(), source.bytes_read()), (format, expected), "{name}");
+        }
     }
 
     #[test]

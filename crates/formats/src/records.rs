@@ -2,6 +2,7 @@
 
 use super::head::Head;
 use csv::{ByteRecord, Reader, ReaderBuilder};
+use std::collections::HashMap;
 
 /// Length from which a quoted value with line breaks was probably never closed.
 const QUOTED_BYTES_MAX: usize = 64 << 10;
@@ -49,10 +50,23 @@ impl Record {
         self.values.iter().next_back().is_some_and(<[u8]>::is_empty)
     }
 
+    /// Line after this record, with the line breaks within its values.
+    pub(super) fn next_line(&self) -> u64 {
+        let values = self.values.as_slice();
+        self.line + 1 + line_ends(values, 0, values.len())
+    }
+
     /// Whether the line begins with `#`, and not with a quote before it: see [`comments`](super::comments).
     pub(super) fn begins_with_hash(&self) -> bool {
         !self.begins_quoted && self.values.get(0).is_some_and(|value| value.starts_with(b"#"))
     }
+}
+
+/// Number of records of each number of values.
+pub(super) fn count_by_len<'a>(records: impl IntoIterator<Item = &'a Record>) -> HashMap<usize, usize> {
+    let mut counts = HashMap::new();
+    records.into_iter().for_each(|record| *counts.entry(record.len()).or_default() += 1);
+    counts
 }
 
 /// Reads the records, without empty lines and without a truncated last record.

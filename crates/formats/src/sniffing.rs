@@ -124,16 +124,18 @@ fn is_number(text: &str) -> bool {
     is_of_digits && !is_code && text.parse::<f64>().is_ok()
 }
 
+/// Number of exactly `count` digits.
+fn digits(part: &str, count: usize) -> Option<u16> {
+    let is_number = part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { part.parse().ok() } else { None }
+}
+
 /// Matches `2026-11-24`, if that day exists.
 pub(super) fn is_date(text: &str) -> bool {
     let Some((date, "")) = text.split_at_checked(10) else { return false };
     let parts: Vec<&str> = date.split('-').collect();
     let [year, month, day] = parts[..] else { return false };
-    let number = |part: &str, digits: usize| {
-        let is_number = part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
-        if is_number { part.parse::<u16>().ok() } else { None }
-    };
-    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2)) else {
+    let (Some(year), Some(month), Some(day)) = (digits(year, 4), digits(month, 2), digits(day, 2)) else {
         return false;
     };
     let is_leap_year = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
@@ -155,12 +157,8 @@ fn is_offset(zone: &str) -> bool {
         Some((hours, minutes)) => (hours, minutes.strip_prefix(':').unwrap_or(minutes)),
         None => return false,
     };
-    let number = |part: &str| {
-        let is_number = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
-        if is_number { part.parse::<u16>().ok() } else { None }
-    };
-    let minutes = number(minutes).filter(|minutes| *minutes < 60);
-    number(hours).zip(minutes).is_some_and(|(hours, minutes)| hours * 60 + minutes <= MINUTES_MAX)
+    let minutes = digits(minutes, 2).filter(|minutes| *minutes < 60);
+    digits(hours, 2).zip(minutes).is_some_and(|(hours, minutes)| hours * 60 + minutes <= MINUTES_MAX)
 }
 
 /// Matches `2026-11-24T14:05`, with optional seconds, fraction and zone.
@@ -169,7 +167,7 @@ fn is_timestamp(text: &str) -> bool {
     let Some(time) = time.strip_prefix(['T', ' ']) else { return false };
     let end = time.find(|character: char| !(character.is_ascii_digit() || ":.".contains(character)));
     let (time, zone) = time.split_at(end.unwrap_or(time.len()));
-    let is_of_day = |part: &str, last: u8| part.len() == 2 && part.parse::<u8>().is_ok_and(|number| number <= last);
+    let is_of_day = |part: &str, last: u16| digits(part, 2).is_some_and(|number| number <= last);
     let parts: Vec<_> = time.split(':').collect();
     let is_time = match parts[..] {
         [hour, minute] => is_of_day(hour, 23) && is_of_day(minute, 59),

@@ -115,7 +115,7 @@ pub(super) fn preview(source: &Arc<Source>, rows_max: usize) -> Result<Preview, 
         format!("some columns are not shown ({}{more})", named.join("; "))
     });
     let problems: Vec<_> = opened.contradiction().into_iter().chain(of_columns).collect();
-    let problem = problems.join("; ").chars().take(PROBLEM_CHARACTERS_MAX).collect();
+    let problem = truncate(&problems.join("; "), PROBLEM_CHARACTERS_MAX);
     Ok(Preview {
         schema: Some(opened.schema(shown)),
         num_columns: num_columns as u64,

@@ -2,10 +2,12 @@
 
 use super::confinement::Confined;
 use super::protocol::{self, ANSWER_BYTES_MAX, Answer, FrameError, Hello, LENGTH_BYTES, REQUEST_BYTES_MAX, Request};
+use crate::joined;
 use crate::reading::{self, Reading};
 use crate::serving::ServedFile;
 use crate::source::Source;
 use lakeshore::model::preview::PROBLEM_CHARACTERS_MAX;
+use lakeshore::model::text::truncate;
 use lakeshore_delta::footer::{FileDescription, LEAVES_MAX};
 use lakeshore_delta::unfit::Unfit;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
@@ -102,10 +104,8 @@ fn shortened(reading: Reading, problem: Option<&str>) -> Reading {
 
 /// Adds a cause to the problem of a file, within the longest text of both.
 fn with_cause(problem: Option<&str>, cause: &str) -> String {
-    let Some(problem) = problem else { return cause.to_owned() };
     let left = PROBLEM_CHARACTERS_MAX.saturating_sub(cause.chars().count() + "; ".len());
-    let problem: String = problem.chars().take(left).collect();
-    format!("{problem}; {cause}")
+    joined([problem.map(|problem| truncate(problem, left)), Some(cause.to_owned())]).unwrap_or_default()
 }
 
 /// Receives the next request with its file. `None` when the server has closed the socket.
