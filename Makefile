@@ -36,7 +36,7 @@ ONLY_FOLDER := test(/^(lake_identity|permissions|readiness|reserve|snapshots)::/
 # those that start several by themselves.
 ONLY_ONE_SERVER := test(/^(log|proxies|several_nodes|shares)::/) or test(/^activity::a_publish_interrupted_by_a_kill/) \
 	or test(/^sessions::guessing_keys_is_delayed/) or test(/^slow_clients::an_address_beyond_its_share/) \
-	or test(/^supersede::a_kill_during/) or test(/^tables::a_kill_at_any_step/) or test(/^hostile_files::(a_file_that_crashes|a_reader_has_no_resource)/)
+	or test(/^supersede::a_kill_during/) or test(/^versions::restores::a_kill_amid/) or test(/^tables::a_kill_at_any_step/) or test(/^hostile_files::(a_file_that_crashes|a_reader_has_no_resource)/)
 # Python with pyarrow, duckdb and polars, for `make corpus`.
 CORPUS_PYTHON ?= python3
 CORPUS ?=

@@ -144,3 +144,25 @@ async fn files_restored_beside_uploads_to_their_path_are_those_of_their_versions
         assert_eq!(files(&server, T, number).await.len(), 1, "version {number} is readable");
     }
 }
+
+#[tokio::test]
+async fn a_kill_amid_a_restore_leaves_the_files_of_all_versions_at_its_path() {
+    let server = TestServer::start().await;
+    let sync = server.start_sync(T, "IncrementalSync").await;
+    server.upload(sync, "a.csv", b"a1").await;
+    server.upload(sync, "a.csv", b"a2").await;
+    let trash_id = server.rows("/api/lake/trash").await[0]["trash_id"].clone();
+    let stopped = server.kill();
+    // The files have changed places, and the rows have not.
+    let mut dying = stopped.try_start(&[("LAKESHORE_CRASH_AT", "exchange.done")]).await.unwrap();
+    let body = json!({ "trash_id": trash_id, "api_key": dying.key });
+    assert!(dying.post("/api/lake/trash/restore", &body).send().await.is_err(), "it was killed amid the restore");
+    dying.eventually_ended();
+    let server = stopped.start().await;
+    server.upload(sync, "a.csv", b"a3").await;
+    server.end_sync(sync).await;
+    for (number, bytes) in [(1, "a1"), (2, "a2"), (3, "a1"), (4, "a3")] {
+        assert!(are(&files(&server, T, number).await, &[("a.csv", bytes)]), "version {number}");
+    }
+    assert_eq!(server.files("data/t")["a.csv"], b"a3");
+}
