@@ -72,7 +72,7 @@ parts! {
         Version => VersionDetailPage, RestoreVersion => RestoreVersionPage, RestoreTrash => RestoreTrashPage
     };
     trash: trash_view, load_trash, { Trash => Trash, TrashSync => TrashSync, TrashItem => TrashItem };
-    deeds: deeds_view, load_deeds, { Activity => Activity, Keys => Keys };
+    activity: activity_view, load_activity, { Activity => Activity, Keys => Keys };
     palette: palette_view, load_search, { Search => Search };
 }
 

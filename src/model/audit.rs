@@ -157,7 +157,7 @@ pub struct AuditEntry {
 pub struct Activity {
     pub activity_id: AuditId,
     #[serde(flatten)]
-    pub deed: AuditEntry,
+    pub entry: AuditEntry,
 }
 
 impl AuditEntry {
@@ -194,16 +194,16 @@ impl AuditEntry {
     /// counts the dropped uploads in flight.
     pub fn closing(record: &SyncRecord, closing: &Closing, discarded: u64, at: Timestamp) -> Vec<Self> {
         let sync = &record.sync;
-        let mut deeds = Vec::new();
+        let mut entries = Vec::new();
         if discarded > 0 {
             let totals = Some(Totals { files: discarded, bytes: 0 });
-            deeds.push(Self { totals, ..Self::of_sync(AuditAction::UploadsDiscarded, sync, closing.by(), at) });
+            entries.push(Self { totals, ..Self::of_sync(AuditAction::UploadsDiscarded, sync, closing.by(), at) });
         }
         if let (Closing::Publish { by, .. }, Some(hold)) = (closing, &sync.held) {
             let message = held_in_words(hold);
-            deeds.push(Self { message, ..Self::of_sync(AuditAction::SyncConfirmed, sync, by, at) });
+            entries.push(Self { message, ..Self::of_sync(AuditAction::SyncConfirmed, sync, by, at) });
         }
-        deeds
+        entries
     }
 
     /// Entry for the end of a sync with all landed files. `sync` is the state after the end.
@@ -224,22 +224,22 @@ impl AuditEntry {
             Closing::Abort { .. } => AuditAction::SyncAborted,
             Closing::Publish { .. } | Closing::Finish { .. } => AuditAction::SyncEnded,
         };
-        let deed = Self { totals: Some(landed(sync)), ..Self::of_sync(what, sync, by, at) };
+        let entry = Self { totals: Some(landed(sync)), ..Self::of_sync(what, sync, by, at) };
         match (what, settlement.status) {
             (AuditAction::SyncEnded, Status::Failed) => {
-                Self { outcome: AuditOutcome::Failed, message: settlement.message.clone(), ..deed }
+                Self { outcome: AuditOutcome::Failed, message: settlement.message.clone(), ..entry }
             }
             (AuditAction::SyncExpired | AuditAction::SyncSuperseded, _) => {
-                Self { message: settlement.message.clone(), ..deed }
+                Self { message: settlement.message.clone(), ..entry }
             }
-            _ => Self { message: failed_in_words(sync), ..deed },
+            _ => Self { message: failed_in_words(sync), ..entry },
         }
     }
 
     /// Entry for a publish that failed and left the sync open.
     pub fn sync_reopened(sync: &SyncJob, closing: &Closing, why: &str, at: Timestamp) -> Self {
-        let deed = Self::of_sync(AuditAction::SyncEnded, sync, closing.by(), at);
-        Self { outcome: AuditOutcome::Failed, message: why.to_owned(), ..deed }
+        let entry = Self::of_sync(AuditAction::SyncEnded, sync, closing.by(), at);
+        Self { outcome: AuditOutcome::Failed, message: why.to_owned(), ..entry }
     }
 
     pub fn sync_held(sync: &SyncJob, hold: &Hold, by: &Actor) -> Self {
@@ -262,10 +262,10 @@ impl AuditEntry {
 
     /// One entry for several items purged together; `None` for no items.
     pub fn trash_emptied(entries: &[TrashEntry], by: &Actor, at: Timestamp) -> Option<Self> {
-        let deed = Self::new(AuditAction::TrashEmptied, by, at);
+        let entry = Self::new(AuditAction::TrashEmptied, by, at);
         match entries {
             [] => None,
-            [one] => Some(Self { path: Some(one.origin.clone()), sync_id: one.sync_id, totals: one.totals, ..deed }),
+            [one] => Some(Self { path: Some(one.origin.clone()), sync_id: one.sync_id, totals: one.totals, ..entry }),
             many => {
                 let mut totals = Totals::default();
                 for counted in many.iter().filter_map(|entry| entry.totals) {
@@ -277,7 +277,7 @@ impl AuditEntry {
                 let mut origins = many.iter().map(|entry| &entry.origin);
                 let first = origins.next().cloned();
                 let path = origins.fold(first, |common, origin| common?.common(origin));
-                Some(Self { message, path, sync_id, totals: Some(totals), ..deed })
+                Some(Self { message, path, sync_id, totals: Some(totals), ..entry })
             }
         }
     }

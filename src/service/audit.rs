@@ -45,11 +45,11 @@ impl Lake {
         let scope = caller.may_read()?;
         let sees_all = may_administer(caller).is_ok();
         let Some(query) = wanted.query(scope, !sees_all)? else { return Ok(Vec::new()) };
-        let mut deeds = self.0.state.activity(&query).await?;
+        let mut entries = self.0.state.activity(&query).await?;
         if !sees_all {
-            deeds.iter_mut().for_each(|activity| activity.deed.by.trace.origin = Origin::default());
+            entries.iter_mut().for_each(|activity| activity.entry.by.trace.origin = Origin::default());
         }
-        Ok(deeds)
+        Ok(entries)
     }
 
     /// Records the settings of the lake if they differ from those of the last start.
@@ -61,7 +61,7 @@ impl Lake {
         };
         let Some(query) = wanted.query(None, false)? else { return Ok(()) };
         match self.0.state.activity(&query).await?.first() {
-            Some(last) if last.deed.message == settings => Ok(()),
+            Some(last) if last.entry.message == settings => Ok(()),
             _ => self.0.state.record(&AuditEntry::settings_changed(settings, self.now())).await,
         }
     }
@@ -70,8 +70,8 @@ impl Lake {
     pub(in crate::service) async fn record_refused(&self, refusal: &Error, origin: &Origin) {
         let now = self.now();
         let Some(unlisted) = self.0.refusals.list(now) else { return };
-        let deed = AuditEntry::sign_in_refused(&Actor::nobody(origin.clone()), refusal, unlisted, now);
-        if self.0.state.record(&deed).await.is_ok() {
+        let entry = AuditEntry::sign_in_refused(&Actor::nobody(origin.clone()), refusal, unlisted, now);
+        if self.0.state.record(&entry).await.is_ok() {
             self.0.events.pending_changes().activity();
         }
     }

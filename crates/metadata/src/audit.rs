@@ -1,7 +1,7 @@
 //! Audit log: the append-only table `activity`, and `activity_places`.
 
 use crate::backend::{Backend, MetadataStore};
-use crate::query::{Select, Value, changed, clamp, direction, values};
+use crate::query::{Select, Value, clamp, direction, execute, values};
 use crate::row::{activity, id};
 use crate::transaction::Durability::Written;
 use crate::transaction::{Counter, WriteTransaction};
@@ -15,12 +15,12 @@ use lakeshore::ports::metadata::audit::AuditStore;
 
 #[async_trait]
 impl<B: Backend> AuditStore for MetadataStore<B> {
-    async fn record(&self, deed: &AuditEntry) -> Result<(), Error> {
-        self.0.write(Written, deed.clone(), |writing, deed| Box::pin(writing.record(deed))).await
+    async fn record(&self, entry: &AuditEntry) -> Result<(), Error> {
+        self.0.write(Written, entry.clone(), |writing, entry| Box::pin(writing.record(entry))).await
     }
 
     async fn activity(&self, wanted: &AuditQuery) -> Result<Vec<Activity>, Error> {
-        select(wanted).rows(&mut self.0.list().await?, activity).await
+        select(wanted).fetch_all(&mut self.0.list().await?, activity).await
     }
 }
 
@@ -37,38 +37,38 @@ const INSERT: &str = "\
 
 /// Inserts audit entries. With ids of the counter, they have to be the last statements of a transaction: the ids are then
 /// in the order of the commits.
-pub(crate) async fn insert(writing: &mut impl WriteTransaction, deeds: &[AuditEntry]) -> Result<(), Error> {
-    if deeds.is_empty() {
+pub(crate) async fn insert(writing: &mut impl WriteTransaction, entries: &[AuditEntry]) -> Result<(), Error> {
+    if entries.is_empty() {
         return Ok(());
     }
-    let first = writing.new_ids(Counter::Activity, deeds.len()).await?;
-    let row = |deed: &'_ AuditEntry| {
-        let (trace, origin) = (&deed.by.trace, &deed.by.trace.origin);
+    let first = writing.new_ids(Counter::Activity, entries.len()).await?;
+    let row = |entry: &'_ AuditEntry| {
+        let (trace, origin) = (&entry.by.trace, &entry.by.trace.origin);
         serde_json::to_value((
-            deed.at.0,
-            deed.what.as_str(),
-            deed.outcome.as_str(),
-            &deed.by.name,
-            deed.by.role.map(|role| role.as_str()),
+            entry.at.0,
+            entry.what.as_str(),
+            entry.outcome.as_str(),
+            &entry.by.name,
+            entry.by.role.map(|role| role.as_str()),
             trace.means.as_str(),
             trace.key_id.map(|key_id| id(key_id.0)),
             &origin.address,
             &origin.forwarded_for,
             &origin.program,
-            deed.path.as_ref().map(LakePath::as_str),
-            deed.sync_id.map(|sync_id| id(sync_id.0)),
-            &deed.subject,
-            &deed.message,
-            deed.totals.map(|totals| id(totals.files)),
-            deed.totals.map(|totals| id(totals.bytes)),
+            entry.path.as_ref().map(LakePath::as_str),
+            entry.sync_id.map(|sync_id| id(sync_id.0)),
+            &entry.subject,
+            &entry.message,
+            entry.totals.map(|totals| id(totals.files)),
+            entry.totals.map(|totals| id(totals.bytes)),
         ))
     };
-    let rows = deeds.iter().map(row).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
-    let of_paths = deeds.iter().rev().zip(0_i64..).filter_map(|(deed, back)| Some((deed.path.as_ref()?, back)));
+    let rows = entries.iter().map(row).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
+    let of_paths = entries.iter().rev().zip(0_i64..).filter_map(|(entry, back)| Some((entry.path.as_ref()?, back)));
     let places: Vec<_> = of_paths
         .flat_map(|(path, back)| at_and_above(path.as_str()).into_iter().map(move |place| (place, back)))
         .collect();
-    changed(writing, INSERT, values![Value::rows(&rows)?, first, Value::rows(&places)?]).await.map(drop)
+    execute(writing, INSERT, values![Value::rows(&rows)?, first, Value::rows(&places)?]).await.map(drop)
 }
 
 /// Query of a page. It uses the index of the narrowest filter; every index has the entries in order.
@@ -122,7 +122,7 @@ fn select(wanted: &AuditQuery) -> Select {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::rows;
+    use crate::query::fetch_all;
     use crate::row::DbRow;
     use crate::sqlite::{SqliteState, open_writing};
     use lakeshore::Timestamp;
@@ -160,9 +160,9 @@ mod tests {
     #[tokio::test]
     async fn what_was_done_cannot_be_changed_removed_or_replaced() {
         let (state, folder) = opened().await;
-        let mut deed = AuditEntry::settings_changed("x".into(), Timestamp(1));
-        deed.path = Some(LakePath::parse("/a/b").unwrap());
-        state.record(&deed).await.unwrap();
+        let mut entry = AuditEntry::settings_changed("x".into(), Timestamp(1));
+        entry.path = Some(LakePath::parse("/a/b").unwrap());
+        state.record(&entry).await.unwrap();
         let mut connection = open_writing(&folder.path().join("lakeshore.db")).await.unwrap();
         for sql in [
             "UPDATE activity SET who = 'eve'",
@@ -182,17 +182,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_deed_at_no_place_has_none_and_each_that_has_one_has_its_own() {
+    async fn an_entry_at_no_place_has_none_and_each_that_has_one_has_its_own() {
         let (state, _folder) = opened().await;
         for (what, path) in [("x", Some("/a/b")), ("y", None), ("z", Some("/a"))] {
             let path = path.map(|path| LakePath::parse(path).unwrap());
-            let deed = AuditEntry { path, ..AuditEntry::settings_changed(what.into(), Timestamp(1)) };
-            state.record(&deed).await.unwrap();
+            let entry = AuditEntry { path, ..AuditEntry::settings_changed(what.into(), Timestamp(1)) };
+            state.record(&entry).await.unwrap();
         }
         let sql = "SELECT p.path, subject || message AS what FROM activity_places p JOIN activity USING (activity_id) \
                    ORDER BY activity_id, p.path";
         let mut connection = state.0.look().await.unwrap();
-        let found = rows(&mut connection, sql, vec![], |row| Ok((row.get("path")?, row.get("what")?))).await;
+        let found = fetch_all(&mut connection, sql, vec![], |row| Ok((row.get("path")?, row.get("what")?))).await;
         let found: Vec<(String, String)> = found.unwrap();
         let found: Vec<_> = found.iter().map(|(path, what)| (path.as_str(), what.as_str())).collect();
         assert_eq!(found, [("/a", "x"), ("/a/b", "x"), ("/a", "z")]);

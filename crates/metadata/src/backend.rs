@@ -1,7 +1,7 @@
 //! The metadata store over either database, and what a database brings for it: its connections and its transactions.
 
 use crate::lookups::CallerLookups;
-use crate::query::{Connection, Dialect, Select, Value, changed};
+use crate::query::{Connection, Dialect, Select, Value, execute};
 use crate::transaction::{Durability, Work, WriteTransaction};
 use futures_util::future::BoxFuture;
 use lakeshore::Error;
@@ -154,5 +154,5 @@ pub(crate) fn statements<'a, W: WriteTransaction>(
     writing: &'a mut W,
     (sql, values): &'a (&'static str, Vec<Value>),
 ) -> BoxFuture<'a, Result<(), Error>> {
-    Box::pin(async move { changed(writing, *sql, values.clone()).await.map(drop) })
+    Box::pin(async move { execute(writing, *sql, values.clone()).await.map(drop) })
 }

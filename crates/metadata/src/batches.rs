@@ -1,7 +1,7 @@
 //! Declared batches: the table `expected_files`, compared with the landed files of a sync.
 
 use crate::backend::{Backend, MetadataStore};
-use crate::query::{Connection, Dialect, RowOf, Select, Text, Value, changed, clamp, rows, values};
+use crate::query::{Connection, Dialect, RowOf, Select, Text, Value, clamp, execute, fetch_all, values};
 use crate::row::{DbRow, bytes, bytes_if_any, id, number, number_if_any, path};
 use crate::syncs::record;
 use crate::transaction::Durability::Synced;
@@ -37,7 +37,7 @@ impl<B: Backend> BatchState for MetadataStore<B> {
         let mut select = Select::new(landed_changes::<B::Db>());
         select.bind(id(sync_id.0)).push(" AND u.ordinal > ").bind(clamp(after));
         select.push(" ORDER BY u.ordinal LIMIT ").bind(clamp(size));
-        select.rows(&mut self.0.list().await?, landed_change).await
+        select.fetch_all(&mut self.0.list().await?, landed_change).await
     }
 }
 
@@ -51,7 +51,7 @@ async fn expect(
     let record = record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?;
     may_accept_uploads(&record)?;
     let sql = "UPDATE syncs SET last_activity = ? WHERE sync_id = ?";
-    changed(writing, sql, values![at.0, id(sync_id.0)]).await?;
+    execute(writing, sql, values![at.0, id(sync_id.0)]).await?;
     insert_expected(writing, sync_id, expected).await
 }
 
@@ -65,7 +65,7 @@ pub(crate) async fn insert_expected(
     let sql = "UPDATE syncs SET expected_count = $2, expected_bytes = $3, expected_named = $4 WHERE sync_id = $1; \
                DELETE FROM expected_files WHERE sync_id = $1";
     let (count, size_bytes) = (totals.count.map(id), totals.size_bytes.map(id));
-    changed(writing, sql, values![id(sync_id.0), count, size_bytes, totals.is_named]).await?;
+    execute(writing, sql, values![id(sync_id.0), count, size_bytes, totals.is_named]).await?;
     let Declaration::Files(files) = expected else { return Ok(()) };
     let sql = "INSERT INTO expected_files (sync_id, target, size_bytes, sha256) \
                SELECT ?, value ->> 0, CAST(value ->> 1 AS BIGINT), unhex(value ->> 2) FROM json_each(?)";
@@ -75,7 +75,7 @@ pub(crate) async fn insert_expected(
             (file.target.to_string(), id(file.size_bytes), sha256)
         };
         let some: Vec<_> = some.iter().map(row).collect();
-        changed(writing, sql, values![id(sync_id.0), Value::rows(&some)?]).await?;
+        execute(writing, sql, values![id(sync_id.0), Value::rows(&some)?]).await?;
     }
     Ok(())
 }
@@ -97,7 +97,7 @@ async fn compare<C: Connection>(connection: &mut C, sync_id: SyncId) -> Result<O
         }
         Ok(())
     };
-    rows(connection, BOTH_SIDES, values![id(sync_id.0)], add).await?;
+    fetch_all(connection, BOTH_SIDES, values![id(sync_id.0)], add).await?;
     Ok(Some(comparing.end()))
 }
 
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(compared.num_missing, FILES_AT_ONCE as u64 + 1);
         let sql = "SELECT target, size_bytes, sha256 FROM expected_files ORDER BY target DESC LIMIT 2";
         let mut connection = state.0.look().await.unwrap();
-        let last = rows(&mut connection, sql, vec![], declared_file).await.unwrap();
+        let last = fetch_all(&mut connection, sql, vec![], declared_file).await.unwrap();
         let Declaration::Files(files) = declaration else { panic!() };
         assert_eq!(last, files.iter().rev().take(2).cloned().collect::<Vec<_>>());
     }

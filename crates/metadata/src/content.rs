@@ -1,6 +1,6 @@
 //! Recorded digests and details of landed files.
 
-use crate::query::{Connection, Dialect, RowOf, Value, rows};
+use crate::query::{Connection, Dialect, RowOf, Value, fetch_all};
 use crate::row::{DbRow, bytes, index, number, time};
 use lakeshore::Error;
 use lakeshore::model::digest::Digest;
@@ -39,7 +39,7 @@ pub(crate) async fn of_landed<C: Connection, T: Clone + Send>(
         }
         Ok(())
     };
-    rows(connection, landed::<C::Db>(columns, joined), vec![Value::rows(&wanted)?], found).await?;
+    fetch_all(connection, landed::<C::Db>(columns, joined), vec![Value::rows(&wanted)?], found).await?;
     Ok(of_files)
 }
 
@@ -64,7 +64,7 @@ pub(crate) async fn landed_as<C: Connection>(
 ) -> Result<Option<i64>, Error> {
     let wanted = Value::rows(&[(place, identity.0.as_str())])?;
     let sql = landed::<C::Db>("u.history_id", "");
-    Ok(rows(connection, sql, vec![wanted], |row| row.get("history_id")).await?.into_iter().next())
+    Ok(fetch_all(connection, sql, vec![wanted], |row| row.get("history_id")).await?.into_iter().next())
 }
 
 #[cfg(test)]

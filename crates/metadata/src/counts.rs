@@ -4,7 +4,7 @@
 //! its sync, and in its folder and each folder above. So the n-th failed upload of ten million is found by adding ten
 //! large counts, then at most a thousand small ones, then stepping over at most a thousand rows.
 
-use crate::query::{Connection, Dialect, Select, Text, Value, WritingConnection, changed, clamp, direction};
+use crate::query::{Connection, Dialect, Select, Text, Value, WritingConnection, clamp, direction, execute};
 use crate::row::DbRow;
 use lakeshore::Error;
 use lakeshore::model::page::{Order, Page};
@@ -117,7 +117,7 @@ pub(crate) async fn write(tally: &Tally, writing: &mut impl WritingConnection) -
 }
 
 async fn add<W: WritingConnection>(tally: &Tally, writing: &mut W) -> Result<(), Error> {
-    changed(writing, addition::<W::Db>(), vec![Value::rows(&tally.rows())?]).await.map(drop)
+    execute(writing, addition::<W::Db>(), vec![Value::rows(&tally.rows())?]).await.map(drop)
 }
 
 /// Statement that adds the rows of a [`Tally`].
@@ -166,14 +166,14 @@ pub(crate) async fn slice(
     let wanted = page.from.saturating_add(page.size);
     let mut passed = 0;
     let mut slice: Option<Slice> = None;
-    for (wide, count) in counts_of(WIDE, 0..i64::MAX).rows(connection, counted).await? {
+    for (wide, count) in counts_of(WIDE, 0..i64::MAX).fetch_all(connection, counted).await? {
         if passed + count <= page.from {
             passed += count;
             continue;
         }
         let ratio = 1 << (WIDE - NARROW);
         let of_wide = counts_of(NARROW, wide * ratio..(wide + 1) * ratio);
-        for (narrow, count) in of_wide.rows(connection, counted).await? {
+        for (narrow, count) in of_wide.fetch_all(connection, counted).await? {
             let positions = narrow << NARROW..(narrow + 1) << NARROW;
             match &mut slice {
                 None if passed + count <= page.from => {}

@@ -2,7 +2,7 @@
 
 use crate::backend::{Backend, MetadataStore};
 use crate::days::{arrival, arrivals, busiest, busiest_path, day_of_type, days, days_of};
-use crate::query::{Connection, Dialect, RowOf, Select, Text, Value, changed, clamp, found, values};
+use crate::query::{Connection, Dialect, RowOf, Select, Text, Value, clamp, execute, fetch_optional, values};
 use crate::row::{DbRow, SYNC_COLUMNS, id, index, number, path, sync, time, trash_entry, unexpected};
 use crate::transaction::Durability::{Passing, Synced};
 use crate::transaction::WriteTransaction;
@@ -49,12 +49,12 @@ fn count_text<D: Dialect>() -> String {
 impl<B: Backend> DatasetState for MetadataStore<B> {
     async fn dataset_records(&self, query: &DatasetQuery) -> Result<Vec<DatasetRecord>, Error> {
         let mut connection = self.0.list_by(query.text.as_deref()).await?;
-        records::<B::Db>(query).rows(&mut connection, record).await
+        records::<B::Db>(query).fetch_all(&mut connection, record).await
     }
 
     async fn dataset_record(&self, path: &LakePath) -> Result<Option<DatasetRecord>, Error> {
         let sql = format!("{} WHERE path = ?", selected::<B::Db>());
-        found(&mut self.0.look().await?, sql, values![path.as_str()], record).await
+        fetch_optional(&mut self.0.look().await?, sql, values![path.as_str()], record).await
     }
 
     async fn set_schedule(
@@ -64,15 +64,15 @@ impl<B: Backend> DatasetState for MetadataStore<B> {
         by: &Actor,
         at: Timestamp,
     ) -> Result<bool, Error> {
-        let deed = AuditEntry::schedule_set(path, rhythm, by, at);
+        let entry = AuditEntry::schedule_set(path, rhythm, by, at);
         let rhythm = rhythm.map(serde_json::to_string).transpose().map_err(Error::internal)?;
         self.0
-            .write(Synced, (path.clone(), rhythm, deed), |writing, (path, rhythm, deed)| {
+            .write(Synced, (path.clone(), rhythm, entry), |writing, (path, rhythm, entry)| {
                 Box::pin(async move {
                     let sql = "UPDATE datasets SET rhythm = ? WHERE path = ?";
-                    let is_there = changed(writing, sql, values![rhythm, path.as_str()]).await? > 0;
+                    let is_there = execute(writing, sql, values![rhythm, path.as_str()]).await? > 0;
                     if is_there {
-                        writing.record(deed).await?;
+                        writing.record(entry).await?;
                     }
                     Ok(is_there)
                 })
@@ -81,7 +81,7 @@ impl<B: Backend> DatasetState for MetadataStore<B> {
     }
 
     async fn days(&self, within: Option<&LakePath>, first: Day, last: Day) -> Result<Vec<DayOfType>, Error> {
-        days(within, first, last).rows(&mut self.0.list().await?, day_of_type).await
+        days(within, first, last).fetch_all(&mut self.0.list().await?, day_of_type).await
     }
 
     async fn days_of(&self, paths: &[LakePath], first: Day, last: Day) -> Result<Vec<Vec<DayOfType>>, Error> {
@@ -95,7 +95,7 @@ impl<B: Backend> DatasetState for MetadataStore<B> {
     }
 
     async fn uncounted_datasets(&self, now: Timestamp, size: u64) -> Result<Vec<Uncounted>, Error> {
-        uncounted::<B::Db>(now, size).rows(&mut self.0.look().await?, uncounted_of).await
+        uncounted::<B::Db>(now, size).fetch_all(&mut self.0.look().await?, uncounted_of).await
     }
 
     async fn count_dataset(
@@ -112,22 +112,22 @@ impl<B: Backend> DatasetState for MetadataStore<B> {
     }
 
     async fn versions(&self, path: &LakePath, size: u64) -> Result<Vec<TrashEntry>, Error> {
-        versions(path, size).rows(&mut self.0.list().await?, trash_entry).await
+        versions(path, size).fetch_all(&mut self.0.list().await?, trash_entry).await
     }
 }
 
 #[async_trait]
 impl<B: Backend> OverviewState for MetadataStore<B> {
     async fn busiest(&self, first: Day, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error> {
-        busiest::<B::Db>(first, scope, clamp(size)).rows(&mut self.0.list().await?, busiest_path).await
+        busiest::<B::Db>(first, scope, clamp(size)).fetch_all(&mut self.0.list().await?, busiest_path).await
     }
 
     async fn held_syncs(&self, scope: Option<&LakePath>) -> Result<Vec<SyncJob>, Error> {
-        held(scope).rows(&mut self.0.list().await?, sync).await
+        held(scope).fetch_all(&mut self.0.list().await?, sync).await
     }
 
     async fn failed_syncs(&self, since: Timestamp, scope: Option<&LakePath>, size: u64) -> Result<Vec<SyncJob>, Error> {
-        failed::<B::Db>(since, scope, size).rows(&mut self.0.list().await?, sync).await
+        failed::<B::Db>(since, scope, size).fetch_all(&mut self.0.list().await?, sync).await
     }
 
     async fn trash_bytes(&self) -> Result<u64, Error> {
@@ -152,7 +152,7 @@ async fn rows_of_each<C: Connection, T: Send>(
         }
         Ok(())
     };
-    select.rows(connection, found).await?;
+    select.fetch_all(connection, found).await?;
     Ok(of_each)
 }
 
@@ -256,7 +256,7 @@ pub(crate) async fn remember<W: WriteTransaction>(
 ) -> Result<(), Error> {
     static REMEMBER: Text = Text::new();
     let sql = REMEMBER.of::<W::Db>(|| remember_text::<W::Db>("$1", "$2"));
-    changed(writing, sql, values![Value::column([id(sync_id.0)])?, at.0]).await.map(drop)
+    execute(writing, sql, values![Value::column([id(sync_id.0)])?, at.0]).await.map(drop)
 }
 
 /// Records that the content of these folders has changed, so that the datasets around them are counted again.
@@ -266,7 +266,7 @@ pub(crate) async fn touch<'a, W: WriteTransaction>(
 ) -> Result<(), Error> {
     static TOUCH: Text = Text::new();
     let places = Value::column(all_above(folders))?;
-    changed(writing, TOUCH.of::<W::Db>(|| touch_text::<W::Db>("$1")), vec![places]).await.map(drop)
+    execute(writing, TOUCH.of::<W::Db>(|| touch_text::<W::Db>("$1")), vec![places]).await.map(drop)
 }
 
 #[cfg(test)]

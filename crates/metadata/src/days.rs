@@ -1,6 +1,6 @@
 //! Totals of each day, and arrivals of each quarter of an hour, counted in the transactions of their rows.
 
-use crate::query::{Connection, Dialect, Select, Text, Value, WritingConnection, changed, found, values};
+use crate::query::{Connection, Dialect, Select, Text, Value, WritingConnection, execute, fetch_optional, values};
 use crate::row::{DbRow, id, parsed, path};
 use lakeshore::model::dataset::day::Day;
 use lakeshore::model::dataset::record::{DayCounts, DayOfType};
@@ -70,7 +70,7 @@ impl DayTally {
 
 pub(crate) async fn counted(connection: &mut impl Connection, sync_id: SyncId) -> Result<Counted, Error> {
     let sql = "SELECT folder_id, sync_type FROM syncs JOIN folders USING (path) WHERE sync_id = ?";
-    let counted = found(connection, sql, values![id(sync_id.0)], counted_of).await?;
+    let counted = fetch_optional(connection, sql, values![id(sync_id.0)], counted_of).await?;
     counted.ok_or(Error::NoSuchSync(sync_id))
 }
 
@@ -100,7 +100,7 @@ pub(crate) async fn one(
 
 pub(crate) async fn write<W: WritingConnection>(tally: &DayTally, writing: &mut W) -> Result<(), Error> {
     let rows = vec![Value::rows(&tally.days())?, Value::rows(&tally.arrivals())?];
-    changed(writing, addition::<W::Db>(), rows).await.map(drop)
+    execute(writing, addition::<W::Db>(), rows).await.map(drop)
 }
 
 /// Statements that add the days and the arrivals of a [`DayTally`].

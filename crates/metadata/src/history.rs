@@ -1,7 +1,7 @@
 //! Pages of the history: the choice of the index for every filter.
 
 use crate::counts::{dense_page, page_of_slice, slice};
-use crate::query::{Connection, Dialect, Select, Value, clamp, found, values};
+use crate::query::{Connection, Dialect, Select, Value, clamp, fetch_optional, values};
 use crate::row::{self, DbRow as _, UPLOAD_COLUMNS, id, number};
 use lakeshore::Error;
 use lakeshore::model::id::{SyncId, UploadId};
@@ -58,7 +58,7 @@ pub(crate) async fn select<C: Connection>(connection: &mut C, wanted: &UploadQue
 
 async fn folder_of(connection: &mut impl Connection, place: &LakePath) -> Result<Option<i64>, Error> {
     let sql = "SELECT folder_id FROM folders WHERE path = ?";
-    found(connection, sql, values![place.as_str()], |row| row.at(0)).await
+    fetch_optional(connection, sql, values![place.as_str()], |row| row.at(0)).await
 }
 
 /// Columns by which rows are to be found. SQLite would take the index of a status for its order, and step over the rows of
@@ -176,7 +176,7 @@ async fn of_folder<C: Connection>(
     folders(&mut file_too, "u.folder_id");
     file_too.push(" LIMIT 1");
     // A name that was a file once and a folder later means both.
-    if !file_too.rows(connection, |_| Ok(())).await?.is_empty() {
+    if !file_too.fetch_all(connection, |_| Ok(())).await?.is_empty() {
         return Ok(Some(stepping::<C::Db>(wanted, Some(place))));
     }
     let of_folder = (2, folder_id);
@@ -184,7 +184,7 @@ async fn of_folder<C: Connection>(
     let Some(slice) = slice else { return Ok(None) };
     let mut count = Select::new("SELECT count(*) AS folders FROM (SELECT 1 FROM folders WHERE true");
     count.within("path", Some(place)).push(" LIMIT ").bind(clamp(FOLDERS_MAX)).push(") AS few");
-    let folders_below: u64 = count.rows(connection, |row| number(row, "folders")).await?.into_iter().sum();
+    let folders_below: u64 = count.fetch_all(connection, |row| number(row, "folders")).await?.into_iter().sum();
     // Compares the cost of reading the rows of the slice with that of looking up the slice in each folder.
     let rows_of_a_look_up = if folders_below < FOLDERS_MAX { ROWS_OF_A_LOOK_UP } else { ROWS_OF_MANY_LOOK_UPS };
     let rows_in_slice = slice.positions.end.abs_diff(slice.positions.start);
@@ -205,5 +205,5 @@ async fn of_folder<C: Connection>(
 
 async fn path_of(connection: &mut impl Connection, sync_id: SyncId) -> Result<Option<LakePath>, Error> {
     let sql = "SELECT path FROM syncs WHERE sync_id = ?";
-    found(connection, sql, values![id(sync_id.0)], |row| row::path(row, "path")).await
+    fetch_optional(connection, sql, values![id(sync_id.0)], |row| row::path(row, "path")).await
 }

@@ -1,7 +1,7 @@
 //! Records the columns of inspected files, and compares them with the baseline. A group of files takes a few
 //! statements, however many files it has: they read all that is needed, the comparison runs here, one text writes.
 
-use crate::query::{Connection, Dialect, Text, Value, changed, rows};
+use crate::query::{Connection, Dialect, Text, Value, execute, fetch_all};
 use crate::row::{DbRow, id, is_null, parsed};
 use crate::schemas::{parse, remember_good, rows_of};
 use crate::transaction::{Counter, SyncLock, WriteTransaction};
@@ -176,7 +176,7 @@ impl Known {
         contents: BTreeSet<&String>,
     ) -> Result<Self, Error> {
         static FOUND: Text = Text::new();
-        let syncs: Vec<i64> = rows(writing, SYNCS, vec![ids.clone()], |row| row.get("sync_id")).await?;
+        let syncs: Vec<i64> = fetch_all(writing, SYNCS, vec![ids.clone()], |row| row.get("sync_id")).await?;
         let of_syncs = Value::column(&syncs)?;
         writing.lock_syncs(syncs, SyncLock::Change).await?;
         writing.lock_history().await?;
@@ -184,7 +184,7 @@ impl Known {
         let mut known = Self::default();
         let asked = vec![ids.clone(), Value::column(contents)?, of_syncs];
         let text = FOUND.of::<W::Db>(found_text::<W::Db>);
-        for found in rows(writing, text, asked, found_row).await? {
+        for found in fetch_all(writing, text, asked, found_row).await? {
             match found {
                 Found::Last(last_id) => known.last_id = last_id,
                 Found::File { history_id, sync_id } => drop(known.files.insert(history_id, sync_id)),
@@ -218,7 +218,7 @@ impl Known {
         if wanted.is_empty() {
             return Ok(baselines);
         }
-        for (schema_id, content) in rows(connection, CONTENTS, vec![Value::column(wanted)?], content).await? {
+        for (schema_id, content) in fetch_all(connection, CONTENTS, vec![Value::column(wanted)?], content).await? {
             baselines.insert(schema_id, parse(&content)?);
         }
         Ok(baselines)
@@ -313,7 +313,7 @@ impl<'a> Group<'a> {
             Value::rows(&differing)?,
             Value::rows(&num_differing.into_iter().collect::<Vec<_>>())?,
         ];
-        changed(writing, REMEMBER, values).await?;
+        execute(writing, REMEMBER, values).await?;
         // One after the other, in their order: two of them may have the same path.
         for sync_id in syncs {
             remember_good(writing, SyncId(sync_id.cast_unsigned())).await?;

@@ -1,7 +1,7 @@
 //! Reads every row and recounts, for `lakeshore check`, while no server runs.
 
 use crate::backend::{Backend, MetadataStore};
-use crate::query::{Connection, Dialect, RowOf, Select, Value, changed, clamp, found, rows, values};
+use crate::query::{Connection, Dialect, RowOf, Select, Value, clamp, execute, fetch_all, fetch_optional, values};
 use crate::row::{DbRow, UPLOAD_COLUMNS, id, index, is_null, number, path, time, upload};
 use crate::transaction::Durability::Synced;
 use crate::transaction::WriteTransaction;
@@ -40,7 +40,7 @@ impl<B: Backend> StateInspection for MetadataStore<B> {
             select.push(", ").bind(id(upload_id.0)).push(")");
         }
         select.push(" ORDER BY target, history_id LIMIT ").bind(clamp(size));
-        select.rows(&mut self.0.list().await?, upload).await
+        select.fetch_all(&mut self.0.list().await?, upload).await
     }
 
     async fn never_landed(&self, files: &[LakePath]) -> Result<Vec<LakePath>, Error> {
@@ -52,7 +52,7 @@ impl<B: Backend> StateInspection for MetadataStore<B> {
         );
         let asked = Value::column(files.iter().map(LakePath::as_str))?;
         let mut connection = self.0.list().await?;
-        let never = rows(&mut connection, sql, vec![asked], |row| index(row, "number")).await?;
+        let never = fetch_all(&mut connection, sql, vec![asked], |row| index(row, "number")).await?;
         Ok(never.into_iter().filter_map(|file| files.get(file)).cloned().collect())
     }
 
@@ -62,21 +62,21 @@ impl<B: Backend> StateInspection for MetadataStore<B> {
         let leaf = format!("/{leaf}");
         select.push(" AND substr(target, length(target) - length(").bind(&leaf).push(") + 1) = ").bind(&leaf);
         select.push(" ORDER BY target LIMIT ").bind(clamp(size));
-        select.rows(&mut self.0.list().await?, |row| path(row, "target")).await
+        select.fetch_all(&mut self.0.list().await?, |row| path(row, "target")).await
     }
 
     async fn restored(&self) -> Result<Vec<(LakePath, Timestamp)>, Error> {
         let select = Select::new(
             "SELECT origin, max(restored_at) AS at FROM trash WHERE restored_at IS NOT NULL GROUP BY origin",
         );
-        select.rows(&mut self.0.list().await?, |row| Ok((path(row, "origin")?, time(row, "at")?))).await
+        select.fetch_all(&mut self.0.list().await?, |row| Ok((path(row, "origin")?, time(row, "at")?))).await
     }
 
     async fn trash_slots(&self, after: TrashId, size: u64) -> Result<Vec<TrashSlot>, Error> {
         let mut select = Select::new("SELECT trash_id, trash_key, origin, emptying_at FROM trash");
         select.push(" WHERE restored_at IS NULL AND emptied_at IS NULL AND trash_id > ").bind(id(after.0));
         select.push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
-        select.rows(&mut self.0.list().await?, trash_slot).await
+        select.fetch_all(&mut self.0.list().await?, trash_slot).await
     }
 
     async fn adopt_trash(&self, adopted: &NewTrash) -> Result<(), Error> {
@@ -105,7 +105,7 @@ async fn adopt_trash(writing: &mut impl WriteTransaction, adopted: &NewTrash) ->
 async fn recount(writing: &mut impl WriteTransaction) -> Result<(), Error> {
     writing.lock_all_syncs().await?;
     writing.lock_history().await?;
-    changed(writing, RECOUNT, values![]).await.map(drop)
+    execute(writing, RECOUNT, values![]).await.map(drop)
 }
 
 pub(crate) async fn damage<C: Connection>(connection: &mut C) -> Result<Vec<String>, Error> {
@@ -114,7 +114,7 @@ pub(crate) async fn damage<C: Connection>(connection: &mut C) -> Result<Vec<Stri
     for (table, key) in [("syncs", "sync_id"), ("uploads", "history_id")] {
         let sql = format!("SELECT count(*), coalesce(max({key}), 0) FROM {table}");
         let counts = |row: &RowOf<C>| Ok((row.at::<i64>(0)?, row.at::<i64>(1)?));
-        if let Some((count, last)) = found(connection, sql, values![], counts).await?
+        if let Some((count, last)) = fetch_optional(connection, sql, values![], counts).await?
             && count != last
         {
             damage.push(format!("{table} has {count} rows, but the last {key} is {last}: some rows are missing"));
@@ -220,13 +220,13 @@ pub(crate) async fn miscounts<C: Connection>(connection: &mut C) -> Result<Vec<M
         let sync_id: i64 = row.at(0)?;
         Ok(Miscount { of: format!("sync {sync_id}"), difference: differences.join("; ") })
     };
-    let mut miscounts = rows(connection, OF_SYNCS, values![], of_sync).await?;
+    let mut miscounts = fetch_all(connection, OF_SYNCS, values![], of_sync).await?;
     for (table, should_be, is, consequence) in COUNTS {
         let sql = format!(
             "SELECT (SELECT count(*) FROM (SELECT * FROM ({should_be}) AS a EXCEPT {is}) AS more) + \
              (SELECT count(*) FROM (SELECT * FROM ({is}) AS a EXCEPT SELECT * FROM ({should_be}) AS b) AS less)"
         );
-        let wrong = found(connection, sql, values![], |row| row.at::<i64>(0)).await?;
+        let wrong = fetch_optional(connection, sql, values![], |row| row.at::<i64>(0)).await?;
         if let Some(wrong) = wrong.filter(|wrong| *wrong > 0) {
             let difference = format!("{wrong} {consequence}");
             miscounts.push(Miscount { of: table.to_owned(), difference });

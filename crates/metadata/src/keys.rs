@@ -4,7 +4,7 @@
 //! about a key; it is compared once more, in constant time.
 
 use crate::backend::{Backend, MetadataStore, statements};
-use crate::query::{Value, found, returned, rows, values};
+use crate::query::{Value, execute_returning, fetch_all, fetch_optional, values};
 use crate::row::{DbRow, bytes, id, key};
 use crate::sessions::end_first_sign_in;
 use crate::transaction::Durability::{self, Passing, Synced};
@@ -38,13 +38,13 @@ impl<B: Backend> KeyState for MetadataStore<B> {
     }
 
     async fn keys(&self) -> Result<Vec<Key>, Error> {
-        rows(&mut self.0.list().await?, "SELECT * FROM api_keys ORDER BY key_id", vec![], key).await
+        fetch_all(&mut self.0.list().await?, "SELECT * FROM api_keys ORDER BY key_id", vec![], key).await
     }
 
     async fn key_of(&self, hash: &SecretHash) -> Result<Option<Key>, Error> {
         let find = async {
             let sql = "SELECT * FROM api_keys WHERE hash = ?";
-            let found = found(&mut self.0.look().await?, sql, values![hash.0], key_with_hash).await?;
+            let found = fetch_optional(&mut self.0.look().await?, sql, values![hash.0], key_with_hash).await?;
             Ok(found.filter(|(kept, _)| kept == hash).map(|(_, key)| key))
         };
         self.0.caller_lookups().keys.find(hash, find).await
@@ -83,7 +83,7 @@ async fn create_key(
     let prefix = new.path_prefix.as_ref().map(LakePath::as_str);
     let expires_at = new.expires_at.map(|at| at.0);
     let values = values![key_id, new.name, new.role.as_str(), prefix, hint, hash.0, at.0, expires_at, by.name];
-    let mut made = returned(writing, sql, values, key).await?;
+    let mut made = execute_returning(writing, sql, values, key).await?;
     let key = made.pop().ok_or_else(|| Error::internal(sqlx::Error::RowNotFound))?;
     end_first_sign_in(writing).await?;
     writing.record(&AuditEntry::key_created(new, by, at)).await?;
@@ -101,7 +101,7 @@ async fn revoke_key(
     writing.lock(Counter::Sessions).await?;
     let sql = "UPDATE api_keys SET revoked_at = $2 WHERE key_id = $1 AND revoked_at IS NULL RETURNING *; \
                DELETE FROM sessions WHERE key_id = $1";
-    let revoked = returned(writing, sql, values![id(key_id.0), at.0], key).await?;
+    let revoked = execute_returning(writing, sql, values![id(key_id.0), at.0], key).await?;
     for key in &revoked {
         writing.record(&AuditEntry::key_revoked(key, by, at)).await?;
     }

@@ -4,13 +4,13 @@
 #![deny(clippy::print_stderr)]
 
 mod audit;
+mod audit_log;
 mod backend;
 mod batches;
 mod content;
 mod counts;
 mod datasets;
 mod days;
-mod deed_log;
 pub mod disk_reserve;
 mod history;
 mod idempotency;

@@ -1,6 +1,6 @@
 //! Digests of files that a group of landings replaces.
 
-use crate::query::{Connection, RowOf, Value, rows};
+use crate::query::{Connection, RowOf, Value, fetch_all};
 use crate::row::{bytes_if_any, id, index};
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
@@ -30,7 +30,7 @@ pub(crate) async fn earlier_digests<C: Connection>(
     }
     let asked: Vec<_> = replacing.iter().map(|upload| (upload.target.as_str(), id(upload.sync_id.0))).collect();
     let found = |row: &RowOf<C>| Ok((index(row, "number")?, bytes_if_any(row, "sha256")?));
-    for (number, sha256) in rows(connection, EARLIER, vec![Value::rows(&asked)?], found).await? {
+    for (number, sha256) in fetch_all(connection, EARLIER, vec![Value::rows(&asked)?], found).await? {
         if let Some((upload, sha256)) = replacing.get(number).zip(sha256) {
             digests.insert((upload.target.clone(), upload.sync_id), sha256);
         }

@@ -4,7 +4,7 @@
 //! leave rows that contradict the files. So a restore does not begin while a landing to its path has an intent, and no
 //! intent is written for a path while it is being restored. Each takes the locks of the syncs before it looks.
 
-use crate::query::{Connection, Select, rows, values};
+use crate::query::{Connection, Select, fetch_all, values};
 use crate::row::{DbRow, number, path};
 use crate::syncs::overlapping_syncs;
 use crate::transaction::{SyncLock, WriteTransaction};
@@ -20,7 +20,8 @@ pub(crate) struct Restores(Vec<(TrashId, LakePath)>);
 impl Restores {
     pub(crate) async fn find(connection: &mut impl Connection) -> Result<Self, Error> {
         let restoring = Select::new("SELECT trash_id, origin FROM trash WHERE restoring IS NOT NULL");
-        let restoring = restoring.rows(connection, |row| Ok((number(row, "trash_id")?, path(row, "origin")?))).await?;
+        let restoring =
+            restoring.fetch_all(connection, |row| Ok((number(row, "trash_id")?, path(row, "origin")?))).await?;
         Ok(Self(restoring.into_iter().map(|(trash_id, origin)| (TrashId(trash_id), origin)).collect()))
     }
 
@@ -46,7 +47,8 @@ pub(crate) async fn lock_open_syncs(writing: &mut impl WriteTransaction, origin:
 /// # Errors
 /// [`Error::Moving`] while an upload to a path that overlaps this one lands.
 pub(crate) async fn refuse_amid_landing(connection: &mut impl Connection, origin: &LakePath) -> Result<(), Error> {
-    let intended = rows(connection, "SELECT intended FROM landings", values![], |row| row.get::<String>("intended"));
+    let intended =
+        fetch_all(connection, "SELECT intended FROM landings", values![], |row| row.get::<String>("intended"));
     for intended in intended.await? {
         let uploads: Vec<CompletedUpload> = serde_json::from_str(&intended).map_err(Error::internal)?;
         if uploads.iter().any(|upload| upload.target.overlaps(origin)) {

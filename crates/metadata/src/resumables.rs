@@ -2,7 +2,7 @@
 //! that ends the upload ends it here too.
 
 use crate::backend::{Backend, MetadataStore};
-use crate::query::{Select, Value, changed, clamp, found, rows, values};
+use crate::query::{Select, Value, clamp, execute, fetch_all, fetch_optional, values};
 use crate::row::{DbRow, bytes_if_any, id, is_null, number, number_if_any, parsed, path, time};
 use crate::transaction::Durability::{Synced, Written};
 use crate::transaction::{Counter, WriteTransaction};
@@ -100,7 +100,7 @@ impl<B: Backend> ResumableState for MetadataStore<B> {
     async fn resumable(&self, token: &Token) -> Result<Option<ResumableRecord>, Error> {
         static OF_TOKEN: LazyLock<String> = LazyLock::new(|| of_token().join("; "));
         let mut connection = self.0.look().await?;
-        found(&mut connection, OF_TOKEN.as_str(), values![token.as_str()], record).await
+        fetch_optional(&mut connection, OF_TOKEN.as_str(), values![token.as_str()], record).await
     }
 
     async fn advance_resumable(
@@ -122,7 +122,7 @@ impl<B: Backend> ResumableState for MetadataStore<B> {
             Box::pin(async move {
                 let mut records = Vec::new();
                 for select in unfinished_page(*after, *size) {
-                    records.extend(select.rows(view, record).await?);
+                    records.extend(select.fetch_all(view, record).await?);
                 }
                 Ok(records)
             })
@@ -135,12 +135,12 @@ impl<B: Backend> ResumableState for MetadataStore<B> {
 
     async fn failed_resumables_of(&self, sync_id: SyncId) -> Result<Vec<PartialName>, Error> {
         let mut connection = self.0.list().await?;
-        failed_of(sync_id).rows(&mut connection, |row| row.get("partial").map(PartialName::remembered)).await
+        failed_of(sync_id).fetch_all(&mut connection, |row| row.get("partial").map(PartialName::remembered)).await
     }
 
     async fn expired_resumables(&self, before: Timestamp, size: u64) -> Result<Vec<Token>, Error> {
         let mut connection = self.0.list().await?;
-        expired(before, size).rows(&mut connection, |row| row.get("token").map(Token::remembered)).await
+        expired(before, size).fetch_all(&mut connection, |row| row.get("token").map(Token::remembered)).await
     }
 
     async fn delete_resumable(&self, token: &Token) -> Result<(), Error> {
@@ -151,7 +151,7 @@ impl<B: Backend> ResumableState for MetadataStore<B> {
         static ANNOUNCED: LazyLock<String> = LazyLock::new(|| announced().join("; "));
         let mut connection = self.0.look().await?;
         let mut by_owner: BTreeMap<Principal, AnnouncedBytes> = BTreeMap::new();
-        for one in rows(&mut connection, ANNOUNCED.as_str(), values![], announced_bytes).await? {
+        for one in fetch_all(&mut connection, ANNOUNCED.as_str(), values![], announced_bytes).await? {
             let AnnouncedBytes { owner, bytes, begun_bytes } = one;
             let sum = by_owner.entry(owner).or_insert(AnnouncedBytes { owner, bytes: 0, begun_bytes: 0 });
             sum.bytes += bytes;
@@ -175,7 +175,7 @@ async fn begin_resumable(
     // Counted while nobody else begins one.
     let resumable_id = writing.new_id(Counter::Resumables).await?;
     let asked = values![new.owner.to_string(), clamp(unfinished_max)];
-    let unfinished = rows(writing, UNFINISHED_OF.as_str(), asked, |_| Ok(())).await?;
+    let unfinished = fetch_all(writing, UNFINISHED_OF.as_str(), asked, |_| Ok(())).await?;
     if unfinished.len() as u64 >= unfinished_max {
         return Err(Error::TooManyUnfinished { unfinished_max });
     }
@@ -212,7 +212,7 @@ async fn begin_resumable(
         Value::column(parts)?,
         resumable_id,
     ];
-    changed(writing, sql, values).await?;
+    execute(writing, sql, values).await?;
     Ok(upload_id)
 }
 

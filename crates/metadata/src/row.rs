@@ -299,7 +299,7 @@ pub(crate) fn activity(row: &impl DbRow) -> Result<Activity> {
     let trace = Trace { means, key_id: number_if_any(row, "key_id")?.map(KeyId), origin, ..Trace::default() };
     let role = if if_any("role")? { Some(parsed(row, "role", Role::parse)?) } else { None };
     let counted = number_if_any(row, "files")?.zip(number_if_any(row, "bytes")?);
-    let deed = AuditEntry {
+    let entry = AuditEntry {
         at: time(row, "at")?,
         what: parsed(row, "what", AuditAction::parse)?,
         outcome: parsed(row, "outcome", AuditOutcome::parse)?,
@@ -310,7 +310,7 @@ pub(crate) fn activity(row: &impl DbRow) -> Result<Activity> {
         message: row.get("message")?,
         totals: counted.map(|(files, bytes)| Totals { files, bytes }),
     };
-    Ok(Activity { activity_id: AuditId(number(row, "activity_id")?), deed })
+    Ok(Activity { activity_id: AuditId(number(row, "activity_id")?), entry })
 }
 
 pub(crate) fn key(row: &impl DbRow) -> Result<Key> {

@@ -3,7 +3,7 @@
 use crate::backend::{Backend, MetadataStore};
 use crate::content::of_landed;
 use crate::inspected::remember_inspected;
-use crate::query::{Select, Value, changed, clamp, found, values};
+use crate::query::{Select, Value, clamp, execute, fetch_optional, values};
 use crate::row::{DbRow, UPLOAD_COLUMNS, id, number, number_if_any, parsed, time, upload};
 use crate::transaction::Durability::{Passing, Synced};
 use crate::transaction::WriteTransaction;
@@ -28,14 +28,15 @@ impl<B: Backend> SchemaState for MetadataStore<B> {
     async fn uninspected(&self, of: Option<SyncId>, now: Timestamp, size: u64) -> Result<Vec<Uninspected>, Error> {
         // Asked often, and usually without a result.
         let mut connection = self.0.look().await?;
-        let mut files = uninspected(of, size).rows(&mut connection, fresh).await?;
-        files.extend(tried(of, now).rows(&mut connection, begun).await?);
+        let mut files = uninspected(of, size).fetch_all(&mut connection, fresh).await?;
+        files.extend(tried(of, now).fetch_all(&mut connection, begun).await?);
         Ok(files)
     }
 
     async fn count_uninspected(&self, of: SyncId) -> Result<u64, Error> {
         let mut connection = self.0.look().await?;
-        let counted = found(&mut connection, UNINSPECTED, values![id(of.0)], |row| number(row, "files")).await?;
+        let counted =
+            fetch_optional(&mut connection, UNINSPECTED, values![id(of.0)], |row| number(row, "files")).await?;
         Ok(counted.unwrap_or(0))
     }
 
@@ -63,14 +64,15 @@ impl<B: Backend> SchemaState for MetadataStore<B> {
 
     async fn schema_difference(&self, upload_id: UploadId) -> Result<Option<SchemaDifference>, Error> {
         let mut connection = self.0.look().await?;
-        let schemas = found(&mut connection, OLD_AND_NEW, values![id(upload_id.0)], old_and_new).await?;
+        let schemas = fetch_optional(&mut connection, OLD_AND_NEW, values![id(upload_id.0)], old_and_new).await?;
         let Some((old, new)) = schemas else { return Ok(None) };
         Ok(parse(&new)?.differs_from(&parse(&old)?))
     }
 
     async fn schema(&self, schema_id: SchemaId) -> Result<Option<Schema>, Error> {
         let mut connection = self.0.look().await?;
-        let content = found(&mut connection, CONTENT, values![id(schema_id.0)], |row| row.get::<String>("content"));
+        let content =
+            fetch_optional(&mut connection, CONTENT, values![id(schema_id.0)], |row| row.get::<String>("content"));
         content.await?.as_deref().map(parse).transpose()
     }
 
@@ -85,7 +87,7 @@ impl<B: Backend> SchemaState for MetadataStore<B> {
 
     async fn good_schema(&self, dataset: &LakePath) -> Result<Option<BaselineSchema>, Error> {
         let mut connection = self.0.look().await?;
-        let good = found(&mut connection, GOOD, values![dataset.as_str()], good).await?;
+        let good = fetch_optional(&mut connection, GOOD, values![dataset.as_str()], good).await?;
         good.map(|(sync_id, content)| Ok(BaselineSchema { sync_id, schema: parse(&content)? })).transpose()
     }
 
@@ -98,8 +100,9 @@ impl<B: Backend> SchemaState for MetadataStore<B> {
     async fn schema_policy(&self, dataset: &LakePath) -> Result<SchemaPolicy, Error> {
         let sql = "SELECT policy FROM schema_policies WHERE path = ?";
         let mut connection = self.0.look().await?;
-        let policy =
-            found(&mut connection, sql, values![dataset.as_str()], |row| parsed(row, "policy", SchemaPolicy::parse));
+        let policy = fetch_optional(&mut connection, sql, values![dataset.as_str()], |row| {
+            parsed(row, "policy", SchemaPolicy::parse)
+        });
         Ok(policy.await?.unwrap_or_default())
     }
 
@@ -110,21 +113,21 @@ impl<B: Backend> SchemaState for MetadataStore<B> {
         by: &Actor,
         at: Timestamp,
     ) -> Result<(), Error> {
-        let deed = AuditEntry::schema_policy_set(dataset, policy, by, at);
+        let entry = AuditEntry::schema_policy_set(dataset, policy, by, at);
         self.0
-            .write(Synced, (dataset.clone(), policy, deed), |writing, (dataset, policy, deed)| {
+            .write(Synced, (dataset.clone(), policy, entry), |writing, (dataset, policy, entry)| {
                 Box::pin(async move {
                     let sql = "INSERT INTO schema_policies (path, policy) VALUES (?, ?) \
                                ON CONFLICT (path) DO UPDATE SET policy = excluded.policy";
-                    changed(writing, sql, values![dataset.as_str(), policy.as_str()]).await?;
-                    writing.record(deed).await
+                    execute(writing, sql, values![dataset.as_str(), policy.as_str()]).await?;
+                    writing.record(entry).await
                 })
             })
             .await
     }
 
     async fn differing_uploads(&self, sync_id: SyncId, size: u64) -> Result<Vec<Upload>, Error> {
-        differing(sync_id, size).rows(&mut self.0.list().await?, upload).await
+        differing(sync_id, size).fetch_all(&mut self.0.list().await?, upload).await
     }
 }
 
@@ -245,7 +248,7 @@ const REMEMBER_GOOD: &str = "\
 /// Records the baseline schema that a finished sync leaves for later files. Also called when more of its files were
 /// inspected.
 pub(crate) async fn remember_good(writing: &mut impl WriteTransaction, sync_id: SyncId) -> Result<(), Error> {
-    changed(writing, REMEMBER_GOOD, values![id(sync_id.0)]).await.map(drop)
+    execute(writing, REMEMBER_GOOD, values![id(sync_id.0)]).await.map(drop)
 }
 
 #[cfg(test)]

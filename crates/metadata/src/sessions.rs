@@ -4,7 +4,7 @@
 use crate::backend::{Backend, MetadataStore};
 use crate::keys::{change, kept};
 use crate::lookups::Session;
-use crate::query::{Select, Value, changed, clamp, found, values};
+use crate::query::{Select, Value, clamp, execute, fetch_optional, values};
 use crate::row::{DbRow, id, key, number, number_if_any, time};
 use crate::transaction::Durability::{Passing, Synced, Written};
 use crate::transaction::{Counter, WriteTransaction};
@@ -57,7 +57,7 @@ impl<B: Backend> SessionState for MetadataStore<B> {
         let session = self.0.caller_lookups().sessions.find(hash, async {
             let mut select = lasting(now);
             select.push(" AND s.hash = ").bind(hash.0);
-            let found = select.rows(&mut self.0.look().await?, session_with_hash).await?;
+            let found = select.fetch_all(&mut self.0.look().await?, session_with_hash).await?;
             Ok(found.into_iter().find(|(kept, _)| kept == hash).map(|(_, session)| session))
         });
         Ok(session.await?.filter(|(entry, _)| entry.lasts(now)))
@@ -72,7 +72,7 @@ impl<B: Backend> SessionState for MetadataStore<B> {
     async fn sessions(&self, of_key: Option<KeyId>, now: Timestamp, size: u64) -> Result<Vec<SessionEntry>, Error> {
         let mut select = listed(of_key, now);
         select.push(" LIMIT ").bind(clamp(size));
-        select.rows(&mut self.0.list().await?, entry).await
+        select.fetch_all(&mut self.0.list().await?, entry).await
     }
 
     async fn end_session(&self, hash: &SecretHash) -> Result<(), Error> {
@@ -117,14 +117,14 @@ impl<B: Backend> SessionState for MetadataStore<B> {
     async fn is_unclaimed(&self, now: Timestamp) -> Result<bool, Error> {
         let sql =
             "SELECT NOT EXISTS (SELECT 1 FROM api_keys) AND NOT EXISTS (SELECT 1 FROM sessions WHERE expires_at > ?)";
-        Ok(found(&mut self.0.look().await?, sql, values![now.0], |row| row.at(0)).await?.unwrap_or(false))
+        Ok(fetch_optional(&mut self.0.look().await?, sql, values![now.0], |row| row.at(0)).await?.unwrap_or(false))
     }
 }
 
 /// Ends the session of the sign-in link, and the link, which are no longer needed.
 pub(crate) async fn end_first_sign_in(writing: &mut impl WriteTransaction) -> Result<(), Error> {
     let sql = "DELETE FROM sessions WHERE key_id IS NULL; DELETE FROM sign_in_link";
-    changed(writing, sql, vec![]).await.map(drop)
+    execute(writing, sql, vec![]).await.map(drop)
 }
 
 async fn begin_session(
@@ -152,7 +152,7 @@ async fn begin_session(
         id(SESSIONS_OF_KEY_MAX),
         session_id,
     ];
-    changed(writing, sql, values).await?;
+    execute(writing, sql, values).await?;
     writing.record(&AuditEntry::signed_in(by, at)).await
 }
 
@@ -165,13 +165,13 @@ async fn end_sessions(
     at: Timestamp,
 ) -> Result<u64, Error> {
     writing.lock(Counter::Sessions).await?;
-    let mut ended = listed(of_key, at).rows(writing, entry).await?;
+    let mut ended = listed(of_key, at).fetch_all(writing, entry).await?;
     ended.retain(|session| wanted.holds(session, own));
     if !ended.is_empty() {
         let ids = Value::column(ended.iter().map(|session| id(session.session_id.0)))?;
         writing.change_callers();
         let sql = "DELETE FROM sessions WHERE session_id IN (SELECT CAST(value ->> 0 AS BIGINT) FROM json_each(?))";
-        changed(writing, sql, vec![ids]).await?;
+        execute(writing, sql, vec![ids]).await?;
         writing.record(&AuditEntry::sessions_ended(&ended, by, at)).await?;
     }
     Ok(ended.len() as u64)
@@ -186,10 +186,10 @@ async fn take_sign_in(
 ) -> Result<bool, Error> {
     writing.lock(Counter::Sessions).await?;
     let sql = "SELECT hash FROM sign_in_link WHERE expires_at > ? AND NOT EXISTS (SELECT 1 FROM api_keys)";
-    if found(writing, sql, values![at.0], |row| kept(row, "hash")).await? != Some(*link) {
+    if fetch_optional(writing, sql, values![at.0], |row| kept(row, "hash")).await? != Some(*link) {
         return Ok(false);
     }
-    changed(writing, "DELETE FROM sign_in_link", vec![]).await?;
+    execute(writing, "DELETE FROM sign_in_link", vec![]).await?;
     begin_session(writing, new, by, at).await?;
     Ok(true)
 }

@@ -99,7 +99,7 @@ pub(crate) trait WriteTransaction: WritingConnection {
     fn folder_id(&mut self, path: &str) -> impl Future<Output = Result<i64, Error>> + Send;
 
     /// Records an action in this transaction, and logs it after the commit.
-    fn record(&mut self, deed: &AuditEntry) -> impl Future<Output = Result<(), Error>> + Send;
+    fn record(&mut self, entry: &AuditEntry) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 /// Work of a transaction, which may run again where it failed for a passing reason.

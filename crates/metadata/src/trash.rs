@@ -2,7 +2,7 @@
 
 use crate::backend::{Backend, MetadataStore};
 use crate::datasets::touch;
-use crate::query::{Connection, Dialect, Select, Value, changed, clamp, found, returned, values};
+use crate::query::{Connection, Dialect, Select, Value, clamp, execute, execute_returning, fetch_optional, values};
 use crate::restoring::{lock_open_syncs, refuse_amid_landing};
 use crate::row::{DbRow, actor, id, number, path, trash_entry, trash_group};
 use crate::syncs::{refuse_above_datasets, refuse_if_held};
@@ -36,18 +36,18 @@ const SUMS: &str = "count(*) AS items, count(*) - count(files) AS uncounted, \
 impl<B: Backend> TrashState for MetadataStore<B> {
     async fn trash(&self, wanted: &TrashQuery) -> Result<Vec<TrashEntry>, Error> {
         let mut connection = self.0.list_by(wanted.text.as_deref()).await?;
-        page(&mut connection, wanted).await?.rows(&mut connection, trash_entry).await
+        page(&mut connection, wanted).await?.fetch_all(&mut connection, trash_entry).await
     }
 
     async fn trash_groups(&self, wanted: &TrashQuery) -> Result<Vec<TrashGroup>, Error> {
         let mut connection = self.0.list_by(wanted.text.as_deref()).await?;
-        groups::<B::Db>(wanted).rows(&mut connection, trash_group).await
+        groups::<B::Db>(wanted).fetch_all(&mut connection, trash_group).await
     }
 
     async fn trash_sum(&self, scope: Option<&LakePath>) -> Result<TrashSum, Error> {
         let mut select = Select::new(format!("SELECT {SUMS} FROM trash WHERE {KEPT}"));
         select.within("origin", scope);
-        let rows = select.rows(&mut self.0.list().await?, trash_sum).await?;
+        let rows = select.fetch_all(&mut self.0.list().await?, trash_sum).await?;
         Ok(rows.into_iter().next().unwrap_or_default())
     }
 
@@ -82,13 +82,13 @@ impl<B: Backend> TrashState for MetadataStore<B> {
         let mut select = Select::new("SELECT * FROM trash WHERE restoring IS NOT NULL");
         self.0.exclude_restores_of_others(&mut select);
         select.push(" ORDER BY trash_id");
-        select.rows(&mut self.0.list().await?, trash_record).await
+        select.fetch_all(&mut self.0.list().await?, trash_record).await
     }
 
     async fn uncounted_trash(&self, size: u64) -> Result<Vec<TrashRecord>, Error> {
         let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT} AND files IS NULL"));
         select.push(" AND restoring IS NULL ORDER BY trash_id LIMIT ").bind(clamp(size));
-        select.rows(&mut self.0.list().await?, trash_record).await
+        select.fetch_all(&mut self.0.list().await?, trash_record).await
     }
 
     async fn count_trash(&self, trash_id: TrashId, totals: Totals) -> Result<(), Error> {
@@ -122,7 +122,7 @@ impl<B: Backend> TrashState for MetadataStore<B> {
         let mut select = Select::new("SELECT trash_id, trash_key FROM trash");
         select.push(" WHERE emptying_at IS NOT NULL AND emptied_at IS NULL AND trash_id > ").bind(id(after.0));
         select.push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
-        select.rows(&mut self.0.list().await?, slot).await
+        select.fetch_all(&mut self.0.list().await?, slot).await
     }
 
     async fn finish_emptying(&self, ids: &[TrashId], at: Timestamp) -> Result<(), Error> {
@@ -206,7 +206,7 @@ async fn begin_emptying<W: WriteTransaction>(
             }
             let (pinned_path, pinned) = (pinned_path::<W::Db>(), pinned::<W::Db>());
             let sql = format!("SELECT {pinned_path} AS path FROM trash WHERE trash_id = ? AND {pinned}");
-            let pinned = found(writing, sql, values![id(trash_id.0)], |row| path(row, "path")).await?;
+            let pinned = fetch_optional(writing, sql, values![id(trash_id.0)], |row| path(row, "path")).await?;
             if let Some(dataset) = pinned {
                 return Err(Error::Pinned { trash_id, origin: record.entry.origin, dataset: Some(dataset) });
             }
@@ -216,12 +216,12 @@ async fn begin_emptying<W: WriteTransaction>(
             let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT} AND restoring IS NULL"));
             of_sync(&mut select, sync_id);
             select.push(" AND NOT ").push(pinned::<W::Db>()).push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
-            select.rows(writing, trash_entry).await?
+            select.fetch_all(writing, trash_entry).await?
         }
-        PurgeSelector::Before(before) => oldest::<W::Db>(before, size).rows(writing, trash_entry).await?,
+        PurgeSelector::Before(before) => oldest::<W::Db>(before, size).fetch_all(writing, trash_entry).await?,
         PurgeSelector::Beyond { bytes_max } => {
             let mut held = held_bytes(writing).await?;
-            let mut entries = oldest::<W::Db>(Timestamp(i64::MAX), size).rows(writing, trash_entry).await?;
+            let mut entries = oldest::<W::Db>(Timestamp(i64::MAX), size).fetch_all(writing, trash_entry).await?;
             entries.retain(|entry| {
                 let is_beyond = held > bytes_max;
                 held -= if is_beyond { entry.totals.map_or(0, |totals| totals.bytes) } else { 0 };
@@ -230,18 +230,18 @@ async fn begin_emptying<W: WriteTransaction>(
             entries
         }
     };
-    let Some(deed) = AuditEntry::trash_emptied(&entries, by, at) else { return Ok(entries) };
+    let Some(entry) = AuditEntry::trash_emptied(&entries, by, at) else { return Ok(entries) };
     let ids = Value::column(entries.iter().map(|entry| id(entry.trash_id.0)))?;
     let sql = "UPDATE trash SET emptying_at = $1, emptying_by = $2 \
                WHERE trash_id IN (SELECT CAST(value ->> 0 AS BIGINT) FROM json_each($3))";
-    changed(writing, sql, values![at.0, by.name, ids]).await?;
-    writing.record(&deed).await?;
+    execute(writing, sql, values![at.0, by.name, ids]).await?;
+    writing.record(&entry).await?;
     Ok(entries)
 }
 
 pub(crate) async fn held_bytes(connection: &mut impl Connection) -> Result<u64, Error> {
     let sql = format!("SELECT CAST(coalesce(sum(bytes), 0) AS BIGINT) AS bytes FROM trash WHERE {KEPT}");
-    Ok(found(connection, sql, values![], |row| number(row, "bytes")).await?.unwrap_or(0))
+    Ok(fetch_optional(connection, sql, values![], |row| number(row, "bytes")).await?.unwrap_or(0))
 }
 
 /// Query of items older than a time that may be purged, the oldest first.
@@ -273,7 +273,7 @@ pub(crate) fn trash_record(row: &impl DbRow) -> sqlx::Result<TrashRecord> {
 
 async fn kept(connection: &mut impl Connection, trash_id: TrashId) -> Result<Option<TrashRecord>, Error> {
     let sql = format!("SELECT * FROM trash WHERE trash_id = ? AND {KEPT}");
-    found(connection, sql, values![id(trash_id.0)], trash_record).await
+    fetch_optional(connection, sql, values![id(trash_id.0)], trash_record).await
 }
 
 async fn begin_restore(
@@ -298,7 +298,7 @@ async fn begin_restore(
     }
     let sql = "UPDATE trash SET restoring = ?, restoring_by = ?, restoring_actor = ? WHERE trash_id = ?";
     let kept = serde_json::to_string(by).map_err(Error::internal)?;
-    changed(writing, sql, values![identity.0, by.name, kept, id(trash_id.0)]).await.map(drop)
+    execute(writing, sql, values![identity.0, by.name, kept, id(trash_id.0)]).await.map(drop)
 }
 
 async fn finish_restore(
@@ -311,7 +311,7 @@ async fn finish_restore(
     let sql = "UPDATE trash SET restored_at = ?, restoring = NULL WHERE trash_id = ? AND restored_at IS NULL AND \
                emptying_at IS NULL RETURNING *";
     let identity = kept(writing, trash_id).await?.and_then(|record| record.restoring).map(|(identity, _)| identity);
-    let restored = returned(writing, sql, values![at.0, id(trash_id.0)], restored).await?;
+    let restored = execute_returning(writing, sql, values![at.0, id(trash_id.0)], restored).await?;
     let Some((entry, slot, by)) = restored.into_iter().next() else { return Ok(()) };
     touch(writing, [entry.origin.as_str()]).await?;
     moved::restored(writing, &entry, &slot, identity.as_ref(), !replaced.is_empty(), &by, at).await?;
@@ -337,7 +337,7 @@ pub(crate) async fn insert_trash(writing: &mut impl WriteTransaction, trash: &[N
     let sql = "INSERT INTO trash (trash_id, trash_key, origin, kind, reason, sync_id, trashed_by, trashed_at) \
                SELECT $2 + key, value ->> 0, value ->> 1, value ->> 2, value ->> 3, CAST(value ->> 4 AS BIGINT), \
                value ->> 5, CAST(value ->> 6 AS BIGINT) FROM json_each($1) ORDER BY key";
-    changed(writing, sql, values![rows, first]).await.map(drop)
+    execute(writing, sql, values![rows, first]).await.map(drop)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::content;
 use crate::counts::{self, Position, Tally};
 use crate::days;
 use crate::history;
-use crate::query::{Value, changed, found, returned, rows, values};
+use crate::query::{Value, execute, execute_returning, fetch_all, fetch_optional, values};
 use crate::row::{DbRow, UPLOAD_COLUMNS, id, number, parsed, path, time, upload};
 use crate::syncs::record;
 use crate::transaction::Durability::Written;
@@ -67,7 +67,7 @@ impl<B: Backend> UploadState for MetadataStore<B> {
 
     async fn unfinished_landings(&self) -> Result<Vec<(LandingsId, Vec<CompletedUpload>)>, Error> {
         let sql = "SELECT landings_id, intended FROM landings ORDER BY landings_id";
-        let rows = rows(&mut self.0.list().await?, sql, values![], intended).await?;
+        let rows = fetch_all(&mut self.0.list().await?, sql, values![], intended).await?;
         let read = |(id, text): (LandingsId, String)| {
             serde_json::from_str(&text).map(|uploads| (id, uploads)).map_err(Error::internal)
         };
@@ -91,7 +91,7 @@ impl<B: Backend> UploadState for MetadataStore<B> {
 
     async fn upload(&self, upload_id: UploadId) -> Result<Option<Upload>, Error> {
         let sql = format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE history_id = ?");
-        found(&mut self.0.look().await?, sql, values![id(upload_id.0)], upload).await
+        fetch_optional(&mut self.0.look().await?, sql, values![id(upload_id.0)], upload).await
     }
 
     async fn landed_contents(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedContent>>, Error> {
@@ -108,7 +108,7 @@ impl<B: Backend> UploadState for MetadataStore<B> {
             .view_by(wanted.text.as_deref(), wanted, |view, wanted| {
                 Box::pin(async move {
                     match history::select(view, wanted).await? {
-                        Some(select) => select.rows(view, upload).await,
+                        Some(select) => select.fetch_all(view, upload).await,
                         None => Ok(Vec::new()),
                     }
                 })
@@ -125,10 +125,10 @@ impl<B: Backend> UploadState for MetadataStore<B> {
     ) -> Result<Vec<TimelineUpload>, Error> {
         let select = history::stretches(sync_id, stretches, scope)?;
         let mut connection = self.0.list().await?;
-        let mut uploads = select.rows(&mut connection, timeline_upload).await?;
+        let mut uploads = select.fetch_all(&mut connection, timeline_upload).await?;
         if failures_max > 0 {
             let failed = history::first_failed(sync_id, failures_max, scope);
-            uploads.extend(failed.rows(&mut connection, timeline_upload).await?);
+            uploads.extend(failed.fetch_all(&mut connection, timeline_upload).await?);
         }
         Ok(uploads)
     }
@@ -140,19 +140,19 @@ impl<B: Backend> UploadState for MetadataStore<B> {
         after: UploadId,
     ) -> Result<Vec<(LakePath, String)>, Error> {
         let select = history::landed_at::<B::Db>(sync_id, places, after)?;
-        select.rows(&mut self.0.list().await?, |row| Ok((path(row, "target")?, row.get("file_name")?))).await
+        select.fetch_all(&mut self.0.list().await?, |row| Ok((path(row, "target")?, row.get("file_name")?))).await
     }
 
     async fn upload_in_flight(&self, sync_id: SyncId, partial: &PartialName) -> Result<Option<UploadId>, Error> {
         let sql = "SELECT history_id FROM uploads WHERE sync_id = ? AND status = 'Syncing' AND partial = ?";
         let values = values![id(sync_id.0), partial.as_str()];
-        found(&mut self.0.list().await?, sql, values, |row| Ok(UploadId(number(row, "history_id")?))).await
+        fetch_optional(&mut self.0.list().await?, sql, values, |row| Ok(UploadId(number(row, "history_id")?))).await
     }
 
     async fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, Error> {
         let sql = "SELECT history_id, partial FROM uploads WHERE status = 'Syncing' AND NOT EXISTS \
                    (SELECT 1 FROM resumables WHERE upload_id = history_id) ORDER BY history_id";
-        rows(&mut self.0.list().await?, sql, values![], unfinished).await
+        fetch_all(&mut self.0.list().await?, sql, values![], unfinished).await
     }
 }
 
@@ -182,7 +182,7 @@ fn history_id(row: &impl DbRow) -> sqlx::Result<i64> {
 
 /// Runs an INSERT into `uploads`, and statements before it; the id of its row.
 async fn insert(writing: &mut impl WriteTransaction, sql: &'static str, values: Vec<Value>) -> Result<i64, Error> {
-    let inserted = returned(writing, sql, values, history_id).await?.pop();
+    let inserted = execute_returning(writing, sql, values, history_id).await?.pop();
     inserted.ok_or_else(|| Error::internal(sqlx::Error::RowNotFound))
 }
 
@@ -225,7 +225,7 @@ async fn refuse_upload(
                refused_rows = refused_rows + CASE WHEN refused_rows < $2 THEN 1 ELSE 0 END \
                WHERE sync_id = $3 RETURNING num_unlisted";
     let values = values![refused.at.0, id(refused.rows_max), sync_id];
-    let unlisted = returned(writing, sql, values, |row| number(row, "num_unlisted")).await?.pop();
+    let unlisted = execute_returning(writing, sql, values, |row| number(row, "num_unlisted")).await?.pop();
     // The counts of pages and days leave them out too, as they count rows.
     if unlisted.is_some_and(|unlisted| record.sync.num_unlisted < unlisted) {
         return Ok(None);
@@ -268,17 +268,17 @@ async fn fail_upload(
 ) -> Result<(), Error> {
     // The sync is locked before its upload, as a sync that closes does.
     let sql = "SELECT sync_id FROM uploads WHERE history_id = ? AND status = 'Syncing'";
-    let sync_id = found(writing, sql, values![id(upload_id.0)], |row| number(row, "sync_id")).await?;
+    let sync_id = fetch_optional(writing, sql, values![id(upload_id.0)], |row| number(row, "sync_id")).await?;
     let Some(sync_id) = sync_id else { return Ok(()) };
     writing.lock_receiving(SyncId(sync_id)).await?;
     let sql = "UPDATE uploads SET status = 'Failed', end_time = max(start_time, ?), size_bytes = ?, message = ?, partial = NULL, \
                identity = NULL WHERE history_id = ? AND status = 'Syncing' \
                RETURNING history_id, sync_id, ordinal, folder_id";
     let values = values![at.0, id(size_bytes), message, id(upload_id.0)];
-    let Some(position) = returned(writing, sql, values, Position::of).await?.pop() else { return Ok(()) };
+    let Some(position) = execute_returning(writing, sql, values, Position::of).await?.pop() else { return Ok(()) };
     let sql = "UPDATE syncs SET num_in_flight = num_in_flight - 1, num_failed = num_failed + 1, last_activity = ? \
                WHERE sync_id = ?";
-    changed(writing, sql, values![at.0, position.sync_id]).await?;
+    execute(writing, sql, values![at.0, position.sync_id]).await?;
     let mut tally = Tally::default();
     tally.ended(position, Status::Failed);
     counts::write(&tally, writing).await?;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 const ACTIVITY: &str = "/api/lake/activity";
 
-async fn deeds(server: &TestServer, query: &str) -> Vec<Value> {
+async fn entries(server: &TestServer, query: &str) -> Vec<Value> {
     let (status, body) = answer(server.get(&format!("{ACTIVITY}?{query}")).bearer_auth(&server.key)).await;
     assert_eq!(status, 200, "{body}");
     body.as_array().unwrap().clone()
@@ -20,7 +20,7 @@ fn named_key(server: &TestServer, name: &str) -> String {
 
 /// Recorded actions, oldest first.
 async fn whats(server: &TestServer, query: &str) -> Vec<String> {
-    deeds(server, query).await.iter().rev().map(|deed| deed["what"].as_str().unwrap().to_owned()).collect()
+    entries(server, query).await.iter().rev().map(|entry| entry["what"].as_str().unwrap().to_owned()).collect()
 }
 
 async fn publish(server: &TestServer, path: &str, files: &[&str]) -> u64 {
@@ -45,7 +45,7 @@ async fn a_sync_has_entries_from_start_to_end_with_actor_and_origin_and_none_for
     server.end_sync(id).await;
     server.end_sync(id).await;
 
-    let told = deeds(&server, "path=/data/t").await;
+    let told = entries(&server, "path=/data/t").await;
     assert_eq!(whats(&server, "path=/data/t").await, ["sync_started", "sync_ended"], "ended once");
     let by = &told[1]["by"];
     assert_eq!((&by["name"], &by["role"], &by["means"]), (&json!("test"), &json!("admin"), &json!("key")));
@@ -82,7 +82,7 @@ async fn holds_confirmations_aborts_restores_and_purges_have_entries() {
         "trash_emptied",
     ];
     assert_eq!(told[3..], expected);
-    let held = &deeds(&server, "what=sync_held").await[0];
+    let held = &entries(&server, "what=sync_held").await[0];
     assert_eq!((&held["outcome"], &held["sync_id"]), (&json!("refused"), &json!(id)));
     assert_eq!(held["message"], "1 file instead of 4 files");
 }
@@ -101,13 +101,13 @@ async fn only_administrators_of_the_whole_lake_see_entries_of_keys_sign_ins_and_
         assert_eq!(server.try_abort(id).await.0, 200);
     }
 
-    let made = deeds(&server, "what=key_created").await;
+    let made = entries(&server, "what=key_created").await;
     assert_eq!((&made[0]["by"]["means"], &made[0]["subject"]), (&json!("command_line"), &json!("test")));
-    let sign_ins = deeds(&server, "what=sign_in").await;
+    let sign_ins = entries(&server, "what=sign_in").await;
     assert_eq!((&sign_ins[0]["outcome"], &sign_ins[0]["by"]["name"]), (&json!("refused"), &json!("")));
     assert_eq!((&sign_ins[1]["outcome"], &sign_ins[1]["by"]["name"]), (&json!("done"), &json!("test")));
     assert_eq!(sign_ins[1]["by"]["means"], "session");
-    let settings = deeds(&server, "what=settings_changed").await;
+    let settings = entries(&server, "what=settings_changed").await;
     assert!(settings[0]["message"].as_str().unwrap().contains("trash kept for 7 days"), "{settings:?}");
 
     // Other callers see actions on paths, without their origins.
@@ -115,7 +115,7 @@ async fn only_administrators_of_the_whole_lake_see_entries_of_keys_sign_ins_and_
         let (_, told) = answer(server.get(ACTIVITY).bearer_auth(key)).await;
         let told = told.as_array().unwrap();
         assert_eq!(told.len(), count, "{told:?}");
-        assert!(told.iter().all(|deed| deed["path"].is_string() && deed["by"].get("address").is_none()), "{told:?}");
+        assert!(told.iter().all(|entry| entry["path"].is_string() && entry["by"].get("address").is_none()), "{told:?}");
     }
     assert_refused(answer(server.get(ACTIVITY)).await, 40100, "a key is required");
     let elsewhere = server.get(&format!("{ACTIVITY}?path=/data/b")).bearer_auth(&narrow);
@@ -131,19 +131,19 @@ async fn audit_entries_are_filtered_by_actor_and_time_and_paged_by_id_over_the_a
     }
     let start = json!({ "name": "n", "path": "/d", "sync_type": "IncrementalSync", "api_key": other });
     assert_eq!(answer(server.post("/api/ingestion/file/sync/start", &start)).await.0, 200);
-    let of_other = deeds(&server, "who=other&what=sync_started").await;
+    let of_other = entries(&server, "who=other&what=sync_started").await;
     assert_eq!((of_other.len(), &of_other[0]["path"]), (1, &json!("/d")));
 
-    let first = deeds(&server, "what=sync_started&size=3").await;
-    let paths: Vec<_> = first.iter().map(|deed| deed["path"].as_str().unwrap()).collect();
+    let first = entries(&server, "what=sync_started&size=3").await;
+    let paths: Vec<_> = first.iter().map(|entry| entry["path"].as_str().unwrap()).collect();
     assert_eq!(paths, ["/d", "/c", "/b"], "the newest first");
-    let older = deeds(&server, &format!("what=sync_started&before={}", first[2]["activity_id"])).await;
+    let older = entries(&server, &format!("what=sync_started&before={}", first[2]["activity_id"])).await;
     assert_eq!((older.len(), &older[0]["path"]), (1, &json!("/a")));
-    let newer = deeds(&server, &format!("after={}", first[1]["activity_id"])).await;
+    let newer = entries(&server, &format!("after={}", first[1]["activity_id"])).await;
     assert_eq!((newer.len(), &newer[0]["path"]), (1, &json!("/d")));
     let at = first[0]["at"].as_i64().unwrap();
-    assert!(deeds(&server, &format!("since={}", at + 1)).await.is_empty());
-    assert_eq!(deeds(&server, &format!("until={}&who=other", at + 1)).await.len(), 1);
+    assert!(entries(&server, &format!("since={}", at + 1)).await.is_empty());
+    assert_eq!(entries(&server, &format!("until={}&who=other", at + 1)).await.len(), 1);
 
     assert_refused(answer(server.get(&format!("{ACTIVITY}?before=2&after=1"))).await, 40000, "one of them");
     assert_refused(answer(server.get(&format!("{ACTIVITY}?size=1001"))).await, 40000, "1000");
@@ -158,7 +158,7 @@ async fn schedules_policies_and_revoked_keys_have_entries() {
     assert_eq!(answer(server.post("/api/lake/dataset/rhythm", &rhythm)).await.0, 200);
     let policy = json!({ "path": "/data/t", "policy": "hold", "api_key": server.key });
     assert_eq!(answer(server.post("/api/lake/dataset/schema-policy", &policy)).await.0, 200);
-    let told = deeds(&server, "path=/data/t").await;
+    let told = entries(&server, "path=/data/t").await;
     assert_eq!((&told[0]["what"], &told[0]["message"]), (&json!("schema_policy_set"), &json!("hold")));
     assert_eq!(told[1]["what"], "rhythm_set");
     assert!(told[1]["message"].as_str().unwrap().starts_with("every day by 07:00"), "{told:?}");
@@ -166,7 +166,7 @@ async fn schedules_policies_and_revoked_keys_have_entries() {
     named_key(&server, "nightly");
     let data_dir = server.data_dir().to_str().unwrap();
     assert!(lakeshore(&["key", "revoke", "nightly", "--data-dir", data_dir]).status.success());
-    let told = deeds(&server, "what=key_revoked").await;
+    let told = entries(&server, "what=key_revoked").await;
     assert_eq!((told.len(), &told[0]["subject"]), (1, &json!("nightly")));
 }
 
@@ -182,9 +182,9 @@ async fn a_publish_interrupted_by_a_kill_has_one_entry_with_its_actor() {
     assert!(end.is_err(), "it was killed amid the end");
     dying.eventually_ended();
     let server = stopped.start().await;
-    let told = deeds(&server, &format!("sync_id={id}")).await;
+    let told = entries(&server, &format!("sync_id={id}")).await;
     assert_eq!(
-        told.iter().map(|deed| deed["what"].as_str().unwrap()).collect::<Vec<_>>(),
+        told.iter().map(|entry| entry["what"].as_str().unwrap()).collect::<Vec<_>>(),
         ["sync_ended", "sync_started"]
     );
     let by = &told[0]["by"];

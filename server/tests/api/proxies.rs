@@ -138,8 +138,8 @@ async fn recorded_origins_come_from_a_trusted_proxy_or_from_the_connection() {
             json!({ "name": name, "path": format!("/data/{peer}"), "api_key": server.key, "sync_type": "FullSync" });
         let start = from(peer).post(format!("{}/api/ingestion/file/sync/start", server.url)).json(&body);
         assert_eq!(answer(start.header("X-Forwarded-For", "203.0.113.9, 198.51.100.4")).await.0, 200);
-        let deed = answer(server.get("/api/lake/activity?size=1").bearer_auth(&server.key)).await.1[0].clone();
-        (deed["by"]["address"].clone(), deed["by"]["forwarded_for"].clone())
+        let entry = answer(server.get("/api/lake/activity?size=1").bearer_auth(&server.key)).await.1[0].clone();
+        (entry["by"]["address"].clone(), entry["by"]["forwarded_for"].clone())
     };
     assert_eq!(origin("127.0.0.1").await, (json!("127.0.0.1"), Value::Null));
     assert_eq!(origin("127.0.0.3").await, (json!("198.51.100.4"), json!("203.0.113.9, 198.51.100.4")));

@@ -74,16 +74,16 @@ impl AuditParameters {
 
 impl AuditQuery {
     /// Whether an entry matches the filter, apart from paging.
-    pub fn holds(&self, deed: &AuditEntry) -> bool {
+    pub fn holds(&self, entry: &AuditEntry) -> bool {
         let wanted = &self.parameters;
-        let is_below = |place: &LakePath| deed.path.as_ref().is_some_and(|path| place.contains(path));
-        wanted.who.as_ref().is_none_or(|who| *who == deed.by.name)
-            && wanted.what.is_none_or(|what| what == deed.what)
-            && wanted.sync_id.is_none_or(|sync_id| deed.sync_id == Some(sync_id))
-            && wanted.since.is_none_or(|since| deed.at >= since)
-            && wanted.until.is_none_or(|until| deed.at < until)
+        let is_below = |place: &LakePath| entry.path.as_ref().is_some_and(|path| place.contains(path));
+        wanted.who.as_ref().is_none_or(|who| *who == entry.by.name)
+            && wanted.what.is_none_or(|what| what == entry.what)
+            && wanted.sync_id.is_none_or(|sync_id| entry.sync_id == Some(sync_id))
+            && wanted.since.is_none_or(|since| entry.at >= since)
+            && wanted.until.is_none_or(|until| entry.at < until)
             && self.place.as_ref().is_none_or(is_below)
-            && (!self.places_only || deed.path.is_some())
+            && (!self.places_only || entry.path.is_some())
     }
 }
 

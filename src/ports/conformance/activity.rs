@@ -38,7 +38,7 @@ async fn list(state: &dyn State, wanted: AuditParameters) -> Vec<Activity> {
 
 /// Actions, oldest first.
 async fn whats(state: &dyn State, wanted: AuditParameters) -> Vec<AuditAction> {
-    list(state, wanted).await.iter().rev().map(|activity| activity.deed.what).collect()
+    list(state, wanted).await.iter().rev().map(|activity| activity.entry.what).collect()
 }
 
 fn of_path(path: LakePath) -> AuditParameters {
@@ -61,7 +61,7 @@ fn publish_empty() -> Closing {
 pub async fn each_action_has_an_audit_entry_that_is_found_by_actor_and_action(state: &dyn State) {
     let start = NewSync { started_by: ada(), ..new_sync("/a/b", SyncType::FullSync) };
     let full = state.start_sync(&start).await.unwrap();
-    assert!(state.start_sync(&start).await.is_err(), "the path is held; what was refused is no deed");
+    assert!(state.start_sync(&start).await.is_err(), "the path is held; what was refused is not recorded");
     state.close_sync(full, &publish_empty(), false, Timestamp(50)).await.unwrap();
     settle(state, full, Status::Finished, true).await;
     state.begin_restore(TrashId(1), &Identity("5".into()), &ada()).await.unwrap();
@@ -94,12 +94,12 @@ pub async fn each_action_has_an_audit_entry_that_is_found_by_actor_and_action(st
     ];
     let of_keys = [AuditAction::KeyCreated, AuditAction::SignIn, AuditAction::KeyRevoked];
     let all = list(state, AuditParameters::default()).await;
-    assert_eq!(all.iter().rev().map(|one| one.deed.what).collect::<Vec<_>>(), [&of_path[..], &of_keys[..]].concat());
+    assert_eq!(all.iter().rev().map(|one| one.entry.what).collect::<Vec<_>>(), [&of_path[..], &of_keys[..]].concat());
     assert!(all.iter().rev().map(|one| one.activity_id.0).eq(1..=9), "they count from 1");
-    let ended = &all[7].deed;
+    let ended = &all[7].entry;
     assert_eq!((&ended.by, ended.at, ended.outcome), (&ada(), Timestamp(60), AuditOutcome::Done));
     assert_eq!((ended.sync_id, ended.subject.as_str()), (Some(full), "sync of /a/b"));
-    assert_eq!((&all[0].deed.subject, &all[0].deed.path), (&"etl".to_owned(), &None));
+    assert_eq!((&all[0].entry.subject, &all[0].entry.path), (&"etl".to_owned(), &None));
 
     assert_eq!(whats(state, self::of_path(path("/a"))).await, of_path);
     assert_eq!(whats(state, self::of_path(path("/a/b"))).await, of_path);
@@ -136,7 +136,7 @@ pub async fn holds_confirmations_and_discards_have_entries_with_their_sync(state
     settle(state, id, Status::Failed, false).await;
 
     let of_sync = AuditParameters { sync_id: Some(id), ..AuditParameters::default() };
-    let deeds = list(state, of_sync.clone()).await;
+    let entries = list(state, of_sync.clone()).await;
     assert_eq!(
         whats(state, of_sync).await,
         [
@@ -148,13 +148,13 @@ pub async fn holds_confirmations_and_discards_have_entries_with_their_sync(state
             AuditAction::SyncAborted,
         ]
     );
-    let outcomes: Vec<_> = deeds.iter().rev().map(|one| one.deed.outcome).collect();
+    let outcomes: Vec<_> = entries.iter().rev().map(|one| one.entry.outcome).collect();
     let done = AuditOutcome::Done;
     assert_eq!(outcomes, [done, AuditOutcome::Refused, done, done, AuditOutcome::Failed, done]);
-    assert_eq!(deeds[1].deed.message, "a file is in the way");
-    assert_eq!(deeds[3].deed.totals.unwrap().files, 1, "an upload was dropped");
-    assert_eq!(deeds[0].deed.message, "1 upload failed", "the end of a sync sums its uploads up");
-    assert!(deeds.iter().rev().skip(1).all(|one| one.deed.by == ada()));
+    assert_eq!(entries[1].entry.message, "a file is in the way");
+    assert_eq!(entries[3].entry.totals.unwrap().files, 1, "an upload was dropped");
+    assert_eq!(entries[0].entry.message, "1 upload failed", "the end of a sync sums its uploads up");
+    assert!(entries.iter().rev().skip(1).all(|one| one.entry.by == ada()));
 }
 
 pub async fn audit_entries_are_paged_by_id_and_found_by_time(state: &dyn State) {

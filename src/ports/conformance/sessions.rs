@@ -84,9 +84,9 @@ pub async fn sessions_are_listed_and_ended_and_expire_when_unused(state: &dyn St
     assert_eq!(listed(state, None, 30).await, [2]);
     assert_eq!(end(EndSessions::OfKey(other), None, None).await, 0);
     assert_eq!(end(EndSessions::OfKey(one), None, None).await, 1);
-    let deeds = state.activity(&crate::model::audit::AuditQuery { size: 9, ..Default::default() }).await.unwrap();
-    let ended: Vec<_> = deeds.iter().filter(|activity| activity.deed.what == AuditAction::SessionsEnded).collect();
-    assert_eq!((ended.len(), ended[0].deed.subject.as_str(), ended[0].deed.by.name.as_str()), (3, "key 1", "ada"));
+    let entries = state.activity(&crate::model::audit::AuditQuery { size: 9, ..Default::default() }).await.unwrap();
+    let ended: Vec<_> = entries.iter().filter(|activity| activity.entry.what == AuditAction::SessionsEnded).collect();
+    assert_eq!((ended.len(), ended[0].entry.subject.as_str(), ended[0].entry.by.name.as_str()), (3, "key 1", "ada"));
     state.begin_session(&new_session(14, Some(one), 99), &by, Timestamp(40)).await.unwrap();
     assert_eq!(listed(state, None, 41).await, [4], "a number is never given again");
     state.end_session(&hash(14)).await.unwrap();

@@ -25,7 +25,7 @@ use leptos::prelude::*;
 #[component]
 pub fn Activity() -> impl IntoView {
     let filters = use_activity_filters();
-    let deeds = json::ask(
+    let entries = json::ask(
         move || filters.get(),
         |filters| async move {
             let listed = list_of(filters.parameters(), list_activity).await?;
@@ -34,7 +34,7 @@ pub fn Activity() -> impl IntoView {
     );
     page(
         || "Activity".to_owned(),
-        deeds,
+        entries,
         |_, (filters, listed)| match listed {
             Ok(listed) => view! { <ActivityList filters listed/> }.into_any(),
             Err(error) => mistyped("Activity", view! { <ActivityFilterBar filters/> }, error),
@@ -145,34 +145,34 @@ fn ActivityRow(row: Signal<Row>, as_of: Timestamp) -> impl IntoView {
     // Entries never change.
     let row = row.get_untracked();
     let nameless = without_a_name(&row);
-    let deed = row.deed;
+    let entry = row.entry;
     let who = match nameless {
         Some(words) => view! { <span class="quiet">{words}</span> }.into_any(),
         None => {
-            let name = deed.by.name.clone();
+            let name = entry.by.name.clone();
             let href = ActivityFilters::of_who(&name);
             view! { <a href=href>{visible(name)}</a> }.into_any()
         }
     };
-    let recognised = recognised(&deed);
+    let recognised = recognised(&entry);
     view! {
         <tr>
             <td class="cell-main">
-                <span class="row-name">{visible(headline(&deed))} <OutcomePill outcome=deed.outcome/></span>
-                <span class="row-detail">{visible(detail(&deed))}</span>
+                <span class="row-name">{visible(headline(&entry))} <OutcomePill outcome=entry.outcome/></span>
+                <span class="row-detail">{visible(detail(&entry))}</span>
             </td>
             <td data-label="Path" class="cell-where">
-                <Where deed=deed.clone()/>
+                <Where entry=entry.clone()/>
             </td>
             <td data-label="By">
                 {who}
                 {(!recognised.is_empty()).then(|| view! { <span class="row-detail">{recognised}</span> })}
             </td>
             <td data-label="From" class="secondary">
-                <From deed=deed.clone()/>
+                <From entry=entry.clone()/>
             </td>
             <td data-label="Time">
-                <RelativeTime at=deed.at as_of/>
+                <RelativeTime at=entry.at as_of/>
             </td>
         </tr>
     }
@@ -196,10 +196,10 @@ fn OutcomePill(outcome: AuditOutcome) -> impl IntoView {
 }
 
 #[component]
-fn Where(deed: AuditEntry) -> impl IntoView {
-    let is_nowhere = deed.path.is_none() && deed.sync_id.is_none();
+fn Where(entry: AuditEntry) -> impl IntoView {
+    let is_nowhere = entry.path.is_none() && entry.sync_id.is_none();
     view! {
-        {deed
+        {entry
             .path
             .map(|path| {
                 view! {
@@ -213,10 +213,10 @@ fn Where(deed: AuditEntry) -> impl IntoView {
                     </a>
                 }
             })}
-        {deed
+        {entry
             .sync_id
             .map(|id| {
-                let words = if deed.subject.is_empty() { format!("Sync {id}") } else { format!("Sync {id}: {}", deed.subject) };
+                let words = if entry.subject.is_empty() { format!("Sync {id}") } else { format!("Sync {id}: {}", entry.subject) };
                 view! {
                     <a class="row-detail" href=routes::sync(id)>
                         {visible(words)}
@@ -229,8 +229,8 @@ fn Where(deed: AuditEntry) -> impl IntoView {
 }
 
 #[component]
-fn From(deed: AuditEntry) -> impl IntoView {
-    let origin = deed.by.trace.origin;
+fn From(entry: AuditEntry) -> impl IntoView {
+    let origin = entry.by.trace.origin;
     let is_unknown = origin.address.is_none();
     view! {
         {origin.address.map(|address| view! { <span class="address">{visible(address)}</span> })}

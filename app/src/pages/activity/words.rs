@@ -30,28 +30,28 @@ pub fn title(what: AuditAction) -> &'static str {
 }
 
 /// Action of an entry, and the name of its object.
-pub fn headline(deed: &AuditEntry) -> String {
-    let verb = match (deed.what, deed.outcome) {
+pub fn headline(entry: &AuditEntry) -> String {
+    let verb = match (entry.what, entry.outcome) {
         (AuditAction::SignIn, AuditOutcome::Refused | AuditOutcome::Failed) => "Sign-in refused",
         (AuditAction::SyncEnded, AuditOutcome::Failed | AuditOutcome::Refused) => "Sync could not be ended",
         (what, _) => title(what),
     };
-    match deed.what {
-        AuditAction::SessionsEnded if deed.subject.is_empty() => verb.to_owned(),
+    match entry.what {
+        AuditAction::SessionsEnded if entry.subject.is_empty() => verb.to_owned(),
         AuditAction::KeyCreated | AuditAction::KeyRevoked | AuditAction::SessionsEnded => {
-            format!("{verb}: {}", deed.subject)
+            format!("{verb}: {}", entry.subject)
         }
         _ => verb.to_owned(),
     }
 }
 
 /// Details of an entry in one line; may be empty.
-pub fn detail(deed: &AuditEntry) -> String {
-    let files = deed.totals.map(|totals| match deed.what {
+pub fn detail(entry: &AuditEntry) -> String {
+    let files = entry.totals.map(|totals| match entry.what {
         AuditAction::UploadsDiscarded => format::counted(totals.files, "upload"),
         _ => format::totals(totals),
     });
-    let message = match (deed.what, deed.message.as_str()) {
+    let message = match (entry.what, entry.message.as_str()) {
         (AuditAction::SyncStarted, "FullSync") => "full",
         (AuditAction::SyncStarted, "IncrementalSync") => "incremental",
         // The message has the figures.
@@ -64,7 +64,7 @@ pub fn detail(deed: &AuditEntry) -> String {
 
 /// Actor without a key. `None` for a named one.
 pub fn without_a_name(activity: &Activity) -> Option<&'static str> {
-    let by = &activity.deed.by;
+    let by = &activity.entry.by;
     match by.trace.means {
         AuthMethod::Lake => Some("System"),
         AuthMethod::CommandLine => Some("Command line"),
@@ -74,13 +74,13 @@ pub fn without_a_name(activity: &Activity) -> Option<&'static str> {
 }
 
 /// Authentication method and role.
-pub fn recognised(deed: &AuditEntry) -> String {
-    let means = match deed.by.trace.means {
+pub fn recognised(entry: &AuditEntry) -> String {
+    let means = match entry.by.trace.means {
         AuthMethod::Key => "key",
         AuthMethod::Session => "browser",
         AuthMethod::CommandLine | AuthMethod::Lake | AuthMethod::Nothing => return String::new(),
     };
-    match deed.by.role {
+    match entry.by.role {
         Some(role) => format!("{means}, {role}"),
         None => means.to_owned(),
     }
@@ -93,7 +93,7 @@ mod tests {
     use lakeshore::model::time::Timestamp;
     use lakeshore::model::totals::Totals;
 
-    fn deed(what: AuditAction, outcome: AuditOutcome, message: &str, totals: Option<Totals>) -> AuditEntry {
+    fn entry(what: AuditAction, outcome: AuditOutcome, message: &str, totals: Option<Totals>) -> AuditEntry {
         AuditEntry {
             at: Timestamp(1),
             what,
@@ -108,17 +108,17 @@ mod tests {
     }
 
     #[test]
-    fn a_deed_is_a_headline_and_a_line() {
+    fn an_entry_is_a_headline_and_a_line() {
         let totals = Some(Totals { files: 3, bytes: 12 });
-        let ended = deed(AuditAction::SyncEnded, AuditOutcome::Done, "1 upload failed", totals);
+        let ended = entry(AuditAction::SyncEnded, AuditOutcome::Done, "1 upload failed", totals);
         assert_eq!((&*headline(&ended), &*detail(&ended)), ("Sync ended", "3 files, 12 B; 1 upload failed"));
-        let started = deed(AuditAction::SyncStarted, AuditOutcome::Done, "FullSync", None);
+        let started = entry(AuditAction::SyncStarted, AuditOutcome::Done, "FullSync", None);
         assert_eq!(detail(&started), "full");
-        let key = deed(AuditAction::KeyCreated, AuditOutcome::Done, "role write", None);
+        let key = entry(AuditAction::KeyCreated, AuditOutcome::Done, "role write", None);
         assert_eq!(headline(&key), "Key created: nightly");
-        let refused = deed(AuditAction::SignIn, AuditOutcome::Refused, "not known", None);
+        let refused = entry(AuditAction::SignIn, AuditOutcome::Refused, "not known", None);
         assert_eq!(headline(&refused), "Sign-in refused");
-        let dropped = deed(AuditAction::UploadsDiscarded, AuditOutcome::Done, "", Some(Totals { files: 1, bytes: 0 }));
+        let dropped = entry(AuditAction::UploadsDiscarded, AuditOutcome::Done, "", Some(Totals { files: 1, bytes: 0 }));
         assert_eq!(detail(&dropped), "1 upload");
     }
 }

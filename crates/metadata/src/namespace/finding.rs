@@ -2,7 +2,7 @@
 
 use super::rows::{NamespaceRows, Node, NodeId};
 use super::tree::{node, place};
-use crate::query::{Connection, RowOf, Value, rows};
+use crate::query::{Connection, RowOf, Value, fetch_all};
 use crate::row::{DbRow, number, time};
 use lakeshore::Error;
 use lakeshore::model::object_key::ObjectKey;
@@ -41,7 +41,7 @@ pub(crate) async fn find<C: Connection>(
         .collect();
     let decode = |row: &RowOf<C>| Ok((row.get::<i64>("number")?, found_object(row)?));
     let mut found: BTreeMap<_, _> =
-        rows(connection, FIND, vec![Value::rows(&ways)?], decode).await?.into_iter().collect();
+        fetch_all(connection, FIND, vec![Value::rows(&ways)?], decode).await?.into_iter().collect();
     Ok((0..).zip(places).map(|(number, _)| found.remove(&number)).collect())
 }
 
@@ -55,7 +55,8 @@ pub(crate) async fn find_identified<C: Connection>(
                FROM json_each(?) CROSS JOIN nodes n CROSS JOIN objects o \
                WHERE n.node_id = CAST(value ->> 0 AS BIGINT) AND o.object_id = n.object_id";
     let ids = Value::column(nodes.iter().map(|node| node.0))?;
-    let found = rows(connection, sql, vec![ids], |row: &RowOf<C>| Ok((row.get::<i64>("node_id")?, found_object(row)?)));
+    let found =
+        fetch_all(connection, sql, vec![ids], |row: &RowOf<C>| Ok((row.get::<i64>("node_id")?, found_object(row)?)));
     let found: BTreeMap<_, _> = found.await?.into_iter().collect();
     Ok(nodes.iter().map(|node| found.get(&node.0).cloned()).collect())
 }

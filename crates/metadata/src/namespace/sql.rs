@@ -2,7 +2,8 @@
 
 use super::{FolderBelow, Move, NamespaceRows, NewNode, NewObjectRow, Node, NodeId, ObjectRow};
 use crate::query::{
-    self, Connection, Dialect, RowOf, Value, WritingConnection, changed, clamp, found, returned, values,
+    self, Connection, Dialect, RowOf, Value, WritingConnection, clamp, execute, execute_returning, fetch_optional,
+    values,
 };
 use crate::row::{DbRow, bytes_if_any, id, number, time};
 use async_trait::async_trait;
@@ -59,27 +60,27 @@ pub(crate) enum SqlRows<'c, R, W> {
 }
 
 impl<R: Connection, W: WritingConnection<Db = R::Db>> SqlRows<'_, R, W> {
-    async fn rows<T: Send>(
+    async fn fetch_all<T: Send>(
         &mut self,
         sql: impl Into<query::Sql> + Send,
         values: Vec<Value>,
         decode: impl FnMut(&RowOf<R>) -> sqlx::Result<T> + Send,
     ) -> Result<Vec<T>, Error> {
         match self {
-            Self::Reading(connection) => query::rows(*connection, sql, values, decode).await,
-            Self::Writing(writing) => query::rows(*writing, sql, values, decode).await,
+            Self::Reading(connection) => query::fetch_all(*connection, sql, values, decode).await,
+            Self::Writing(writing) => query::fetch_all(*writing, sql, values, decode).await,
         }
     }
 
-    async fn found<T: Send>(
+    async fn fetch_optional<T: Send>(
         &mut self,
         sql: impl Into<query::Sql> + Send,
         values: Vec<Value>,
         decode: impl FnOnce(&RowOf<R>) -> sqlx::Result<T> + Send,
     ) -> Result<Option<T>, Error> {
         match self {
-            Self::Reading(connection) => found(*connection, sql, values, decode).await,
-            Self::Writing(writing) => found(*writing, sql, values, decode).await,
+            Self::Reading(connection) => fetch_optional(*connection, sql, values, decode).await,
+            Self::Writing(writing) => fetch_optional(*writing, sql, values, decode).await,
         }
     }
 
@@ -99,7 +100,7 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> SqlRows<'_, R, W> {
     }
 
     async fn change(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, Error> {
-        changed(self.writer()?, sql, values).await
+        execute(self.writer()?, sql, values).await
     }
 }
 
@@ -149,12 +150,12 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
         );
         let names: Vec<_> = names.iter().map(|(parent, name)| (parent.0, name)).collect();
         let sql = format!("{sql}{}", self.locking());
-        self.rows(sql, vec![Value::rows(&names)?], node).await
+        self.fetch_all(sql, vec![Value::rows(&names)?], node).await
     }
 
     async fn node(&mut self, wanted: NodeId) -> Result<Option<Node>, Error> {
         let sql = concat!("SELECT ", node_columns!("n."), " FROM nodes n WHERE n.node_id = ?");
-        self.found(sql, values![wanted.0], node).await
+        self.fetch_optional(sql, values![wanted.0], node).await
     }
 
     async fn page(&mut self, folder: NodeId, from: u64, size: u64) -> Result<Vec<Node>, Error> {
@@ -163,7 +164,7 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
             node_columns!("n."),
             " FROM nodes n WHERE n.parent_id = ? ORDER BY n.is_file, n.name LIMIT ? OFFSET ?"
         );
-        self.rows(sql, values![folder.0, clamp(size), clamp(from)], node).await
+        self.fetch_all(sql, values![folder.0, clamp(size), clamp(from)], node).await
     }
 
     async fn has_files_below(&mut self, folder: NodeId) -> Result<bool, Error> {
@@ -171,7 +172,7 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
             folders_below!(),
             "SELECT 1 FROM below CROSS JOIN nodes n WHERE n.parent_id = below.node_id AND n.is_file = TRUE LIMIT 1"
         );
-        Ok(self.found(sql, values![folder.0], |_| Ok(())).await?.is_some())
+        Ok(self.fetch_optional(sql, values![folder.0], |_| Ok(())).await?.is_some())
     }
 
     async fn totals_below(&mut self, folder: NodeId) -> Result<Totals, Error> {
@@ -181,7 +182,7 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
              FROM below CROSS JOIN nodes n WHERE n.parent_id = below.node_id AND n.is_file = TRUE"
         );
         let totals = |row: &RowOf<R>| Ok(Totals { files: number(row, "files")?, bytes: number(row, "bytes")? });
-        Ok(self.found(sql, values![folder.0], totals).await?.unwrap_or_default())
+        Ok(self.fetch_optional(sql, values![folder.0], totals).await?.unwrap_or_default())
     }
 
     async fn folders_below(&mut self, folder: NodeId, size: u64) -> Result<Vec<FolderBelow>, Error> {
@@ -194,7 +195,7 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
             let node = NodeId(row.get("node_id")?);
             Ok(FolderBelow { path: row.get("path")?, node, changes: number(row, "changes")? })
         };
-        self.rows(sql, values![folder.0, clamp(size)], folder_below).await
+        self.fetch_all(sql, values![folder.0, clamp(size)], folder_below).await
     }
 
     async fn insert_nodes(&mut self, new: &[NewNode], at: Timestamp) -> Result<Vec<Node>, Error> {
@@ -211,7 +212,7 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
             .iter()
             .map(|new| (new.parent.0, &new.name, new.object.map(|object| object.0), clamp(new.size_bytes)))
             .collect();
-        returned(self.writer()?, sql, vec![Value::rows(&inserted)?, Value::Integer(at.0)], node).await
+        execute_returning(self.writer()?, sql, vec![Value::rows(&inserted)?, Value::Integer(at.0)], node).await
     }
 
     async fn move_nodes(&mut self, moves: &[Move]) -> Result<(), Error> {
@@ -242,14 +243,14 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
 
     async fn delete_nodes(&mut self, nodes: &[NodeId]) -> Result<Vec<ObjectId>, Error> {
         let sql = concat!("DELETE FROM nodes WHERE node_id IN ", ids!("?"), " RETURNING object_id");
-        let deleted = returned(self.writer()?, sql, vec![node_ids(nodes)?], object_if_any).await?;
+        let deleted = execute_returning(self.writer()?, sql, vec![node_ids(nodes)?], object_if_any).await?;
         Ok(deleted.into_iter().flatten().collect())
     }
 
     async fn delete_files_in(&mut self, folder: NodeId, size: u64) -> Result<Vec<ObjectId>, Error> {
         let sql = "DELETE FROM nodes WHERE node_id IN \
                    (SELECT node_id FROM nodes WHERE parent_id = ? AND is_file = TRUE LIMIT ?) RETURNING object_id";
-        returned(self.writer()?, sql, values![folder.0, clamp(size)], object).await
+        execute_returning(self.writer()?, sql, values![folder.0, clamp(size)], object).await
     }
 
     async fn objects(&mut self, objects: &[ObjectId]) -> Result<Vec<ObjectRow>, Error> {
@@ -265,7 +266,7 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
                 multipart_id: row.get("multipart_id")?,
             })
         };
-        self.rows(sql, vec![object_ids(objects)?], object_row).await
+        self.fetch_all(sql, vec![object_ids(objects)?], object_row).await
     }
 
     async fn insert_objects(
@@ -285,7 +286,7 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
             unreferenced_at.map_or(Value::Null, |at| Value::Integer(at.0)),
         ];
         let keyed = |row: &RowOf<R>| Ok((row.get::<String>("key")?, object(row)?));
-        let ids: BTreeMap<_, _> = returned(self.writer()?, sql, values, keyed).await?.into_iter().collect();
+        let ids: BTreeMap<_, _> = execute_returning(self.writer()?, sql, values, keyed).await?.into_iter().collect();
         let id_of = |new: &NewObjectRow| ids.get(new.key.as_str()).copied().ok_or(Error::BytesLost);
         new.iter().map(id_of).collect()
     }
@@ -306,7 +307,7 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
     async fn has_files_of(&mut self, object: ObjectId) -> Result<bool, Error> {
         // Locked: an upload that goes on is not discarded meanwhile.
         let sql = format!("SELECT 1 FROM nodes n WHERE n.object_id = ? LIMIT 1{}", self.locking());
-        Ok(self.found(sql, values![object.0], |_| Ok(())).await?.is_some())
+        Ok(self.fetch_optional(sql, values![object.0], |_| Ok(())).await?.is_some())
     }
 
     async fn set_multipart(&mut self, object: ObjectId, multipart_id: &str) -> Result<(), Error> {
@@ -326,7 +327,7 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
              AND NOT EXISTS (SELECT 1 FROM object_checkpoints c WHERE c.tail_id = objects.object_id) \
              RETURNING object_id"
         );
-        returned(self.writer()?, sql, vec![object_ids(objects)?, Value::Integer(at.0)], object).await
+        execute_returning(self.writer()?, sql, vec![object_ids(objects)?, Value::Integer(at.0)], object).await
     }
 
     async fn mark_referenced(&mut self, object: ObjectId) -> Result<bool, Error> {
@@ -339,7 +340,7 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
         let part = |row: &RowOf<R>| {
             Ok(StoredPart { content_id: row.get("content_id")?, size_bytes: number(row, "size_bytes")? })
         };
-        self.rows(sql, values![object.0], part).await
+        self.fetch_all(sql, values![object.0], part).await
     }
 
     async fn set_parts(&mut self, object: ObjectId, first: u64, parts: &[StoredPart]) -> Result<(), Error> {
@@ -365,7 +366,7 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
                 tail: tail(row)?.zip(key),
             })
         };
-        self.rows(sql, values![object.0], checkpoint).await
+        self.fetch_all(sql, values![object.0], checkpoint).await
     }
 
     async fn insert_checkpoint(&mut self, object: ObjectId, checkpoint: &ObjectCheckpoint) -> Result<(), Error> {
@@ -384,12 +385,12 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
             " RETURNING tail_id"
         );
         let values = vec![Value::Integer(object.0), Value::column(offsets)?];
-        Ok(returned(self.writer()?, sql, values, tail).await?.into_iter().flatten().collect())
+        Ok(execute_returning(self.writer()?, sql, values, tail).await?.into_iter().flatten().collect())
     }
 
     async fn delete_checkpoints_of(&mut self, objects: &[ObjectId]) -> Result<Vec<ObjectId>, Error> {
         let sql = concat!("DELETE FROM object_checkpoints WHERE object_id IN ", ids!("?"), " RETURNING tail_id");
-        let tails = returned(self.writer()?, sql, vec![object_ids(objects)?], tail).await?;
+        let tails = execute_returning(self.writer()?, sql, vec![object_ids(objects)?], tail).await?;
         Ok(tails.into_iter().flatten().collect())
     }
 
@@ -404,7 +405,7 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
                 is_unfinished: row.get("is_unfinished")?,
             })
         };
-        self.rows(sql, values![before.0, clamp(size)], unreferenced).await
+        self.fetch_all(sql, values![before.0, clamp(size)], unreferenced).await
     }
 
     async fn delete_objects(&mut self, objects: &[ObjectId]) -> Result<(), Error> {

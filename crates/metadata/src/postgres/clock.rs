@@ -1,7 +1,7 @@
 //! Record of the clock: the table `clock`.
 
 use super::PostgresState;
-use super::query::{changed, found, values};
+use super::query::{execute, fetch_optional, values};
 use super::writing::Durability::{Passing, Synced};
 use super::writing::{forget_old_commits, transaction};
 use crate::backend::Backend as _;
@@ -17,7 +17,7 @@ impl ClockState for PostgresState {
     async fn clock_record(&self) -> Result<Option<ClockRecord>, Error> {
         let mut connection = self.look().await?;
         let sql = "SELECT seen_ms, wall_at, steps, repeated FROM clock";
-        let recorded = found(&mut connection, sql, vec![], |row| {
+        let recorded = fetch_optional(&mut connection, sql, vec![], |row| {
             let (seen_ms, wall): (i64, _) = (row.try_get("seen_ms")?, time(row, "wall_at")?);
             Ok((seen_ms, wall, row.try_get::<String, _>("steps")?, row.try_get::<String, _>("repeated")?))
         });
@@ -29,7 +29,7 @@ impl ClockState for PostgresState {
         // A database of a version that recorded no clock.
         let sql = "SELECT max(end_time) AS wall_at FROM \
                    (SELECT end_time FROM uploads ORDER BY history_id DESC LIMIT 100) AS last HAVING count(*) > 0";
-        let wall = found(&mut connection, sql, vec![], |row| time(row, "wall_at")).await?;
+        let wall = fetch_optional(&mut connection, sql, vec![], |row| time(row, "wall_at")).await?;
         Ok(wall.map(|wall| ClockRecord { wall, ..ClockRecord::default() }))
     }
 
@@ -43,7 +43,7 @@ impl ClockState for PostgresState {
         let durability = if record.steps.is_empty() { Passing } else { Synced };
         let values = values![record.seen_ms, record.wall.0, steps, repeated];
         transaction!(self, durability, |writing| {
-            changed(writing, sql, values.clone()).await?;
+            execute(writing, sql, values.clone()).await?;
             // Called every so often, for as long as there is a node.
             forget_old_commits(writing).await
         })

@@ -1,7 +1,7 @@
 //! Log of published events: the tables `event_log` and `events`.
 
 use super::PostgresState;
-use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
+use super::query::{Row, Select, Value, clamp, execute, fetch_all, fetch_optional, values};
 use super::writing::Durability::Synced;
 use super::writing::{Writing, transaction};
 use crate::backend::Backend as _;
@@ -38,19 +38,19 @@ async fn tell(writing: &mut Writing, new: &[NewEvent]) -> Result<(), Error> {
         }
     }
     if !sends.is_empty() {
-        changed(writing, TELL, vec![Value::rows(&sends)?]).await?;
+        execute(writing, TELL, vec![Value::rows(&sends)?]).await?;
     }
     if !left.is_empty() {
-        changed(writing, "DELETE FROM uploads_told WHERE history_id = ANY(?)", values![left]).await?;
+        execute(writing, "DELETE FROM uploads_told WHERE history_id = ANY(?)", values![left]).await?;
     }
     Ok(())
 }
 
 /// Begins another log: events before it are unknown, as a process that served the lake alone has logged none.
 pub(super) async fn begin(writing: &mut Writing, start: i64) -> Result<(), Error> {
-    changed(writing, "DELETE FROM events", vec![]).await?;
-    changed(writing, "DELETE FROM uploads_told", vec![]).await?;
-    changed(writing, "UPDATE event_log SET start = ?, last = 0", values![start]).await.map(drop)
+    execute(writing, "DELETE FROM events", vec![]).await?;
+    execute(writing, "DELETE FROM uploads_told", vec![]).await?;
+    execute(writing, "UPDATE event_log SET start = ?, last = 0", values![start]).await.map(drop)
 }
 
 /// Syncs in their current state.
@@ -60,7 +60,7 @@ async fn states(writing: &mut Writing, syncs: &[SyncId]) -> Result<BTreeMap<Sync
     }
     let sql = format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE sync_id = ANY(?)");
     let ids: Vec<_> = syncs.iter().map(|sync_id| id(sync_id.0)).collect();
-    let found = rows(writing, sql, values![ids], sync).await?;
+    let found = fetch_all(writing, sql, values![ids], sync).await?;
     Ok(found.into_iter().map(|sync| (sync.sync_id, sync)).collect())
 }
 
@@ -68,14 +68,17 @@ async fn states(writing: &mut Writing, syncs: &[SyncId]) -> Result<BTreeMap<Sync
 impl EventLog for PostgresState {
     async fn event_log_position(&self) -> Result<(u64, u64), Error> {
         let position = |row: &Row| Ok((row.try_get::<i64, _>("start")?.cast_unsigned(), number(row, "last")?));
-        let found = found(&mut *self.look().await?, "SELECT start, last FROM event_log", vec![], position).await?;
+        let found =
+            fetch_optional(&mut *self.look().await?, "SELECT start, last FROM event_log", vec![], position).await?;
         Ok(found.unwrap_or_default())
     }
 
     async fn append_events(&self, syncs: &[SyncId], describe: &Describe<'_>, kept: u64) -> Result<(), Error> {
         transaction!(self, Synced, |writing| {
-            let last =
-                found(writing, "SELECT last FROM event_log FOR UPDATE", vec![], |row| row.try_get::<i64, _>(0)).await?;
+            let last = fetch_optional(writing, "SELECT last FROM event_log FOR UPDATE", vec![], |row| {
+                row.try_get::<i64, _>(0)
+            })
+            .await?;
             let last = last.unwrap_or_default();
             let known = states(writing, syncs).await?;
             let new = describe(&known);
@@ -86,10 +89,10 @@ impl EventLog for PostgresState {
             let count = clamp(new.len() as u64);
             if count > 0 {
                 let rows = Value::rows(&new.iter().map(row).collect::<Vec<_>>())?;
-                changed(writing, INSERT, vec![rows, Value::Integer(last)]).await?;
-                changed(writing, "UPDATE event_log SET last = ?", values![last + count]).await?;
+                execute(writing, INSERT, vec![rows, Value::Integer(last)]).await?;
+                execute(writing, "UPDATE event_log SET last = ?", values![last + count]).await?;
                 let oldest = last + count - clamp(kept);
-                changed(writing, "DELETE FROM events WHERE number <= ?", values![oldest]).await?;
+                execute(writing, "DELETE FROM events WHERE number <= ?", values![oldest]).await?;
                 tell(writing, &new).await?;
             }
             Ok(())
@@ -108,7 +111,7 @@ impl EventLog for PostgresState {
                 path: if has_path { Some(path(row, "path")?) } else { None },
             })
         };
-        rows(&mut *self.look().await?, sql, values![clamp(after), clamp(size)], event).await
+        fetch_all(&mut *self.look().await?, sql, values![clamp(after), clamp(size)], event).await
     }
 
     async fn uploads_in_flight(&self, sync_id: Option<SyncId>, size: u64) -> Result<Vec<ReportedUpload>, Error> {
@@ -129,6 +132,6 @@ impl EventLog for PostgresState {
                 has_request: row.try_get("has_request")?,
             })
         };
-        select.rows(&mut *self.look().await?, told).await
+        select.fetch_all(&mut *self.look().await?, told).await
     }
 }

@@ -1,6 +1,6 @@
 //! Folders: the tables `folders` and `folders_above`.
 
-use super::query::{Value, changed, rows};
+use super::query::{Value, execute, fetch_all};
 use super::writing::{Counter, Writing};
 use lakeshore::Error;
 use lakeshore::model::path::at_and_above;
@@ -19,7 +19,7 @@ const ADD_FOLDERS: &str = "\
     INSERT INTO folders_above (folder_id, above_id) SELECT * FROM unnest($3, $4)";
 
 async fn folder_ids(writing: &mut Writing, paths: Value) -> Result<HashMap<String, i64>, Error> {
-    let found = rows(writing, FOLDERS, vec![paths], |row| Ok((row.try_get(0)?, row.try_get(1)?))).await?;
+    let found = fetch_all(writing, FOLDERS, vec![paths], |row| Ok((row.try_get(0)?, row.try_get(1)?))).await?;
     Ok(found.into_iter().collect())
 }
 
@@ -47,6 +47,6 @@ pub(super) async fn ensure_folders(
         pairs.into_iter().filter_map(|(below, above)| Some((*below?, *above?))).unzip();
     let new: Vec<i64> = (first..first + count).collect();
     let values = vec![Value::texts(missing), Value::Integers(new), Value::Integers(below), Value::Integers(above)];
-    changed(writing, ADD_FOLDERS, values).await?;
+    execute(writing, ADD_FOLDERS, values).await?;
     Ok(ids)
 }

@@ -4,7 +4,7 @@
 
 use super::PostgresState;
 use super::held;
-use super::query::{Value, changed, found, rows, values};
+use super::query::{Value, execute, fetch_all, fetch_optional, values};
 use super::writing::Durability::Synced;
 use super::writing::{SyncLock, Writing, transaction};
 use crate::row::{id, number};
@@ -76,14 +76,14 @@ async fn try_to_take(state: &PostgresState, sync_id: SyncId, hold: i64) -> Resul
     transaction!(state, Synced, |writing| {
         // Behind the transactions that land files in it.
         writing.lock_syncs(vec![id(sync_id.0)], SyncLock::Change).await?;
-        Ok(found(writing, sql, values![id(sync_id.0), hold], |_| Ok(())).await?.is_some())
+        Ok(fetch_optional(writing, sql, values![id(sync_id.0), hold], |_| Ok(())).await?.is_some())
     })
 }
 
 /// A hold that the same node has begun since is another one.
 async fn release(state: &PostgresState, sync_id: SyncId, hold: i64) -> Result<(), Error> {
     let sql = "DELETE FROM sync_gates WHERE sync_id = ? AND serving_node = serving_node() AND hold = ?";
-    transaction!(state, Synced, |writing| changed(writing, sql, values![id(sync_id.0), hold]).await.map(drop))
+    transaction!(state, Synced, |writing| execute(writing, sql, values![id(sync_id.0), hold]).await.map(drop))
 }
 
 /// Refuses for a moment, where another node has the gate. The row of the sync is locked.
@@ -105,6 +105,6 @@ pub(super) async fn held_by_others(
 
 async fn of_others(writing: &mut Writing, syncs: Vec<i64>) -> Result<BTreeSet<SyncId>, Error> {
     let sql = "SELECT sync_id FROM sync_gates WHERE sync_id = ANY(?) AND is_of_another(serving_node)";
-    let held = rows(writing, sql, vec![Value::Integers(syncs)], |row| Ok(SyncId(number(row, "sync_id")?))).await?;
+    let held = fetch_all(writing, sql, vec![Value::Integers(syncs)], |row| Ok(SyncId(number(row, "sync_id")?))).await?;
     Ok(held.into_iter().collect())
 }

@@ -3,7 +3,7 @@
 
 use super::PostgresState;
 use super::held;
-use super::query::{Row, changed, found, rows, values};
+use super::query::{Row, execute, fetch_all, fetch_optional, values};
 use super::writing::Durability::Synced;
 use super::writing::transaction;
 use crate::backend::Backend as _;
@@ -90,18 +90,18 @@ fn new_hold(state: &PostgresState, token: &Token) -> Hold {
 
 async fn attempt(state: &PostgresState, token: &Token, hold: i64, asks: bool) -> Result<Taken, Error> {
     transaction!(state, Synced, |writing| {
-        if found(writing, TAKE, values![token.as_str(), hold], |_| Ok(())).await?.is_some() {
+        if fetch_optional(writing, TAKE, values![token.as_str(), hold], |_| Ok(())).await?.is_some() {
             return Ok(Taken::Held);
         }
         let sql = if asks { ASK } else { "SELECT 1 FROM resumables WHERE token = $1" };
-        let is_known = found(writing, sql, values![token.as_str()], |_| Ok(())).await?.is_some();
+        let is_known = fetch_optional(writing, sql, values![token.as_str()], |_| Ok(())).await?.is_some();
         Ok(if is_known { Taken::Busy } else { Taken::Unknown })
     })
 }
 
 /// A hold that the same node has begun since is another one.
 async fn release(state: &PostgresState, token: &Token, hold: i64) -> Result<(), Error> {
-    transaction!(state, Synced, |writing| changed(writing, RELEASE, values![token.as_str(), hold]).await.map(drop))
+    transaction!(state, Synced, |writing| execute(writing, RELEASE, values![token.as_str(), hold]).await.map(drop))
 }
 
 /// Uploads of this node that others wait for.
@@ -109,5 +109,5 @@ pub(super) async fn wanted(state: &PostgresState) -> Result<Vec<Token>, Error> {
     let (Some(node), Some(_)) = (state.node(), state.group()) else { return Ok(Vec::new()) };
     let sql = "SELECT token FROM resumables WHERE serving_node = ? AND serving_wanted";
     let token = |row: &Row| row.try_get("token").map(Token::remembered);
-    rows(&mut *state.look().await?, sql, values![node], token).await
+    fetch_all(&mut *state.look().await?, sql, values![node], token).await
 }

@@ -1,7 +1,7 @@
 //! Identity of the database's lake (the table `lake_identity`), and a probe for writes.
 
 use super::PostgresState;
-use super::query::{changed, found, rows, values};
+use super::query::{execute, fetch_all, fetch_optional, values};
 use super::writing::Durability::Synced;
 use super::writing::transaction;
 use crate::backend::Backend as _;
@@ -17,7 +17,7 @@ const EVIDENCE_MAX: i64 = 64;
 impl PostgresState {
     pub async fn known_lake(&self) -> Result<Option<KnownLake>, Error> {
         let mut connection = self.look().await?;
-        found(&mut connection, "SELECT identity, is_paired, root FROM lake_identity", vec![], |row| {
+        fetch_optional(&mut connection, "SELECT identity, is_paired, root FROM lake_identity", vec![], |row| {
             let (identity, is_paired) = (row.try_get("identity")?, row.try_get("is_paired")?);
             Ok(KnownLake { identity, is_paired, root: row.try_get("root")? })
         })
@@ -30,7 +30,7 @@ impl PostgresState {
                    ON CONFLICT (only_row) DO UPDATE SET identity = excluded.identity, \
                    is_paired = excluded.is_paired, root = excluded.root";
         let values = values![lake.identity, lake.is_paired, lake.root];
-        transaction!(self, Synced, |writing| changed(writing, sql, values.clone()).await.map(drop))
+        transaction!(self, Synced, |writing| execute(writing, sql, values.clone()).await.map(drop))
     }
 
     /// Names this database among all, also among its copies; `None` where its user may not know.
@@ -39,23 +39,24 @@ impl PostgresState {
         let sql = "SELECT system_identifier::text || '/' || (SELECT oid FROM pg_database WHERE datname = current_database()) \
                    FROM pg_control_system()";
         // Not every service lets its users call the function.
-        Ok(found(&mut connection, sql, vec![], |row| row.try_get::<String, _>(0)).await.ok().flatten())
+        Ok(fetch_optional(&mut connection, sql, vec![], |row| row.try_get::<String, _>(0)).await.ok().flatten())
     }
 
     /// Whether no sync was ever started, so that the database describes no lake.
     pub async fn is_unused(&self) -> Result<bool, Error> {
         let mut connection = self.look().await?;
         let is_unused = "SELECT NOT EXISTS (SELECT 1 FROM syncs)";
-        Ok(found(&mut connection, is_unused, vec![], |row| row.try_get(0)).await?.unwrap_or(false))
+        Ok(fetch_optional(&mut connection, is_unused, vec![], |row| row.try_get(0)).await?.unwrap_or(false))
     }
 
     pub async fn evidence(&self) -> Result<Evidence, Error> {
         let mut connection = self.look().await?;
         let sql = "SELECT path FROM datasets LIMIT ?";
-        let datasets: Vec<String> = rows(&mut connection, sql, values![EVIDENCE_MAX], |row| row.try_get(0)).await?;
+        let datasets: Vec<String> =
+            fetch_all(&mut connection, sql, values![EVIDENCE_MAX], |row| row.try_get(0)).await?;
         let sql = "SELECT trash_key FROM trash WHERE restored_at IS NULL AND emptying_at IS NULL \
                    ORDER BY trash_id DESC LIMIT ?";
-        let trash: Vec<String> = rows(&mut connection, sql, values![EVIDENCE_MAX], |row| row.try_get(0)).await?;
+        let trash: Vec<String> = fetch_all(&mut connection, sql, values![EVIDENCE_MAX], |row| row.try_get(0)).await?;
         let datasets = datasets.iter().filter_map(|path| LakePath::parse(path).ok()).collect();
         Ok(Evidence { datasets, trash: trash.into_iter().map(TrashKey::remembered).collect() })
     }
@@ -63,6 +64,6 @@ impl PostgresState {
     /// Checks by a durable write whether writes succeed.
     pub async fn probe(&self, at: Timestamp) -> Result<(), Error> {
         let (sql, values) = ("UPDATE lake_identity SET probed_at = ?", values![at.0]);
-        transaction!(self, Synced, |writing| changed(writing, sql, values.clone()).await.map(drop))
+        transaction!(self, Synced, |writing| execute(writing, sql, values.clone()).await.map(drop))
     }
 }

@@ -1,7 +1,7 @@
 //! Reads the facts that a group of landings needs.
 
 use super::folders::ensure_folders;
-use super::query::{Value, found, rows, values};
+use super::query::{Value, fetch_all, fetch_optional, values};
 use super::writing::Writing;
 use crate::counts::Position;
 use crate::landing_facts::{FactKeys, Facts, sync_change};
@@ -26,18 +26,18 @@ pub(super) async fn find(
     last_id: i64,
 ) -> Result<Option<Facts>, Error> {
     let sql = "SELECT intended FROM landings WHERE landings_id = ? FOR UPDATE";
-    let intended: Option<String> = found(writing, sql, values![id(landings.0)], |row| row.try_get(0)).await?;
+    let intended: Option<String> = fetch_optional(writing, sql, values![id(landings.0)], |row| row.try_get(0)).await?;
     let Some(intended) = intended else { return Ok(None) };
     let intended = serde_json::from_str(&intended).map_err(Error::internal)?;
     let mut facts = Facts { intended: Some(intended), last_id, ..Facts::default() };
     let FactKeys { syncs, folders, uploads } = FactKeys::of(landed);
-    facts.syncs = rows(writing, SYNCS, vec![Value::Integers(syncs)], sync_change).await?.into_iter().collect();
+    facts.syncs = fetch_all(writing, SYNCS, vec![Value::Integers(syncs)], sync_change).await?.into_iter().collect();
     facts.refuse_unknown_syncs(landed)?;
     if !folders.is_empty() {
         facts.folders = ensure_folders(writing, &folders).await?;
     }
     if !uploads.is_empty() {
-        let found = rows(writing, UPLOADS, vec![Value::Integers(uploads)], Position::of).await?;
+        let found = fetch_all(writing, UPLOADS, vec![Value::Integers(uploads)], Position::of).await?;
         facts.uploads = found.into_iter().map(|position| (position.history_id, position)).collect();
     }
     facts.earlier = earlier_digests(writing, landed).await?;

@@ -7,7 +7,7 @@
 use super::PostgresState;
 use super::gates;
 use super::landings::{finish_landings, write_intents};
-use super::query::{Row, rows, values};
+use super::query::{Row, fetch_all, values};
 use super::writing::Durability::Synced;
 use super::writing::{Counter, SyncLock, Writing, transaction};
 use crate::namespace::{self, SqlRows};
@@ -81,5 +81,5 @@ async fn in_flight(writing: &mut Writing, group: &[LandingUpload]) -> Result<BTr
     }
     let sql = "SELECT history_id FROM uploads WHERE history_id = ANY(?) AND status = 'Syncing'";
     let upload = |row: &Row| Ok(UploadId(number(row, "history_id")?));
-    Ok(rows(writing, sql, values![ids], upload).await?.into_iter().collect())
+    Ok(fetch_all(writing, sql, values![ids], upload).await?.into_iter().collect())
 }

@@ -5,7 +5,7 @@
 
 use super::landed;
 use super::landing_facts;
-use super::query::{Batch, Row, Value, changed, rows, values};
+use super::query::{Batch, Row, Value, execute, fetch_all, values};
 use super::writing::{Counter, SyncLock, Writing};
 use crate::counts;
 use crate::datasets::{remember_text, touch};
@@ -51,7 +51,7 @@ pub(super) async fn write_intents(
     let syncs = Value::Integers(syncs.into_iter().collect());
     let record = |row: &Row| Ok((sync_record(row)?, row.get::<bool>("has_restores")?));
     let (records, has_restores): (Vec<_>, Vec<bool>) =
-        rows(writing, RECORDS.as_str(), vec![syncs], record).await?.into_iter().unzip();
+        fetch_all(writing, RECORDS.as_str(), vec![syncs], record).await?.into_iter().unzip();
     let restores = if has_restores.contains(&true) { Restores::find(writing).await? } else { Restores::default() };
     let permission = |upload: &CompletedUpload| {
         let record = records.iter().find(|record| record.sync.sync_id == upload.sync_id);
@@ -68,7 +68,7 @@ pub(super) async fn write_intents(
 
 async fn insert_intent(writing: &mut Writing, landings_id: i64, uploads: &[&CompletedUpload]) -> Result<(), Error> {
     let sql = "INSERT INTO landings (landings_id, intended) VALUES (?, ?)";
-    changed(writing, sql, values![landings_id, Value::rows(uploads)?]).await.map(drop)
+    execute(writing, sql, values![landings_id, Value::rows(uploads)?]).await.map(drop)
 }
 
 /// Inserts the rows of uploads that had none.
@@ -113,7 +113,7 @@ pub(super) async fn finish_landings(
     }
     let left: Vec<_> = left.iter().filter(|upload| facts.is_intended(upload)).collect();
     let landings = id(landings.0);
-    changed(writing, "DELETE FROM landings WHERE landings_id = ?", values![landings]).await?;
+    execute(writing, "DELETE FROM landings WHERE landings_id = ?", values![landings]).await?;
     write(group, writing, *at, facts).await?;
     if left.is_empty() { Ok(()) } else { insert_intent(writing, landings, &left).await }
 }

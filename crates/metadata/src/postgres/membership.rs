@@ -9,9 +9,9 @@
 //! and begins again whenever the database did not answer. What a fenced process has left is recovered by the others.
 
 use super::connection::fault;
+use super::observations::{Observations, ObservedNode};
 use super::options::PostgresOptions;
-use super::query::{Row, changed, found, rows, values};
-use super::sightings::{Sighted, Sightings};
+use super::query::{Row, execute, fetch_all, fetch_optional, values};
 use lakeshore::Error;
 use lakeshore::ports::random_bytes;
 use lakeshore_system::clock::SystemRandomness;
@@ -113,12 +113,12 @@ pub(super) async fn take(
     }
     if !is_taken {
         let sql = "SELECT holder FROM serving_nodes WHERE fenced_at IS NULL ORDER BY serving_node DESC LIMIT 1";
-        let holder = found(&mut connection, sql, values![], |row| row.try_get::<String, _>(0)).await?;
+        let holder = fetch_optional(&mut connection, sql, values![], |row| row.try_get::<String, _>(0)).await?;
         return Ok(Err(holder.unwrap_or_default()));
     }
-    let mut sightings = Sightings::default();
+    let mut observations = Observations::default();
     let entry = loop {
-        if let Some(entry) = enter(&mut connection, holder, company, &mut sightings).await? {
+        if let Some(entry) = enter(&mut connection, holder, company, &mut observations).await? {
             break entry;
         }
         sleep(JOIN_PAUSE).await;
@@ -128,7 +128,7 @@ pub(super) async fn take(
     let standing = Arc::new(Standing { is_lost: AtomicBool::new(false), is_first: AtomicBool::new(!is_joining) });
     let has_locks = true;
     let (options, shared) = (options.clone(), standing.clone());
-    let keeper = Keeper { options, connection, node, company, has_locks, standing: shared, sightings };
+    let keeper = Keeper { options, connection, node, company, has_locks, standing: shared, observations };
     let keeper = tokio::spawn(keeper.keep());
     Ok(Ok(Membership { node, company, group, group_secret, is_joining, standing, keeper }))
 }
@@ -138,13 +138,13 @@ async fn lock_lake(connection: &mut PgConnection, company: Company) -> Result<bo
         Company::Alone => "SELECT pg_try_advisory_lock(?)",
         Company::Several => "SELECT pg_try_advisory_lock_shared(?)",
     };
-    Ok(found(connection, sql, values![LAKE], |row| row.try_get(0)).await?.unwrap_or(false))
+    Ok(fetch_optional(connection, sql, values![LAKE], |row| row.try_get(0)).await?.unwrap_or(false))
 }
 
 /// The lock is free, or that of an earlier session of this process, which is about to end.
 async fn lock_session(connection: &mut PgConnection, node: i64) -> Result<bool, Error> {
     let sql = format!("SELECT pg_try_advisory_lock({SESSION}, ?::bigint::int)");
-    Ok(found(connection, sql, values![node], |row| row.try_get(0)).await?.unwrap_or(false))
+    Ok(fetch_optional(connection, sql, values![node], |row| row.try_get(0)).await?.unwrap_or(false))
 }
 
 /// Adds the row of this process: beside one that is ready, or, where all others have ended, as the only one. `None` where
@@ -153,32 +153,32 @@ async fn enter(
     connection: &mut PgConnection,
     holder: &str,
     company: Company,
-    sightings: &mut Sightings,
+    observations: &mut Observations,
 ) -> Result<Option<Entry>, Error> {
     let mut transaction = connection.begin().await.map_err(fault)?;
     // Starts come one after the other.
-    changed(&mut *transaction, "LOCK TABLE serving_nodes IN SHARE ROW EXCLUSIVE MODE", vec![]).await?;
+    execute(&mut *transaction, "LOCK TABLE serving_nodes IN SHARE ROW EXCLUSIVE MODE", vec![]).await?;
     let asked_at = Instant::now();
     let others = see(&mut transaction).await?;
-    sightings.look(&others, asked_at);
+    observations.look(&others, asked_at);
     // One without a session may have ended a moment ago.
     let ready = others.iter().find(|other| other.is_ready && other.has_session);
     let ready = ready.filter(|_| company == Company::Several);
     let is_any_alive =
-        company == Company::Several && others.iter().any(|other| !sightings.is_dead(other.node, asked_at));
+        company == Company::Several && others.iter().any(|other| !observations.is_dead(other.node, asked_at));
     let (group, group_secret, is_joining) = match ready {
         Some(ready) => (ready.group.clone(), secret(&mut transaction, ready.node).await?, true),
         None if is_any_alive => return Ok(None),
         None => (hex::encode(random_bytes::<16>(&SystemRandomness)?), random_bytes(&SystemRandomness)?, false),
     };
     if !is_joining {
-        changed(&mut *transaction, "UPDATE serving_nodes SET fenced_at = now() WHERE fenced_at IS NULL", vec![])
+        execute(&mut *transaction, "UPDATE serving_nodes SET fenced_at = now() WHERE fenced_at IS NULL", vec![])
             .await?;
     }
     let sql = "INSERT INTO serving_nodes (holder, group_name, group_secret, is_ready) VALUES (?, ?, unhex(?), ?) \
                RETURNING serving_node";
     let given = values![holder, group, hex::encode(group_secret), is_joining];
-    let node = found(&mut *transaction, sql, given, |row| row.try_get::<i64, _>(0)).await?;
+    let node = fetch_optional(&mut *transaction, sql, given, |row| row.try_get::<i64, _>(0)).await?;
     let node = node.ok_or_else(|| Error::internal(sqlx::Error::RowNotFound))?;
     transaction.commit().await.map_err(fault)?;
     if !is_joining {
@@ -191,7 +191,7 @@ async fn enter(
 
 async fn secret(connection: &mut PgConnection, of: i64) -> Result<[u8; SECRET_BYTES], Error> {
     let sql = "SELECT group_secret FROM serving_nodes WHERE serving_node = ?";
-    let secret = found(connection, sql, values![of], |row| row.try_get::<Vec<u8>, _>(0)).await?;
+    let secret = fetch_optional(connection, sql, values![of], |row| row.try_get::<Vec<u8>, _>(0)).await?;
     secret.unwrap_or_default().try_into().map_err(|_| Error::internal(sqlx::Error::RowNotFound))
 }
 
@@ -199,12 +199,12 @@ async fn secret(connection: &mut PgConnection, of: i64) -> Result<[u8; SECRET_BY
 pub(super) async fn await_transactions(connection: &mut PgConnection, node: i64) -> Result<(), Error> {
     let mut transaction = connection.begin().await.map_err(fault)?;
     let sql = format!("SELECT pg_advisory_xact_lock({TRANSACTIONS}, ?::bigint::int)");
-    changed(&mut *transaction, sql, values![node]).await?;
+    execute(&mut *transaction, sql, values![node]).await?;
     transaction.commit().await.map_err(fault)
 }
 
 /// Processes that are not fenced, the oldest first.
-async fn see(connection: &mut PgConnection) -> Result<Vec<Sighted>, Error> {
+async fn see(connection: &mut PgConnection) -> Result<Vec<ObservedNode>, Error> {
     let sql = format!(
         "SELECT n.serving_node, n.beats, n.is_ready, n.group_name, EXISTS (SELECT 1 FROM pg_locks l \
          WHERE l.locktype = 'advisory' AND l.granted AND l.classid::bigint = {SESSION} AND l.objsubid = 2 \
@@ -212,8 +212,8 @@ async fn see(connection: &mut PgConnection) -> Result<Vec<Sighted>, Error> {
          AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS has_session \
          FROM serving_nodes n WHERE n.fenced_at IS NULL ORDER BY n.serving_node"
     );
-    let sighted = |row: &Row| {
-        Ok(Sighted {
+    let observed = |row: &Row| {
+        Ok(ObservedNode {
             node: row.try_get("serving_node")?,
             beats: row.try_get("beats")?,
             is_ready: row.try_get("is_ready")?,
@@ -221,7 +221,7 @@ async fn see(connection: &mut PgConnection) -> Result<Vec<Sighted>, Error> {
             has_session: row.try_get("has_session")?,
         })
     };
-    rows(connection, sql, vec![], sighted).await
+    fetch_all(connection, sql, vec![], observed).await
 }
 
 /// Task that keeps the session, and watches the others.
@@ -233,7 +233,7 @@ struct Keeper {
     /// The connection has both locks.
     has_locks: bool,
     standing: Arc<Standing>,
-    sightings: Sightings,
+    observations: Observations,
 }
 
 impl Keeper {
@@ -253,7 +253,7 @@ impl Keeper {
                 continue;
             }
             // The others may have been kept from their beats too.
-            self.sightings = Sightings::default();
+            self.observations = Observations::default();
             if timeout(ANSWER_MAX, self.connect_again()).await.is_ok_and(|again| again.is_ok_and(|is_fenced| is_fenced))
             {
                 return self.lose();
@@ -271,7 +271,7 @@ impl Keeper {
     async fn connect_again(&mut self) -> Result<bool, Error> {
         let mut again = self.options.connection().await.map_err(fault)?;
         let sql = "SELECT fenced_at IS NOT NULL FROM serving_nodes WHERE serving_node = ?";
-        if found(&mut again, sql, values![self.node], |row| row.try_get(0)).await?.unwrap_or(true) {
+        if fetch_optional(&mut again, sql, values![self.node], |row| row.try_get(0)).await?.unwrap_or(true) {
             return Ok(true);
         }
         // Otherwise another process is about to take over, or the old session is about to end.
@@ -288,7 +288,7 @@ impl Keeper {
         let asked_at = Instant::now();
         let sql =
             "UPDATE serving_nodes SET beats = beats + 1, seen_at = now() WHERE serving_node = ? AND fenced_at IS NULL";
-        if changed(&mut self.connection, sql, values![self.node]).await? == 0 {
+        if execute(&mut self.connection, sql, values![self.node]).await? == 0 {
             return Ok(false);
         }
         if !self.has_locks {
@@ -298,12 +298,13 @@ impl Keeper {
         let all = see(&mut self.connection).await?;
         let first = all.iter().find(|node| node.is_ready).or(all.first());
         self.standing.is_first.store(first.is_some_and(|first| first.node == self.node), Ordering::Relaxed);
-        self.sightings.look(&all, asked_at);
-        for other in all.iter().filter(|other| other.node != self.node && self.sightings.is_dead(other.node, asked_at))
+        self.observations.look(&all, asked_at);
+        for other in
+            all.iter().filter(|other| other.node != self.node && self.observations.is_dead(other.node, asked_at))
         {
             let sql =
                 "UPDATE serving_nodes SET fenced_at = now() WHERE serving_node = ? AND beats = ? AND fenced_at IS NULL";
-            if changed(&mut self.connection, sql, values![other.node, other.beats]).await? > 0 {
+            if execute(&mut self.connection, sql, values![other.node, other.beats]).await? > 0 {
                 tracing::warn!(
                     node = other.node,
                     "a server of this lake has ended or does not answer; its work is recovered"

@@ -1,7 +1,7 @@
 //! Other nodes of the lake, and the work that a fenced one left unfinished.
 
 use super::membership::{Company, await_transactions};
-use super::query::{Row, changed, found, rows, values};
+use super::query::{Row, execute, fetch_all, fetch_optional, values};
 use super::writing::Durability::{Passing, Synced};
 use super::writing::{SyncLock, new_token, transaction};
 use super::{PostgresState, event_log, gates, holds, landing_together};
@@ -53,11 +53,11 @@ impl NodeState for PostgresState {
         let start = new_token()?;
         transaction!(self, Synced, |writing| {
             event_log::begin(writing, start).await?;
-            changed(writing, "UPDATE serving_nodes SET is_recovered = TRUE WHERE fenced_at IS NOT NULL", vec![])
+            execute(writing, "UPDATE serving_nodes SET is_recovered = TRUE WHERE fenced_at IS NOT NULL", vec![])
                 .await?;
-            changed(writing, "UPDATE serving_nodes SET is_ready = TRUE WHERE serving_node = serving_node()", vec![])
+            execute(writing, "UPDATE serving_nodes SET is_ready = TRUE WHERE serving_node = serving_node()", vec![])
                 .await?;
-            changed(writing, FORGET, vec![]).await.map(drop)
+            execute(writing, FORGET, vec![]).await.map(drop)
         })
     }
 
@@ -69,9 +69,9 @@ impl NodeState for PostgresState {
         }
         transaction!(self, Synced, |writing| {
             let sql = "UPDATE serving_nodes SET fenced_at = now() WHERE serving_node = serving_node()";
-            changed(writing, sql, vec![]).await?;
+            execute(writing, sql, vec![]).await?;
             let sql = "SELECT NOT EXISTS (SELECT 1 FROM serving_nodes WHERE fenced_at IS NULL)";
-            Ok(found(writing, sql, vec![], |row| row.try_get(0)).await?.unwrap_or(true))
+            Ok(fetch_optional(writing, sql, vec![], |row| row.try_get(0)).await?.unwrap_or(true))
         })
     }
 
@@ -81,7 +81,7 @@ impl NodeState for PostgresState {
         }
         let sql = "SELECT serving_node FROM serving_nodes WHERE fenced_at IS NOT NULL AND NOT is_recovered ORDER BY serving_node";
         let node = |row: &Row| Ok(ServingNode(number(row, "serving_node")?));
-        rows(&mut *self.look().await?, sql, vec![], node).await
+        fetch_all(&mut *self.look().await?, sql, vec![], node).await
     }
 
     async fn left_by(&self, node: ServingNode) -> Result<LeftBehind, Error> {
@@ -92,23 +92,23 @@ impl NodeState for PostgresState {
         let name = |row: &Row| Ok(PartialName::remembered(row.try_get("name")?));
         let sync_id = |row: &Row| Ok(SyncId(number(row, "sync_id")?));
         Ok(LeftBehind {
-            uploads: rows(&mut connection, UPLOADS, of_node(), unfinished).await?,
-            partials: rows(&mut connection, PARTIALS, of_node(), name).await?.into_iter().collect(),
-            restoring_syncs: rows(&mut connection, RESTORING_SYNCS, of_node(), sync_id).await?,
-            restores: rows(&mut connection, RESTORES, of_node(), trash_record).await?,
+            uploads: fetch_all(&mut connection, UPLOADS, of_node(), unfinished).await?,
+            partials: fetch_all(&mut connection, PARTIALS, of_node(), name).await?.into_iter().collect(),
+            restoring_syncs: fetch_all(&mut connection, RESTORING_SYNCS, of_node(), sync_id).await?,
+            restores: fetch_all(&mut connection, RESTORES, of_node(), trash_record).await?,
         })
     }
 
     async fn set_recovered(&self, node: ServingNode) -> Result<(), Error> {
         let node = node.0.cast_signed();
         transaction!(self, Passing, |writing| {
-            changed(writing, "DELETE FROM sync_gates WHERE serving_node = ?", values![node]).await?;
+            execute(writing, "DELETE FROM sync_gates WHERE serving_node = ?", values![node]).await?;
             let sql = "DELETE FROM uploads_told t WHERE serving_node = ? AND NOT EXISTS \
                        (SELECT 1 FROM uploads u WHERE u.history_id = t.history_id AND u.status = 'Syncing')";
-            changed(writing, sql, values![node]).await?;
-            changed(writing, "UPDATE serving_nodes SET is_recovered = TRUE WHERE serving_node = ?", values![node])
+            execute(writing, sql, values![node]).await?;
+            execute(writing, "UPDATE serving_nodes SET is_recovered = TRUE WHERE serving_node = ?", values![node])
                 .await?;
-            changed(writing, FORGET, vec![]).await.map(drop)
+            execute(writing, FORGET, vec![]).await.map(drop)
         })
     }
 
@@ -140,7 +140,7 @@ impl NodeState for PostgresState {
         let sql = "UPDATE syncs SET last_activity = greatest(last_activity, ?) WHERE sync_id = ?";
         transaction!(self, Passing, |writing| {
             writing.lock_syncs(vec![id(sync_id.0)], SyncLock::Change).await?;
-            changed(writing, sql, values![at.0, id(sync_id.0)]).await.map(drop)
+            execute(writing, sql, values![at.0, id(sync_id.0)]).await.map(drop)
         })
     }
 
@@ -150,14 +150,14 @@ impl NodeState for PostgresState {
         }
         let sql = "UPDATE syncs SET serving_restorer = ? WHERE sync_id = ?";
         transaction!(self, Passing, |writing| {
-            changed(writing, sql, values![by.to_string(), id(sync_id.0)]).await.map(drop)
+            execute(writing, sql, values![by.to_string(), id(sync_id.0)]).await.map(drop)
         })
     }
 
     async fn restorer(&self, sync_id: SyncId) -> Result<Option<Principal>, Error> {
         let sql = "SELECT serving_restorer FROM syncs WHERE sync_id = ? AND serving_restorer IS NOT NULL";
         let by = |row: &Row| Ok(Principal::parse(&row.try_get::<String, _>(0)?));
-        found(&mut *self.look().await?, sql, values![id(sync_id.0)], by).await
+        fetch_optional(&mut *self.look().await?, sql, values![id(sync_id.0)], by).await
     }
 
     fn lands_together(&self) -> bool {

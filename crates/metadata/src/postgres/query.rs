@@ -20,7 +20,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Encode, PgConnection, Postgres, Transaction, Type};
 use std::sync::OnceLock;
 
-pub(super) use crate::query::{Select, Value, changed, clamp, found, rows, values};
+pub(super) use crate::query::{Select, Value, clamp, execute, fetch_all, fetch_optional, values};
 
 pub(super) type Row = PgRow;
 
@@ -164,7 +164,7 @@ impl Dialect for Postgres {
         &text.postgres
     }
 
-    async fn rows<T: Send>(
+    async fn fetch_all<T: Send>(
         connection: &mut PgConnection,
         sql: Sql,
         values: Vec<Value>,
@@ -180,7 +180,7 @@ impl Dialect for Postgres {
         Ok(all)
     }
 
-    async fn found<T: Send>(
+    async fn fetch_optional<T: Send>(
         connection: &mut PgConnection,
         sql: Sql,
         values: Vec<Value>,
@@ -198,7 +198,7 @@ impl Dialect for Postgres {
         damage::damage(connection).await
     }
 
-    async fn changed(connection: &mut PgConnection, sql: Sql, values: Vec<Value>) -> Result<u64, Error> {
+    async fn execute(connection: &mut PgConnection, sql: Sql, values: Vec<Value>) -> Result<u64, Error> {
         let mut count = 0;
         for query in queries(&sql, values) {
             count = query.execute(&mut *connection).await.map_err(fault)?.rows_affected();

@@ -19,11 +19,11 @@ const INDEXED_LETTERS: usize = 3;
 #[async_trait]
 impl SearchState for PostgresState {
     async fn find_datasets(&self, query: &SearchQuery) -> Result<Vec<FoundDataset>, Error> {
-        datasets(query).rows(&mut *self.search().await?, found_dataset).await.map_err(search_fault)
+        datasets(query).fetch_all(&mut *self.search().await?, found_dataset).await.map_err(search_fault)
     }
 
     async fn find_syncs(&self, query: &SearchQuery) -> Result<Vec<SyncJob>, Error> {
-        syncs(query).rows(&mut *self.search().await?, sync).await.map_err(search_fault)
+        syncs(query).fetch_all(&mut *self.search().await?, sync).await.map_err(search_fault)
     }
 }
 

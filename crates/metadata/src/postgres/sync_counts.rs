@@ -1,6 +1,6 @@
 //! Counts of syncs, for the pages of their list: the table `sync_counts`. In SQLite, triggers write it.
 
-use super::query::{changed, values};
+use super::query::{execute, values};
 use super::writing::Writing;
 use crate::row::id;
 use lakeshore::Error;
@@ -20,7 +20,7 @@ pub(super) async fn count_sync(
          ON CONFLICT (sync_type, status, span, block) DO UPDATE SET total = c.total + excluded.total";
     for (status, change) in before.map(|before| (before, -1_i64)).into_iter().chain([(status, 1)]) {
         let values = values![sync_type.as_str(), status.as_str(), id(sync_id.0), change];
-        changed(writing, ADD, values).await?;
+        execute(writing, ADD, values).await?;
     }
     Ok(())
 }

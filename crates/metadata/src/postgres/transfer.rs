@@ -1,7 +1,7 @@
 //! Copies a database of SQLite into an empty one of PostgreSQL, in one transaction, and checks it before the commit.
 
 use super::connection::fault;
-use super::query::{Value, changed, found, values};
+use super::query::{Value, execute, fetch_optional, values};
 use super::{PostgresState, query};
 use crate::inspection;
 use crate::sqlite::SqliteState;
@@ -110,14 +110,14 @@ impl PostgresState {
         let mut reading = sqlite.reading().await?;
         let mut transaction = self.pool.begin().await.map_err(fault)?;
         let to = &mut *transaction;
-        changed(to, "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0", vec![])
+        execute(to, "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0", vec![])
             .await?;
         let in_use =
             "SELECT EXISTS (SELECT 1 FROM syncs) OR EXISTS (SELECT 1 FROM activity) OR EXISTS (SELECT 1 FROM api_keys)";
-        if found(to, in_use, vec![], |row| row.try_get(0)).await? != Some(false) {
+        if fetch_optional(to, in_use, vec![], |row| row.try_get(0)).await? != Some(false) {
             return Err(TransferError::InUse);
         }
-        changed(to, "DELETE FROM version_state; DELETE FROM nodes", vec![]).await?;
+        execute(to, "DELETE FROM version_state; DELETE FROM nodes", vec![]).await?;
         let mut rows = 0;
         for table in TABLES {
             rows += copy(&mut reading, to, table).await?;
@@ -126,16 +126,16 @@ impl PostgresState {
             let sql = format!(
                 "UPDATE counters SET last = (SELECT coalesce(max({id}), 0) FROM {table}) WHERE name = '{counter}'"
             );
-            changed(to, sql, vec![]).await?;
+            execute(to, sql, vec![]).await?;
         }
         // These ids are never given twice, also where the row is gone.
         let last = last_id(&mut reading, "sessions").await?;
-        changed(to, "UPDATE counters SET last = greatest(last, ?) WHERE name = 'sessions'", values![last]).await?;
+        execute(to, "UPDATE counters SET last = greatest(last, ?) WHERE name = 'sessions'", values![last]).await?;
         for (table, id) in [("objects", "object_id"), ("nodes", "node_id"), ("table_schemas", "schema_id")] {
             let last = last_id(&mut reading, table).await?;
             let sql = format!("SELECT setval(pg_get_serial_sequence('{table}', '{id}'), $1, TRUE)");
             if last > 0 {
-                changed(to, sql, values![last]).await?;
+                execute(to, sql, values![last]).await?;
             }
         }
         let mut findings = inspection::damage(to).await?;
@@ -167,7 +167,7 @@ async fn copy(from: &mut SqliteConnection, to: &mut PgConnection, table: &'stati
                    WHERE table_schema = current_schema() AND table_name = ? AND column_name NOT LIKE 'serving%' \
                    ORDER BY ordinal_position";
     let column = |row: &query::Row| Ok(Column { name: row.try_get("name")?, data_type: row.try_get("type")? });
-    let columns = query::rows(to, columns, values![table], column).await?;
+    let columns = query::fetch_all(to, columns, values![table], column).await?;
     let names = columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
     let places: Vec<_> = columns.iter().enumerate().map(|(number, column)| column.place(number)).collect();
     let insert = format!("INSERT INTO {table} ({names}) SELECT {} FROM json_each($1)", places.join(", "));
@@ -178,11 +178,11 @@ async fn copy(from: &mut SqliteConnection, to: &mut PgConnection, table: &'stati
         let values = columns.iter().enumerate().map(|(number, column)| column.value(&row, number));
         some.push(values.collect::<sqlx::Result<Vec<_>>>().map_err(TransferError::Read)?);
         if some.len() == ROWS_AT_ONCE {
-            copied += changed(to, insert.clone(), vec![Value::rows(&some)?]).await?;
+            copied += execute(to, insert.clone(), vec![Value::rows(&some)?]).await?;
             some.clear();
         }
     }
-    copied += changed(to, insert, vec![Value::rows(&some)?]).await?;
+    copied += execute(to, insert, vec![Value::rows(&some)?]).await?;
     drop(found);
     let count = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
     let there: i64 = sqlx::query_scalar(count).fetch_one(from).await.map_err(TransferError::Read)?;

@@ -11,10 +11,10 @@ use super::Postgres;
 use super::connection::{fault, is_unknown};
 use super::folders;
 use super::gates;
-use super::query::{Row, changed, found, rows, values};
+use super::query::{Row, execute, fetch_all, fetch_optional, values};
 use super::sync_counts;
 use crate::audit;
-use crate::deed_log;
+use crate::audit_log;
 use crate::row::id;
 use crate::transaction::WriteTransaction;
 pub(super) use crate::transaction::{Counter, Durability, SyncLock};
@@ -64,7 +64,7 @@ const STARTS: i64 = 7002;
 pub(crate) struct Writing {
     transaction: Transaction<'static, sqlx::Postgres>,
     token: i64,
-    deeds: Vec<AuditEntry>,
+    entries: Vec<AuditEntry>,
     /// Other nodes may serve the lake too.
     pub(super) has_company: bool,
 }
@@ -141,11 +141,11 @@ impl Writing {
         let token = new_token()?;
         let transaction = state.pool.begin().await.map_err(fault)?;
         let has_company = state.group().is_some();
-        let mut writing = Self { transaction, token, deeds: Vec::new(), has_company };
+        let mut writing = Self { transaction, token, entries: Vec::new(), has_company };
         if durability == Durability::Passing {
-            changed(&mut writing, "SET LOCAL synchronous_commit = off", vec![]).await?;
+            execute(&mut writing, "SET LOCAL synchronous_commit = off", vec![]).await?;
         }
-        changed(&mut writing, "SELECT begin_write(?, ?)", values![token, state.node()]).await?;
+        execute(&mut writing, "SELECT begin_write(?, ?)", values![token, state.node()]).await?;
         Ok(writing)
     }
 
@@ -159,8 +159,8 @@ impl Writing {
                 return Err(error);
             }
         };
-        let deeds = std::mem::take(&mut self.deeds);
-        audit::insert(&mut self, &deeds).await?;
+        let entries = std::mem::take(&mut self.entries);
+        audit::insert(&mut self, &entries).await?;
         crash_point!("state.before_commit");
         match self.transaction.commit().await {
             Ok(()) => {}
@@ -173,13 +173,13 @@ impl Writing {
             }
         }
         crash_point!("state.committed");
-        deeds.iter().for_each(deed_log::log);
+        entries.iter().for_each(audit_log::log);
         Ok(worked)
     }
 
     /// Records an action in this transaction, and logs it after the commit.
-    pub(super) fn record(&mut self, deed: &AuditEntry) {
-        self.deeds.push(deed.clone());
+    pub(super) fn record(&mut self, entry: &AuditEntry) {
+        self.entries.push(entry.clone());
     }
 
     /// Locks the rows of syncs, those that there are.
@@ -190,7 +190,7 @@ impl Writing {
             SyncLock::Share => "SELECT 1 FROM syncs WHERE sync_id = ANY(?) ORDER BY sync_id FOR SHARE",
             SyncLock::Change => "SELECT 1 FROM syncs WHERE sync_id = ANY(?) ORDER BY sync_id FOR NO KEY UPDATE",
         };
-        rows(self, sql, values![ids], |_| Ok(())).await.map(drop)
+        fetch_all(self, sql, values![ids], |_| Ok(())).await.map(drop)
     }
 
     /// Locks the history, the trash, the versions, and what is counted of them; the last id of an upload.
@@ -209,7 +209,7 @@ impl Writing {
             values.push(super::query::Value::Integer(count));
         }
         let last = |row: &Row| row.try_get::<i64, _>("last");
-        found(self, sql, values, last).await?.ok_or_else(|| Error::internal(sqlx::Error::RowNotFound))
+        fetch_optional(self, sql, values, last).await?.ok_or_else(|| Error::internal(sqlx::Error::RowNotFound))
     }
 
     pub(super) async fn next_id(&mut self, counter: Counter) -> Result<i64, Error> {
@@ -233,11 +233,11 @@ impl WriteTransaction for Writing {
     }
 
     async fn lock_starts(&mut self) -> Result<(), Error> {
-        changed(self, "SELECT pg_advisory_xact_lock(?)", values![STARTS]).await.map(drop)
+        execute(self, "SELECT pg_advisory_xact_lock(?)", values![STARTS]).await.map(drop)
     }
 
     async fn lock_all_syncs(&mut self) -> Result<(), Error> {
-        changed(self, "LOCK TABLE syncs IN SHARE ROW EXCLUSIVE MODE", vec![]).await.map(drop)
+        execute(self, "LOCK TABLE syncs IN SHARE ROW EXCLUSIVE MODE", vec![]).await.map(drop)
     }
 
     async fn new_ids(&mut self, counter: Counter, count: usize) -> Result<Option<i64>, Error> {
@@ -259,15 +259,15 @@ impl WriteTransaction for Writing {
         folders::folder_id(self, path).await
     }
 
-    async fn record(&mut self, deed: &AuditEntry) -> Result<(), Error> {
-        Self::record(self, deed);
+    async fn record(&mut self, entry: &AuditEntry) -> Result<(), Error> {
+        Self::record(self, entry);
         Ok(())
     }
 }
 
 /// Removes the rows of commits whose nodes have long had their answers.
 pub(super) async fn forget_old_commits(writing: &mut Writing) -> Result<(), Error> {
-    changed(writing, "DELETE FROM commits WHERE made_at < now() - interval '1 hour'", vec![]).await.map(drop)
+    execute(writing, "DELETE FROM commits WHERE made_at < now() - interval '1 hour'", vec![]).await.map(drop)
 }
 
 /// Whether a transaction was committed. If it was not, it never will be.

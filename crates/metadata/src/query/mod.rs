@@ -57,14 +57,14 @@ pub(crate) trait Dialect: Database<Row: DbRow, Connection: Connection<Db = Self>
 
     fn text_of(text: &Text) -> &OnceLock<String>;
 
-    fn rows<T: Send>(
+    fn fetch_all<T: Send>(
         connection: &mut Self::Connection,
         sql: Sql,
         values: Vec<Value>,
         decode: impl FnMut(&Self::Row) -> sqlx::Result<T> + Send,
     ) -> impl Future<Output = Result<Vec<T>, Error>> + Send;
 
-    fn found<T: Send>(
+    fn fetch_optional<T: Send>(
         connection: &mut Self::Connection,
         sql: Sql,
         values: Vec<Value>,
@@ -74,7 +74,7 @@ pub(crate) trait Dialect: Database<Row: DbRow, Connection: Connection<Db = Self>
     /// Descriptions of the damage that only this database may have.
     fn damage(connection: &mut Self::Connection) -> impl Future<Output = Result<Vec<String>, Error>> + Send;
 
-    fn changed(
+    fn execute(
         connection: &mut Self::Connection,
         sql: Sql,
         values: Vec<Value>,
@@ -128,40 +128,40 @@ macro_rules! connections {
 pub(crate) use connections;
 
 /// All rows of a statement, or of several.
-pub(crate) async fn rows<C: Connection, T: Send>(
+pub(crate) async fn fetch_all<C: Connection, T: Send>(
     connection: &mut C,
     sql: impl Into<Sql> + Send,
     values: Vec<Value>,
     decode: impl FnMut(&RowOf<C>) -> sqlx::Result<T> + Send,
 ) -> Result<Vec<T>, Error> {
-    C::Db::rows(connection.raw(), sql.into(), values, decode).await
+    C::Db::fetch_all(connection.raw(), sql.into(), values, decode).await
 }
 
 /// The first row of a statement.
-pub(crate) async fn found<C: Connection, T: Send>(
+pub(crate) async fn fetch_optional<C: Connection, T: Send>(
     connection: &mut C,
     sql: impl Into<Sql> + Send,
     values: Vec<Value>,
     decode: impl FnOnce(&RowOf<C>) -> sqlx::Result<T> + Send,
 ) -> Result<Option<T>, Error> {
-    C::Db::found(connection.raw(), sql.into(), values, decode).await
+    C::Db::fetch_optional(connection.raw(), sql.into(), values, decode).await
 }
 
 /// Runs one or several statements that write; returns the number of rows that the last one changed.
-pub(crate) async fn changed<W: WritingConnection>(
+pub(crate) async fn execute<W: WritingConnection>(
     writing: &mut W,
     sql: impl Into<Sql> + Send,
     values: Vec<Value>,
 ) -> Result<u64, Error> {
-    W::Db::changed(writing.writable().await?, sql.into(), values).await
+    W::Db::execute(writing.writable().await?, sql.into(), values).await
 }
 
 /// All rows of a statement that writes (`RETURNING`).
-pub(crate) async fn returned<W: WritingConnection, T: Send>(
+pub(crate) async fn execute_returning<W: WritingConnection, T: Send>(
     writing: &mut W,
     sql: impl Into<Sql> + Send,
     values: Vec<Value>,
     decode: impl FnMut(&RowOf<W>) -> sqlx::Result<T> + Send,
 ) -> Result<Vec<T>, Error> {
-    W::Db::rows(writing.writable().await?, sql.into(), values, decode).await
+    W::Db::fetch_all(writing.writable().await?, sql.into(), values, decode).await
 }

@@ -1,6 +1,6 @@
 //! Builds SELECTs from the filters of a list, with all values bound.
 
-use super::{AsValue, Connection, Dialect, RowOf, Value, found, rows};
+use super::{AsValue, Connection, Dialect, RowOf, Value, fetch_all, fetch_optional};
 use lakeshore::Error;
 use lakeshore::model::page::Order;
 use lakeshore::model::path::LakePath;
@@ -81,15 +81,15 @@ impl Select {
         values.push(Value::Integer(clamp(rows_max + 1)));
         let sql = format!("SELECT count(*) AS counted FROM ({sql} LIMIT ?) AS few");
         let counted = |row: &RowOf<C>| crate::row::number(row, "counted");
-        Ok(found(connection, sql, values, counted).await?.unwrap_or(0) <= rows_max)
+        Ok(fetch_optional(connection, sql, values, counted).await?.unwrap_or(0) <= rows_max)
     }
 
-    pub(crate) async fn rows<C: Connection, T: Send>(
+    pub(crate) async fn fetch_all<C: Connection, T: Send>(
         self,
         connection: &mut C,
         decode: impl FnMut(&RowOf<C>) -> sqlx::Result<T> + Send,
     ) -> Result<Vec<T>, Error> {
-        rows(connection, self.sql, self.values, decode).await
+        fetch_all(connection, self.sql, self.values, decode).await
     }
 
     /// SQLite's query plan, a line for each step.
@@ -97,7 +97,7 @@ impl Select {
     pub(crate) async fn plan(self, connection: &mut sqlx::SqliteConnection) -> Vec<String> {
         use sqlx::Row as _;
         let sql = format!("EXPLAIN QUERY PLAN {}", self.sql);
-        rows(connection, sql, self.values, |row| row.try_get("detail")).await.unwrap()
+        fetch_all(connection, sql, self.values, |row| row.try_get("detail")).await.unwrap()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::SqliteState;
 use super::job::Durability::{Synced, Written};
-use super::query::{changed, found, values};
+use super::query::{execute, fetch_optional, values};
 use super::row::time;
 use async_trait::async_trait;
 use lakeshore::Error;
@@ -15,7 +15,7 @@ impl ClockState for SqliteState {
     async fn clock_record(&self) -> Result<Option<ClockRecord>, Error> {
         let mut connection = self.readers.look().await?;
         let sql = "SELECT seen_ms, wall_at, steps, repeated FROM clock";
-        let recorded = found(&mut connection, sql, vec![], |row| {
+        let recorded = fetch_optional(&mut connection, sql, vec![], |row| {
             let (seen_ms, wall): (i64, _) = (row.try_get("seen_ms")?, time(row, "wall_at")?);
             Ok((seen_ms, wall, row.try_get::<String, _>("steps")?, row.try_get::<String, _>("repeated")?))
         });
@@ -27,7 +27,7 @@ impl ClockState for SqliteState {
         // A database of a version that recorded no clock.
         let sql = "SELECT max(end_time) AS wall_at FROM (SELECT end_time FROM uploads ORDER BY history_id DESC LIMIT 100) \
                    HAVING count(*) > 0";
-        let wall = found(&mut connection, sql, vec![], |row| time(row, "wall_at")).await?;
+        let wall = fetch_optional(&mut connection, sql, vec![], |row| time(row, "wall_at")).await?;
         Ok(wall.map(|wall| ClockRecord { wall, ..ClockRecord::default() }))
     }
 
@@ -42,7 +42,7 @@ impl ClockState for SqliteState {
         let durability = if record.steps.is_empty() { Written } else { Synced };
         self.writer
             .write_aside(durability, move |writing| {
-                Box::pin(async move { changed(writing, sql, values).await.map(drop) })
+                Box::pin(async move { execute(writing, sql, values).await.map(drop) })
             })
             .await
     }

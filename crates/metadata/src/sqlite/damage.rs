@@ -1,14 +1,14 @@
 //! Damage that SQLite finds in its file.
 
-use super::query::{rows, values};
+use super::query::{fetch_all, values};
 use lakeshore::Error;
 use sqlx::{Row as _, SqliteConnection};
 
 pub(super) async fn damage(connection: &mut SqliteConnection) -> Result<Vec<String>, Error> {
     let mut damage: Vec<String> =
-        rows(connection, "PRAGMA integrity_check(100)", values![], |row| row.try_get(0)).await?;
+        fetch_all(connection, "PRAGMA integrity_check(100)", values![], |row| row.try_get(0)).await?;
     damage.retain(|line| line != "ok");
-    let dangling = rows(connection, "PRAGMA foreign_key_check", values![], |row| {
+    let dangling = fetch_all(connection, "PRAGMA foreign_key_check", values![], |row| {
         let (table, of): (String, String) = (row.try_get(0)?, row.try_get(2)?);
         let row: Option<i64> = row.try_get(1)?;
         Ok(format!("row {} of {table} refers to a missing row of {of}", row.unwrap_or_default()))

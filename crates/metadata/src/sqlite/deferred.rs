@@ -49,7 +49,7 @@ impl Deferred {
 mod tests {
     use super::super::SqliteState;
     use super::super::job::Durability::Synced;
-    use super::super::query::{changed, values};
+    use super::super::query::{execute, values};
     use super::super::test_uploads::{start, upload};
     use super::*;
     use lakeshore::model::id::SyncId;
@@ -75,10 +75,10 @@ mod tests {
         state.sync(SyncId(1)).await.unwrap().unwrap().sync.total_files
     }
 
-    async fn execute(state: &SqliteState, sql: &'static str) -> Result<(), Error> {
+    async fn run_statement(state: &SqliteState, sql: &'static str) -> Result<(), Error> {
         let work = state
             .writer
-            .write(Synced, move |writing| Box::pin(async move { changed(writing, sql, values![]).await.map(drop) }));
+            .write(Synced, move |writing| Box::pin(async move { execute(writing, sql, values![]).await.map(drop) }));
         work.await
     }
 
@@ -103,16 +103,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = opened(&folder.path().join("lakeshore.db")).await;
         let refusal = "CREATE TRIGGER refusal BEFORE INSERT ON uploads BEGIN SELECT RAISE(ABORT, 'no'); END";
-        execute(&state, refusal).await.unwrap();
+        run_statement(&state, refusal).await.unwrap();
         let group = defer(&state).await;
         assert_eq!(files(&state).await, 0);
         let other = "INSERT INTO schema_policies VALUES ('/b', 'warn')";
-        assert!(matches!(execute(&state, other).await, Err(Error::Internal(_))));
+        assert!(matches!(run_statement(&state, other).await, Err(Error::Internal(_))));
         assert!((&state as &dyn State).finish_deferred_landings().await.is_err());
         assert!(state.writer.has_deferred());
         (&state as &dyn State).withdraw_landings(group.id);
-        execute(&state, other).await.unwrap();
-        execute(&state, "DROP TRIGGER refusal").await.unwrap();
+        run_statement(&state, other).await.unwrap();
+        run_statement(&state, "DROP TRIGGER refusal").await.unwrap();
         assert!((&state as &dyn State).defer_landings(&group));
         assert_eq!(files(&state).await, 1);
         assert!(!state.writer.has_deferred());

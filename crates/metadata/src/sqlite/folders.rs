@@ -1,6 +1,6 @@
 //! Folders: the tables `folders` and `folders_above`.
 
-use super::query::{Value, changed, found, rows, values};
+use super::query::{Value, execute, fetch_all, fetch_optional, values};
 use super::writing::Writing;
 use lakeshore::Error;
 use lakeshore::model::path::at_and_above;
@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 /// Id of a folder; adds it and those above it where they are missing.
 pub(super) async fn folder_id(writing: &mut Writing, path: &str) -> Result<i64, Error> {
     let sql = "SELECT folder_id FROM folders WHERE path = ?";
-    if let Some(id) = found(writing, sql, values![path], |row| row.try_get(0)).await? {
+    if let Some(id) = fetch_optional(writing, sql, values![path], |row| row.try_get(0)).await? {
         return Ok(id);
     }
     let made = ensure_folders(writing, &BTreeSet::from([path])).await?;
@@ -34,9 +34,9 @@ pub(super) async fn ensure_folders(
     let all: BTreeSet<_> = folders.iter().flat_map(|folder| at_and_above(folder)).collect();
     // Sorted, so that a folder comes after the one above it.
     let all = Value::rows(&all.into_iter().collect::<Vec<_>>())?;
-    changed(writing, ENSURE_FOLDERS, vec![all]).await?;
+    execute(writing, ENSURE_FOLDERS, vec![all]).await?;
     let named = Value::rows(&folders.iter().collect::<Vec<_>>())?;
     let sql = "SELECT f.path, f.folder_id FROM json_each($1) CROSS JOIN folders f ON f.path = value";
-    let made = rows(writing, sql, vec![named], |row| Ok((row.try_get(0)?, row.try_get(1)?))).await?;
+    let made = fetch_all(writing, sql, vec![named], |row| Ok((row.try_get(0)?, row.try_get(1)?))).await?;
     Ok(made.into_iter().collect())
 }

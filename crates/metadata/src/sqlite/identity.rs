@@ -2,7 +2,7 @@
 
 use super::SqliteState;
 use super::job::Durability::Synced;
-use super::query::{changed, found, rows, values};
+use super::query::{execute, fetch_all, fetch_optional, values};
 use crate::store::{Evidence, KnownLake};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::TrashKey;
@@ -15,7 +15,7 @@ const EVIDENCE_MAX: i64 = 64;
 impl SqliteState {
     pub async fn known_lake(&self) -> Result<Option<KnownLake>, Error> {
         let mut connection = self.readers.look().await?;
-        found(&mut connection, "SELECT identity, is_paired, root FROM lake_identity", vec![], |row| {
+        fetch_optional(&mut connection, "SELECT identity, is_paired, root FROM lake_identity", vec![], |row| {
             let (identity, is_paired) = (row.try_get("identity")?, row.try_get("is_paired")?);
             Ok(KnownLake { identity, is_paired, root: row.try_get("root")? })
         })
@@ -29,7 +29,7 @@ impl SqliteState {
                    is_paired = excluded.is_paired, root = excluded.root";
         let values = values![lake.identity, lake.is_paired, lake.root];
         self.writer
-            .write(Synced, move |writing| Box::pin(async move { changed(writing, sql, values).await.map(drop) }))
+            .write(Synced, move |writing| Box::pin(async move { execute(writing, sql, values).await.map(drop) }))
             .await
     }
 
@@ -37,16 +37,17 @@ impl SqliteState {
     pub async fn is_unused(&self) -> Result<bool, Error> {
         let mut connection = self.readers.look().await?;
         let is_unused = "SELECT NOT EXISTS (SELECT 1 FROM syncs)";
-        Ok(found(&mut connection, is_unused, vec![], |row| row.try_get(0)).await?.unwrap_or(false))
+        Ok(fetch_optional(&mut connection, is_unused, vec![], |row| row.try_get(0)).await?.unwrap_or(false))
     }
 
     pub async fn evidence(&self) -> Result<Evidence, Error> {
         let mut connection = self.readers.look().await?;
         let sql = "SELECT path FROM datasets LIMIT ?";
-        let datasets: Vec<String> = rows(&mut connection, sql, values![EVIDENCE_MAX], |row| row.try_get(0)).await?;
+        let datasets: Vec<String> =
+            fetch_all(&mut connection, sql, values![EVIDENCE_MAX], |row| row.try_get(0)).await?;
         let sql = "SELECT trash_key FROM trash WHERE restored_at IS NULL AND emptying_at IS NULL \
                    ORDER BY trash_id DESC LIMIT ?";
-        let trash: Vec<String> = rows(&mut connection, sql, values![EVIDENCE_MAX], |row| row.try_get(0)).await?;
+        let trash: Vec<String> = fetch_all(&mut connection, sql, values![EVIDENCE_MAX], |row| row.try_get(0)).await?;
         let datasets = datasets.iter().filter_map(|path| LakePath::parse(path).ok()).collect();
         Ok(Evidence { datasets, trash: trash.into_iter().map(TrashKey::remembered).collect() })
     }
@@ -55,7 +56,7 @@ impl SqliteState {
     pub async fn probe(&self, at: Timestamp) -> Result<(), Error> {
         let (sql, values) = ("UPDATE lake_identity SET probed_at = ?", values![at.0]);
         self.writer
-            .write(Synced, move |writing| Box::pin(async move { changed(writing, sql, values).await.map(drop) }))
+            .write(Synced, move |writing| Box::pin(async move { execute(writing, sql, values).await.map(drop) }))
             .await
     }
 }

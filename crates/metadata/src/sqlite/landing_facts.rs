@@ -2,7 +2,7 @@
 //! one query ([`find`]).
 
 use super::folders::ensure_folders;
-use super::query::{Row, Value, rows};
+use super::query::{Row, Value, fetch_all};
 use super::writing::Writing;
 use crate::counts::Position;
 use crate::landing_facts::{FactKeys, Facts, SyncChange, sync_change};
@@ -136,7 +136,7 @@ pub(super) async fn find(
         Value::rows(&uploads)?,
     ];
     let mut facts = Facts::default();
-    for found in rows(writing.settled().await?, FOUND, asked, found_row).await? {
+    for found in fetch_all(writing.settled().await?, FOUND, asked, found_row).await? {
         match found {
             Found::Group { last_id, intended } => {
                 facts.last_id = last_id;

@@ -6,7 +6,7 @@
 //! a text with a message of its own, which wakes its receiver; ten messages took longer than their work.
 
 use super::landing_facts;
-use super::query::{Value, changed, found, rows, values};
+use super::query::{Value, execute, fetch_all, fetch_optional, values};
 use super::versions::unversioned;
 use super::writing::Writing;
 use crate::counts::add_counts;
@@ -37,7 +37,7 @@ pub(super) async fn write_intents(
     let mut records = Vec::new();
     if syncs.iter().any(|sync_id| !writing.known.open_syncs.contains(sync_id)) {
         let ids: Vec<_> = syncs.iter().map(|sync_id| id(sync_id.0)).collect();
-        records = rows(writing.settled().await?, RECORDS.as_str(), vec![Value::rows(&ids)?], sync_record).await?;
+        records = fetch_all(writing.settled().await?, RECORDS.as_str(), vec![Value::rows(&ids)?], sync_record).await?;
         let open = records.iter().filter(|record| may_accept_uploads(record).is_ok());
         writing.known.open_syncs = open.map(|record| record.sync.sync_id).collect();
         writing.known.restores = Restores::find(writing.settled().await?).await?;
@@ -56,7 +56,7 @@ pub(super) async fn write_intents(
         Some(last) => last,
         None => {
             let sql = "SELECT coalesce(max(landings_id), 0) FROM landings";
-            found(writing.settled().await?, sql, values![], |row| row.try_get(0)).await?.unwrap_or(0)
+            fetch_optional(writing.settled().await?, sql, values![], |row| row.try_get(0)).await?.unwrap_or(0)
         }
     };
     let landings_id: i64 = last_intent + 1;
@@ -157,7 +157,7 @@ async fn write(
     let syncs = facts.sync_rows()?;
     let GroupRows { tally, new_rows, finished_rows, touched, trash, landed } = rows;
     if !finished_rows.is_empty() {
-        changed(writing, FINISH_ROWS, vec![Value::rows(&finished_rows)?, Value::Integer(at.0)]).await?;
+        execute(writing, FINISH_ROWS, vec![Value::rows(&finished_rows)?, Value::Integer(at.0)]).await?;
     }
     let first_id = new_rows.first().map(|row| row.history_id);
     let values = vec![

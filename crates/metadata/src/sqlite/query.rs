@@ -15,7 +15,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteQueryResult, SqliteRow};
 use sqlx::{AssertSqlSafe, Either, Executor, Sqlite, SqliteConnection, Transaction};
 use std::sync::OnceLock;
 
-pub(super) use crate::query::{Select, Value, changed, clamp, found, rows, values};
+pub(super) use crate::query::{Select, Value, clamp, execute, fetch_all, fetch_optional, values};
 
 pub(super) type Row = SqliteRow;
 
@@ -59,7 +59,7 @@ impl Dialect for Sqlite {
         &text.sqlite
     }
 
-    async fn rows<T: Send>(
+    async fn fetch_all<T: Send>(
         connection: &mut SqliteConnection,
         sql: Sql,
         values: Vec<Value>,
@@ -73,7 +73,7 @@ impl Dialect for Sqlite {
         Ok(rows)
     }
 
-    async fn found<T: Send>(
+    async fn fetch_optional<T: Send>(
         connection: &mut SqliteConnection,
         sql: Sql,
         values: Vec<Value>,
@@ -87,7 +87,7 @@ impl Dialect for Sqlite {
         damage::damage(connection).await
     }
 
-    async fn changed(connection: &mut SqliteConnection, sql: Sql, values: Vec<Value>) -> Result<u64, Error> {
+    async fn execute(connection: &mut SqliteConnection, sql: Sql, values: Vec<Value>) -> Result<u64, Error> {
         let ran = query(sql, values).execute(connection).await.map_err(fault)?;
         Ok(ran.rows_affected())
     }

@@ -179,12 +179,12 @@ fn not_given(error: PoolError<sqlx::Error>) -> Error {
 mod tests {
     use super::*;
     use crate::sqlite::SqliteState;
-    use crate::sqlite::query::{found, values};
+    use crate::sqlite::query::{fetch_optional, values};
     use sqlx::Row;
 
     async fn count(connection: &mut SqliteConnection, rows: i64) -> Result<i64, Error> {
         let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT count(*) FROM n";
-        Ok(found(connection, sql, values![rows], |row| row.try_get(0)).await?.unwrap())
+        Ok(fetch_optional(connection, sql, values![rows], |row| row.try_get(0)).await?.unwrap())
     }
 
     const ENDLESS: i64 = 1 << 50;

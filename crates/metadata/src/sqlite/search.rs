@@ -19,12 +19,12 @@ const INDEXED_LETTERS: usize = 3;
 impl SearchState for SqliteState {
     async fn find_datasets(&self, query: &SearchQuery) -> Result<Vec<FoundDataset>, Error> {
         let mut connection = self.readers.search().await?;
-        datasets(query).rows(&mut connection, found_dataset).await
+        datasets(query).fetch_all(&mut connection, found_dataset).await
     }
 
     async fn find_syncs(&self, query: &SearchQuery) -> Result<Vec<SyncJob>, Error> {
         let mut connection = self.readers.search().await?;
-        syncs(query).rows(&mut connection, sync).await
+        syncs(query).fetch_all(&mut connection, sync).await
     }
 }
 

@@ -186,7 +186,7 @@ mod tests {
     use super::*;
     use crate::sqlite::SqliteState;
     use crate::sqlite::job::Durability::Synced;
-    use crate::sqlite::query::{changed, rows, values};
+    use crate::sqlite::query::{execute, fetch_all, values};
     use lakeshore::model::id::SyncId;
     use sqlx::Row;
     use std::time::Duration;
@@ -197,7 +197,7 @@ mod tests {
     }
 
     async fn insert(writing: &mut Writing, path: &'static str) -> Result<(), Error> {
-        changed(writing, "INSERT INTO schema_policies VALUES (?, 'warn')", values![path]).await.map(drop)
+        execute(writing, "INSERT INTO schema_policies VALUES (?, 'warn')", values![path]).await.map(drop)
     }
 
     /// Writes a row, then ends with the given result.
@@ -215,7 +215,7 @@ mod tests {
     async fn kept(state: &SqliteState) -> Vec<String> {
         let mut connection = state.readers.look().await.unwrap();
         let sql = "SELECT path FROM schema_policies ORDER BY path";
-        rows(&mut connection, sql, values![], |row| row.try_get(0)).await.unwrap()
+        fetch_all(&mut connection, sql, values![], |row| row.try_get(0)).await.unwrap()
     }
 
     fn refusal() -> Result<(), Error> {

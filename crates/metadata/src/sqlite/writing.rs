@@ -56,7 +56,7 @@ pub(crate) struct Writing {
     is_lazy: bool,
     at_end: Vec<Vec<Value>>,
     /// Audit entries to log after the commit.
-    deeds: Vec<AuditEntry>,
+    entries: Vec<AuditEntry>,
     /// Facts that the next group of landings need not read. Other writes invalidate them.
     pub(super) known: Known,
     pub(super) unversioned: Unversioned,
@@ -110,7 +110,7 @@ impl Writing {
             is_begun: false,
             is_lazy: false,
             at_end: Vec::new(),
-            deeds: Vec::new(),
+            entries: Vec::new(),
             known: Known::default(),
             savepoint: Savepoint::Needless,
         }
@@ -213,9 +213,9 @@ impl WriteTransaction for Writing {
         folders::folder_id(self, path).await
     }
 
-    async fn record(&mut self, deed: &AuditEntry) -> Result<(), Error> {
-        audit::insert(self, std::slice::from_ref(deed)).await?;
-        self.deeds.push(deed.clone());
+    async fn record(&mut self, entry: &AuditEntry) -> Result<(), Error> {
+        audit::insert(self, std::slice::from_ref(entry)).await?;
+        self.entries.push(entry.clone());
         Ok(())
     }
 }

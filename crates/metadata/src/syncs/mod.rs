@@ -13,7 +13,7 @@ use crate::backend::{Backend, MetadataStore};
 use crate::counts::{self, Position, Tally};
 use crate::datasets;
 use crate::days::{self, DayTally, counted};
-use crate::query::{Connection, Select, changed, clamp, found, returned, values};
+use crate::query::{Connection, Select, clamp, execute, execute_returning, fetch_optional, values};
 use crate::row::{DbRow, SYNC_COLUMNS, UPLOAD_COLUMNS, id, number, path, sync, sync_record, upload};
 use crate::schemas::remember_good;
 use crate::transaction::Durability::{Synced, Written};
@@ -81,7 +81,7 @@ impl<B: Backend> SyncState for MetadataStore<B> {
     async fn syncs(&self, wanted: &SyncQuery) -> Result<Vec<SyncJob>, Error> {
         let mut connection = self.0.list_by(wanted.text.as_deref()).await?;
         match page::select(&mut connection, wanted).await? {
-            Some(select) => select.rows(&mut connection, sync).await,
+            Some(select) => select.fetch_all(&mut connection, sync).await,
             None => Ok(Vec::new()),
         }
     }
@@ -133,18 +133,18 @@ impl<B: Backend> SyncState for MetadataStore<B> {
         select.push(" WHERE phase <> 'Ended' AND phase IN ('Publishing', 'Aborting')");
         self.0.exclude_ends_of_others(&mut select);
         select.push(" ORDER BY sync_id");
-        select.rows(&mut self.0.list().await?, sync_record).await
+        select.fetch_all(&mut self.0.list().await?, sync_record).await
     }
 
     async fn open_syncs(&self) -> Result<Vec<SyncId>, Error> {
         let select = Select::new("SELECT sync_id FROM syncs WHERE phase <> 'Ended' ORDER BY sync_id");
-        select.rows(&mut self.0.list().await?, sync_id).await
+        select.fetch_all(&mut self.0.list().await?, sync_id).await
     }
 
     async fn idle_syncs(&self, before: Timestamp) -> Result<Vec<SyncId>, Error> {
         let mut select = Select::new("SELECT sync_id FROM syncs WHERE phase <> 'Ended' AND phase = 'Open'");
         select.push(" AND num_in_flight = 0 AND last_activity < ").bind(before.0).push(" ORDER BY sync_id");
-        select.rows(&mut self.0.list().await?, sync_id).await
+        select.fetch_all(&mut self.0.list().await?, sync_id).await
     }
 
     async fn datasets(&self, beginning: &str, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error> {
@@ -152,7 +152,7 @@ impl<B: Backend> SyncState for MetadataStore<B> {
         // A path with this prefix sorts before the prefix followed by the highest character.
         select.bind(beginning).push(" AND path < ").bind(format!("{beginning}\u{10FFFF}"));
         select.within("path", scope).push(" ORDER BY last_sync_id DESC, path LIMIT ").bind(clamp(size));
-        select.rows(&mut self.0.list().await?, |row| path(row, "path")).await
+        select.fetch_all(&mut self.0.list().await?, |row| path(row, "path")).await
     }
 
     async fn delete_dataset(&self, path: &LakePath) -> Result<(), Error> {
@@ -166,14 +166,14 @@ fn sync_id(row: &impl DbRow) -> sqlx::Result<SyncId> {
 
 pub(crate) async fn record(connection: &mut impl Connection, sync_id: SyncId) -> Result<Option<SyncRecord>, Error> {
     static RECORD: LazyLock<String> = LazyLock::new(|| format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE sync_id = ?"));
-    found(connection, RECORD.as_str(), values![id(sync_id.0)], sync_record).await
+    fetch_optional(connection, RECORD.as_str(), values![id(sync_id.0)], sync_record).await
 }
 
 /// The first `size` uploads of the sync that are in flight.
 async fn in_flight(connection: &mut impl Connection, sync_id: SyncId, size: u64) -> Result<Vec<Upload>, Error> {
     let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE sync_id = "));
     select.bind(id(sync_id.0)).push(" AND status = 'Syncing' ORDER BY history_id LIMIT ").bind(clamp(size));
-    select.rows(connection, upload).await
+    select.fetch_all(connection, upload).await
 }
 
 /// Closes a sync whose row is locked.
@@ -196,22 +196,22 @@ async fn close_sync(
     let sql = "UPDATE uploads SET status = 'Failed', end_time = max(start_time, ?), message = ? WHERE sync_id = ? AND \
                status = 'Syncing' RETURNING history_id, sync_id, ordinal, folder_id";
     let values = values![at.0, closing.discard_message(sync_id), id(sync_id.0)];
-    let discarded = returned(writing, sql, values, Position::of).await?;
+    let discarded = execute_returning(writing, sql, values, Position::of).await?;
     let mut tally = Tally::default();
     discarded.iter().for_each(|position| tally.ended(*position, Status::Failed));
     counts::write(&tally, writing).await?;
     days::failed(writing, sync_id, at, discarded.len() as u64).await?;
     let sql = "UPDATE syncs SET num_failed = num_failed + ?, num_in_flight = 0, held_since = NULL WHERE sync_id = ?";
-    changed(writing, sql, values![id(discarded.len() as u64), id(sync_id.0)]).await?;
-    for deed in AuditEntry::closing(&record, closing, discarded.len() as u64, at) {
-        writing.record(&deed).await?;
+    execute(writing, sql, values![id(discarded.len() as u64), id(sync_id.0)]).await?;
+    for entry in AuditEntry::closing(&record, closing, discarded.len() as u64, at) {
+        writing.record(&entry).await?;
     }
     let actor = serde_json::to_string(closing.by()).map_err(Error::internal)?;
     match closing {
         Closing::Finish { by } => {
             let sql = "UPDATE syncs SET phase = 'Ended', status = 'Finished', end_time = max(start_time, ?) \
                        WHERE sync_id = ?";
-            let ended = changed(writing, sql, values![at.0, id(sync_id.0)]).await;
+            let ended = execute(writing, sql, values![at.0, id(sync_id.0)]).await;
             let (sync_type, before) = (record.sync.sync_type, record.sync.sync_status);
             writing.count_sync(sync_id, sync_type, Some(before), Status::Finished).await?;
             remember_good(writing, sync_id).await?;
@@ -222,12 +222,12 @@ async fn close_sync(
         Closing::Publish { staging, allow_empty, by } => {
             let sql = "UPDATE syncs SET phase = 'Publishing', closing_staging = ?, closing_allow_empty = ?, \
                        closing_by = ?, closing_actor = ? WHERE sync_id = ?";
-            changed(writing, sql, values![staging.0, allow_empty, by.name, actor, id(sync_id.0)]).await
+            execute(writing, sql, values![staging.0, allow_empty, by.name, actor, id(sync_id.0)]).await
         }
         Closing::Abort { reason, message, by } => {
             let sql = "UPDATE syncs SET phase = 'Aborting', closing_reason = ?, closing_message = ?, closing_by = ?, \
                        closing_actor = ? WHERE sync_id = ?";
-            changed(writing, sql, values![reason.as_str(), message, by.name, actor, id(sync_id.0)]).await
+            execute(writing, sql, values![reason.as_str(), message, by.name, actor, id(sync_id.0)]).await
         }
     }?;
     Ok(())
@@ -246,13 +246,13 @@ async fn hold_sync(
     let since = record.sync.held.map_or(at, |earlier| earlier.since);
     if record.sync.held.is_none() {
         // Counts as activity: a person is to decide now.
-        changed(writing, "UPDATE syncs SET last_activity = ? WHERE sync_id = ?", values![at.0, id(sync_id.0)]).await?;
+        execute(writing, "UPDATE syncs SET last_activity = ? WHERE sync_id = ?", values![at.0, id(sync_id.0)]).await?;
         writing.record(&AuditEntry::sync_held(&record.sync, &hold, by)).await?;
     }
     let sql = "UPDATE syncs SET held_since = ?, held_replaced_files = ?, held_replaced_bytes = ?, \
            held_published_files = ?, held_published_bytes = ?, held_differing = ? WHERE sync_id = ?";
     let (old, new) = ((id(replaced.files), id(replaced.bytes)), (id(published.files), id(published.bytes)));
-    changed(writing, sql, values![since.0, old.0, old.1, new.0, new.1, id(differing_files), id(sync_id.0)]).await?;
+    execute(writing, sql, values![since.0, old.0, old.1, new.0, new.1, id(differing_files), id(sync_id.0)]).await?;
     Ok(Hold { since, ..hold })
 }
 
@@ -265,7 +265,7 @@ async fn reopen_sync(
 ) -> Result<(), Error> {
     writing.lock_syncs(vec![id(sync_id.0)], SyncLock::Change).await?;
     let Some(SyncRecord { sync, closing: Some(closing), .. }) = record(writing, sync_id).await? else { return Ok(()) };
-    changed(writing, "UPDATE syncs SET phase = 'Open' WHERE sync_id = ?", values![id(sync_id.0)]).await?;
+    execute(writing, "UPDATE syncs SET phase = 'Open' WHERE sync_id = ?", values![id(sync_id.0)]).await?;
     writing.record(&AuditEntry::sync_reopened(&sync, &closing, why, at)).await
 }
 
@@ -277,7 +277,7 @@ async fn settle_sync(writing: &mut impl WriteTransaction, settlement: &Settlemen
     let sql = "UPDATE syncs SET phase = 'Ended', status = ?, message = ?, end_time = max(start_time, ?) \
                WHERE sync_id = ? AND phase IN ('Publishing', 'Aborting')";
     let values = values![settlement.status.as_str(), settlement.message, settlement.at.0, id(sync_id.0)];
-    if changed(writing, sql, values).await? == 0 {
+    if execute(writing, sql, values).await? == 0 {
         return Ok(());
     }
     let (sync_type, status) = (before.sync.sync_type, before.sync.sync_status);

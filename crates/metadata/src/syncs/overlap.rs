@@ -2,7 +2,7 @@
 //! reads few rows however many syncs are open.
 
 use super::sync_id;
-use crate::query::{Connection, Dialect, Select, Text, Value, found, rows, values};
+use crate::query::{Connection, Dialect, Select, Text, Value, fetch_all, fetch_optional, values};
 use crate::row::{DbRow, id, number, parsed, path};
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
@@ -53,10 +53,10 @@ pub(super) async fn find_obstacle<C: Connection>(
     let (first, last) = wanted.range_below();
     let not_counted = superseded.map_or(NO_SYNC, |sync_id| id(sync_id.0));
     let values = values![Value::column(wanted.at_and_above())?, first, last, not_counted];
-    let held = found(connection, sql, values, |row| row.get::<Option<i64>>("sync_id")).await?.flatten();
+    let held = fetch_optional(connection, sql, values, |row| row.get::<Option<i64>>("sync_id")).await?.flatten();
     let Some(held) = held else { return Ok(None) };
     let sql = "SELECT sync_id, path, sync_type FROM syncs WHERE sync_id = ?";
-    let held = found(connection, sql, values![held], open_sync).await?;
+    let held = fetch_optional(connection, sql, values![held], open_sync).await?;
     Ok(held.filter(|held| obstacle(wanted, sync_type, std::slice::from_ref(held)).is_some()))
 }
 
@@ -79,7 +79,7 @@ pub(crate) async fn overlapping_syncs<C: Connection>(connection: &mut C, place: 
     let sql = OVERLAPPING.of::<C::Db>(overlapping_text::<C::Db>);
     let (first, last) = place.range_below();
     let values = values![Value::column(place.at_and_above())?, first, last];
-    rows(connection, sql, values, |row| Ok(id(number(row, "sync_id")?))).await
+    fetch_all(connection, sql, values, |row| Ok(id(number(row, "sync_id")?))).await
 }
 
 fn open_of_key<D: Dialect>(started_by: &str, superseded: Option<SyncId>) -> Select {

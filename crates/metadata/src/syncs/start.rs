@@ -5,7 +5,7 @@ use super::{close_sync, record, sync_id};
 use crate::batches::insert_expected;
 use crate::days;
 use crate::idempotency;
-use crate::query::{Connection, Select, clamp, found, returned, values};
+use crate::query::{Connection, Select, clamp, execute_returning, fetch_optional, values};
 use crate::restoring::Restores;
 use crate::row::{id, path, time};
 use crate::transaction::{Counter, SyncLock, WriteTransaction};
@@ -39,7 +39,7 @@ pub(crate) async fn refuse_above_datasets(connection: &mut impl Connection, want
     let (first, last) = wanted.range_below();
     let mut below = Select::new("SELECT path FROM datasets WHERE path >= ");
     below.bind(first).push(" AND path < ").bind(last).push(" ORDER BY path LIMIT ").bind(clamp(NAMED_MAX));
-    let below = below.rows(connection, |row| path(row, "path")).await?;
+    let below = below.fetch_all(connection, |row| path(row, "path")).await?;
     if below.is_empty() { Ok(()) } else { Err(Error::DatasetsBelow { path: wanted.clone(), below }) }
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn start_sync(
     let restores_version = new.restores_version.map(|version| id(version.0));
     let (path, sync_type) = (new.path.as_str(), new.sync_type.as_str());
     let values = values![new_id, name, path, sync_type, new.at.0, by, restores_version];
-    let inserted = returned(writing, sql, values, sync_id).await?.pop();
+    let inserted = execute_returning(writing, sql, values, sync_id).await?.pop();
     let sync_id = inserted.ok_or_else(|| Error::internal(sqlx::Error::RowNotFound))?;
     writing.count_sync(sync_id, new.sync_type, None, Status::Syncing).await?;
     writing.folder_id(new.path.as_str()).await?;
@@ -95,11 +95,13 @@ pub(super) async fn supersede_sync(
 ) -> Result<SyncId, Error> {
     writing.lock_starts().await?;
     writing.lock_syncs(vec![id(supersede.sync_id.0)], SyncLock::Change).await?;
-    let last_activity =
-        found(writing, "SELECT last_activity FROM syncs WHERE sync_id = ?", values![id(supersede.sync_id.0)], |row| {
-            time(row, "last_activity")
-        })
-        .await?;
+    let last_activity = fetch_optional(
+        writing,
+        "SELECT last_activity FROM syncs WHERE sync_id = ?",
+        values![id(supersede.sync_id.0)],
+        |row| time(row, "last_activity"),
+    )
+    .await?;
     let record = record(writing, supersede.sync_id).await?;
     let superseded = record.zip(last_activity).filter(|(record, at)| gives_way(record, *at, &new.path, supersede));
     let started = start_sync(writing, new, superseded.as_ref().map(|_| supersede.sync_id)).await?;

@@ -3,7 +3,7 @@
 mod statements;
 
 use crate::backend::{Backend, MetadataStore};
-use crate::query::{Value, changed, clamp, found, rows, values};
+use crate::query::{Value, clamp, execute, fetch_all, fetch_optional, values};
 use crate::row::{DbRow, id, number};
 use crate::transaction::Durability::{Synced, Written};
 use crate::transaction::WriteTransaction;
@@ -31,7 +31,7 @@ async fn confirm(
     (dataset, version): &(LakePath, VersionNumber),
 ) -> Result<bool, Error> {
     let values = values![dataset.as_str(), id(version.0)];
-    Ok(changed(writing, CONFIRM_VERSION, values).await? > 0)
+    Ok(execute(writing, CONFIRM_VERSION, values).await? > 0)
 }
 
 async fn fix(writing: &mut impl WriteTransaction, fixed: &FixedVersion) -> Result<bool, Error> {
@@ -48,28 +48,28 @@ async fn fix(writing: &mut impl WriteTransaction, fixed: &FixedVersion) -> Resul
         id(table.actions),
         table.commit.map(id),
     ];
-    if changed(writing, SET_TABLE, set).await? == 0 {
+    if execute(writing, SET_TABLE, set).await? == 0 {
         return Ok(false);
     }
     if *before == 0 {
         // A table that an operator has let begin anew has none of its earlier checkpoints.
-        changed(writing, FORGET_CHECKPOINTS, values![dataset]).await?;
+        execute(writing, FORGET_CHECKPOINTS, values![dataset]).await?;
     }
     let ids = Value::column(gone.iter().flatten().map(|upload_id| id(upload_id.0)))?;
-    changed(writing, GONE, values![dataset, ids, gone.is_none()]).await?;
+    execute(writing, GONE, values![dataset, ids, gone.is_none()]).await?;
     if !outside.is_empty() {
         let files: Vec<_> = outside.iter().map(|file| (id(file.upload_id.0), &file.reasons)).collect();
-        changed(writing, ADD_OUTSIDE, values![dataset, Value::rows(&files)?]).await?;
+        execute(writing, ADD_OUTSIDE, values![dataset, Value::rows(&files)?]).await?;
     }
     for entry in entries {
         if let Some(bytes) = &entry.bytes {
-            changed(writing, WRITE_DRAFT, values![entry.draft.0, 0_i64, bytes.to_vec(), 0_i64]).await?;
+            execute(writing, WRITE_DRAFT, values![entry.draft.0, 0_i64, bytes.to_vec(), 0_i64]).await?;
         }
     }
     if !entries.is_empty() {
         let entry = |entry: &NewEntry| (entry.kind.as_str(), id(entry.number), entry.draft.0);
         let rows = Value::rows(&entries.iter().map(entry).collect::<Vec<_>>())?;
-        changed(writing, ADD_ENTRIES, values![dataset, rows, id(table.version)]).await?;
+        execute(writing, ADD_ENTRIES, values![dataset, rows, id(table.version)]).await?;
     }
     Ok(true)
 }
@@ -78,34 +78,34 @@ async fn fix(writing: &mut impl WriteTransaction, fixed: &FixedVersion) -> Resul
 impl<B: Backend> TableStore for MetadataStore<B> {
     async fn last_change(&self) -> Result<i64, Error> {
         self.write_versions().await?;
-        let last = found(&mut self.look().await?, LAST_CHANGE, values![], |row| row.get("last_seq")).await?;
+        let last = fetch_optional(&mut self.look().await?, LAST_CHANGE, values![], |row| row.get("last_seq")).await?;
         Ok(last.unwrap_or(0))
     }
 
     async fn lagging_tables(&self, size: u64) -> Result<Vec<LaggingTable>, Error> {
         self.write_versions().await?;
-        rows(&mut self.list().await?, LAGGING, values![clamp(size)], lagging_of).await
+        fetch_all(&mut self.list().await?, LAGGING, values![clamp(size)], lagging_of).await
     }
 
     async fn table(&self, dataset: &LakePath) -> Result<Option<StoredTable>, Error> {
-        found(&mut self.look().await?, TABLE, values![dataset.as_str()], table_of).await
+        fetch_optional(&mut self.look().await?, TABLE, values![dataset.as_str()], table_of).await
     }
 
     async fn versions_unwritten(&self, dataset: &LakePath) -> Result<u64, Error> {
         let number = |row: &_| DbRow::get::<i64>(row, "count");
-        let count = found(&mut self.look().await?, UNWRITTEN, values![dataset.as_str()], number).await?;
+        let count = fetch_optional(&mut self.look().await?, UNWRITTEN, values![dataset.as_str()], number).await?;
         Ok(count.unwrap_or(0).cast_unsigned())
     }
 
     async fn first_version(&self, dataset: &LakePath) -> Result<VersionNumber, Error> {
         let number = |row: &_| DbRow::get::<i64>(row, "first");
-        let first = found(&mut self.look().await?, FIRST_VERSION, values![dataset.as_str()], number).await?;
+        let first = fetch_optional(&mut self.look().await?, FIRST_VERSION, values![dataset.as_str()], number).await?;
         Ok(VersionNumber(first.unwrap_or(1).cast_unsigned()))
     }
 
     async fn landed_in(&self, dataset: &LakePath, version: VersionNumber) -> Result<Vec<LandedInVersion>, Error> {
         let asked = values![dataset.as_str(), id(version.0)];
-        rows(&mut self.list().await?, LANDED_IN, asked, landed_of).await
+        fetch_all(&mut self.list().await?, LANDED_IN, asked, landed_of).await
     }
 
     async fn staged_files(
@@ -116,12 +116,12 @@ impl<B: Backend> TableStore for MetadataStore<B> {
     ) -> Result<Vec<StagedFile>, Error> {
         self.write_versions().await?;
         let asked = values![id(sync_id.0), after.map_or("", LakePath::as_str), clamp(size)];
-        rows(&mut self.list().await?, STAGED, asked, staged_of).await
+        fetch_all(&mut self.list().await?, STAGED, asked, staged_of).await
     }
 
     async fn file_identities(&self, wanted: &[UploadId]) -> Result<Vec<(UploadId, Identity)>, Error> {
         let ids = Value::column(wanted.iter().map(|upload_id| id(upload_id.0)))?;
-        rows(&mut self.look().await?, IDENTITIES, vec![ids], |row| {
+        fetch_all(&mut self.look().await?, IDENTITIES, vec![ids], |row| {
             Ok((UploadId(number(row, "history_id")?), Identity(row.get("identity")?)))
         })
         .await
@@ -129,7 +129,7 @@ impl<B: Backend> TableStore for MetadataStore<B> {
 
     async fn table_files(&self, dataset: &LakePath, wanted: &[UploadId]) -> Result<Vec<TableFile>, Error> {
         let ids = Value::column(wanted.iter().map(|upload_id| id(upload_id.0)))?;
-        rows(&mut self.list().await?, FILES, values![dataset.as_str(), ids], file_of).await
+        fetch_all(&mut self.list().await?, FILES, values![dataset.as_str(), ids], file_of).await
     }
 
     async fn describe(&self, files: &[(UploadId, Option<TableDescription>)]) -> Result<(), Error> {
@@ -139,7 +139,7 @@ impl<B: Backend> TableStore for MetadataStore<B> {
 
     async fn table_schemas(&self, wanted: &[TableSchemaId]) -> Result<Vec<(TableSchemaId, String)>, Error> {
         let ids = Value::column(wanted.iter().map(|schema| schema.0))?;
-        rows(&mut self.look().await?, SCHEMAS, vec![ids], |row| {
+        fetch_all(&mut self.look().await?, SCHEMAS, vec![ids], |row| {
             Ok((TableSchemaId(row.get("schema_id")?), row.get("content")?))
         })
         .await
@@ -154,11 +154,11 @@ impl<B: Backend> TableStore for MetadataStore<B> {
     }
 
     async fn fixed_entries(&self, dataset: &LakePath) -> Result<Vec<FixedEntry>, Error> {
-        rows(&mut self.look().await?, ENTRIES, values![dataset.as_str()], entry_of).await
+        fetch_all(&mut self.look().await?, ENTRIES, values![dataset.as_str()], entry_of).await
     }
 
     async fn draft(&self, draft: DraftId) -> Result<Vec<Bytes>, Error> {
-        rows(&mut self.list().await?, DRAFT, values![draft.0], draft_bytes).await
+        fetch_all(&mut self.list().await?, DRAFT, values![draft.0], draft_bytes).await
     }
 
     async fn forget_entry(&self, dataset: &LakePath, entry: &FixedEntry) -> Result<(), Error> {
@@ -182,7 +182,7 @@ impl<B: Backend> TableStore for MetadataStore<B> {
 
     async fn unneeded_log(&self, dataset: &LakePath, oldest: VersionNumber) -> Result<Option<UnneededLog>, Error> {
         let asked = values![dataset.as_str(), id(oldest.0)];
-        let unneeded = found(&mut self.look().await?, UNNEEDED_LOG, asked, unneeded_log_of).await?;
+        let unneeded = fetch_optional(&mut self.look().await?, UNNEEDED_LOG, asked, unneeded_log_of).await?;
         Ok(unneeded.filter(|unneeded| !unneeded.is_empty()))
     }
 
@@ -197,6 +197,6 @@ impl<B: Backend> TableStore for MetadataStore<B> {
 
     async fn files_outside(&self, dataset: &LakePath, size: u64) -> Result<Vec<(LakePath, FileOutside)>, Error> {
         let asked = values![dataset.as_str(), clamp(size)];
-        rows(&mut self.list().await?, OUTSIDE, asked, outside_of).await
+        fetch_all(&mut self.list().await?, OUTSIDE, asked, outside_of).await
     }
 }

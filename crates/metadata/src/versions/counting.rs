@@ -1,7 +1,7 @@
 //! Rows of versions: those of files are known some time after they have landed, and count from the first version that holds the
 //! file to the last.
 
-use crate::query::{Dialect, Text, Value, WritingConnection, changed};
+use crate::query::{Dialect, Text, Value, WritingConnection, execute};
 use lakeshore::Error;
 
 /// `$1`: of each file the id of its upload, and its rows.
@@ -55,5 +55,5 @@ pub(crate) async fn count<W: WritingConnection>(writing: &mut W, files: &[(i64, 
     if files.is_empty() {
         return Ok(());
     }
-    changed(writing, COUNT.of::<W::Db>(count_text::<W::Db>), vec![Value::rows(files)?]).await.map(drop)
+    execute(writing, COUNT.of::<W::Db>(count_text::<W::Db>), vec![Value::rows(files)?]).await.map(drop)
 }

@@ -2,7 +2,7 @@
 
 use super::heads::below;
 use super::seq_of;
-use crate::query::{Connection, Dialect, Text, Value, clamp, found, rows, values};
+use crate::query::{Connection, Dialect, Text, Value, clamp, fetch_all, fetch_optional, values};
 use crate::row::{DbRow, bytes, id, number, number_if_any, parsed, path, time};
 use lakeshore::Error;
 use lakeshore::model::digest::Digest;
@@ -39,7 +39,7 @@ const TREES: &str = "\
 async fn trees(connection: &mut impl Connection, dataset: &str, seq: i64) -> Result<Vec<LiveThen>, Error> {
     let (first, last) = below(dataset);
     let asked = vec![Value::column(at_and_above(dataset))?, Value::Text(first), Value::Text(last), Value::Integer(seq)];
-    let mut all = rows(connection, TREES, asked, live_then).await?;
+    let mut all = fetch_all(connection, TREES, asked, live_then).await?;
     // Of those above, and at it, the lowest alone holds anything here.
     let lowest = all.iter().map(|tree| tree.path.len()).filter(|length| *length <= dataset.len()).max();
     all.retain(|tree| tree.path.len() > dataset.len() || Some(tree.path.len()) == lowest);
@@ -140,7 +140,7 @@ pub(crate) async fn list(
             break;
         }
         let asked = values![tree.id, tree.trash_key, seq, first, last, after, clamp(wanted.size)];
-        files.extend(rows(connection, PAGE, asked, |row| listed(row, &tree)).await?);
+        files.extend(fetch_all(connection, PAGE, asked, |row| listed(row, &tree)).await?);
         files.sort_by(|one, other| one.file.path.cmp(&other.file.path));
         files.truncate(size);
     }
@@ -161,7 +161,7 @@ pub(crate) async fn one(
     let around = trees(connection, file.as_str(), seq).await?;
     let Some(tree) = around.into_iter().find(|tree| tree.path.len() <= file.as_str().len()) else { return Ok(None) };
     let asked = values![tree.id, tree.trash_key, seq, file.as_str()];
-    let found = rows(connection, ONE, asked, |row| listed(row, &tree)).await?;
+    let found = fetch_all(connection, ONE, asked, |row| listed(row, &tree)).await?;
     Ok(settled(connection, found).await?.into_iter().next())
 }
 
@@ -195,7 +195,7 @@ async fn settled<C: Connection>(connection: &mut C, mut files: Vec<Listed>) -> R
         return Ok(files.into_iter().map(|listed| listed.file).collect());
     }
     let sql = HOLDERS.of::<C::Db>(holders::<C::Db>);
-    let found = rows(connection, sql, vec![Value::column(moved)?], holder).await?;
+    let found = fetch_all(connection, sql, vec![Value::column(moved)?], holder).await?;
     let mut holders: HashMap<_, _> = found.into_iter().collect();
     for listed in files.iter_mut().filter(|file| file.is_moved) {
         if let Some(whereabouts) = holders.remove(&listed.file.upload_id.0) {
@@ -220,5 +220,5 @@ pub(crate) async fn whole_item(
                WHERE e.trash_key = t.trash_key AND f.path = e.path AND v.folder_id = f.folder_id AND v.number = $2 \
                AND t.trash_key = $1 AND t.restored_at IS NULL AND t.emptied_at IS NULL AND t.emptying_at IS NULL \
                AND t.kind = 'Dataset' AND v.digest = e.digest AND v.files = e.files AND v.is_complete = e.is_complete";
-    found(connection, sql, values![slot, id(version.0)], |row| number(row, "trash_id").map(TrashId)).await
+    fetch_optional(connection, sql, values![slot, id(version.0)], |row| number(row, "trash_id").map(TrashId)).await
 }

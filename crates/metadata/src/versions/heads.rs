@@ -1,7 +1,8 @@
 //! Trees and datasets as the last change has left them, and what a change writes of them.
 
 use crate::query::{
-    Connection, Dialect, RowOf, Text, Value, WritingConnection, changed, found, returned, rows, values,
+    Connection, Dialect, RowOf, Text, Value, WritingConnection, execute, execute_returning, fetch_all, fetch_optional,
+    values,
 };
 use crate::row::{DbRow, bytes};
 use lakeshore::Error;
@@ -115,7 +116,7 @@ const TREE_COLUMNS: &str = "t.tree_id, t.path, t.files, t.bytes, t.digest, t.row
 
 pub(crate) async fn tree(connection: &mut impl Connection, id: i64) -> Result<Option<Tree>, Error> {
     let sql = format!("SELECT {TREE_COLUMNS} FROM trees t WHERE t.tree_id = ?");
-    found(connection, sql, values![id], tree_of).await
+    fetch_optional(connection, sql, values![id], tree_of).await
 }
 
 /// The live trees at a place, above it, and below it.
@@ -140,7 +141,7 @@ pub(crate) async fn live_trees<C: Connection>(connection: &mut C, place: &str) -
     let (first, last) = below(place);
     let asked = vec![Value::column(at_and_above(place))?, Value::Text(first), Value::Text(last)];
     let mut around = Around { at: None, above: None, below: Vec::new() };
-    for tree in rows(connection, LIVE.of::<C::Db>(live::<C::Db>), asked, tree_of).await? {
+    for tree in fetch_all(connection, LIVE.of::<C::Db>(live::<C::Db>), asked, tree_of).await? {
         if tree.path == place {
             around.at = Some(tree);
         } else if tree.path.len() < place.len() {
@@ -163,7 +164,7 @@ pub(crate) async fn held_below<C: Connection>(connection: &mut C, tree_id: i64, 
         held = held.plus(held_of_file(row)?);
         Ok(())
     };
-    rows(connection, sql, values![tree_id, first, last], add).await?;
+    fetch_all(connection, sql, values![tree_id, first, last], add).await?;
     Ok(held)
 }
 
@@ -209,7 +210,7 @@ macro_rules! datasets {
 
 pub(crate) async fn heads(connection: &mut impl Connection, places: &BTreeSet<&str>) -> Result<Heads, Error> {
     let mut all = Heads { of_datasets: Vec::new(), heads: Vec::new() };
-    for found in rows(connection, datasets!(), vec![Value::column(places)?], known).await? {
+    for found in fetch_all(connection, datasets!(), vec![Value::column(places)?], known).await? {
         match found {
             Known::Dataset(path, folder_id) => all.of_datasets.push((path, folder_id)),
             Known::Head(path, head) => all.heads.push((path, head)),
@@ -252,13 +253,13 @@ pub(crate) fn around<D: Dialect>() -> &'static str {
 
 pub(crate) async fn last_seq(connection: &mut impl Connection) -> Result<i64, Error> {
     let sql = "SELECT last_seq FROM version_state";
-    Ok(found(connection, sql, values![], |row| row.at(0)).await?.unwrap_or(0))
+    Ok(fetch_optional(connection, sql, values![], |row| row.at(0)).await?.unwrap_or(0))
 }
 
 /// Allocates the next change number.
 pub(crate) async fn next_seq(writing: &mut impl WritingConnection) -> Result<i64, Error> {
     let sql = "UPDATE version_state SET last_seq = last_seq + 1 RETURNING last_seq";
-    let next = returned(writing, sql, values![], |row| row.at(0)).await?;
+    let next = execute_returning(writing, sql, values![], |row| row.at(0)).await?;
     next.into_iter().next().ok_or_else(|| Error::internal(sqlx::Error::RowNotFound))
 }
 
@@ -277,5 +278,5 @@ pub(crate) async fn add_rows(writing: &mut impl WritingConnection, changes: &[(i
                CROSS JOIN (SELECT 0 AS span UNION ALL SELECT 10 UNION ALL SELECT 20) AS spans WHERE true GROUP BY 1, 2, 3 \
                ON CONFLICT (folder_id, span, block) DO UPDATE SET \
                row_count = version_rows.row_count + excluded.row_count, counted = version_rows.counted + excluded.counted";
-    changed(writing, sql, vec![Value::rows(&changes)?]).await.map(drop)
+    execute(writing, sql, vec![Value::rows(&changes)?]).await.map(drop)
 }

@@ -6,7 +6,7 @@ mod changes;
 pub(crate) use changes::{Changes, NewVersion};
 
 use super::heads::{self, Head, Held, add_rows, all_above, around, digits, held_at, held_of_file, last_seq};
-use crate::query::{RowOf, Value, WritingConnection, changed, rows, values};
+use crate::query::{RowOf, Value, WritingConnection, execute, fetch_all, values};
 use crate::row::{DbRow, id, index};
 use crate::uploads::folder_of;
 use lakeshore::model::digest::Digest;
@@ -120,7 +120,7 @@ impl KnownTrees {
         let seq = last_seq(connection).await?;
         let (mut live, mut datasets, mut newest) = (HashMap::new(), BTreeSet::new(), HashMap::new());
         let mut trees = HashMap::new();
-        for found in rows(connection, around::<W::Db>(), asked, heads::known).await? {
+        for found in fetch_all(connection, around::<W::Db>(), asked, heads::known).await? {
             match found {
                 heads::Known::Tree(tree) => {
                     if places.contains(tree.path.as_str()) && !staged.contains(&tree.id) {
@@ -220,7 +220,7 @@ impl KnownTrees {
         loop {
             let sql = "INSERT INTO trees (tree_id, path, is_live, digest) VALUES ($1, $2, TRUE, unhex($3)) \
                        ON CONFLICT DO NOTHING";
-            if changed(writing, sql, values![tree_id, landed.dataset.as_str(), no_digest]).await? > 0 {
+            if execute(writing, sql, values![tree_id, landed.dataset.as_str(), no_digest]).await? > 0 {
                 break;
             }
             // Its sync has begun one that is not there any more.
@@ -230,7 +230,7 @@ impl KnownTrees {
             tree_id = 1 - 2 * seq;
         }
         let sql = "INSERT INTO tree_spans (path, from_seq, tree_id) VALUES (?, ?, ?)";
-        changed(writing, sql, values![landed.dataset.as_str(), seq, tree_id]).await?;
+        execute(writing, sql, values![landed.dataset.as_str(), seq, tree_id]).await?;
         let tree = KnownTree { path: landed.dataset.clone(), totals: ListTotals::default() };
         self.trees.insert(tree_id, tree);
         Ok(tree_id)
@@ -249,7 +249,7 @@ impl KnownTrees {
             let held = held_of_file(row)?;
             Ok((index(row, "number")?, OpenEntry { from_seq: row.get("from_seq")?, held }))
         };
-        let found = rows(writing.settled().await?, sql, vec![Value::rows(&places)?], decode).await?;
+        let found = fetch_all(writing.settled().await?, sql, vec![Value::rows(&places)?], decode).await?;
         let at = |(number, open): (usize, OpenEntry)| {
             let place = places.get_mut(number)?;
             Some((std::mem::take(place), open))

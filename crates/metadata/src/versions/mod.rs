@@ -13,7 +13,7 @@ mod snapshots;
 pub(crate) use pins::{pinned, pinned_path};
 
 use crate::backend::{Backend, MetadataStore};
-use crate::query::{Connection, Dialect, RowOf, Select, Text, Value, changed, clamp, found, values};
+use crate::query::{Connection, Dialect, RowOf, Select, Text, Value, clamp, execute, fetch_optional, values};
 use crate::row::{DbRow, bytes, id, number, number_if_any, parsed, path, time};
 use crate::transaction::Durability::Passing;
 use async_trait::async_trait;
@@ -36,7 +36,7 @@ impl<B: Backend> VersionStore for MetadataStore<B> {
     async fn dataset_of(&self, place: &LakePath) -> Result<Option<LakePath>, Error> {
         let places = all_above([place.as_str()]);
         let asked = vec![Value::column(places)?];
-        found(&mut versioned(&self.0).await?.look().await?, DATASET_OF, asked, |row| path(row, "path")).await
+        fetch_optional(&mut versioned(&self.0).await?.look().await?, DATASET_OF, asked, |row| path(row, "path")).await
     }
 
     async fn list_versions(&self, dataset: &LakePath, from: u64, size: u64) -> Result<Vec<Version>, Error> {
@@ -54,7 +54,7 @@ impl<B: Backend> VersionStore for MetadataStore<B> {
             WhichVersion::Current => last,
             WhichVersion::Number(number) => id(number.0),
             WhichVersion::AsOf(at) => {
-                let number = found(&mut connection, AS_OF, values![folder_id, at.0], |row| row.at(0)).await?;
+                let number = fetch_optional(&mut connection, AS_OF, values![folder_id, at.0], |row| row.at(0)).await?;
                 let Some(number) = number else { return Ok(None) };
                 number
             }
@@ -89,7 +89,7 @@ impl<B: Backend> VersionStore for MetadataStore<B> {
         let select = Select::new(
             "SELECT sync_id FROM syncs WHERE phase <> 'Ended' AND phase = 'Open' AND restores_version IS NOT NULL",
         );
-        select.rows(&mut self.0.look().await?, |row| Ok(SyncId(number(row, "sync_id")?))).await
+        select.fetch_all(&mut self.0.look().await?, |row| Ok(SyncId(number(row, "sync_id")?))).await
     }
 
     async fn pin_version(
@@ -110,7 +110,7 @@ impl<B: Backend> VersionStore for MetadataStore<B> {
         let touched = Value::rows(&touched.iter().map(row).collect::<Vec<_>>())?;
         self.0
             .write(Passing, touched, |writing, touched| {
-                Box::pin(async move { changed(writing, touch(writing), vec![touched.clone()]).await.map(drop) })
+                Box::pin(async move { execute(writing, touch(writing), vec![touched.clone()]).await.map(drop) })
             })
             .await
     }
@@ -184,7 +184,7 @@ const LAST: &str = "\
 
 /// The folder of a dataset, and the number of its newest version.
 async fn last_of(connection: &mut impl Connection, dataset: &LakePath) -> Result<Option<(i64, i64)>, Error> {
-    let last = found(connection, LAST, values![dataset.as_str()], |row| {
+    let last = fetch_optional(connection, LAST, values![dataset.as_str()], |row| {
         Ok((row.get::<i64>("folder_id")?, row.get::<Option<i64>>("number")?))
     });
     let last = last.await?;
@@ -225,7 +225,7 @@ async fn versions<C: Connection>(
     after: i64,
     upto: i64,
 ) -> Result<Vec<Version>, Error> {
-    let before = found(connection, ROWS_BEFORE, values![folder_id, after.max(0)], |row| {
+    let before = fetch_optional(connection, ROWS_BEFORE, values![folder_id, after.max(0)], |row| {
         Ok((row.get::<i64>("row_count")?, row.get::<i64>("counted")?))
     });
     let (mut row_count, mut counted) = before.await?.unwrap_or_default();
@@ -234,7 +234,7 @@ async fn versions<C: Connection>(
         counted += row.get::<Option<i64>>("more_counted")?.unwrap_or(0);
         version(row, dataset, last, row_count, counted)
     };
-    let mut versions = page(folder_id, after, upto).rows(connection, decode).await?;
+    let mut versions = page(folder_id, after, upto).fetch_all(connection, decode).await?;
     versions.reverse();
     Ok(versions)
 }
@@ -280,5 +280,5 @@ async fn seq_of(
 ) -> Result<Option<i64>, Error> {
     let sql = "SELECT v.seq FROM folders f CROSS JOIN versions v \
                WHERE v.folder_id = f.folder_id AND f.path = ? AND v.number = ?";
-    found(connection, sql, values![dataset.as_str(), id(version.0)], |row| row.at(0)).await
+    fetch_optional(connection, sql, values![dataset.as_str(), id(version.0)], |row| row.at(0)).await
 }

@@ -6,7 +6,7 @@ use super::heads::{
     live_trees, next_seq, tree,
 };
 use crate::content::landed_as;
-use crate::query::{changed, found, values};
+use crate::query::{execute, fetch_optional, values};
 use crate::row::{DbRow, id};
 use crate::transaction::WriteTransaction;
 use lakeshore::model::access::actor::Actor;
@@ -50,9 +50,10 @@ pub(crate) async fn published(
     let seq = next_seq(writing).await?;
     // One that has landed nothing has none.
     let sql = "INSERT INTO trees (tree_id, path, digest) VALUES ($1, $2, unhex($3)) ON CONFLICT DO NOTHING";
-    changed(writing, sql, values![id(sync_id.0), path, digits(&ListTotals::default())]).await?;
+    execute(writing, sql, values![id(sync_id.0), path, digits(&ListTotals::default())]).await?;
     let sql = "SELECT restores_version FROM syncs WHERE sync_id = ?";
-    let restored_from: Option<i64> = found(writing, sql, values![id(sync_id.0)], |row| row.at(0)).await?.flatten();
+    let restored_from: Option<i64> =
+        fetch_optional(writing, sql, values![id(sync_id.0)], |row| row.at(0)).await?.flatten();
     let kind = if restored_from.is_some() { VersionKind::Restore } else { VersionKind::Publish };
     let exchanged = exchange(writing, seq, path, id(sync_id.0), slot).await?;
     let change = Change { seq, kind, sync_id: Some(sync_id), restored_from, by, at };
@@ -72,14 +73,14 @@ pub(crate) async fn is_staged_as(
                AND v.files = coalesce(t.files, 0) AND v.digest = coalesce(t.digest, unhex($4))";
     let empty = digits(&ListTotals::default());
     let asked = values![id(sync_id.0), path, id(version.0), empty];
-    Ok(found(writing, sql, asked, |_| Ok(())).await?.is_some())
+    Ok(fetch_optional(writing, sql, asked, |_| Ok(())).await?.is_some())
 }
 
 /// The staged tree of a full sync lies in a slot of the trash: it never was a version.
 pub(crate) async fn dropped(writing: &mut impl WriteTransaction, sync_id: SyncId, slot: &str) -> Result<(), Error> {
     let sql = "UPDATE trees SET trash_key = $2 WHERE tree_id = $1 AND NOT is_live AND trash_key IS NULL \
                AND NOT EXISTS (SELECT 1 FROM trees WHERE trash_key = $2)";
-    changed(writing, sql, values![id(sync_id.0), slot]).await.map(drop)
+    execute(writing, sql, values![id(sync_id.0), slot]).await.map(drop)
 }
 
 /// An item of the trash has come back from its slot, which holds what was in its place now, if anything was.
@@ -98,7 +99,7 @@ pub(crate) async fn restored(
     let exchanged = match entry.kind {
         TrashKind::Dataset => {
             let sql = "SELECT tree_id FROM trees WHERE trash_key = ?";
-            let known: Option<i64> = found(writing, sql, values![slot], |row| row.at(0)).await?;
+            let known: Option<i64> = fetch_optional(writing, sql, values![slot], |row| row.at(0)).await?;
             let tree_id = match known {
                 Some(tree_id) => tree_id,
                 None => unknown_tree(writing, seq, path).await?,
@@ -116,7 +117,7 @@ async fn unknown_tree(writing: &mut impl WriteTransaction, seq: i64, path: &str)
     // Even ids are for restored folders, odd ones for split trees.
     let tree_id = -2 * seq;
     let sql = "INSERT INTO trees (tree_id, path, digest, is_complete) VALUES ($1, $2, unhex($3), FALSE)";
-    changed(writing, sql, values![tree_id, path, digits(&ListTotals::default())]).await?;
+    execute(writing, sql, values![tree_id, path, digits(&ListTotals::default())]).await?;
     Ok(tree_id)
 }
 
@@ -125,7 +126,7 @@ async fn last_version_of(writing: &mut impl WriteTransaction, tree_id: i64, path
     let sql = "SELECT v.number FROM tree_spans s CROSS JOIN folders f CROSS JOIN versions v \
                WHERE s.tree_id = ? AND s.path = ? AND s.until_seq IS NOT NULL AND f.path = s.path \
                AND v.folder_id = f.folder_id AND v.seq < s.until_seq ORDER BY s.from_seq DESC, v.seq DESC LIMIT 1";
-    found(writing, sql, values![tree_id, path], |row| row.at(0)).await
+    fetch_optional(writing, sql, values![tree_id, path], |row| row.at(0)).await
 }
 
 /// A tree becomes what lies at the path. What was there lies in the slot, or is gone.
@@ -138,7 +139,7 @@ async fn exchange(
 ) -> Result<Exchanged, Error> {
     let missing = || Error::internal(sqlx::Error::RowNotFound);
     let came = tree(writing, incoming).await?.ok_or_else(missing)?;
-    changed(writing, "UPDATE trees SET trash_key = NULL WHERE tree_id = ?", values![incoming]).await?;
+    execute(writing, "UPDATE trees SET trash_key = NULL WHERE tree_id = ?", values![incoming]).await?;
     let Around { at, above, below } = live_trees(writing, path).await?;
     let mut went = Held::default();
     match (at, above) {
@@ -156,14 +157,14 @@ async fn exchange(
     }
     let sql = "UPDATE trees SET is_live = TRUE WHERE tree_id = $3; \
                INSERT INTO tree_spans (path, from_seq, tree_id) VALUES ($1, $2, $3)";
-    changed(writing, sql, values![path, seq, incoming]).await?;
+    execute(writing, sql, values![path, seq, incoming]).await?;
     Ok(Exchanged { came: came.held, went, is_whole: true, is_complete: came.is_complete })
 }
 
 async fn end_tree(writing: &mut impl WriteTransaction, seq: i64, old: &Tree, slot: Option<&str>) -> Result<(), Error> {
     let sql = "UPDATE trees SET is_live = FALSE, trash_key = $3 WHERE tree_id = $1; \
                UPDATE tree_spans SET until_seq = $2 WHERE path = $4 AND until_seq IS NULL";
-    changed(writing, sql, values![old.id, seq, slot, old.path]).await.map(drop)
+    execute(writing, sql, values![old.id, seq, slot, old.path]).await.map(drop)
 }
 
 /// Files below the path in a tree around it become a tree of their own, in the slot, or gone. The first time that a
@@ -185,13 +186,13 @@ async fn part(
     let sql = "INSERT INTO trees (tree_id, path, trash_key, files, bytes, digest, row_count, counted) \
                VALUES ($1, $2, $3, $4, $5, unhex($6), $7, $8)";
     let digest = digits(&held.totals);
-    changed(writing, sql, values![parted, path, slot, files, bytes, digest, held.rows.rows, held.rows.counted]).await?;
+    execute(writing, sql, values![parted, path, slot, files, bytes, digest, held.rows.rows, held.rows.counted]).await?;
     let sql = "INSERT INTO version_files (tree_id, path, from_seq, history_id, is_copy) \
                SELECT $1, path, $3, history_id, TRUE FROM version_files \
                WHERE tree_id = $2 AND path >= $4 AND path < $5 AND until_seq IS NULL; \
                UPDATE version_files SET until_seq = $3 \
                WHERE tree_id = $2 AND path >= $4 AND path < $5 AND until_seq IS NULL";
-    changed(writing, sql, values![parted, around.id, seq, first, last]).await?;
+    execute(writing, sql, values![parted, around.id, seq, first, last]).await?;
     add_to_tree(writing, around, Held::default(), held).await?;
     Ok(held)
 }
@@ -202,7 +203,7 @@ async fn add_to_tree(writing: &mut impl WriteTransaction, tree: &Tree, came: Hel
     let sql = "UPDATE trees SET files = $2, bytes = $3, digest = unhex($4), row_count = $5, counted = $6 \
                WHERE tree_id = $1";
     let digest = digits(&held.totals);
-    changed(writing, sql, values![tree.id, files, bytes, digest, held.rows.rows, held.rows.counted]).await.map(drop)
+    execute(writing, sql, values![tree.id, files, bytes, digest, held.rows.rows, held.rows.counted]).await.map(drop)
 }
 
 /// A single file lies at its path again, in whatever tree is there.
@@ -220,18 +221,19 @@ async fn file_came_back(
         None => tree_for_file(writing, seq, path).await?,
     };
     let sql = "UPDATE version_files SET trash_key = NULL WHERE trash_key = ?";
-    changed(writing, sql, values![slot]).await?;
+    execute(writing, sql, values![slot]).await?;
     let open = "SELECT f.path, f.from_seq, u.size_bytes, u.sha256, s.row_count FROM version_files f \
                 CROSS JOIN uploads u LEFT JOIN file_schemas s ON s.history_id = f.history_id \
                 WHERE u.history_id = f.history_id AND f.tree_id = ? AND f.path = ? AND f.until_seq IS NULL";
-    let before =
-        found(writing, open, values![around.id, path], |row| Ok((row.get::<i64>("from_seq")?, held_of_file(row)?)))
-            .await?;
+    let before = fetch_optional(writing, open, values![around.id, path], |row| {
+        Ok((row.get::<i64>("from_seq")?, held_of_file(row)?))
+    })
+    .await?;
     if let Some((from_seq, _)) = before {
         let sql = "UPDATE version_files SET until_seq = $4, trash_key = $5 \
                    WHERE tree_id = $1 AND path = $2 AND from_seq = $3";
         let slot = has_replaced.then_some(slot);
-        changed(writing, sql, values![around.id, path, from_seq, seq, slot]).await?;
+        execute(writing, sql, values![around.id, path, from_seq, seq, slot]).await?;
     }
     let history_id = match identity {
         Some(identity) => landed_as(writing, path, identity).await?,
@@ -240,10 +242,10 @@ async fn file_came_back(
     let mut came = Held::default();
     if let Some(history_id) = history_id {
         let sql = "INSERT INTO version_files (tree_id, path, from_seq, history_id, is_copy) VALUES (?, ?, ?, ?, TRUE)";
-        changed(writing, sql, values![around.id, path, seq, history_id]).await?;
+        execute(writing, sql, values![around.id, path, seq, history_id]).await?;
         let sql = "SELECT u.target AS path, u.size_bytes, u.sha256, s.row_count FROM uploads u \
                    LEFT JOIN file_schemas s ON s.history_id = u.history_id WHERE u.history_id = ?";
-        came = found(writing, sql, values![history_id], held_of_file).await?.unwrap_or_default();
+        came = fetch_optional(writing, sql, values![history_id], held_of_file).await?.unwrap_or_default();
     }
     let went = before.map_or_else(Held::default, |(_, held)| held);
     add_to_tree(writing, &around, came, went).await?;
@@ -259,7 +261,7 @@ async fn tree_for_file(writing: &mut impl WriteTransaction, seq: i64, path: &str
     let tree_id = 1 - 2 * seq;
     let sql = "INSERT INTO trees (tree_id, path, is_live, digest) VALUES ($1, $2, TRUE, unhex($3)); \
                INSERT INTO tree_spans (path, from_seq, tree_id) VALUES ($2, $4, $1)";
-    changed(writing, sql, values![tree_id, path, digits(&ListTotals::default()), seq]).await?;
+    execute(writing, sql, values![tree_id, path, digits(&ListTotals::default()), seq]).await?;
     Ok(Tree { id: tree_id, path, held: Held::default(), is_complete: true })
 }
 
@@ -322,5 +324,5 @@ async fn insert_version(writing: &mut impl WriteTransaction, change: &Change<'_>
         digits(&head.totals),
         head.is_complete,
     ];
-    changed(writing, sql, values).await.map(drop)
+    execute(writing, sql, values).await.map(drop)
 }

@@ -1,7 +1,7 @@
 //! Versions that are kept beyond the limits of the trash.
 
 use crate::backend::Backend;
-use crate::query::{Dialect, Text, changed, values};
+use crate::query::{Dialect, Text, execute, values};
 use crate::row::id;
 use crate::transaction::Durability::Synced;
 use crate::transaction::WriteTransaction;
@@ -49,12 +49,12 @@ pub(crate) async fn set<B: Backend>(
     dataset: &LakePath,
     version: VersionNumber,
     note: Option<&str>,
-    deed: AuditEntry,
+    entry: AuditEntry,
 ) -> Result<bool, Error> {
-    let pin = (dataset.clone(), id(version.0), note.map(str::to_owned), deed);
+    let pin = (dataset.clone(), id(version.0), note.map(str::to_owned), entry);
     backend
-        .write(Synced, pin, |writing, (dataset, version, note, deed)| {
-            Box::pin(async move { set_in(writing, dataset, *version, note.as_deref(), deed).await })
+        .write(Synced, pin, |writing, (dataset, version, note, entry)| {
+            Box::pin(async move { set_in(writing, dataset, *version, note.as_deref(), entry).await })
         })
         .await
 }
@@ -64,7 +64,7 @@ async fn set_in(
     dataset: &LakePath,
     version: i64,
     note: Option<&str>,
-    deed: &AuditEntry,
+    entry: &AuditEntry,
 ) -> Result<bool, Error> {
     // Behind whoever is about to remove what it holds.
     writing.lock_history().await?;
@@ -75,16 +75,16 @@ async fn set_in(
                        WHERE v.folder_id = f.folder_id AND f.path = $1 AND v.number = $2 \
                        ON CONFLICT (folder_id, number) DO UPDATE SET note = excluded.note, \
                        pinned_by = excluded.pinned_by, pinned_at = excluded.pinned_at";
-            changed(writing, sql, values![dataset.as_str(), version, note, deed.by.name, deed.at.0]).await?
+            execute(writing, sql, values![dataset.as_str(), version, note, entry.by.name, entry.at.0]).await?
         }
         None => {
             let sql = "DELETE FROM version_pins WHERE folder_id = (SELECT folder_id FROM folders WHERE path = ?) \
                        AND number = ?";
-            changed(writing, sql, values![dataset.as_str(), version]).await?
+            execute(writing, sql, values![dataset.as_str(), version]).await?
         }
     };
     if changes > 0 {
-        writing.record(deed).await?;
+        writing.record(entry).await?;
     }
     Ok(changes > 0)
 }

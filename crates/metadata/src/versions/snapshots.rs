@@ -1,7 +1,7 @@
 //! Snapshots: the table `snapshots`.
 
 use crate::backend::Backend;
-use crate::query::{changed, found, rows, values};
+use crate::query::{execute, fetch_all, fetch_optional, values};
 use crate::row::{DbRow, id, number, parsed, path, time};
 use crate::transaction::Durability::Synced;
 use crate::transaction::{Counter, WriteTransaction};
@@ -34,7 +34,8 @@ async fn insert(writing: &mut impl WriteTransaction, new: &NewSnapshot) -> Resul
     let sql = "SELECT count(*) AS of_all, count(*) FILTER (WHERE owner = ?) AS of_owner FROM snapshots \
                WHERE state <> 'dropped'";
     let owner = new.owner.to_string();
-    let counted = found(writing, sql, values![owner], |row| Ok((number(row, "of_all")?, number(row, "of_owner")?)));
+    let counted =
+        fetch_optional(writing, sql, values![owner], |row| Ok((number(row, "of_all")?, number(row, "of_owner")?)));
     let (of_all, of_owner) = counted.await?.unwrap_or_default();
     if of_owner >= SNAPSHOTS_SHARE_MAX {
         let share_max = usize::try_from(SNAPSHOTS_SHARE_MAX).unwrap_or(usize::MAX);
@@ -55,16 +56,16 @@ async fn insert(writing: &mut impl WriteTransaction, new: &NewSnapshot) -> Resul
         new.at.0,
         new.expires_at.0
     ];
-    changed(writing, sql, values).await.map(drop)
+    execute(writing, sql, values).await.map(drop)
 }
 
 pub(crate) async fn find<B: Backend>(backend: &B, token: &SnapshotToken) -> Result<Option<Snapshot>, Error> {
     let sql = "SELECT * FROM snapshots WHERE token = ?";
-    found(&mut backend.look().await?, sql, values![token.as_str()], snapshot).await
+    fetch_optional(&mut backend.look().await?, sql, values![token.as_str()], snapshot).await
 }
 
 pub(crate) async fn list<B: Backend>(backend: &B) -> Result<Vec<Snapshot>, Error> {
-    rows(&mut backend.look().await?, "SELECT * FROM snapshots ORDER BY snapshot_id", values![], snapshot).await
+    fetch_all(&mut backend.look().await?, "SELECT * FROM snapshots ORDER BY snapshot_id", values![], snapshot).await
 }
 
 pub(crate) async fn set<B: Backend>(

@@ -2,7 +2,7 @@
 //! in the order in which it happened, by the code that does it today. Of files that landed after each other and nothing in
 //! between, a thousand make a version.
 
-use super::super::query::{Row, Value, changed, found, rows, values};
+use super::super::query::{Row, Value, execute, fetch_all, fetch_optional, values};
 use super::super::writing::Writing;
 use super::landed;
 use crate::content::landed_as;
@@ -33,7 +33,7 @@ enum Event {
 /// All of it, in the transaction, unless it was done before.
 pub(in super::super) async fn run_once(writing: &mut Writing) -> Result<(), Error> {
     let sql = "SELECT is_backfilled FROM version_state";
-    let is_done: Option<bool> = found(writing, sql, values![], |row| row.try_get(0)).await?;
+    let is_done: Option<bool> = fetch_optional(writing, sql, values![], |row| row.try_get(0)).await?;
     if is_done == Some(false) {
         tracing::info!("making versions of what the history tells; this may take some minutes");
         run(writing).await?;
@@ -65,7 +65,7 @@ async fn run(writing: &mut Writing) -> Result<(), Error> {
     }
     drop_staged(writing).await?;
     count(writing).await?;
-    changed(writing, "UPDATE version_state SET is_backfilled = 1", values![]).await.map(drop)
+    execute(writing, "UPDATE version_state SET is_backfilled = 1", values![]).await.map(drop)
 }
 
 /// Trees of all full syncs, with the last upload to each path.
@@ -77,7 +77,7 @@ async fn stage(writing: &mut Writing) -> Result<(), Error> {
                WHERE s.sync_type = 'FullSync' AND u.status = 'Finished' GROUP BY u.sync_id, u.target; \
                UPDATE uploads SET tree_id = sync_id, tree_seq = 0 WHERE status = 'Finished' \
                AND sync_id IN (SELECT sync_id FROM syncs WHERE sync_type = 'FullSync')";
-    changed(writing, sql, values![digits(&ListTotals::default())]).await?;
+    execute(writing, sql, values![digits(&ListTotals::default())]).await?;
     let sql = "SELECT f.tree_id, f.path, u.size_bytes, u.sha256, NULL AS row_count \
                FROM version_files f JOIN uploads u USING (history_id)";
     let mut trees: HashMap<i64, ListTotals> = HashMap::new();
@@ -87,12 +87,12 @@ async fn stage(writing: &mut Writing) -> Result<(), Error> {
         *tree = tree.plus(totals);
         Ok(())
     };
-    rows(writing, sql, values![], add).await?;
+    fetch_all(writing, sql, values![], add).await?;
     let trees: Vec<_> =
         trees.iter().map(|(tree_id, totals)| (tree_id, totals.files, totals.bytes, digits(totals))).collect();
     let sql = "UPDATE trees SET files = value ->> 1, bytes = value ->> 2, digest = unhex(value ->> 3) \
                FROM json_each($1) WHERE tree_id = value ->> 0";
-    changed(writing, sql, vec![Value::rows(&trees)?]).await.map(drop)
+    execute(writing, sql, vec![Value::rows(&trees)?]).await.map(drop)
 }
 
 async fn events(writing: &mut Writing) -> Result<VecDeque<(Timestamp, Event)>, Error> {
@@ -100,13 +100,13 @@ async fn events(writing: &mut Writing) -> Result<VecDeque<(Timestamp, Event)>, E
     let sql = "SELECT u.end_time AS at, u.history_id AS what FROM uploads u JOIN syncs s USING (sync_id) \
                WHERE s.sync_type = 'IncrementalSync' AND u.status = 'Finished'";
     let landed = |row: &Row| Ok((time(row, "at")?, Event::Landed(row.try_get("what")?)));
-    events.extend(rows(writing, sql, values![], landed).await?);
+    events.extend(fetch_all(writing, sql, values![], landed).await?);
     let sql = "SELECT end_time AS at, sync_id AS what FROM syncs WHERE sync_type = 'FullSync' AND status = 'Finished'";
     let published = |row: &Row| Ok((time(row, "at")?, Event::Published(SyncId(number(row, "what")?))));
-    events.extend(rows(writing, sql, values![], published).await?);
+    events.extend(fetch_all(writing, sql, values![], published).await?);
     let sql = "SELECT restored_at AS at, trash_id AS what FROM trash WHERE restored_at IS NOT NULL";
     let restored = |row: &Row| Ok((time(row, "at")?, Event::Restored(row.try_get("what")?)));
-    events.extend(rows(writing, sql, values![], restored).await?);
+    events.extend(fetch_all(writing, sql, values![], restored).await?);
     let kind = |event: &Event| match event {
         Event::Landed(history_id) => (0, *history_id),
         Event::Published(sync_id) => (1, id(sync_id.0)),
@@ -147,7 +147,7 @@ async fn overwritten(writing: &mut Writing) -> Result<Replaced, Error> {
         slots.slots.push_back(row.try_get("trash_key")?);
         Ok(())
     };
-    rows(writing, sql, values![], add).await?;
+    fetch_all(writing, sql, values![], add).await?;
     Ok(replaced)
 }
 
@@ -170,7 +170,7 @@ async fn land(writing: &mut Writing, ids: &[i64], at: Timestamp, replaced: &mut 
             trash_key: None,
         })
     };
-    let mut landed: Vec<LandedFile> = rows(writing, sql, vec![Value::rows(ids)?], decode).await?;
+    let mut landed: Vec<LandedFile> = fetch_all(writing, sql, vec![Value::rows(ids)?], decode).await?;
     // A file that the next one replaces has a version of its own: it may have come back from its slot.
     let (mut group, mut targets) = (0, HashSet::new());
     for landed in &mut landed {
@@ -195,7 +195,9 @@ async fn publish(writing: &mut Writing, sync_id: SyncId, at: Timestamp) -> Resul
         let by: String = row.try_get("started_by")?;
         Ok((row.try_get::<String, _>("path")?, row.try_get::<Option<String>, _>("slot")?, by))
     };
-    let Some((path, slot, by)) = found(writing, sql, values![id(sync_id.0)], decode).await? else { return Ok(()) };
+    let Some((path, slot, by)) = fetch_optional(writing, sql, values![id(sync_id.0)], decode).await? else {
+        return Ok(());
+    };
     moved::published(writing, sync_id, &path, slot.as_deref(), &Actor::from(by.as_str()), at).await
 }
 
@@ -209,7 +211,7 @@ async fn restore(writing: &mut Writing, trash_id: i64, at: Timestamp) -> Result<
         let slot: String = row.try_get("trash_key")?;
         Ok((trash_entry(row)?, slot, row.try_get::<bool, _>("has_replaced")?, by.unwrap_or_default()))
     };
-    let Some((entry, slot, has_replaced, by)) = found(writing, sql, values![trash_id], decode).await? else {
+    let Some((entry, slot, has_replaced, by)) = fetch_optional(writing, sql, values![trash_id], decode).await? else {
         return Ok(());
     };
     if entry.kind == TrashKind::Dataset {
@@ -224,7 +226,7 @@ async fn restore(writing: &mut Writing, trash_id: i64, at: Timestamp) -> Result<
 async fn stage_dropped(writing: &mut Writing, entry: &TrashEntry, slot: &str) -> Result<(), Error> {
     let sql = "SELECT 1 FROM syncs WHERE sync_id = ? AND status = 'Failed'";
     if let Some(sync_id) = entry.sync_id
-        && found(writing, sql, values![id(sync_id.0)], |_| Ok(())).await?.is_some()
+        && fetch_optional(writing, sql, values![id(sync_id.0)], |_| Ok(())).await?.is_some()
     {
         moved::dropped(writing, sync_id, slot).await?;
     }
@@ -235,7 +237,7 @@ async fn stage_dropped(writing: &mut Writing, entry: &TrashEntry, slot: &str) ->
 async fn of_slot(writing: &mut Writing, entry: &TrashEntry, slot: &str) -> Result<Option<Identity>, Error> {
     let sql = "SELECT u.identity FROM version_files f JOIN uploads u USING (history_id) WHERE f.trash_key = ?";
     let identity = |row: &Row| row.try_get::<Option<String>, _>(0);
-    let identity = found(writing, sql, values![slot], identity).await?.flatten().map(Identity);
+    let identity = fetch_optional(writing, sql, values![slot], identity).await?.flatten().map(Identity);
     match identity {
         Some(identity) if landed_as(writing, entry.origin.as_str(), &identity).await?.is_some() => Ok(Some(identity)),
         _ => Ok(None),
@@ -248,7 +250,7 @@ async fn drop_staged(writing: &mut Writing) -> Result<(), Error> {
                AND t.restored_at IS NULL AND t.emptied_at IS NULL AND s.sync_type = 'FullSync' AND s.status = 'Failed' \
                AND t.reason <> 'Restored'";
     let dropped = |row: &Row| Ok((SyncId(number(row, "sync_id")?), row.try_get::<String, _>("trash_key")?));
-    for (sync_id, slot) in rows(writing, sql, values![], dropped).await? {
+    for (sync_id, slot) in fetch_all(writing, sql, values![], dropped).await? {
         moved::dropped(writing, sync_id, &slot).await?;
     }
     Ok(())
@@ -257,10 +259,10 @@ async fn drop_staged(writing: &mut Writing) -> Result<(), Error> {
 /// Rows of all files that were looked at.
 async fn count(writing: &mut Writing) -> Result<(), Error> {
     // The replaced files were subtracted above without having been added.
-    changed(writing, "DELETE FROM version_rows; UPDATE trees SET row_count = 0, counted = 0", values![]).await?;
+    execute(writing, "DELETE FROM version_rows; UPDATE trees SET row_count = 0, counted = 0", values![]).await?;
     let sql = "SELECT history_id, row_count FROM file_schemas WHERE row_count IS NOT NULL";
     let counted = |row: &Row| Ok((row.try_get("history_id")?, number(row, "row_count")?));
-    let files: Vec<(i64, u64)> = rows(writing, sql, values![], counted).await?;
+    let files: Vec<(i64, u64)> = fetch_all(writing, sql, values![], counted).await?;
     for some in files.chunks(TOGETHER) {
         counting::count(writing, some).await?;
     }

@@ -2,7 +2,7 @@
 //! own versions.
 
 use super::super::landing_facts::FOLDERS_KNOWN_MAX;
-use super::super::query::{Value, changed};
+use super::super::query::{Value, execute};
 use super::super::writing::Writing;
 use crate::versions::landing::{Changes, KnownTrees, LandedFile, NewVersion};
 use lakeshore::Error;
@@ -80,7 +80,7 @@ async fn write_changes(writing: &mut Writing, known: &KnownTrees, changes: &Chan
         Value::Integer(known.last_seq.unwrap_or(0)),
         Value::Integer(changes.last_landed),
     ];
-    changed(writing, WRITE, values).await.map(drop)
+    execute(writing, WRITE, values).await.map(drop)
 }
 
 /// Columns of a version in the order of [`WRITE`].

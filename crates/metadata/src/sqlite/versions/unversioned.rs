@@ -6,7 +6,7 @@
 //! Numbers and contents of versions do not depend on when they are written: each group makes one. After a crash, the groups
 //! are read from the rows of the uploads.
 
-use super::super::query::{Row, rows, values};
+use super::super::query::{Row, fetch_all, values};
 use super::super::writing::Writing;
 use super::landed;
 use crate::row::{bytes, number, path, time};
@@ -127,13 +127,13 @@ async fn read(writing: &mut Writing) -> Result<Vec<LandedFile>, Error> {
             trash_key: None,
         })
     };
-    rows(writing.settled().await?, sql, values![], decode).await
+    fetch_all(writing.settled().await?, sql, values![], decode).await
 }
 
 #[cfg(test)]
 mod tests {
     use crate::sqlite::SqliteState;
-    use crate::sqlite::query::{found, values};
+    use crate::sqlite::query::{fetch_optional, values};
     use crate::sqlite::test_uploads::{start, upload};
     use lakeshore::Timestamp;
     use lakeshore::model::id::SyncId;
@@ -177,7 +177,7 @@ mod tests {
                    ON e.tree_id = u.tree_id AND e.path = u.target AND e.from_seq = u.tree_seq \
                    AND e.history_id = u.history_id";
         let mut connection = state.readers.look().await.unwrap();
-        let counts = found(&mut connection, sql, values![], |row| {
+        let counts = fetch_optional(&mut connection, sql, values![], |row| {
             use sqlx::Row as _;
             Ok((row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?))
         });

@@ -14,7 +14,7 @@ use super::super::landings;
 use super::super::transaction_fault::Fault;
 use super::super::versions::unversioned;
 use super::{Savepoint, Writing};
-use crate::deed_log;
+use crate::audit_log;
 use lakeshore::Error;
 use lakeshore_system::failpoints::crash_point;
 use sqlx::{Connection, Executor, Row as _};
@@ -28,7 +28,7 @@ impl Writing {
         let mut answers = Vec::with_capacity(jobs.len());
         let mut ended = self.transact(jobs, &mut answers).await;
         match &ended {
-            Ok(()) => std::mem::take(&mut self.deeds).iter().for_each(deed_log::log),
+            Ok(()) => std::mem::take(&mut self.entries).iter().for_each(audit_log::log),
             Err(fault) => {
                 match fault {
                     Fault::Busy(_) => tracing::warn!(%fault, "transaction failed; its callers may try again"),
@@ -111,7 +111,7 @@ impl Writing {
             }
             let needs_none = is_alone || job.effect == Effect::InPlace;
             self.savepoint = if needs_none { Savepoint::Needless } else { Savepoint::AtFirstWrite };
-            let deeds = self.deeds.len();
+            let entries = self.entries.len();
             let Done { outcome, answer } = (job.work)(self).await;
             answers.push(answer);
             if changes_known {
@@ -125,7 +125,7 @@ impl Writing {
                     if has_savepoint { self.run("RELEASE job").await.map_err(Fault::from) } else { Ok(()) }
                 }
                 JobOutcome::Refused => {
-                    self.deeds.truncate(deeds);
+                    self.entries.truncate(entries);
                     if has_savepoint { self.forget_job().await.map_err(Fault::from) } else { Ok(()) }
                 }
             };
@@ -207,7 +207,7 @@ impl Writing {
 
     /// Rolls the transaction back.
     async fn take_back(&mut self) {
-        self.deeds.clear();
+        self.entries.clear();
         self.at_end.clear();
         self.known = Known::default();
         self.unversioned.forget();

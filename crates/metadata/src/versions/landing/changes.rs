@@ -1,7 +1,7 @@
 //! Changes that groups of landings make in trees and datasets.
 
 use super::{KnownTree, KnownTrees, LandedFile, OpenEntries, OpenEntry};
-use crate::query::{Dialect, Text, Value, WritingConnection, changed};
+use crate::query::{Dialect, Text, Value, WritingConnection, execute};
 use crate::row::id;
 use crate::uploads::folder_of;
 use crate::versions::heads::{Held, Rows, add_rows, digits};
@@ -104,7 +104,7 @@ impl Changes {
     /// Ends the entries that the groups replaced, and counts the rows that left with them.
     pub(crate) async fn end_entries<W: WritingConnection>(&self, writing: &mut W) -> Result<(), Error> {
         if !self.closed.is_empty() {
-            changed(writing, close::<W::Db>(), vec![Value::rows(&self.closed)?]).await?;
+            execute(writing, close::<W::Db>(), vec![Value::rows(&self.closed)?]).await?;
         }
         let uncounted: Vec<_> = self
             .rows_of_trees
@@ -113,7 +113,7 @@ impl Changes {
             .map(|(tree_id, rows)| (tree_id, rows.rows, rows.counted))
             .collect();
         if !uncounted.is_empty() {
-            changed(writing, uncount::<W::Db>(), vec![Value::rows(&uncounted)?]).await?;
+            execute(writing, uncount::<W::Db>(), vec![Value::rows(&uncounted)?]).await?;
         }
         add_rows(writing, &self.rows).await
     }
