@@ -25,7 +25,7 @@ use lakeshore::ports::metadata::key::KeyState;
 use lakeshore::ports::metadata::sync::SyncState;
 use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUpload, NewUpload, UploadState};
 use lakeshore::{Error, Timestamp};
-use lakeshore_metadata::postgres::{OpenError, PostgresState};
+use lakeshore_metadata::postgres::{CONNECTIONS_MIN, OpenError, PostgresOptions, PostgresState};
 use proxy::{Cut, Proxy};
 use sqlx::{Connection, Executor, PgConnection};
 use std::collections::BTreeSet;
@@ -239,6 +239,32 @@ fn a_commit_whose_outcome_cannot_be_found_out_is_told_as_unsettled_and_not_repea
         assert!(unsettled.is_unsettled(), "{unsettled:?}");
         let node = database.open().await;
         assert_eq!(node.open_syncs().await.unwrap(), [SyncId(1)]);
+    });
+}
+
+#[test]
+fn a_server_that_vanishes_without_a_word_holds_no_connection_for_good() {
+    with_database(async |database| {
+        let proxy = Proxy::start(&database.address).await;
+        let limit = Some(Duration::from_secs(1));
+        let options = proxy.address.parse::<PostgresOptions>().unwrap().with_limits(CONNECTIONS_MIN, limit);
+        let node = PostgresState::open(&options).await.unwrap();
+        // As many as there may be connections.
+        let starts = async |name: &str| {
+            let news: Vec<_> =
+                (0..CONNECTIONS_MIN).map(|n| new_sync(&format!("/{name}/{n}"), SyncType::FullSync)).collect();
+            join_all(news.iter().map(|new| node.start_sync(new))).await
+        };
+        assert!(starts("before").await.iter().all(Result::is_ok));
+        proxy.vanish();
+        for failed in starts("meanwhile").await {
+            let failed = failed.unwrap_err();
+            assert!(failed.may_pass() || failed.is_unsettled(), "{failed:?}");
+        }
+        proxy.come_back();
+        assert!(starts("after").await.iter().all(Result::is_ok));
+        assert!(node.open_syncs().await.unwrap().len() >= 6);
+        agrees(&node).await;
     });
 }
 

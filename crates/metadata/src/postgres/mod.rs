@@ -3,6 +3,7 @@
 //! No gate and no cache of this process decides anything: what a transaction relies on is locked in the database
 //! ([`writing`]). Statements that SQLite runs too are in the modules above.
 
+mod answers;
 mod clock;
 mod connection;
 mod damage;
@@ -37,6 +38,7 @@ use crate::lookups::CallerLookups;
 use crate::query::Select;
 use crate::store::Opening;
 use crate::transaction::{Durability, Work};
+use answers::answer;
 use connection::{SEARCH_TIME_MAX, fault};
 use lakeshore::Error;
 use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandingsId};
@@ -158,7 +160,7 @@ impl Postgres {
     /// One snapshot for several queries.
     async fn snapshot<'a>(&self, permit: Option<SemaphorePermit<'a>>) -> Result<List<'a>, Error> {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        Ok(List { transaction: self.pool.begin_with(begin).await.map_err(fault)?, _permit: permit })
+        Ok(List { transaction: answer(self.pool.begin_with(begin)).await.map_err(fault)?, _permit: permit })
     }
 
     /// Snapshot for a text search, which ends when it takes too long: see [`connection::search_fault`].
@@ -167,7 +169,7 @@ impl Postgres {
         let mut list = self.snapshot(Some(permit)).await?;
         let limit = SEARCH_TIME_MAX.as_millis();
         let sql = sqlx::AssertSqlSafe(format!("SET LOCAL statement_timeout = {limit}"));
-        sqlx::query(sql).execute(&mut *list).await.map_err(fault)?;
+        answer(sqlx::query(sql).execute(&mut *list)).await.map_err(fault)?;
         Ok(list)
     }
 }

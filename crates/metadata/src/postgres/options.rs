@@ -1,5 +1,6 @@
 //! How the database is reached.
 
+use super::answers;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgPool};
 use std::str::FromStr;
@@ -11,7 +12,7 @@ pub const CONNECTIONS_MAX: u32 = 16;
 pub const CONNECTIONS_MIN: u32 = 3;
 /// Time limit of a statement, unless it is told otherwise.
 pub const STATEMENT_TIME_MAX: Duration = Duration::from_secs(60);
-/// Time that a request waits for a connection.
+/// Time that a request, or a start, waits for a connection.
 const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Prepared statements kept by a connection.
 const STATEMENTS_KEPT: usize = 256;
@@ -95,13 +96,18 @@ impl PostgresOptions {
     }
 
     pub(super) async fn connection(&self) -> sqlx::Result<sqlx::PgConnection> {
-        self.connect().connect().await
+        answers::allow(self.statement_time_max);
+        answers::within(CONNECTION_WAIT_MAX, self.connect().connect()).await
     }
 
     pub(super) fn pool(&self) -> PgPool {
+        answers::allow(self.statement_time_max);
         PgPoolOptions::new()
             .max_connections(self.connections_max)
             .acquire_timeout(CONNECTION_WAIT_MAX)
+            .test_before_acquire(false)
+            .before_acquire(answers::ping)
+            .after_release(answers::ping)
             .connect_lazy_with(self.connect())
     }
 }

@@ -4,6 +4,7 @@
 //! ([`Value::rows`]), which the function `json_each` takes apart, or as an array of ids or texts.
 
 use super::List;
+use super::answers::answer;
 use super::connection::fault;
 use super::damage;
 use super::writing::Writing;
@@ -119,7 +120,7 @@ impl Batch {
             return Ok(());
         }
         let sql = format!("{} SELECT 1", self.sql);
-        bound(sql, self.values).execute(connection).await.map_err(fault).map(drop)
+        answer(bound(sql, self.values).execute(connection)).await.map_err(fault).map(drop)
     }
 }
 
@@ -173,7 +174,7 @@ impl Dialect for Postgres {
         let mut all = Vec::new();
         for query in queries(&sql, values) {
             let mut found = query.fetch(&mut *connection);
-            while let Some(row) = found.try_next().await.map_err(fault)? {
+            while let Some(row) = answer(found.try_next()).await.map_err(fault)? {
                 all.push(decode(&row).map_err(fault)?);
             }
         }
@@ -187,7 +188,7 @@ impl Dialect for Postgres {
         decode: impl FnOnce(&PgRow) -> sqlx::Result<T> + Send,
     ) -> Result<Option<T>, Error> {
         for query in queries(&sql, values) {
-            if let Some(row) = query.fetch_optional(&mut *connection).await.map_err(fault)? {
+            if let Some(row) = answer(query.fetch_optional(&mut *connection)).await.map_err(fault)? {
                 return decode(&row).map(Some).map_err(fault);
             }
         }
@@ -201,7 +202,7 @@ impl Dialect for Postgres {
     async fn execute(connection: &mut PgConnection, sql: Sql, values: Vec<Value>) -> Result<u64, Error> {
         let mut count = 0;
         for query in queries(&sql, values) {
-            count = query.execute(&mut *connection).await.map_err(fault)?.rows_affected();
+            count = answer(query.execute(&mut *connection)).await.map_err(fault)?.rows_affected();
         }
         Ok(count)
     }

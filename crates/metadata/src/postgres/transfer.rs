@@ -1,5 +1,6 @@
 //! Copies a database of SQLite into an empty one of PostgreSQL, in one transaction, and checks it before the commit.
 
+use super::answers;
 use super::connection::fault;
 use super::query::{Value, execute, fetch_optional, values};
 use super::{PostgresState, query};
@@ -108,6 +109,7 @@ impl PostgresState {
     pub async fn copy_from(&self, sqlite: &SqliteState) -> Result<u64, TransferError> {
         sqlite.write_all_versions().await?;
         let mut reading = sqlite.reading().await?;
+        answers::allow(None);
         let mut transaction = self.pool.begin().await.map_err(fault)?;
         let to = &mut *transaction;
         execute(to, "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0", vec![])

@@ -8,6 +8,7 @@
 //! nothing is tried again.
 
 use super::Postgres;
+use super::answers::{PROMPT_MAX, answer, within};
 use super::connection::{fault, is_unknown};
 use super::folders;
 use super::gates;
@@ -139,7 +140,7 @@ pub(super) fn new_token() -> Result<i64, Error> {
 impl Writing {
     pub(super) async fn begin(state: &Postgres, durability: Durability) -> Result<Self, Error> {
         let token = new_token()?;
-        let transaction = state.pool.begin().await.map_err(fault)?;
+        let transaction = answer(state.pool.begin()).await.map_err(fault)?;
         let has_company = state.group().is_some();
         let mut writing = Self { transaction, token, entries: Vec::new(), has_company };
         if durability == Durability::Passing {
@@ -155,14 +156,14 @@ impl Writing {
             Ok(worked) => worked,
             Err(error) => {
                 // Dropped, a transaction is rolled back too, by the next user of its connection: its locks stay until then.
-                let _ = self.transaction.rollback().await;
+                let _ = within(PROMPT_MAX, self.transaction.rollback()).await;
                 return Err(error);
             }
         };
         let entries = std::mem::take(&mut self.entries);
         audit::insert(&mut self, &entries).await?;
         crash_point!("state.before_commit");
-        match self.transaction.commit().await {
+        match answer(self.transaction.commit()).await {
             Ok(()) => {}
             Err(error) if !is_unknown(&error) => return Err(fault(error)),
             Err(error) => {
@@ -288,10 +289,10 @@ async fn took_place(state: &Postgres, token: i64) -> Result<bool, Error> {
 async fn fence(state: &Postgres, token: i64) -> sqlx::Result<bool> {
     let mut connection = state.options.connection().await?;
     let sql = "INSERT INTO commits (token, is_fence) VALUES ($1, TRUE) ON CONFLICT DO NOTHING";
-    sqlx::query(sql).bind(token).execute(&mut connection).await?;
+    answer(sqlx::query(sql).bind(token).execute(&mut connection)).await?;
     // Read, since the answer to an earlier attempt may have been lost too.
     let is_fence = "SELECT is_fence FROM commits WHERE token = $1";
-    let is_fence = sqlx::query_scalar(is_fence).bind(token).fetch_one(&mut connection).await?;
+    let is_fence = answer(sqlx::query_scalar(is_fence).bind(token).fetch_one(&mut connection)).await?;
     let _ = connection.close().await;
     Ok(is_fence)
 }

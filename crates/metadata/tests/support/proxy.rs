@@ -1,4 +1,4 @@
-//! A proxy in front of PostgreSQL that cuts a connection at a COMMIT.
+//! A proxy in front of PostgreSQL that cuts a connection at a COMMIT, or stops to pass anything on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,6 +22,18 @@ struct Orders {
     before: AtomicBool,
     for_good: AtomicBool,
     is_closed: AtomicBool,
+    connections: AtomicUsize,
+    /// Connections up to this number pass nothing on.
+    silent: AtomicUsize,
+}
+
+impl Orders {
+    /// Never returns where the connection is silent.
+    async fn heed(&self, number: usize) {
+        if number <= self.silent.load(Ordering::SeqCst) {
+            std::future::pending().await
+        }
+    }
 }
 
 pub struct Proxy {
@@ -59,17 +71,40 @@ impl Proxy {
         self.orders.cuts.store(1, Ordering::SeqCst);
     }
 
+    /// The server's machine is gone: connections stay open, new ones too, and nobody answers.
+    pub fn vanish(&self) {
+        self.orders.silent.store(usize::MAX, Ordering::SeqCst);
+    }
+
+    /// Another machine has its address: new connections work, and the others do not.
+    pub fn come_back(&self) {
+        self.orders.silent.store(self.orders.connections.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
     pub fn cuts_left(&self) -> usize {
         self.orders.cuts.load(Ordering::SeqCst)
     }
 }
 
 async fn relay(client: TcpStream, server: TcpStream, orders: Arc<Orders>) {
+    let number = orders.connections.fetch_add(1, Ordering::SeqCst) + 1;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let back = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+    let back = tokio::spawn({
+        let orders = orders.clone();
+        async move {
+            let mut bytes = vec![0; 64 * 1024];
+            while let Ok(count @ 1..) = from_server.read(&mut bytes).await {
+                orders.heed(number).await;
+                if to_client.write_all(&bytes[..count]).await.is_err() {
+                    break;
+                }
+            }
+        }
+    });
     let mut bytes = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
+        orders.heed(number).await;
         let sent = &bytes[..count];
         // As a simple query: the letter, the length, the text.
         let is_commit = sent.windows(7).any(|window| window == b"COMMIT\0");
