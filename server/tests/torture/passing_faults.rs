@@ -8,6 +8,8 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::json;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Too large to be collected in memory, so it has a file from its beginning.
 static LARGE: [u8; 300 * 1024] = [b'x'; 300 * 1024];
@@ -103,14 +105,22 @@ async fn a_server_without_a_free_descriptor_refuses_uploads_until_it_has_some() 
     let before = server.files("data");
     let process = Pid::from_raw(server.process_id().cast_signed()).unwrap();
     let old = getrlimit(Resource::Nofile);
-    // All lower numbers are in use.
-    prlimit(Some(process), Resource::Nofile, Rlimit { current: Some(3), ..old }).unwrap();
+    // All lower numbers are in use. A new connection would wait until it is accepted, so the client has to have one.
+    let limit = |current| prlimit(Some(process), Resource::Nofile, Rlimit { current, ..old }).unwrap();
+    loop {
+        answer(server.get("/healthz")).await;
+        limit(Some(3));
+        if timeout(Duration::from_secs(2), answer(server.get("/healthz"))).await.is_ok() {
+            break;
+        }
+        limit(old.current);
+    }
     for (name, bytes) in [("a.csv", &b"new"[..]), ("large.csv", &LARGE)] {
         let answered = server.try_upload(&format!("sync_id={id}"), &[(name, bytes)]).await;
         assert_refused(answered, 50004, "ulimit -n");
     }
     assert!(server.stderr().contains("Too many open files"), "{}", server.stderr());
-    prlimit(Some(process), Resource::Nofile, old).unwrap();
+    limit(old.current);
     assert_eq!(server.files("data"), before);
     assert_nothing_is_left_over(&server, "no descriptor");
     server.upload(id, "a.csv", b"new").await;
