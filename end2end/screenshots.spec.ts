@@ -42,7 +42,7 @@ test('busy', async ({ page, lakeshore }) => {
   await expect.poll(async () => (await lakeshore.get('/api/lake/trash?size=50')).every((entry: any) => entry.totals)).toBe(true);
   await shoot(page, lakeshore, 'busy', [
     ['overview', '/'], ['syncs', '/syncs'], ['sync', '/syncs/10'], ['sync-finished', '/syncs/6'], ['history', '/history'],
-    ['history-failed', '/history?status=Failed'], ['trash', '/trash'], ['trash-sync', '/trash/syncs/3'], ['trash-item', '/trash/pieces/1'], ['activity', '/activity'], ['keys', '/keys'],
+    ['history-failed', '/history?status=Failed'], ['trash', '/trash'], ['trash-sync', '/trash/syncs/2'], ['trash-item', '/trash/pieces/1'], ['activity', '/activity'], ['keys', '/keys'],
     ['sync-aborted', '/syncs/9'], ['versions', '/datasets/data/db/orders?tab=versions'], ['versions-compared', '/datasets/data/db/orders?tab=versions&old=1&new=2'],
     ['version', '/versions/data/db/orders?version=1'], ['restore', '/restore/data/db/orders?version=1'], ['trash-restore', '/trash/restore?trash_id=1'],
   ]);

@@ -82,9 +82,9 @@ fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSy
                 view! { <NoRows first/> }.into_any()
             } else {
                 view! {
-                    <Empty title="Nothing left in the trash">
+                    <Empty title="Nothing in the trash">
                         <p>
-                            "All items were restored or deleted. See " <a href=routes::activity_of_action("trash_restored")>"Activity"</a>
+                            "This sync replaced nothing, or its items were restored or deleted. See " <a href=routes::activity_of_action("trash_restored")>"Activity"</a>
                             " for details."
                         </p>
                     </Empty>
