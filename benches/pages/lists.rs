@@ -2,11 +2,11 @@
 
 use crate::fill::{Counter, Examples};
 use crate::{print_row, summary};
-use lakeshore::LakePath;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::page::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
 use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::ports::metadata::State;
+use lakeshore::{Error, LakePath};
 use std::time::Instant;
 
 pub struct List {
@@ -24,13 +24,21 @@ enum Query {
 }
 
 impl List {
-    /// Asks for a page; returns the number of its rows.
-    pub async fn ask(&self, state: &dyn State, page: Page) -> usize {
-        match &self.query {
-            Query::Uploads(query) => state.uploads(&UploadQuery { page, ..query.clone() }).await.unwrap().len(),
-            Query::Syncs(query) => state.syncs(&SyncQuery { page, ..query.clone() }).await.unwrap().len(),
-            Query::Trash(query) => state.trash(&TrashQuery { page, ..query.clone() }).await.unwrap().len(),
-            Query::Versions(dataset) => state.list_versions(dataset, page.from, page.size).await.unwrap().len(),
+    /// Asks for a page; returns the number of its rows. `None` where a search was ended because it takes too long.
+    pub async fn ask(&self, state: &dyn State, page: Page) -> Option<usize> {
+        let given = match &self.query {
+            Query::Uploads(query) => {
+                state.uploads(&UploadQuery { page, ..query.clone() }).await.map(|uploads| uploads.len())
+            }
+            Query::Syncs(query) => state.syncs(&SyncQuery { page, ..query.clone() }).await.map(|syncs| syncs.len()),
+            Query::Trash(query) => state.trash(&TrashQuery { page, ..query.clone() }).await.map(|items| items.len()),
+            Query::Versions(dataset) => {
+                state.list_versions(dataset, page.from, page.size).await.map(|versions| versions.len())
+            }
+        };
+        match given {
+            Err(Error::SearchTooLong { .. }) => None,
+            given => Some(given.unwrap()),
         }
     }
 }

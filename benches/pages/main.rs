@@ -85,15 +85,21 @@ async fn measure(state: &dyn State, list: &List, order: Order) {
         let page = Page { from, size: PAGE_ROWS, order };
         let mut times = Vec::new();
         let begin = Instant::now();
+        let mut is_ended = false;
         while times.len() < ASKS && begin.elapsed() < ASKING {
             let start = Instant::now();
             let given = list.ask(state, page).await;
             times.push(start.elapsed());
-            assert_eq!(given as u64, PAGE_ROWS.min(list.rows - from), "{}: rows from {from}", list.name);
+            match given {
+                Some(given) => {
+                    assert_eq!(given as u64, PAGE_ROWS.min(list.rows - from), "{}: rows from {from}", list.name);
+                }
+                None => is_ended = true,
+            }
         }
         let (median, p99) = summary(times);
-        columns.push(format!("{median} ({p99})"));
-        medians.push(median as f64);
+        columns.push(if is_ended { "ended".to_owned() } else { format!("{median} ({p99})") });
+        medians.push(if is_ended { f64::NAN } else { median as f64 });
     }
     let order = if order == Order::Asc { "oldest first" } else { "newest first" };
     let mut row = vec![list.name.to_owned(), order.to_owned(), list.rows.to_string()];

@@ -31,12 +31,8 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// Connection for a query that finds a few rows by an index.
     fn look(&self) -> impl Future<Output = Result<Self::Look<'_>, Error>> + Send;
 
-    /// Connection for a query that may visit many rows, or for a text search, which ends when it takes too long.
-    fn list_by(&self, text: Option<&str>) -> impl Future<Output = Result<Self::List<'_>, Error>> + Send;
-
-    fn list(&self) -> impl Future<Output = Result<Self::List<'_>, Error>> + Send {
-        self.list_by(None)
-    }
+    /// Connection for a query that may visit many rows.
+    fn list(&self) -> impl Future<Output = Result<Self::List<'_>, Error>> + Send;
 
     /// Runs `work` on one snapshot of the database; it visits many rows if `is_list`.
     fn view<A: Send + Sync, T: Send>(
@@ -46,7 +42,8 @@ pub(crate) trait Backend: Send + Sync + 'static {
         work: Work<<Self::Db as Database>::Connection, A, T>,
     ) -> impl Future<Output = Result<T, Error>> + Send;
 
-    /// Runs `work` on one snapshot of the database, from a connection of [`Self::list_by`].
+    /// Runs `work`, which visits many rows, on one snapshot of the database. A search for a text ends when it takes too
+    /// long, with [`Error::SearchTooLong`].
     fn view_by<A: Send + Sync, T: Send>(
         &self,
         text: Option<&str>,

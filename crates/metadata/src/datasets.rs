@@ -48,8 +48,11 @@ fn count_text<D: Dialect>() -> String {
 #[async_trait]
 impl<B: Backend> DatasetState for MetadataStore<B> {
     async fn dataset_records(&self, query: &DatasetQuery) -> Result<Vec<DatasetRecord>, Error> {
-        let mut connection = self.0.list_by(query.text.as_deref()).await?;
-        records::<B::Db>(query).fetch_all(&mut connection, record).await
+        self.0
+            .view_by(query.text.as_deref(), records::<B::Db>(query), |view, records| {
+                Box::pin(records.clone().fetch_all(view, record))
+            })
+            .await
     }
 
     async fn dataset_record(&self, path: &LakePath) -> Result<Option<DatasetRecord>, Error> {

@@ -35,13 +35,19 @@ const SUMS: &str = "count(*) AS items, count(*) - count(files) AS uncounted, \
 #[async_trait]
 impl<B: Backend> TrashState for MetadataStore<B> {
     async fn trash(&self, wanted: &TrashQuery) -> Result<Vec<TrashEntry>, Error> {
-        let mut connection = self.0.list_by(wanted.text.as_deref()).await?;
-        page(&mut connection, wanted).await?.fetch_all(&mut connection, trash_entry).await
+        self.0
+            .view_by(wanted.text.as_deref(), wanted, |view, wanted| {
+                Box::pin(async move { page(view, wanted).await?.fetch_all(view, trash_entry).await })
+            })
+            .await
     }
 
     async fn trash_groups(&self, wanted: &TrashQuery) -> Result<Vec<TrashGroup>, Error> {
-        let mut connection = self.0.list_by(wanted.text.as_deref()).await?;
-        groups::<B::Db>(wanted).fetch_all(&mut connection, trash_group).await
+        self.0
+            .view_by(wanted.text.as_deref(), groups::<B::Db>(wanted), |view, groups| {
+                Box::pin(groups.clone().fetch_all(view, trash_group))
+            })
+            .await
     }
 
     async fn trash_sum(&self, scope: Option<&LakePath>) -> Result<TrashSum, Error> {

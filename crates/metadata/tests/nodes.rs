@@ -14,15 +14,17 @@ use futures_util::future::join_all;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::{SyncId, UploadId};
-use lakeshore::model::page::{Order, Page, UploadQuery};
+use lakeshore::model::page::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::{Identity, PartialName};
 use lakeshore::model::sync::job::Closing;
 use lakeshore::model::sync::start::NewSync;
 use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::ports::StateInspection;
+use lakeshore::ports::metadata::dataset::{DatasetQuery, DatasetState};
 use lakeshore::ports::metadata::key::KeyState;
 use lakeshore::ports::metadata::sync::SyncState;
+use lakeshore::ports::metadata::trash::TrashState;
 use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUpload, NewUpload, UploadState};
 use lakeshore::{Error, Timestamp};
 use lakeshore_metadata::postgres::{CONNECTIONS_MIN, OpenError, PostgresOptions, PostgresState};
@@ -265,6 +267,35 @@ fn a_server_that_vanishes_without_a_word_holds_no_connection_for_good() {
         assert!(starts("after").await.iter().all(Result::is_ok));
         assert!(node.open_syncs().await.unwrap().len() >= 6);
         agrees(&node).await;
+    });
+}
+
+#[test]
+fn a_search_of_any_list_that_takes_too_long_is_told_as_such() {
+    with_database(async |database| {
+        let node = database.open().await;
+        let mut connection = PgConnection::connect(&database.address).await.unwrap();
+        let mut locking = connection.begin().await.unwrap();
+        locking.execute("LOCK TABLE uploads, syncs, trash, datasets IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        let (page, text) = (Page::FIRST, Some("x".to_owned()));
+        let (path, scope, status, sync_id) = (None, None, None, None);
+        let datasets = DatasetQuery { page, path, text, scope, has_schedule: false };
+        let DatasetQuery { text, path, scope, .. } = datasets.clone();
+        let syncs = SyncQuery { page, status, sync_type: None, path, text, scope };
+        let SyncQuery { text, path, scope, .. } = syncs.clone();
+        let trash = TrashQuery { page, sync_id, path, text, scope };
+        let TrashQuery { text, path, scope, .. } = trash.clone();
+        let uploads = UploadQuery { page, sync_id, status, path, text, scope };
+        let (uploads, syncs, trash, groups, datasets) = tokio::join!(
+            node.uploads(&uploads),
+            node.syncs(&syncs),
+            node.trash(&trash),
+            node.trash_groups(&trash),
+            node.dataset_records(&datasets),
+        );
+        let errors = [uploads.err(), syncs.err(), trash.err(), groups.err(), datasets.err()];
+        assert!(errors.iter().flatten().all(|error| matches!(error, Error::SearchTooLong { .. })), "{errors:?}");
+        assert_eq!(errors.iter().flatten().count(), 5);
     });
 }
 

@@ -39,7 +39,7 @@ use crate::query::Select;
 use crate::store::Opening;
 use crate::transaction::{Durability, Work};
 use answers::answer;
-use connection::{SEARCH_TIME_MAX, fault};
+use connection::{SEARCH_TIME_MAX, fault, search_fault};
 use lakeshore::Error;
 use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandingsId};
 use lakeshore::ports::{Space, State};
@@ -209,11 +209,8 @@ impl Backend for Postgres {
         self.pool.acquire().await.map_err(fault)
     }
 
-    async fn list_by(&self, text: Option<&str>) -> Result<List<'_>, Error> {
-        match text {
-            Some(_) => self.search().await,
-            None => self.snapshot(Some(self.lists.acquire().await.map_err(|_| Error::ShuttingDown)?)).await,
-        }
+    async fn list(&self) -> Result<List<'_>, Error> {
+        self.snapshot(Some(self.lists.acquire().await.map_err(|_| Error::ShuttingDown)?)).await
     }
 
     async fn view<A: Send + Sync, T: Send>(
@@ -232,7 +229,10 @@ impl Backend for Postgres {
         given: A,
         work: Work<PgConnection, A, T>,
     ) -> Result<T, Error> {
-        work(&mut *self.list_by(text).await?, &given).await
+        match text {
+            Some(_) => work(&mut *self.search().await?, &given).await.map_err(search_fault),
+            None => work(&mut *self.list().await?, &given).await,
+        }
     }
 
     async fn write_intents(

@@ -158,8 +158,8 @@ impl Backend for Sqlite {
         self.readers.look().await
     }
 
-    async fn list_by(&self, text: Option<&str>) -> Result<List, Error> {
-        self.readers.list_by(text).await
+    async fn list(&self) -> Result<List, Error> {
+        self.readers.list_by(None).await
     }
 
     async fn view<A: Send + Sync, T: Send>(

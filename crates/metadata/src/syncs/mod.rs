@@ -79,11 +79,16 @@ impl<B: Backend> SyncState for MetadataStore<B> {
     }
 
     async fn syncs(&self, wanted: &SyncQuery) -> Result<Vec<SyncJob>, Error> {
-        let mut connection = self.0.list_by(wanted.text.as_deref()).await?;
-        match page::select(&mut connection, wanted).await? {
-            Some(select) => select.fetch_all(&mut connection, sync).await,
-            None => Ok(Vec::new()),
-        }
+        self.0
+            .view_by(wanted.text.as_deref(), wanted, |view, wanted| {
+                Box::pin(async move {
+                    match page::select(view, wanted).await? {
+                        Some(select) => select.fetch_all(view, sync).await,
+                        None => Ok(Vec::new()),
+                    }
+                })
+            })
+            .await
     }
 
     async fn close_sync(
