@@ -140,24 +140,24 @@ postgres: ## Install PostgreSQL's server for the tests, where it is missing (apt
 # Without the tests that open the SQLite file, or fill and break its disk.
 api-postgres: postgres ## Test the API of a server that keeps its metadata in PostgreSQL
 	@echo "== tests of the API on PostgreSQL"
-	@LAKESHORE_TEST_METADATA=postgres cargo nextest run --workspace --features server/failpoints --test api --no-fail-fast \
+	@LAKESHORE_TEST_METADATA=postgres cargo nextest run --workspace --exclude xtask --features server/failpoints --test api --no-fail-fast \
 		-E 'not ($(ONLY_SQLITE))'
 
 # Tests that change files of the lake by hand skip themselves.
 api-s3: seaweedfs ## Test the API of a server whose lake is on object storage
 	@echo "== tests of the API on object storage"
-	@LAKESHORE_TEST_LAKE=s3 cargo nextest run --workspace --features server/failpoints --test api --no-fail-fast \
+	@LAKESHORE_TEST_LAKE=s3 cargo nextest run --workspace --exclude xtask --features server/failpoints --test api --no-fail-fast \
 		-E 'not ($(ONLY_FOLDER))'
 
 # Each lake has two servers, and each connection goes to the next of them.
 api-cluster: postgres seaweedfs ## Test the API of two servers with one lake on PostgreSQL and object storage
 	@echo "== tests of the API of two servers"
 	@LAKESHORE_TEST_METADATA=postgres LAKESHORE_TEST_LAKE=s3 LAKESHORE_TEST_NODES=2 \
-		cargo nextest run --workspace --features server/failpoints --test api --no-fail-fast \
+		cargo nextest run --workspace --exclude xtask --features server/failpoints --test api --no-fail-fast \
 		-E 'not ($(ONLY_SQLITE) or $(ONLY_FOLDER) or $(ONLY_ONE_SERVER))'
 
 chaos: postgres seaweedfs ## Let servers of one lake, or what they need, fail under load ROUNDS times (20), and check after each (CHAOS_SEED repeats a run)
-	@CHAOS=$${ROUNDS:-20} cargo nextest run --workspace --features server/failpoints --test torture --no-capture --retries 0 \
+	@CHAOS=$${ROUNDS:-20} cargo nextest run --workspace --exclude xtask --features server/failpoints --test torture --no-capture --retries 0 \
 		-E 'test(chaos::)'
 
 # Tests of missing clients are skipped, so nothing fails here.

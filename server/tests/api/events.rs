@@ -64,6 +64,16 @@ impl Listening {
             }
         }
     }
+
+    /// The next of this kind that is about a sync; earlier changes may be sent first, and those of two servers in any order.
+    async fn until_of_sync(&mut self, kind: &str, sync_id: u64) -> Value {
+        loop {
+            let heard = self.until(kind).await.data;
+            if heard["sync"]["sync_id"] == sync_id {
+                return heard;
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -77,16 +87,10 @@ async fn a_sync_has_events_from_start_to_publish_and_restore() {
     assert!(listening.retry.is_some());
 
     let id = server.start_sync("/data/t", "FullSync").await;
-    // Earlier changes may be sent first.
-    let started = loop {
-        let heard = listening.until("sync_started").await;
-        if heard.data["sync"]["sync_id"] == id {
-            break heard;
-        }
-    };
-    assert_eq!(started.data["sync"], server.sync(id).await);
+    let started = listening.until_of_sync("sync_started", id).await;
+    assert_eq!(started["sync"], server.sync(id).await);
     server.upload(id, "b.csv", b"22").await;
-    let landed = listening.until("uploads_landed").await.data;
+    let landed = listening.until_of_sync("uploads_landed", id).await;
     assert_eq!(landed["files"], json!([{ "path": "/data/t/b.csv", "size_bytes": 2 }]));
     assert_eq!((&landed["num_files"], &landed["sync"]["size_bytes"]), (&json!(1), &json!(2)));
     server.try_upload(&format!("sync_id={id}"), &[("../x", b"3")]).await;
@@ -94,7 +98,7 @@ async fn a_sync_has_events_from_start_to_publish_and_restore() {
     assert_eq!((&failed["file_name"], &failed["sync_id"]), (&json!("../x"), &json!(id)));
     assert!(failed["message"].as_str().unwrap().contains(".."));
     server.end_sync(id).await;
-    let published = listening.until("sync_published").await.data;
+    let published = listening.until_of_sync("sync_published", id).await;
     assert_eq!(published["sync"], server.sync(id).await);
     let restore = json!({ "trash_id": 1, "api_key": server.key });
     assert_eq!(answer(server.post("/api/lake/trash/restore", &restore)).await.0, 200);
@@ -324,9 +328,10 @@ async fn only_administrators_and_the_sender_see_where_an_upload_comes_from() {
     bytes.send(vec![7; 300_000]).await.unwrap();
     let origin = |upload: &Value| json!([upload["sender"]["address"], upload["sender"]["program"]]);
     let listed = async |key: Option<&String>| answer(get(IN_FLIGHT, key)).await.1[0].clone();
-    server.eventually(async || Some(listed(None).await).filter(|row| row["received_bytes"] == 300_000)).await;
     for (key, expected) in seen {
-        let upload = listed(key).await;
+        // Each server hears of it.
+        let upload =
+            server.eventually(async || Some(listed(key).await).filter(|row| row["received_bytes"] == 300_000)).await;
         assert_eq!((&origin(&upload), &upload["sender"]["by"]), (expected, &json!("test")));
     }
     for (stream, expected) in &mut streams {

@@ -218,6 +218,9 @@ impl Database {
         let port = cluster().await?.port;
         let name = format!("test_{}_{}", std::process::id(), number());
         let mut connection = connect(port).await.unwrap();
+        // Numbers of processes come again, and a process that was killed has left its databases behind.
+        let left = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        connection.execute(AssertSqlSafe(left)).await.unwrap();
         let sql = format!("CREATE DATABASE {name} {template}");
         connection.execute(AssertSqlSafe(sql)).await.unwrap();
         Some(Self { address: address(port, &name), name, port })
