@@ -37,6 +37,8 @@ ONLY_FOLDER := test(/^(lake_identity|permissions|readiness|reserve|snapshots)::/
 ONLY_ONE_SERVER := test(/^(log|proxies|several_nodes|shares)::/) or test(/^activity::a_publish_interrupted_by_a_kill/) \
 	or test(/^sessions::guessing_keys_is_delayed/) or test(/^slow_clients::an_address_beyond_its_share/) \
 	or test(/^supersede::a_kill_during/) or test(/^versions::restores::a_kill_amid/) or test(/^tables::a_kill_at_any_step/) or test(/^hostile_files::(a_file_that_crashes|a_reader_has_no_resource)/)
+# All but xtask: its libraries would be compiled a second time, with other features than `cargo xtask site` has.
+TESTED := --workspace --exclude xtask --features server/failpoints
 # Python with pyarrow, duckdb and polars, for `make corpus`.
 CORPUS_PYTHON ?= python3
 CORPUS ?=
@@ -113,16 +115,15 @@ fmt: rust-components ## Format the code
 	@cargo fmt --all
 	@cargo fmt --manifest-path fuzz/Cargo.toml
 
-# Half of the time the tests wait, so there are more of them at once than processors. Beside the others, xtask's libraries
-# would be compiled a second time, with other features than `cargo xtask site` has.
+# Half of the time the tests wait, so there are more of them at once than processors.
 unit: clients postgres seaweedfs reader-libraries ## Test the engine and the server
 	@echo "== tests of the engine and the server"
 	@if cargo nextest --version > /dev/null 2>&1; then \
-		cargo nextest run --workspace --exclude xtask --features server/failpoints --no-fail-fast \
+		cargo nextest run $(TESTED) --no-fail-fast \
 			--test-threads $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 )); \
 		cargo nextest run --package xtask; \
 	else \
-		cargo test --workspace --exclude xtask --features server/failpoints --no-fail-fast; \
+		cargo test $(TESTED) --no-fail-fast; \
 		cargo test --package xtask; \
 	fi
 
@@ -140,24 +141,24 @@ postgres: ## Install PostgreSQL's server for the tests, where it is missing (apt
 # Without the tests that open the SQLite file, or fill and break its disk.
 api-postgres: postgres ## Test the API of a server that keeps its metadata in PostgreSQL
 	@echo "== tests of the API on PostgreSQL"
-	@LAKESHORE_TEST_METADATA=postgres cargo nextest run --workspace --exclude xtask --features server/failpoints --test api --no-fail-fast \
+	@LAKESHORE_TEST_METADATA=postgres cargo nextest run $(TESTED) --test api --no-fail-fast \
 		-E 'not ($(ONLY_SQLITE))'
 
 # Tests that change files of the lake by hand skip themselves.
 api-s3: seaweedfs ## Test the API of a server whose lake is on object storage
 	@echo "== tests of the API on object storage"
-	@LAKESHORE_TEST_LAKE=s3 cargo nextest run --workspace --exclude xtask --features server/failpoints --test api --no-fail-fast \
+	@LAKESHORE_TEST_LAKE=s3 cargo nextest run $(TESTED) --test api --no-fail-fast \
 		-E 'not ($(ONLY_FOLDER))'
 
 # Each lake has two servers, and each connection goes to the next of them.
 api-cluster: postgres seaweedfs ## Test the API of two servers with one lake on PostgreSQL and object storage
 	@echo "== tests of the API of two servers"
 	@LAKESHORE_TEST_METADATA=postgres LAKESHORE_TEST_LAKE=s3 LAKESHORE_TEST_NODES=2 \
-		cargo nextest run --workspace --exclude xtask --features server/failpoints --test api --no-fail-fast \
+		cargo nextest run $(TESTED) --test api --no-fail-fast \
 		-E 'not ($(ONLY_SQLITE) or $(ONLY_FOLDER) or $(ONLY_ONE_SERVER))'
 
 chaos: postgres seaweedfs ## Let servers of one lake, or what they need, fail under load ROUNDS times (20), and check after each (CHAOS_SEED repeats a run)
-	@CHAOS=$${ROUNDS:-20} cargo nextest run --workspace --exclude xtask --features server/failpoints --test torture --no-capture --retries 0 \
+	@CHAOS=$${ROUNDS:-20} cargo nextest run $(TESTED) --test torture --no-capture --retries 0 \
 		-E 'test(chaos::)'
 
 # Tests of missing clients are skipped, so nothing fails here.
