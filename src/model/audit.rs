@@ -261,19 +261,19 @@ impl AuditEntry {
     }
 
     /// One entry for several items purged together; `None` for no items.
-    pub fn trash_emptied(entries: &[TrashEntry], by: &Actor, at: Timestamp) -> Option<Self> {
+    pub fn trash_emptied(items: &[TrashEntry], by: &Actor, at: Timestamp) -> Option<Self> {
         let entry = Self::new(AuditAction::TrashEmptied, by, at);
-        match entries {
+        match items {
             [] => None,
             [one] => Some(Self { path: Some(one.origin.clone()), sync_id: one.sync_id, totals: one.totals, ..entry }),
             many => {
                 let mut totals = Totals::default();
-                for counted in many.iter().filter_map(|entry| entry.totals) {
+                for counted in many.iter().filter_map(|item| item.totals) {
                     totals.files += counted.files;
                     totals.bytes += counted.bytes;
                 }
                 let message = format!("{} items", many.len());
-                let sync_id = many[0].sync_id.filter(|_| many.iter().all(|entry| entry.sync_id == many[0].sync_id));
+                let sync_id = many[0].sync_id.filter(|_| many.iter().all(|item| item.sync_id == many[0].sync_id));
                 let mut origins = many.iter().map(|entry| &entry.origin);
                 let first = origins.next().cloned();
                 let path = origins.fold(first, |common, origin| common?.common(origin));

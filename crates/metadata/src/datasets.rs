@@ -49,8 +49,8 @@ fn count_text<D: Dialect>() -> String {
 impl<B: Backend> DatasetState for MetadataStore<B> {
     async fn dataset_records(&self, query: &DatasetQuery) -> Result<Vec<DatasetRecord>, Error> {
         self.0
-            .view_by(query.text.as_deref(), records::<B::Db>(query), |view, records| {
-                Box::pin(records.clone().fetch_all(view, record))
+            .view_by(query.text.as_deref(), query, |view, query| {
+                Box::pin(async move { records::<B::Db>(query).fetch_all(view, record).await })
             })
             .await
     }

@@ -44,8 +44,8 @@ impl<B: Backend> TrashState for MetadataStore<B> {
 
     async fn trash_groups(&self, wanted: &TrashQuery) -> Result<Vec<TrashGroup>, Error> {
         self.0
-            .view_by(wanted.text.as_deref(), groups::<B::Db>(wanted), |view, groups| {
-                Box::pin(groups.clone().fetch_all(view, trash_group))
+            .view_by(wanted.text.as_deref(), wanted, |view, wanted| {
+                Box::pin(async move { groups::<B::Db>(wanted).fetch_all(view, trash_group).await })
             })
             .await
     }

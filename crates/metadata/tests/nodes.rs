@@ -278,14 +278,10 @@ fn a_search_of_any_list_that_takes_too_long_is_told_as_such() {
         let mut locking = connection.begin().await.unwrap();
         locking.execute("LOCK TABLE uploads, syncs, trash, datasets IN ACCESS EXCLUSIVE MODE").await.unwrap();
         let (page, text) = (Page::FIRST, Some("x".to_owned()));
-        let (path, scope, status, sync_id) = (None, None, None, None);
-        let datasets = DatasetQuery { page, path, text, scope, has_schedule: false };
-        let DatasetQuery { text, path, scope, .. } = datasets.clone();
-        let syncs = SyncQuery { page, status, sync_type: None, path, text, scope };
-        let SyncQuery { text, path, scope, .. } = syncs.clone();
-        let trash = TrashQuery { page, sync_id, path, text, scope };
-        let TrashQuery { text, path, scope, .. } = trash.clone();
-        let uploads = UploadQuery { page, sync_id, status, path, text, scope };
+        let datasets = DatasetQuery { page, path: None, text: text.clone(), scope: None, has_schedule: false };
+        let syncs = SyncQuery { page, status: None, sync_type: None, path: None, text: text.clone(), scope: None };
+        let trash = TrashQuery { page, sync_id: None, path: None, text: text.clone(), scope: None };
+        let uploads = UploadQuery { page, sync_id: None, status: None, path: None, text, scope: None };
         let (uploads, syncs, trash, groups, datasets) = tokio::join!(
             node.uploads(&uploads),
             node.syncs(&syncs),
@@ -294,8 +290,7 @@ fn a_search_of_any_list_that_takes_too_long_is_told_as_such() {
             node.dataset_records(&datasets),
         );
         let errors = [uploads.err(), syncs.err(), trash.err(), groups.err(), datasets.err()];
-        assert!(errors.iter().flatten().all(|error| matches!(error, Error::SearchTooLong { .. })), "{errors:?}");
-        assert_eq!(errors.iter().flatten().count(), 5);
+        assert!(errors.iter().all(|error| matches!(error, Some(Error::SearchTooLong { .. }))), "{errors:?}");
     });
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn answer<T>(asked: impl Future<Output = sqlx::Result<T>>) -> s
     }
 }
 
-/// The same within a time of its own.
+/// Waits this long, whatever statements may take.
 pub(super) async fn within<T>(limit: Duration, asked: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     timeout(limit, asked).await.unwrap_or_else(|_| {
         let cause = "PostgreSQL does not answer; check that its machine runs and can be reached";

@@ -163,14 +163,14 @@ impl Postgres {
         Ok(List { transaction: answer(self.pool.begin_with(begin)).await.map_err(fault)?, _permit: permit })
     }
 
-    /// Snapshot for a text search, which ends when it takes too long: see [`connection::search_fault`].
-    async fn search(&self) -> Result<List<'_>, Error> {
+    /// Runs `work`, a text search, on one snapshot. It ends when it takes too long: see [`connection::search_fault`].
+    async fn search<A: Sync, T>(&self, given: &A, work: Work<PgConnection, A, T>) -> Result<T, Error> {
         let permit = self.searches.acquire().await.map_err(|_| Error::ShuttingDown)?;
         let mut list = self.snapshot(Some(permit)).await?;
         let limit = SEARCH_TIME_MAX.as_millis();
         let sql = sqlx::AssertSqlSafe(format!("SET LOCAL statement_timeout = {limit}"));
         answer(sqlx::query(sql).execute(&mut *list)).await.map_err(fault)?;
-        Ok(list)
+        work(&mut list, given).await.map_err(search_fault)
     }
 }
 
@@ -230,7 +230,7 @@ impl Backend for Postgres {
         work: Work<PgConnection, A, T>,
     ) -> Result<T, Error> {
         match text {
-            Some(_) => work(&mut *self.search().await?, &given).await.map_err(search_fault),
+            Some(_) => self.search(&given, work).await,
             None => work(&mut *self.list().await?, &given).await,
         }
     }

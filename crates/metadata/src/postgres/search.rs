@@ -2,7 +2,6 @@
 //! indexes; else each search visits every row.
 
 use super::PostgresState;
-use super::connection::search_fault;
 use super::query::{Row, Select, clamp};
 use crate::row::{SYNC_COLUMNS, number, path, sync, time};
 use async_trait::async_trait;
@@ -19,11 +18,12 @@ const INDEXED_LETTERS: usize = 3;
 #[async_trait]
 impl SearchState for PostgresState {
     async fn find_datasets(&self, query: &SearchQuery) -> Result<Vec<FoundDataset>, Error> {
-        datasets(query).fetch_all(&mut *self.search().await?, found_dataset).await.map_err(search_fault)
+        self.search(query, |view, query| Box::pin(async move { datasets(query).fetch_all(view, found_dataset).await }))
+            .await
     }
 
     async fn find_syncs(&self, query: &SearchQuery) -> Result<Vec<SyncJob>, Error> {
-        syncs(query).fetch_all(&mut *self.search().await?, sync).await.map_err(search_fault)
+        self.search(query, |view, query| Box::pin(async move { syncs(query).fetch_all(view, sync).await })).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! A proxy in front of PostgreSQL that cuts a connection at a COMMIT, or stops to pass anything on.
+//! A proxy in front of PostgreSQL that cuts a connection at a COMMIT, or stops passing anything on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
