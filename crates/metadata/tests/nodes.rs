@@ -34,6 +34,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use support::Database;
+use tokio::time::timeout;
 
 fn block_on(future: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(future);
@@ -75,6 +76,9 @@ fn whole(sync_id: SyncId, name: &str, upload_id: Option<UploadId>) -> CompletedU
         taken_over: false,
     }
 }
+
+const ALL: UploadQuery =
+    UploadQuery { page: Page::FIRST, sync_id: None, status: None, path: None, text: None, scope: None };
 
 fn without_trash(uploads: Vec<CompletedUpload>) -> Vec<LandedUpload> {
     uploads.into_iter().map(|upload| LandedUpload { upload, trash: None }).collect()
@@ -271,6 +275,43 @@ fn a_server_that_vanishes_without_a_word_holds_no_connection_for_good() {
 }
 
 #[test]
+fn requests_that_are_given_up_while_the_server_does_not_answer_hold_no_connection() {
+    with_database(async |database| {
+        let proxy = Proxy::start(&database.address).await;
+        let options = proxy.address.parse::<PostgresOptions>().unwrap().with_limits(CONNECTIONS_MIN, None);
+        let node = PostgresState::open(&options).await.unwrap();
+        let mut connection = PgConnection::connect(&database.address).await.unwrap();
+        let mut locking = connection.begin().await.unwrap();
+        locking.execute("LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        // Each is amid a statement, and waits for the lock.
+        let mut asked = join_all((0..CONNECTIONS_MIN).map(|_| node.upload(UploadId(1))));
+        assert!(timeout(Duration::from_millis(500), &mut asked).await.is_err(), "the table is locked");
+        proxy.vanish();
+        locking.rollback().await.unwrap();
+        assert!(timeout(Duration::from_millis(500), &mut asked).await.is_err(), "nobody answers");
+        drop(asked);
+        proxy.come_back();
+        let asked = join_all((0..CONNECTIONS_MIN).map(|_| node.upload(UploadId(1)))).await;
+        assert!(asked.iter().all(Result::is_ok), "{asked:?}");
+    });
+}
+
+#[test]
+fn a_commit_whose_answer_never_comes_is_found_to_have_taken_place() {
+    with_database(async |database| {
+        let proxy = Proxy::start(&database.address).await;
+        let limit = Some(Duration::from_secs(1));
+        let options = proxy.address.parse::<PostgresOptions>().unwrap().with_limits(CONNECTIONS_MIN, limit);
+        let node = PostgresState::open(&options).await.unwrap();
+        proxy.cut_next(Cut::SilentBehindTheCommit);
+        assert_eq!(node.start_sync(&new_sync("/a", SyncType::FullSync)).await.unwrap(), SyncId(1));
+        assert_eq!(proxy.cuts_left(), 0);
+        assert_eq!(node.open_syncs().await.unwrap(), [SyncId(1)], "it was not done again");
+        agrees(&node).await;
+    });
+}
+
+#[test]
 fn a_search_of_any_list_that_takes_too_long_is_told_as_such() {
     with_database(async |database| {
         let node = database.open().await;
@@ -281,7 +322,7 @@ fn a_search_of_any_list_that_takes_too_long_is_told_as_such() {
         let datasets = DatasetQuery { page, path: None, text: text.clone(), scope: None, has_schedule: false };
         let syncs = SyncQuery { page, status: None, sync_type: None, path: None, text: text.clone(), scope: None };
         let trash = TrashQuery { page, sync_id: None, path: None, text: text.clone(), scope: None };
-        let uploads = UploadQuery { page, sync_id: None, status: None, path: None, text, scope: None };
+        let uploads = UploadQuery { text, ..ALL };
         let (uploads, syncs, trash, groups, datasets) = tokio::join!(
             node.uploads(&uploads),
             node.syncs(&syncs),

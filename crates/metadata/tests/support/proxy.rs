@@ -14,6 +14,8 @@ pub enum Cut {
     BehindTheCommit,
     /// Cuts the connection likewise, and refuses all later ones.
     BehindTheCommitForGood,
+    /// The connection stays open, and the answer never comes.
+    SilentBehindTheCommit,
 }
 
 #[derive(Default)]
@@ -21,6 +23,7 @@ struct Orders {
     cuts: AtomicUsize,
     before: AtomicBool,
     for_good: AtomicBool,
+    silently: AtomicBool,
     is_closed: AtomicBool,
     connections: AtomicUsize,
     /// Connections up to this number pass nothing on.
@@ -68,6 +71,7 @@ impl Proxy {
     pub fn cut_next(&self, cut: Cut) {
         self.orders.before.store(cut == Cut::BeforeTheCommit, Ordering::SeqCst);
         self.orders.for_good.store(cut == Cut::BehindTheCommitForGood, Ordering::SeqCst);
+        self.orders.silently.store(cut == Cut::SilentBehindTheCommit, Ordering::SeqCst);
         self.orders.cuts.store(1, Ordering::SeqCst);
     }
 
@@ -90,12 +94,16 @@ async fn relay(client: TcpStream, server: TcpStream, orders: Arc<Orders>) {
     let number = orders.connections.fetch_add(1, Ordering::SeqCst) + 1;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
+    let is_silent = Arc::<AtomicBool>::default();
     let back = tokio::spawn({
-        let orders = orders.clone();
+        let (orders, is_silent) = (orders.clone(), is_silent.clone());
         async move {
             let mut bytes = vec![0; 64 * 1024];
             while let Ok(count @ 1..) = from_server.read(&mut bytes).await {
                 orders.heed(number).await;
+                if is_silent.load(Ordering::SeqCst) {
+                    std::future::pending::<()>().await;
+                }
                 if to_client.write_all(&bytes[..count]).await.is_err() {
                     break;
                 }
@@ -110,6 +118,11 @@ async fn relay(client: TcpStream, server: TcpStream, orders: Arc<Orders>) {
         let is_commit = sent.windows(7).any(|window| window == b"COMMIT\0");
         let takes = || orders.cuts.compare_exchange(1, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok();
         if is_commit && takes() {
+            if orders.silently.load(Ordering::SeqCst) {
+                is_silent.store(true, Ordering::SeqCst);
+                let _ = to_server.write_all(sent).await;
+                std::future::pending::<()>().await;
+            }
             back.abort();
             let _ = back.await;
             orders.is_closed.store(orders.for_good.load(Ordering::SeqCst), Ordering::SeqCst);
