@@ -40,7 +40,7 @@ impl ApiError {
     }
 
     /// Whether the same call may succeed a moment later, unlike one that the key does not allow.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         const TOO_MANY: u32 = 42900;
         self.is_no_answer() || self.0.code >= TOO_MANY
     }

@@ -28,7 +28,7 @@ fn upload(sync_id: SyncId, number: u64) -> CompletedUpload {
         sync_id,
         target: LakePath::parse(&format!("/data/t/{file_name}")).unwrap(),
         file_name,
-        partial: PartialName::remembered(format!("{number:032x}")),
+        partial: PartialName::from_stored(format!("{number:032x}")),
         identity: Identity(format!("{number:x}-1700000000000000000")),
         digest: Digest { size_bytes: 16_384, sha256: [number.to_le_bytes()[0]; 32] },
         begun_at: Timestamp(1_700_000_000_000),

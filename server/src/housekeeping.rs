@@ -89,7 +89,7 @@ async fn inspect(lake: &Lake, stopping: &CancellationToken) {
                 match tried {
                     0 => INSPECTION_INTERVAL,
                     // The end of a sync at another server may wait for its turn.
-                    _ if lake.landings_so_far() == landings && lake.has_company() => INSPECTION_TURN,
+                    _ if lake.landings_so_far() == landings && lake.has_other_nodes() => INSPECTION_TURN,
                     _ if lake.landings_so_far() == landings => Duration::ZERO,
                     _ => INSPECTION_PAUSE,
                 }

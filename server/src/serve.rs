@@ -229,7 +229,8 @@ impl RunningServer {
         let lake = &app_state.lake;
         app_state.stopping.cancel();
         self.formats.stop_inspecting();
-        let publishing = lake.has_company().then(|| tokio::spawn(housekeeping::publish_while_stopping(lake.clone())));
+        let publishing =
+            lake.has_other_nodes().then(|| tokio::spawn(housekeeping::publish_while_stopping(lake.clone())));
         let in_grace = tokio::select! {
             ended = tokio::time::timeout(grace, &mut self.server) => ended.is_ok(),
             _ = signals.interrupt.recv() => false,

@@ -18,7 +18,7 @@ pub(crate) enum Effect {
     /// The step changed nothing, and the cause may be temporary: it may be tried again.
     None,
     /// The step must not be tried again. Its changes, if any, do not last or are useless.
-    Lasting,
+    Permanent,
     /// It is unknown whether the step was done. Looking again answers that once the disk responds.
     Unknown,
 }

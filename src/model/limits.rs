@@ -114,9 +114,9 @@ pub const SESSION_SEEN_GRANULARITY: Duration = Duration::from_secs(60);
 pub const SESSIONS_OF_KEY_MAX: u64 = 100;
 /// Maximum sessions in a list.
 pub const SESSIONS_LISTED_MAX: u64 = 1000;
-/// Failed sign-ins of one address within [`WRONG_SIGN_INS_WINDOW`] before it has to wait.
-pub const WRONG_SIGN_INS_MAX: u32 = 10;
-pub const WRONG_SIGN_INS_WINDOW: Duration = Duration::from_secs(60);
+/// Failed sign-ins of one address within [`FAILED_SIGN_INS_WINDOW`] before it has to wait.
+pub const FAILED_SIGN_INS_MAX: u32 = 10;
+pub const FAILED_SIGN_INS_WINDOW: Duration = Duration::from_secs(60);
 /// Addresses whose failed sign-ins are tracked at a time.
 pub const WRONG_SIGN_IN_ADDRESSES_MAX: usize = 4096;
 /// Lifetime of the sign-in link of a start.

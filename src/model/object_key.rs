@@ -92,7 +92,7 @@ impl ObjectKey {
     }
 
     /// A key that was made by one of the above and remembered.
-    pub fn remembered(key: String) -> Self {
+    pub fn from_stored(key: String) -> Self {
         Self(key)
     }
 

@@ -19,7 +19,7 @@ impl SnapshotToken {
     }
 
     /// Restores a token from storage or from a folder name, without a check.
-    pub fn remembered(token: String) -> Self {
+    pub fn from_stored(token: String) -> Self {
         Self(token)
     }
 

@@ -146,7 +146,7 @@ impl TrashKey {
     }
 
     /// Restores a stored key, without a check.
-    pub fn remembered(key: String) -> Self {
+    pub fn from_stored(key: String) -> Self {
         Self(key)
     }
 
@@ -188,7 +188,7 @@ impl PartialName {
     }
 
     /// Restores a stored name, without a check.
-    pub fn remembered(name: String) -> Self {
+    pub fn from_stored(name: String) -> Self {
         Self(name)
     }
 

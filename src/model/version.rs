@@ -61,7 +61,7 @@ impl ListDigest {
     }
 
     /// Restores a stored digest.
-    pub fn remembered(bytes: [u8; 32]) -> Self {
+    pub fn from_stored(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
@@ -197,7 +197,7 @@ pub enum WhichVersion {
 
 /// Location of the bytes of a file of a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Whereabouts {
+pub enum FileLocation {
     /// In the dataset, under its path.
     Live,
     /// In a trash item.
@@ -220,20 +220,20 @@ pub struct VersionFile {
     pub landed_at: Timestamp,
     pub rows: Option<u64>,
     pub schema_id: Option<u64>,
-    pub whereabouts: Whereabouts,
+    pub location: FileLocation,
 }
 
 impl VersionFile {
     /// Storage path, unless the file was purged.
     pub fn place(&self) -> Option<StoragePath> {
-        match &self.whereabouts {
-            Whereabouts::Live => Some(StoragePath::Live(self.path.clone())),
-            Whereabouts::Trash { key, origin, kind: TrashKind::File, .. } => Some(StoragePath::trashed(key, origin)),
-            Whereabouts::Trash { key, origin, kind: TrashKind::Dataset, .. } => {
+        match &self.location {
+            FileLocation::Live => Some(StoragePath::Live(self.path.clone())),
+            FileLocation::Trash { key, origin, kind: TrashKind::File, .. } => Some(StoragePath::trashed(key, origin)),
+            FileLocation::Trash { key, origin, kind: TrashKind::Dataset, .. } => {
                 let relative = origin.relative(&self.path)?.to_owned();
                 Some(StoragePath::InTrash { key: key.clone(), leaf: origin.leaf().to_owned(), relative })
             }
-            Whereabouts::Gone => None,
+            FileLocation::Gone => None,
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::model::id::{SyncId, UploadId, VersionNumber};
 use crate::model::path::LakePath;
 use crate::model::sync::difference::Difference;
 use crate::model::time::Timestamp;
-use crate::model::version::{Version, VersionFile, Whereabouts};
+use crate::model::version::{FileLocation, Version, VersionFile};
 use serde::{Deserialize, Serialize};
 
 /// Parameters of a list of versions, newest first: `from` skipped, `size` returned.
@@ -71,7 +71,7 @@ impl From<VersionFile> for ListedVersionFile {
             rows: file.rows,
             history_id: file.upload_id,
             sync_id: file.sync_id,
-            is_gone: file.whereabouts == Whereabouts::Gone,
+            is_gone: file.location == FileLocation::Gone,
             address: None,
             path: file.path,
         }

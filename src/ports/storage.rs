@@ -1,6 +1,6 @@
 //! Storage port: the files of the lake. Every completed call is on stable storage: its effect survives a power cut.
 //!
-//! An error tells whether its cause may be temporary ([`Error::may_pass`]). Such a call has changed nothing and may be
+//! An error tells whether its cause may be temporary ([`Error::is_transient`]). Such a call has changed nothing and may be
 //! repeated. A failed sync is never such an error.
 
 use crate::model::digest::Digest;

@@ -40,7 +40,7 @@ use crate::model::settings::Limits;
 use crate::model::time::Timestamp;
 use crate::ports::{Clock, Files, Formats, Randomness, State, random_bytes};
 use access::caller_turns::CallerTurns;
-use access::wrong_sign_ins::WrongSignIns;
+use access::failed_sign_ins::FailedSignIns;
 use audit::Refusals;
 use datasets::lateness::Lateness;
 use datasets::table::Tables;
@@ -100,7 +100,7 @@ struct Inner {
     moves: Moves,
     searches: CallerTurns,
     folder_lists: CallerTurns,
-    wrong_sign_ins: WrongSignIns,
+    failed_sign_ins: FailedSignIns,
 }
 
 /// Ports and limits from which a lake is built.
@@ -150,7 +150,7 @@ impl Lake {
             moves: Moves::default(),
             searches: CallerTurns::new("searches", SEARCHES_SHARE_MAX),
             folder_lists: CallerTurns::new("folder lists", FOLDER_LISTS_SHARE_MAX),
-            wrong_sign_ins: WrongSignIns::default(),
+            failed_sign_ins: FailedSignIns::default(),
         }))
     }
 

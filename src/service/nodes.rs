@@ -34,7 +34,7 @@ impl Lake {
     /// Records activity of a sync that does not change its row. Other nodes learn of it with a delay, see [`call_delay`].
     pub(in crate::service) async fn note_call(&self, sync_id: SyncId) -> Result<(), Error> {
         let now = self.now();
-        if self.0.state.has_company() {
+        if self.0.state.has_other_nodes() {
             let Some(silence) = self.0.limits.supersede_after else { return Ok(()) };
             if self.0.sync_locks.last_call(sync_id) > Some(self.older_than(call_delay(silence))) {
                 return Ok(());
@@ -47,13 +47,13 @@ impl Lake {
 
     /// Time since when a sync has to be silent to be superseded.
     pub(in crate::service) fn silent_since(&self, silence: Duration) -> Timestamp {
-        let delay = if self.0.state.has_company() { call_delay(silence) } else { Duration::ZERO };
+        let delay = if self.0.state.has_other_nodes() { call_delay(silence) } else { Duration::ZERO };
         self.older_than(silence + delay)
     }
 
     /// Whether other nodes may serve the lake too.
-    pub fn has_company(&self) -> bool {
-        self.0.state.has_company()
+    pub fn has_other_nodes(&self) -> bool {
+        self.0.state.has_other_nodes()
     }
 
     /// Whether this node does the jobs of the lake.
@@ -71,7 +71,7 @@ impl Lake {
     }
 
     async fn recover_node(&self, node: ServingNode, recovered: &mut Recovered) -> Result<(), Error> {
-        let left = self.0.state.left_by(node).await?;
+        let left = self.0.state.unfinished_work(node).await?;
         for upload in &left.uploads {
             self.0.state.fail_upload(upload.upload_id, INTERRUPTED, 0, self.now()).await?;
             recovered.uploads_failed += 1;
@@ -116,7 +116,7 @@ impl Lake {
             }
         }
         self.track_resumables(waiting.into_iter()).await?;
-        self.0.state.set_recovered(node).await?;
+        self.0.state.mark_recovered(node).await?;
         self.owe_reset();
         Ok(())
     }

@@ -83,7 +83,7 @@ impl Lake {
         }
         self.track_unfinished().await?;
         unsettled.into_iter().for_each(|group| self.0.commit_queue.leave_unsettled(group));
-        self.0.state.be_ready().await?;
+        self.0.state.mark_ready().await?;
         Ok(recovered)
     }
 

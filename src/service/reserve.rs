@@ -87,21 +87,20 @@ impl Lake {
         Ok(bounded.map(disk).collect())
     }
 
-    /// Whether a call that frees space, and failed on a full disk, may be tried again after a part of the reserve was
-    /// released.
-    pub(super) fn is_relieved<T>(&self, attempt: &Result<T, Error>) -> bool {
-        let is_relieved = matches!(attempt, Err(Error::DiskFull)) && self.0.state.release_reserve();
-        if is_relieved {
+    /// Releases a part of the reserve where a call that frees space has failed on a full disk. True where it may be tried again.
+    pub(super) fn release_reserve_if_full<T>(&self, attempt: &Result<T, Error>) -> bool {
+        let is_released = matches!(attempt, Err(Error::DiskFull)) && self.0.state.release_reserve();
+        if is_released {
             self.invalidate_free_space();
         }
-        is_relieved
+        is_released
     }
 
     /// [`Self::recover`] that releases parts of the reserve on a full disk.
     pub async fn recover_on_any_disk(&self) -> Result<Recovered, Error> {
         loop {
             let recovered = self.recover().await;
-            if !self.is_relieved(&recovered) {
+            if !self.release_reserve_if_full(&recovered) {
                 return recovered;
             }
         }

@@ -5,7 +5,7 @@
 
 use super::Lake;
 use super::access::caller_turns::CallerTurns;
-use super::versions::{Lookups, is_it_gone, which};
+use super::versions::{Lookups, file_gone, which};
 use crate::model::access::key::{Caller, may_administer};
 use crate::model::error::Error;
 use crate::model::limits::{
@@ -127,7 +127,7 @@ impl Lake {
             files = self.try_to_snap(new, files).await?;
             let Some(first) = files.first() else { return Ok(()) };
             if !lookups.again(self, &first.path).await? {
-                return Err(is_it_gone(&new.path, new.version, first));
+                return Err(file_gone(&new.path, new.version, first));
             }
             files = self.look_up_again(&new.path, new.version, files).await?;
         }
@@ -137,7 +137,7 @@ impl Lake {
     async fn try_to_snap(&self, new: &NewSnapshot, files: Vec<VersionFile>) -> Result<Vec<VersionFile>, Error> {
         let mut wanted = Vec::with_capacity(files.len());
         for file in &files {
-            let Some(from) = file.place() else { return Err(is_it_gone(&new.path, new.version, file)) };
+            let Some(from) = file.place() else { return Err(file_gone(&new.path, new.version, file)) };
             let relative = new.path.relative(&file.path).unwrap_or(file.path.leaf());
             wanted.push(SnapshotFile {
                 from,

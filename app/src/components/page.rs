@@ -88,7 +88,7 @@ fn frame(
                         Ok(None) => view! { <MustSignIn next=address/> }.into_any(),
                         Err(error) => {
                             let error = refusal::of_page(error);
-                            let content = if error.may_pass() {
+                            let content = if error.is_transient() {
                                 view! { <ErrorBox error retry/> }.into_any()
                             } else {
                                 view! { <ErrorBox error/> }.into_any()

@@ -13,9 +13,9 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 /// Reason why a body ended early, for its sender: the error of the connection does not contain it.
 #[derive(Debug, Clone, Default)]
-pub struct Trouble(Arc<OnceLock<String>>);
+pub struct BodyError(Arc<OnceLock<String>>);
 
-impl Trouble {
+impl BodyError {
     pub fn why(&self) -> Option<&str> {
         self.0.get().map(String::as_str)
     }
@@ -63,16 +63,16 @@ impl SourceFile {
         offset: u64,
         length: u64,
         progress: Arc<FileProgress>,
-        trouble: Trouble,
+        body_error: BodyError,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
         let begin = (self, None::<u64>);
         stream::try_unfold(begin, move |(mut source, left)| {
-            let (progress, trouble) = (progress.clone(), trouble.clone());
+            let (progress, body_error) = (progress.clone(), body_error.clone());
             async move {
                 let left = match left {
                     Some(left) => left,
                     None => {
-                        source.file.seek(SeekFrom::Start(offset)).await.map_err(|error| trouble.broken(error))?;
+                        source.file.seek(SeekFrom::Start(offset)).await.map_err(|error| body_error.broken(error))?;
                         length
                     }
                 };
@@ -84,13 +84,13 @@ impl SourceFile {
                 while chunk.len() < wanted {
                     let room = (wanted - chunk.len()) as u64;
                     let count = (&mut source.file).take(room).read_buf(&mut chunk).await;
-                    if count.map_err(|error| trouble.broken(error))? == 0 {
-                        return Err(trouble.broken(CHANGED));
+                    if count.map_err(|error| body_error.broken(error))? == 0 {
+                        return Err(body_error.broken(CHANGED));
                     }
                 }
                 let left = left - chunk.len() as u64;
                 if left == 0 && !source.is_unchanged().await {
-                    return Err(trouble.broken(CHANGED));
+                    return Err(body_error.broken(CHANGED));
                 }
                 progress.add(chunk.len() as u64);
                 Ok(Some((chunk.freeze(), (source, Some(left)))))

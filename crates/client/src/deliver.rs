@@ -5,7 +5,7 @@ use super::error::ClientError;
 use super::missing::missing;
 use super::plan::{Plan, PlannedFile};
 use super::scan::Problems;
-use super::send::{Sender, Unsent};
+use super::send::{SendError, Sender};
 use futures_util::{StreamExt, stream};
 use std::collections::HashSet;
 use tokio::sync::mpsc;
@@ -81,8 +81,8 @@ pub async fn deliver(
         while let Some((outcome, file)) = outcomes.next().await {
             match outcome {
                 Ok(()) => sent.add(&file),
-                Err(Unsent::All(error)) => return Err(error),
-                Err(Unsent::File(why)) => {
+                Err(SendError::All(error)) => return Err(error),
+                Err(SendError::File(why)) => {
                     sender.progress.tell(&format!("failed: {}: {why}", file.path));
                     failed.add(file.path, why);
                     if failed.count >= FAILURES_MAX {

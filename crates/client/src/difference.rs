@@ -42,7 +42,7 @@ impl Kind {
 
 /// Position of a folder's files in the plan.
 #[derive(Debug, Clone, Copy)]
-struct Stretch {
+struct PlanRange {
     offset: u64,
     count: usize,
 }
@@ -53,7 +53,7 @@ struct Comparing<'a> {
     plan: &'a Plan,
     progress: &'a Progress,
     /// Folders of the plan that were not compared yet.
-    local: BTreeMap<String, Stretch>,
+    local: BTreeMap<String, PlanRange>,
     difference: Difference,
 }
 
@@ -67,7 +67,7 @@ pub async fn difference(
 ) -> Result<Difference, ClientError> {
     progress.begin("comparing", None, None);
     let mut comparing =
-        Comparing { client, dataset, plan, progress, local: stretches(plan)?, difference: Difference::default() };
+        Comparing { client, dataset, plan, progress, local: ranges(plan)?, difference: Difference::default() };
     match sync_type {
         SyncType::FullSync => comparing.compare_all().await?,
         SyncType::IncrementalSync => {
@@ -81,14 +81,14 @@ pub async fn difference(
     Ok(comparing.difference)
 }
 
-fn stretches(plan: &Plan) -> Result<BTreeMap<String, Stretch>, ClientError> {
+fn ranges(plan: &Plan) -> Result<BTreeMap<String, PlanRange>, ClientError> {
     let mut reader = plan.read()?;
-    let mut stretches = BTreeMap::new();
+    let mut ranges = BTreeMap::new();
     loop {
         let offset = reader.offset();
-        let Some(file) = reader.next_file()? else { return Ok(stretches) };
+        let Some(file) = reader.next_file()? else { return Ok(ranges) };
         // The files of a folder are adjacent in the plan.
-        stretches.entry(file.folder().to_owned()).or_insert(Stretch { offset, count: 0 }).count += 1;
+        ranges.entry(file.folder().to_owned()).or_insert(PlanRange { offset, count: 0 }).count += 1;
     }
 }
 
@@ -99,8 +99,8 @@ impl Comparing<'_> {
             folders.extend(self.compare(&folder, true).await?);
         }
         // Folders that the lake does not have.
-        for (_, stretch) in std::mem::take(&mut self.local) {
-            for file in self.read(stretch)? {
+        for (_, range) in std::mem::take(&mut self.local) {
+            for file in self.read(range)? {
                 let bytes = file.size_bytes();
                 self.difference.added.add(file.path, bytes);
             }
@@ -108,10 +108,10 @@ impl Comparing<'_> {
         Ok(())
     }
 
-    fn read(&self, stretch: Stretch) -> Result<Vec<PlannedFile>, ClientError> {
+    fn read(&self, range: PlanRange) -> Result<Vec<PlannedFile>, ClientError> {
         let mut reader = self.plan.read()?;
-        reader.go_to(stretch.offset)?;
-        reader.take(stretch.count)
+        reader.go_to(range.offset)?;
+        reader.take(range.count)
     }
 
     /// Compares one folder; returns the subfolders that the lake has.
@@ -120,7 +120,7 @@ impl Comparing<'_> {
             return Err(ClientError::Interrupted);
         }
         let files = match self.local.remove(folder) {
-            Some(stretch) => self.read(stretch)?,
+            Some(range) => self.read(range)?,
             None => Vec::new(),
         };
         let mut files: HashMap<_, _> = files.into_iter().map(|file| (file.name().to_owned(), file)).collect();

@@ -5,11 +5,11 @@
 //! [`super::target`]. Complete, compared and synced, the file is renamed in one step.
 
 use super::call::Client;
-use super::digest::{CHUNK_BYTES, Unread, digest_of};
+use super::digest::{CHUNK_BYTES, DigestError, digest_of};
 use super::error::ClientError;
 use super::progress::FileProgress;
 use super::repr_digest::sha256_of;
-use super::target::{Growing, Records, Target};
+use super::target::{PartialDownload, Records, Target};
 use super::versions::OfVersion;
 use headers::{ContentRange, HeaderMapExt};
 use lakeshore::LakePath;
@@ -91,7 +91,7 @@ impl<W: AsyncWrite + Unpin> Sink<W> {
             };
             let Some(chunk) = chunk else { return Ok(()) };
             self.write(&chunk).await.map_err(|error| match error.kind() {
-                std::io::ErrorKind::BrokenPipe => ClientError::Unread,
+                std::io::ErrorKind::BrokenPipe => ClientError::OutputClosed,
                 _ => ClientError::local("cannot write", error),
             })?;
             progress.at(self.written);
@@ -136,10 +136,10 @@ pub async fn fetch(
     target: &Target,
     progress: &Arc<FileProgress>,
 ) -> Result<Fetched, ClientError> {
-    let mut fetch = Fetch { client, records, source, target, progress, growing: None, received: 0 };
+    let mut fetch = Fetch { client, records, source, target, progress, partial_download: None, received: 0 };
     let fetched = fetch.persistently().await;
-    if let Some(growing) = fetch.growing.take() {
-        growing.leave(records);
+    if let Some(partial_download) = fetch.partial_download.take() {
+        partial_download.leave(records);
     }
     fetched
 }
@@ -150,16 +150,16 @@ struct Fetch<'a> {
     source: &'a Source,
     target: &'a Target,
     progress: &'a Arc<FileProgress>,
-    growing: Option<Growing>,
+    partial_download: Option<PartialDownload>,
     /// Bytes received in all attempts.
     received: u64,
 }
 
 impl Fetch<'_> {
     async fn persistently(&mut self) -> Result<Fetched, ClientError> {
-        self.growing = self
+        self.partial_download = self
             .records
-            .and_then(|records| Growing::find(self.target, records, self.client.server(), &self.source.path));
+            .and_then(|records| PartialDownload::find(self.target, records, self.client.server(), &self.source.path));
         let mut attempts = self.client.retry_policy().attempts();
         let mut corruptions = 0;
         loop {
@@ -188,9 +188,9 @@ impl Fetch<'_> {
     async fn once(&mut self) -> Result<Option<Fetched>, ClientError> {
         let (client, path, target) = (self.client, &self.source.path, self.target);
         let failed = |error: std::io::Error| target.failed(error);
-        let etag = self.growing.as_ref().and_then(|growing| growing.etag.clone());
-        let from = match &self.growing {
-            Some(growing) if etag.is_some() => growing.file().metadata().map_err(failed)?.len(),
+        let etag = self.partial_download.as_ref().and_then(|partial_download| partial_download.etag.clone());
+        let from = match &self.partial_download {
+            Some(partial_download) if etag.is_some() => partial_download.file().metadata().map_err(failed)?.len(),
             _ => 0,
         };
         let response = match ask(client, self.source, from, etag.as_deref()).await {
@@ -208,17 +208,17 @@ impl Fetch<'_> {
         }
         if head.from == 0 && self.is_there(&head).await? {
             self.progress.at(head.size_bytes.unwrap_or_default());
-            if let Some(growing) = self.growing.take() {
-                growing.discard(self.records);
+            if let Some(partial_download) = self.partial_download.take() {
+                partial_download.discard(self.records);
             }
             return Ok(Some(Fetched::Unchanged));
         }
-        let growing = match &mut self.growing {
-            Some(growing) => growing,
-            none => none.insert(Growing::begin(target, client.server(), path)?),
+        let partial_download = match &mut self.partial_download {
+            Some(partial_download) => partial_download,
+            none => none.insert(PartialDownload::begin(target, client.server(), path)?),
         };
-        let mut sink = open(growing, &head).await.map_err(failed)?;
-        growing.record(self.records, client.server(), path, head.etag.as_deref());
+        let mut sink = open(partial_download, &head).await.map_err(failed)?;
+        partial_download.record(self.records, client.server(), path, head.etag.as_deref());
         let begun_at = sink.written;
         self.progress.at(begun_at);
         let taken = sink.take(client, response, self.progress).await;
@@ -233,14 +233,14 @@ impl Fetch<'_> {
             });
         }
         let sha256 = hex::encode(sink.hasher.finalize());
-        let Some(growing) = self.growing.take() else { return Ok(None) };
+        let Some(partial_download) = self.partial_download.take() else { return Ok(None) };
         let announced = head.sha256.iter().chain(&self.source.sha256);
         if announced.into_iter().any(|expected| *expected != sha256) {
-            growing.discard(self.records);
+            partial_download.discard(self.records);
             return Ok(None);
         }
         sink.output.get_ref().sync_all().await.map_err(failed)?;
-        growing.finish(self.records).map_err(failed)?;
+        partial_download.finish(self.records).map_err(failed)?;
         Ok(Some(Fetched::New { bytes: self.received }))
     }
 
@@ -254,15 +254,15 @@ impl Fetch<'_> {
         let digest = tokio::task::spawn_blocking(move || digest_of(&mut file, &stop)).await;
         match digest.map_err(|error| ClientError::Local(error.to_string()))? {
             Ok(digest) => Ok(digest == *sha256),
-            Err(Unread::Stopped) => Err(ClientError::Interrupted),
-            Err(Unread::Problem(_)) => Ok(false),
+            Err(DigestError::Stopped) => Err(ClientError::Interrupted),
+            Err(DigestError::Problem(_)) => Ok(false),
         }
     }
 }
 
 /// Opens the local part, hashes it up to the offset of the answer, and truncates the rest.
-async fn open(growing: &Growing, head: &Head) -> std::io::Result<Sink<BufWriter<File>>> {
-    let mut file = File::from_std(growing.file().try_clone()?);
+async fn open(partial_download: &PartialDownload, head: &Head) -> std::io::Result<Sink<BufWriter<File>>> {
+    let mut file = File::from_std(partial_download.file().try_clone()?);
     file.set_len(head.from).await?;
     file.rewind().await?;
     let mut hasher = Sha256::new();

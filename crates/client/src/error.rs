@@ -59,7 +59,7 @@ pub enum ClientError {
     Interrupted,
     /// Standard output is a closed pipe, for example after `head`.
     #[error("the output was closed by its reader")]
-    Unread,
+    OutputClosed,
 }
 
 impl ClientError {
@@ -74,7 +74,7 @@ impl ClientError {
             Self::Unreachable { .. } | Self::Untrusted { .. } => UNREACHABLE,
             Self::Local(_) => FAILED,
             Self::Interrupted => INTERRUPTED,
-            Self::Unread => DONE,
+            Self::OutputClosed => DONE,
         }
     }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// Counts of the files, by outcome.
 #[derive(Debug, Default, Serialize)]
-pub struct Got {
+pub struct FetchReport {
     pub files: u64,
     pub bytes: u64,
     /// Local files that had the digest already.
@@ -27,7 +27,7 @@ pub struct Got {
     pub failed: Problems,
 }
 
-impl Got {
+impl FetchReport {
     pub fn add(&mut self, fetched: Fetched) {
         match fetched {
             Fetched::New { bytes } => {
@@ -60,9 +60,9 @@ pub struct Fetcher<'a> {
 }
 
 impl Fetcher<'_> {
-    pub async fn fetch_file(&self, source: &Source, target: &Target) -> Result<Got, ClientError> {
+    pub async fn fetch_file(&self, source: &Source, target: &Target) -> Result<FetchReport, ClientError> {
         self.progress.begin("fetching", Some(1), None);
-        let mut got = Got::default();
+        let mut got = FetchReport::default();
         let of_file = self.progress.of_file(source.path.leaf(), 0);
         let fetched = fetch(self.client, self.records, source, target, &of_file).await?;
         self.progress.end();
@@ -71,9 +71,14 @@ impl Fetcher<'_> {
     }
 
     /// Downloads the files of one version below `path` to `to`, several at a time: all of them, or it fails.
-    pub async fn fetch_version(&self, of: &OfVersion, path: &LakePath, to: &Folder) -> Result<Got, ClientError> {
+    pub async fn fetch_version(
+        &self,
+        of: &OfVersion,
+        path: &LakePath,
+        to: &Folder,
+    ) -> Result<FetchReport, ClientError> {
         self.progress.begin("fetching", None, None);
-        let mut got = Got::default();
+        let mut got = FetchReport::default();
         self.add_version(of, path, to, &mut got).await?;
         self.progress.end();
         Ok(got)
@@ -84,7 +89,7 @@ impl Fetcher<'_> {
         of: &OfVersion,
         path: &LakePath,
         to: &Folder,
-        got: &mut Got,
+        got: &mut FetchReport,
     ) -> Result<(), ClientError> {
         let mut listing = VersionListing::of(self.client, of, path);
         loop {
@@ -123,9 +128,9 @@ impl Fetcher<'_> {
 
     /// Downloads all files below `path` to `to`, several at a time: one version of each dataset there, and the current files
     /// outside of datasets. Holds a page of the listing for each level.
-    pub async fn fetch_folder(&self, path: &LakePath, to: &Folder) -> Result<Got, ClientError> {
+    pub async fn fetch_folder(&self, path: &LakePath, to: &Folder) -> Result<FetchReport, ClientError> {
         self.progress.begin("fetching", None, None);
-        let mut got = Got::default();
+        let mut got = FetchReport::default();
         let datasets = datasets_below(self.client, path).await?;
         let mut folders = vec![path.clone()];
         while let Some(folder) = folders.pop() {
@@ -173,7 +178,7 @@ impl Fetcher<'_> {
         Ok(got)
     }
 
-    async fn fetch_all(&self, files: Vec<Wanted>, got: &mut Got) -> Result<(), ClientError> {
+    async fn fetch_all(&self, files: Vec<Wanted>, got: &mut FetchReport) -> Result<(), ClientError> {
         let fetches = stream::iter(files).map(|wanted| async move {
             let of_file = self.progress.of_file(wanted.source.path.as_str(), wanted.size_bytes);
             (fetch(self.client, self.records, &wanted.source, &wanted.target, &of_file).await, wanted.source.path)
@@ -194,7 +199,7 @@ impl Fetcher<'_> {
         Ok(())
     }
 
-    fn fail(&self, got: &mut Got, path: &str, why: String) {
+    fn fail(&self, got: &mut FetchReport, path: &str, why: String) {
         if got.failed.count < PROBLEMS_NAMED_MAX as u64 {
             self.progress.tell(&format!("failed: {path}: {why}"));
         }

@@ -170,12 +170,12 @@ impl PlanReader {
 }
 
 /// An earlier plan, read in the order of the walk for its digests.
-pub struct Earlier {
+pub struct PreviousPlan {
     reader: PlanReader,
     next: Option<PlannedFile>,
 }
 
-impl Earlier {
+impl PreviousPlan {
     pub fn new(mut reader: PlanReader) -> Self {
         let next = reader.next_file().ok().flatten();
         Self { reader, next }

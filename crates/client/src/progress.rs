@@ -15,14 +15,14 @@ const REDRAW_EVERY: Duration = Duration::from_millis(120);
 const LARGE_BYTES_MIN: u64 = 8 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
+enum ProgressOutput {
     Bars,
     Lines,
     Quiet,
 }
 
 pub struct Progress {
-    manner: Manner,
+    output: ProgressOutput,
     bars: MultiProgress,
     stage: Mutex<Stage>,
     files: AtomicU64,
@@ -39,20 +39,21 @@ struct Stage {
 
 impl Progress {
     pub fn new(quiet: bool) -> Arc<Self> {
-        let manner = match (quiet, terminal::is_watched()) {
-            (true, _) => Manner::Quiet,
-            (false, true) => Manner::Bars,
-            (false, false) => Manner::Lines,
+        let output = match (quiet, terminal::is_watched()) {
+            (true, _) => ProgressOutput::Quiet,
+            (false, true) => ProgressOutput::Bars,
+            (false, false) => ProgressOutput::Lines,
         };
-        let target = if manner == Manner::Bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target =
+            if output == ProgressOutput::Bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let progress = Arc::new(Self {
-            manner,
+            output,
             bars: MultiProgress::with_draw_target(target),
             stage: Mutex::default(),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         });
-        if manner == Manner::Lines {
+        if output == ProgressOutput::Lines {
             let told = Arc::downgrade(&progress);
             tokio::spawn(async move {
                 loop {
@@ -70,7 +71,7 @@ impl Progress {
         self.end();
         self.files.store(0, Ordering::Relaxed);
         self.bytes.store(0, Ordering::Relaxed);
-        let bar = (self.manner == Manner::Bars).then(|| {
+        let bar = (self.output == ProgressOutput::Bars).then(|| {
             let bar = match bytes {
                 Some(bytes) => ProgressBar::new(bytes).with_style(style(
                     "{prefix} [{bar:24}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {msg} eta {eta}",
@@ -123,7 +124,7 @@ impl Progress {
 
     /// Progress of a file, with its own bar if it is large.
     pub fn of_file(self: &Arc<Self>, name: &str, size_bytes: u64) -> Arc<FileProgress> {
-        let wanted = self.manner == Manner::Bars && size_bytes >= LARGE_BYTES_MIN;
+        let wanted = self.output == ProgressOutput::Bars && size_bytes >= LARGE_BYTES_MIN;
         let bar = wanted.then(|| {
             let style = style("  {binary_bytes}/{binary_total_bytes} {wide_msg}");
             self.bars

@@ -1,10 +1,10 @@
 //! Builds a plan from a folder: one thread walks, as many hash as there are cores, and entries keep the order of the
 //! walk.
 
-use super::digest::{Unread, digest};
+use super::digest::{DigestError, digest};
 use super::error::ClientError;
 use super::pick::Pick;
-use super::plan::{Earlier, Plan, PlanReader, PlanWriter, PlannedFile};
+use super::plan::{Plan, PlanReader, PlanWriter, PlannedFile, PreviousPlan};
 use super::private::PrivateFolder;
 use super::progress::Progress;
 use super::walk::{Skipped, Source, SourceFile, WalkEntry, walk};
@@ -97,7 +97,7 @@ impl Scan {
         progress.begin("hashing", None, None);
         // Before the walk begins: later changes may be missed by it.
         let mut writer = PlanWriter::create(&self.state, SystemClock.now().0)?;
-        let earlier = if self.read_all { None } else { PlanReader::open(&self.state)?.map(Earlier::new) };
+        let earlier = if self.read_all { None } else { PlanReader::open(&self.state)?.map(PreviousPlan::new) };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let hashers = Arc::new(Semaphore::new(cores));
         let folder = self.source.folder.clone();
@@ -127,7 +127,7 @@ impl Scan {
         Ok(Scanned { plan: writer.finish()?, skipped, problems, remembered })
     }
 
-    fn walk_aside(self, mut earlier: Option<Earlier>, stop: &CancellationToken) -> mpsc::Receiver<Step> {
+    fn walk_aside(self, mut earlier: Option<PreviousPlan>, stop: &CancellationToken) -> mpsc::Receiver<Step> {
         let (sender, steps) = mpsc::channel(AHEAD_MAX);
         let stop = stop.clone();
         tokio::task::spawn_blocking(move || {
@@ -166,8 +166,8 @@ impl Scan {
             tokio::task::spawn_blocking(move || digest(&path, &stamp, &stop, &|count| progress.add_bytes(count)));
         match hashing.await.map_err(|error| ClientError::Local(error.to_string()))? {
             Ok(sha256) => Ok(Hashed::File(PlannedFile { path: relative, sha256, stamp }, false)),
-            Err(Unread::Stopped) => Err(ClientError::Interrupted),
-            Err(Unread::Problem(why)) => Ok(Hashed::Other(WalkEntry::Problem { path: relative, why })),
+            Err(DigestError::Stopped) => Err(ClientError::Interrupted),
+            Err(DigestError::Problem(why)) => Ok(Hashed::Other(WalkEntry::Problem { path: relative, why })),
         }
     }
 }

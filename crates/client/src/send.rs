@@ -1,6 +1,6 @@
 //! Sends one file until it has landed or cannot land: small files in one request, large ones resumably.
 
-use super::body::{SourceFile, Trouble};
+use super::body::{BodyError, SourceFile};
 use super::call::Client;
 use super::error::ClientError;
 use super::missing::has_landed;
@@ -35,14 +35,14 @@ pub struct Sender<'a> {
 
 /// Reason why a file was not sent.
 #[derive(Debug)]
-pub enum Unsent {
+pub enum SendError {
     /// Concerns this file; others may succeed.
     File(String),
     /// Concerns all files.
     All(ClientError),
 }
 
-impl From<ClientError> for Unsent {
+impl From<ClientError> for SendError {
     /// Decides whether a refusal concerns one file or all.
     fn from(error: ClientError) -> Self {
         match &error {
@@ -60,7 +60,7 @@ impl From<ClientError> for Unsent {
 
 impl Sender<'_> {
     /// Sends the file, and returns when it has landed.
-    pub async fn send(&self, file: &PlannedFile) -> Result<(), Unsent> {
+    pub async fn send(&self, file: &PlannedFile) -> Result<(), SendError> {
         let progress = self.progress.of_file(&file.path, file.size_bytes());
         if file.size_bytes() > WHOLE_BYTES_MAX {
             self.send_resumably(file, &progress).await
@@ -70,13 +70,13 @@ impl Sender<'_> {
     }
 
     /// Sends the file in one request, with retries.
-    pub(super) async fn send_whole(&self, file: &PlannedFile, progress: &Arc<FileProgress>) -> Result<(), Unsent> {
+    pub(super) async fn send_whole(&self, file: &PlannedFile, progress: &Arc<FileProgress>) -> Result<(), SendError> {
         let mut attempts = self.client.retry_policy().attempts();
         let mut corruptions = 0;
         loop {
             let error = match self.upload(file, progress).await {
                 Ok(()) => return Ok(()),
-                Err(Unsent::All(error)) => error,
+                Err(SendError::All(error)) => error,
                 Err(unsent) => return Err(unsent),
             };
             progress.at(0);
@@ -95,16 +95,16 @@ impl Sender<'_> {
         }
     }
 
-    async fn upload(&self, file: &PlannedFile, progress: &Arc<FileProgress>) -> Result<(), Unsent> {
+    async fn upload(&self, file: &PlannedFile, progress: &Arc<FileProgress>) -> Result<(), SendError> {
         let path = self.folder.join(&file.path);
-        let source = SourceFile::open(&path, &file.stamp).await.map_err(Unsent::File)?;
-        let trouble = Trouble::default();
+        let source = SourceFile::open(&path, &file.stamp).await.map_err(SendError::File)?;
+        let body_error = BodyError::default();
         let size = file.size_bytes();
         let part = if size <= AT_ONCE_BYTES_MAX {
-            let bytes = source.read_whole().await.map_err(Unsent::File)?;
+            let bytes = source.read_whole().await.map_err(SendError::File)?;
             Part::stream_with_length(Body::from(bytes), size)
         } else {
-            let stream = source.stream(0, size, progress.clone(), trouble.clone());
+            let stream = source.stream(0, size, progress.clone(), body_error.clone());
             Part::stream_with_length(Body::wrap_stream(stream), size)
         };
         let mut headers = HeaderMap::new();
@@ -112,14 +112,14 @@ impl Sender<'_> {
         let form = Form::new().part("file", part.file_name(file.path.clone()).headers(headers));
         let request = self.client.request(Method::POST, "/api/lake/file/upload");
         let request = request.query(&[("sync_id", self.sync_id)]).multipart(form);
-        match (self.client.send(request).await, trouble.why()) {
+        match (self.client.send(request).await, body_error.why()) {
             (Ok(_), _) => {
                 progress.at(size);
                 Ok(())
             }
-            (Err(ClientError::Interrupted), _) => Err(Unsent::All(ClientError::Interrupted)),
-            (Err(_), Some(why)) => Err(Unsent::File(why.to_owned())),
-            (Err(error), None) => Err(Unsent::All(error)),
+            (Err(ClientError::Interrupted), _) => Err(SendError::All(ClientError::Interrupted)),
+            (Err(_), Some(why)) => Err(SendError::File(why.to_owned())),
+            (Err(error), None) => Err(SendError::All(error)),
         }
     }
 }

@@ -134,7 +134,7 @@ impl Records {
 
 /// A partial file.
 #[derive(Debug)]
-pub struct Growing {
+pub struct PartialDownload {
     target: Target,
     name: String,
     file: File,
@@ -144,7 +144,7 @@ pub struct Growing {
     is_recorded: bool,
 }
 
-impl Growing {
+impl PartialDownload {
     /// Creates a partial file under an unpredictable name.
     pub fn begin(target: &Target, server: &str, path: &LakePath) -> Result<Self, ClientError> {
         let random: [u8; 16] =

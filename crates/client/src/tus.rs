@@ -1,13 +1,13 @@
 //! Resumable uploads by tus 1.0 (<https://tus.io/protocols/resumable-upload>). A file is sent in chunks; after a break,
 //! the server is asked for the offset, also by the next push of the same command.
 
-use super::body::{SourceFile, Trouble};
+use super::body::{BodyError, SourceFile};
 use super::error::ClientError;
 use super::missing::has_landed;
 use super::plan::PlannedFile;
 use super::progress::FileProgress;
 use super::repr_digest::{REPR_DIGEST, repr_digest};
-use super::send::{Sender, Unsent};
+use super::send::{SendError, Sender};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lakeshore::ErrorCode;
@@ -31,7 +31,11 @@ enum RemoteUpload {
 }
 
 impl Sender<'_> {
-    pub(super) async fn send_resumably(&self, file: &PlannedFile, progress: &Arc<FileProgress>) -> Result<(), Unsent> {
+    pub(super) async fn send_resumably(
+        &self,
+        file: &PlannedFile,
+        progress: &Arc<FileProgress>,
+    ) -> Result<(), SendError> {
         let mut attempts = self.client.retry_policy().attempts();
         let mut surprises = 0;
         let mut url = self.begun_before(file).await?;
@@ -45,7 +49,7 @@ impl Sender<'_> {
                     attempts.progressed();
                     continue;
                 }
-                Err(Unsent::All(error)) => error,
+                Err(SendError::All(error)) => error,
                 Err(unsent) => return Err(unsent),
             };
             // The offset has to be asked for.
@@ -73,7 +77,7 @@ impl Sender<'_> {
     }
 
     /// The upload that an earlier push has begun, if the file is unchanged.
-    async fn begun_before(&self, file: &PlannedFile) -> Result<Option<Url>, Unsent> {
+    async fn begun_before(&self, file: &PlannedFile) -> Result<Option<Url>, SendError> {
         let Some((sha256, url)) = self.remembered.begun(self.sync_id, &file.path) else { return Ok(None) };
         let Ok(url) = Url::parse(&url) else { return Ok(None) };
         if sha256 == file.sha256 {
@@ -91,18 +95,18 @@ impl Sender<'_> {
         url: &mut Option<Url>,
         offset: &mut Option<u64>,
         progress: &Arc<FileProgress>,
-    ) -> Result<bool, Unsent> {
+    ) -> Result<bool, SendError> {
         let Some(place) = url else {
-            *url = Some(self.begin(file).await.map_err(Unsent::All)?);
+            *url = Some(self.begin(file).await.map_err(SendError::All)?);
             *offset = Some(0);
             return Ok(false);
         };
         let from = match *offset {
             Some(offset) => offset,
-            None => match self.standing(place).await.map_err(Unsent::All)? {
+            None => match self.remote_state(place).await.map_err(SendError::All)? {
                 RemoteUpload::At(offset) => offset,
                 RemoteUpload::Gone => {
-                    return Err(Unsent::All(refusal(
+                    return Err(SendError::All(refusal(
                         ErrorCode::NoSuchResumable,
                         "the upload is gone; start a new one",
                     )));
@@ -159,7 +163,7 @@ impl Sender<'_> {
         Ok(url)
     }
 
-    async fn standing(&self, url: &Url) -> Result<RemoteUpload, ClientError> {
+    async fn remote_state(&self, url: &Url) -> Result<RemoteUpload, ClientError> {
         match self.client.send(self.request(Method::HEAD, url)).await {
             Ok(response) => Ok(RemoteUpload::At(upload_offset(response.headers())?)),
             Err(ClientError::Refused { code, .. }) if matches!(code / 100, 403 | 404 | 410) => Ok(RemoteUpload::Gone),
@@ -174,27 +178,27 @@ impl Sender<'_> {
         url: &Url,
         from: u64,
         progress: &Arc<FileProgress>,
-    ) -> Result<u64, Unsent> {
+    ) -> Result<u64, SendError> {
         let path = self.folder.join(&file.path);
-        let source = SourceFile::open(&path, &file.stamp).await.map_err(Unsent::File)?;
+        let source = SourceFile::open(&path, &file.stamp).await.map_err(SendError::File)?;
         let length = (file.size_bytes() - from).min(CHUNK_BYTES_MAX);
-        let trouble = Trouble::default();
-        let stream = source.stream(from, length, progress.clone(), trouble.clone());
+        let body_error = BodyError::default();
+        let stream = source.stream(from, length, progress.clone(), body_error.clone());
         let request = self
             .request(Method::PATCH, url)
             .header("Upload-Offset", from)
             .header(CONTENT_TYPE, "application/offset+octet-stream")
             .header(CONTENT_LENGTH, length)
             .body(Body::wrap_stream(stream));
-        match (self.client.send(request).await, trouble.why()) {
-            (Ok(response), _) => upload_offset(response.headers()).map_err(Unsent::All),
-            (Err(ClientError::Interrupted), _) => Err(Unsent::All(ClientError::Interrupted)),
+        match (self.client.send(request).await, body_error.why()) {
+            (Ok(response), _) => upload_offset(response.headers()).map_err(SendError::All),
+            (Err(ClientError::Interrupted), _) => Err(SendError::All(ClientError::Interrupted)),
             (Err(_), Some(why)) => {
                 // The half-sent upload would block the end of the sync.
                 let _ = self.client.send(self.request(Method::DELETE, url)).await;
-                Err(Unsent::File(why.to_owned()))
+                Err(SendError::File(why.to_owned()))
             }
-            (Err(error), None) => Err(Unsent::All(error)),
+            (Err(error), None) => Err(SendError::All(error)),
         }
     }
 

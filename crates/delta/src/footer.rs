@@ -10,7 +10,7 @@ mod leaf;
 use crate::stats::{self, Leaf, Reading};
 use crate::types::{DataType, Field};
 use crate::unfit::{REASONS_MAX, Unfit, shortened};
-use leaf::{NoType, leaf_type, no_type};
+use leaf::{UnsupportedType, leaf_type, no_type};
 use parquet::basic::{Compression, ConvertedType, LogicalType, Repetition};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::schema::types::{Type, TypePtr};
@@ -209,14 +209,14 @@ impl Walk {
             Some(LogicalType::Variant(_)) => no_type("variant", "write it as a string or a struct"),
             Some(_) => no_type("an unknown group", "write it as a struct"),
         };
-        found.unwrap_or_else(|NoType { kind, remedy }| {
+        found.unwrap_or_else(|UnsupportedType { kind, remedy }| {
             self.refuse_type(path, part, &kind, remedy);
             DataType::Null
         })
     }
 
     /// Reads a list: of three levels, as Parquet wants it, or of two, as old writers have it.
-    fn list(&mut self, list: &Type, path: &mut Vec<String>) -> Result<DataType, NoType> {
+    fn list(&mut self, list: &Type, path: &mut Vec<String>) -> Result<DataType, UnsupportedType> {
         let [repeated] = list.get_fields() else { return no_type("a list of several parts", "write a standard list") };
         if !is_repeated(repeated) {
             return no_type("a list that is not repeated", "write a standard list");
@@ -237,7 +237,7 @@ impl Walk {
         Ok(DataType::Array(Box::new(element)))
     }
 
-    fn map(&mut self, map: &Type, path: &mut Vec<String>) -> Result<DataType, NoType> {
+    fn map(&mut self, map: &Type, path: &mut Vec<String>) -> Result<DataType, UnsupportedType> {
         let pair = match map.get_fields() {
             [entries] if is_repeated(entries) && entries.is_group() => match entries.get_fields() {
                 [key, value] => Some((key, value)),
@@ -281,7 +281,7 @@ impl Walk {
                 }
                 data_type
             }
-            Err(NoType { kind, remedy }) => {
+            Err(UnsupportedType { kind, remedy }) => {
                 self.refuse_type(path, part, &kind, remedy);
                 DataType::Null
             }

@@ -5,10 +5,13 @@ use crate::row::{bytes, id, number};
 use crate::transaction::WriteTransaction;
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
-use lakeshore::model::sync::start::{NewSync, OnceOnly};
+use lakeshore::model::sync::start::{IdempotentStart, NewSync};
 
 /// Returns the sync that an earlier call with the same key started, and removes expired keys where there is one.
-pub(crate) async fn earlier(writing: &mut impl WriteTransaction, once: &OnceOnly) -> Result<Option<SyncId>, Error> {
+pub(crate) async fn earlier(
+    writing: &mut impl WriteTransaction,
+    once: &IdempotentStart,
+) -> Result<Option<SyncId>, Error> {
     let sql = "SELECT fingerprint, sync_id FROM idempotency_keys WHERE owner = ? AND key = ? AND at >= ?";
     let values = values![once.owner.to_string(), once.key.as_str(), once.expired_before.0];
     let earlier = fetch_optional(writing, sql, values, |row| {
@@ -28,7 +31,7 @@ pub(crate) async fn earlier(writing: &mut impl WriteTransaction, once: &OnceOnly
 pub(crate) async fn remember(
     writing: &mut impl WriteTransaction,
     new: &NewSync,
-    once: &OnceOnly,
+    once: &IdempotentStart,
     sync_id: SyncId,
 ) -> Result<(), Error> {
     let sql = "DELETE FROM idempotency_keys WHERE at < $6; \

@@ -3,7 +3,7 @@
 
 use crate::query::{Connection, Dialect, Text, Value, execute, fetch_all};
 use crate::row::{DbRow, id, is_null, parsed};
-use crate::schemas::{parse, remember_good, rows_of};
+use crate::schemas::{parse, record_baseline, rows_of};
 use crate::transaction::{Counter, SyncLock, WriteTransaction};
 use crate::versions::counting;
 use lakeshore::Error;
@@ -316,7 +316,7 @@ impl<'a> Group<'a> {
         execute(writing, REMEMBER, values).await?;
         // One after the other, in their order: two of them may have the same path.
         for sync_id in syncs {
-            remember_good(writing, SyncId(sync_id.cast_unsigned())).await?;
+            record_baseline(writing, SyncId(sync_id.cast_unsigned())).await?;
         }
         let counted = |file: &Read<'_>| Some((file.history_id, file.inspected.row_count?));
         counting::count(writing, &self.files.iter().filter_map(counted).collect::<Vec<_>>()).await

@@ -87,7 +87,7 @@ impl<B: Backend> StateInspection for MetadataStore<B> {
 fn trash_slot(row: &impl DbRow) -> sqlx::Result<TrashSlot> {
     Ok(TrashSlot {
         trash_id: TrashId(number(row, "trash_id")?),
-        key: TrashKey::remembered(row.get("trash_key")?),
+        key: TrashKey::from_stored(row.get("trash_key")?),
         origin: path(row, "origin")?,
         is_emptying: !is_null(row, "emptying_at")?,
     })

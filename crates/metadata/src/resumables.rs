@@ -135,12 +135,12 @@ impl<B: Backend> ResumableState for MetadataStore<B> {
 
     async fn failed_resumables_of(&self, sync_id: SyncId) -> Result<Vec<PartialName>, Error> {
         let mut connection = self.0.list().await?;
-        failed_of(sync_id).fetch_all(&mut connection, |row| row.get("partial").map(PartialName::remembered)).await
+        failed_of(sync_id).fetch_all(&mut connection, |row| row.get("partial").map(PartialName::from_stored)).await
     }
 
     async fn expired_resumables(&self, before: Timestamp, size: u64) -> Result<Vec<Token>, Error> {
         let mut connection = self.0.list().await?;
-        expired(before, size).fetch_all(&mut connection, |row| row.get("token").map(Token::remembered)).await
+        expired(before, size).fetch_all(&mut connection, |row| row.get("token").map(Token::from_stored)).await
     }
 
     async fn delete_resumable(&self, token: &Token) -> Result<(), Error> {
@@ -221,15 +221,15 @@ fn record(row: &impl DbRow) -> sqlx::Result<ResumableRecord> {
     let parts = row.text("parts")?;
     Ok(ResumableRecord {
         resumable_id: ResumableId(number(row, "resumable_id")?),
-        token: Token::remembered(row.get("token")?),
-        partial: PartialName::remembered(row.get("partial")?),
+        token: Token::from_stored(row.get("token")?),
+        partial: PartialName::from_stored(row.get("partial")?),
         identity: Identity(row.get("identity")?),
         upload_id: number_if_any(row, "upload_id")?.map(UploadId),
         sync_id: number_if_any(row, "sync_id")?.map(SyncId),
         file_name: row.get("file_name")?,
         target: if is_to_land { Some(path(row, "target")?) } else { None },
-        parts: parts.split_whitespace().map(|part| Token::remembered(part.to_owned())).collect(),
-        joined_into: row.get::<Option<String>>("joined_into")?.map(Token::remembered),
+        parts: parts.split_whitespace().map(|part| Token::from_stored(part.to_owned())).collect(),
+        joined_into: row.get::<Option<String>>("joined_into")?.map(Token::from_stored),
         checkpoint: Checkpoint { offset: number(row, "durable_bytes")?, hash_state: row.get("hash_state")? },
         length: number_if_any(row, "length")?,
         metadata: row.get("metadata")?,

@@ -85,7 +85,7 @@ impl<B: Backend> SchemaState for MetadataStore<B> {
         remembered
     }
 
-    async fn good_schema(&self, dataset: &LakePath) -> Result<Option<BaselineSchema>, Error> {
+    async fn baseline_schema(&self, dataset: &LakePath) -> Result<Option<BaselineSchema>, Error> {
         let mut connection = self.0.look().await?;
         let good = fetch_optional(&mut connection, GOOD, values![dataset.as_str()], good).await?;
         good.map(|(sync_id, content)| Ok(BaselineSchema { sync_id, schema: parse(&content)? })).transpose()
@@ -247,7 +247,7 @@ const REMEMBER_GOOD: &str = "\
 
 /// Records the baseline schema that a finished sync leaves for later files. Also called when more of its files were
 /// inspected.
-pub(crate) async fn remember_good(writing: &mut impl WriteTransaction, sync_id: SyncId) -> Result<(), Error> {
+pub(crate) async fn record_baseline(writing: &mut impl WriteTransaction, sync_id: SyncId) -> Result<(), Error> {
     execute(writing, REMEMBER_GOOD, values![id(sync_id.0)]).await.map(drop)
 }
 

@@ -264,7 +264,7 @@ fn trash_sum(row: &impl DbRow) -> sqlx::Result<TrashSum> {
 }
 
 fn slot(row: &impl DbRow) -> sqlx::Result<(TrashId, TrashKey)> {
-    Ok((TrashId(number(row, "trash_id")?), TrashKey::remembered(row.get("trash_key")?)))
+    Ok((TrashId(number(row, "trash_id")?), TrashKey::from_stored(row.get("trash_key")?)))
 }
 
 pub(crate) fn trash_record(row: &impl DbRow) -> sqlx::Result<TrashRecord> {
@@ -272,7 +272,7 @@ pub(crate) fn trash_record(row: &impl DbRow) -> sqlx::Result<TrashRecord> {
     let by = actor(row, "restoring_actor", "restoring_by")?;
     Ok(TrashRecord {
         entry: trash_entry(row)?,
-        key: TrashKey::remembered(row.get("trash_key")?),
+        key: TrashKey::from_stored(row.get("trash_key")?),
         restoring: restoring.map(|identity| (Identity(identity), by)),
     })
 }

@@ -173,7 +173,7 @@ fn intended(row: &impl DbRow) -> sqlx::Result<(LandingsId, String)> {
 
 pub(crate) fn unfinished(row: &impl DbRow) -> sqlx::Result<UnfinishedUpload> {
     let upload_id = UploadId(number(row, "history_id")?);
-    Ok(UnfinishedUpload { upload_id, partial: PartialName::remembered(row.get("partial")?) })
+    Ok(UnfinishedUpload { upload_id, partial: PartialName::from_stored(row.get("partial")?) })
 }
 
 fn history_id(row: &impl DbRow) -> sqlx::Result<i64> {

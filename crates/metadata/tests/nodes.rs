@@ -68,7 +68,7 @@ fn whole(sync_id: SyncId, name: &str, upload_id: Option<UploadId>) -> CompletedU
         sync_id,
         file_name: name.into(),
         target: LakePath::parse(&format!("/a/dt=1/{name}")).unwrap(),
-        partial: PartialName::remembered(format!("p-{name}")),
+        partial: PartialName::from_stored(format!("p-{name}")),
         identity: Identity(name.into()),
         digest: Digest { size_bytes: 7, sha256: [7; 32] },
         begun_at: Timestamp(20),
@@ -96,7 +96,7 @@ async fn begin(state: &PostgresState, sync_id: SyncId, name: &str) -> Result<Upl
         sync_id,
         file_name: name.into(),
         target: LakePath::parse(&format!("/a/b/{name}")).unwrap(),
-        partial: PartialName::remembered(format!("p-{name}")),
+        partial: PartialName::from_stored(format!("p-{name}")),
         identity: Identity(name.into()),
         at: Timestamp(20),
     };
@@ -193,7 +193,7 @@ fn connections_that_break_at_any_moment_lose_nothing_and_repeat_nothing() {
                     let name = format!("{worker}-{number}");
                     match land(node, vec![whole(sync_id, &name, None)]).await {
                         Ok(()) => landed.push(name),
-                        Err(error) => assert!(error.may_pass(), "{error:?}"),
+                        Err(error) => assert!(error.is_transient(), "{error:?}"),
                     }
                 }
                 landed
@@ -265,7 +265,7 @@ fn a_server_that_vanishes_without_a_word_holds_no_connection_for_good() {
         proxy.vanish();
         for failed in starts("meanwhile").await {
             let failed = failed.unwrap_err();
-            assert!(failed.may_pass() || failed.is_unsettled(), "{failed:?}");
+            assert!(failed.is_transient() || failed.is_unsettled(), "{failed:?}");
         }
         proxy.come_back();
         assert!(starts("after").await.iter().all(Result::is_ok));
@@ -354,7 +354,7 @@ fn a_folder_has_one_node_and_one_that_was_replaced_cannot_write_any_more() {
         let fenced = first.start_sync(&new_sync("/c", SyncType::FullSync)).await.unwrap_err();
         let Error::Internal(fault) = &fenced else { panic!("{fenced:?}") };
         assert!(fault.to_string().contains("another node has taken over"), "{fault}");
-        assert!(!fenced.may_pass());
+        assert!(!fenced.is_transient());
         assert_eq!(first.open_syncs().await.unwrap().len(), 2, "it can still read");
         while !first.is_taken_over() {
             tokio::time::sleep(Duration::from_millis(50)).await;

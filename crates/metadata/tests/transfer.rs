@@ -36,7 +36,7 @@ fn path(text: &str) -> LakePath {
 }
 
 fn trash(key: &str, origin: &str, kind: TrashKind, reason: TrashReason, sync_id: SyncId) -> NewTrash {
-    let (key, origin) = (TrashKey::remembered(key.into()), path(origin));
+    let (key, origin) = (TrashKey::from_stored(key.into()), path(origin));
     NewTrash { key, origin, kind, reason, sync_id: Some(sync_id), by: "me".into(), at: Timestamp(40) }
 }
 
@@ -61,7 +61,7 @@ async fn land(state: &dyn State, sync_id: SyncId, targets: &[String], replaced: 
         sync_id,
         file_name: path(target).leaf().to_owned(),
         target: path(target),
-        partial: PartialName::remembered(target.clone()),
+        partial: PartialName::from_stored(target.clone()),
         identity: Identity(target.clone()),
         digest: Digest { size_bytes: target.len() as u64, sha256: [7; 32] },
         begun_at: Timestamp(20),
@@ -107,7 +107,7 @@ fn object(name: &str) -> NewObject {
     let owner = UploadOwner { sync_id: SyncId(1), dataset: path("/a/b"), file: path(&format!("/a/b/{name}.csv")) };
     let digest = Digest::of(name.as_bytes());
     let key = ObjectKey::of_upload(Some(&owner), digest.sha256[..16].try_into().unwrap());
-    NewObject { partial: PartialName::remembered(name.into()), key, digest: Some(digest) }
+    NewObject { partial: PartialName::from_stored(name.into()), key, digest: Some(digest) }
 }
 
 /// Lands an object in the tree of a lake on object storage.
@@ -118,7 +118,7 @@ async fn land_object(namespace: &dyn Namespace, name: &str, target: &str) {
         partial: new.partial,
         identity: intended.identity,
         place: StoragePath::Live(path(target)),
-        trash: TrashKey::remembered(format!("of-{name}")),
+        trash: TrashKey::from_stored(format!("of-{name}")),
         leaf: path(target).leaf().to_owned(),
     };
     namespace.land(&[landing], Timestamp(61)).await.unwrap().remove(0).unwrap();

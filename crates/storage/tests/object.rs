@@ -330,7 +330,7 @@ async fn a_network_that_fails_a_share_of_the_requests_loses_and_doubles_nothing(
                     names.push(name);
                 }
                 Err(error) => {
-                    assert!(error.may_pass(), "{error:?}");
+                    assert!(error.is_transient(), "{error:?}");
                     files.discard_partial(&partial(name)).await.unwrap();
                 }
             }
@@ -362,7 +362,7 @@ async fn an_object_storage_that_does_not_answer_or_refuses_is_told_with_its_reme
     };
     let (written, _) = files.write_group(vec![whole]).await;
     let error = written.into_iter().next().unwrap().unwrap_err();
-    assert!(error.may_pass() && error.to_string().contains("try again in a minute"), "{error}");
+    assert!(error.is_transient() && error.to_string().contains("try again in a minute"), "{error}");
     assert_eq!(error.code().number(), 50308);
     assert!(files.probe().await.unwrap_err().to_string().contains("--s3-endpoint"));
 
@@ -378,6 +378,6 @@ async fn an_object_storage_that_does_not_answer_or_refuses_is_told_with_its_reme
     let mut refused = files.create_partial(partial(2), None).await.unwrap();
     refused.write(bytes(10, 1)).await.unwrap();
     let error = refused.seal().await.unwrap_err();
-    assert!(!error.may_pass() && error.to_string().contains("credentials"), "{error}");
+    assert!(!error.is_transient() && error.to_string().contains("credentials"), "{error}");
     assert_eq!(error.code().number(), 50007);
 }

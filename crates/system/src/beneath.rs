@@ -16,38 +16,42 @@ pub fn open_folder(parent: impl AsFd, name: impl Arg) -> Result<OwnedFd, Errno> 
 
 /// Why a folder could not be made.
 #[derive(Debug)]
-pub enum Unmade {
+pub enum MakeFolderError {
     /// The folder was made, but syncing its name failed. It is removed again, so that nobody takes it for durable.
     Unsynced(Errno),
     Failed(Errno),
 }
 
-impl From<Unmade> for Errno {
-    fn from(unmade: Unmade) -> Self {
-        let (Unmade::Unsynced(errno) | Unmade::Failed(errno)) = unmade;
+impl From<MakeFolderError> for Errno {
+    fn from(unmade: MakeFolderError) -> Self {
+        let (MakeFolderError::Unsynced(errno) | MakeFolderError::Failed(errno)) = unmade;
         errno
     }
 }
 
 /// Makes the folder where it is missing, syncs its name, and opens it.
-pub fn make_folder(parent: impl AsFd, name: impl Arg + Copy, mode: Mode) -> Result<OwnedFd, Unmade> {
+pub fn make_folder(parent: impl AsFd, name: impl Arg + Copy, mode: Mode) -> Result<OwnedFd, MakeFolderError> {
     make_or_find_folder(parent, name, mode).map(|(folder, _)| folder)
 }
 
 /// Like [`make_folder`]; also returns whether this call has made the name durable. A folder that exists already may
 /// have been made by a process that was killed before its sync.
-pub fn make_or_find_folder(parent: impl AsFd, name: impl Arg + Copy, mode: Mode) -> Result<(OwnedFd, bool), Unmade> {
+pub fn make_or_find_folder(
+    parent: impl AsFd,
+    name: impl Arg + Copy,
+    mode: Mode,
+) -> Result<(OwnedFd, bool), MakeFolderError> {
     let parent = parent.as_fd();
     let is_made = match mkdirat(parent, name, mode) {
         Ok(()) => {
             fsync(parent).map_err(|errno| {
                 let _ = unlinkat(parent, name, AtFlags::REMOVEDIR);
-                Unmade::Unsynced(errno)
+                MakeFolderError::Unsynced(errno)
             })?;
             true
         }
         Err(Errno::EXIST) => false,
-        Err(errno) => return Err(Unmade::Failed(errno)),
+        Err(errno) => return Err(MakeFolderError::Failed(errno)),
     };
-    Ok((open_folder(parent, name).map_err(Unmade::Failed)?, is_made))
+    Ok((open_folder(parent, name).map_err(MakeFolderError::Failed)?, is_made))
 }

@@ -61,7 +61,7 @@ pub fn interruption() -> Result<CancellationToken, ClientError> {
 pub fn end(result: Result<u8, ClientError>) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
-        Err(ClientError::Unread) => ExitCode::from(DONE),
+        Err(ClientError::OutputClosed) => ExitCode::from(DONE),
         Err(error) => {
             tell(&format!("lakeshore: {error}"));
             if let ClientError::Refused { code, .. } = error {
@@ -82,7 +82,7 @@ pub fn advise(code: u32) {
 /// Treats a closed pipe (`lakeshore ls / | head`) as a regular end.
 pub fn printed(result: io::Result<()>) -> Result<(), ClientError> {
     match result {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ClientError::Unread),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ClientError::OutputClosed),
         result => result.map_err(|error| ClientError::local("cannot print", error)),
     }
 }

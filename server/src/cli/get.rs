@@ -8,7 +8,7 @@ use lakeshore::model::id::VersionNumber;
 use lakeshore_client::call::Client;
 use lakeshore_client::download::{Source, print};
 use lakeshore_client::error::{ClientError, DONE, FAILED};
-use lakeshore_client::fetch::{Fetcher, Got};
+use lakeshore_client::fetch::{FetchReport, Fetcher};
 use lakeshore_client::listing::{Listing, is_not_there};
 use lakeshore_client::progress::Progress;
 use lakeshore_client::target::{Folder, Records, Target};
@@ -129,7 +129,12 @@ async fn is_folder(client: &Client, path: &LakePath) -> Result<bool, ClientError
     }
 }
 
-fn tell_what(options: &GetOptions, version: Option<&OfVersion>, to: &Path, got: &Got) -> Result<(), ClientError> {
+fn tell_what(
+    options: &GetOptions,
+    version: Option<&OfVersion>,
+    to: &Path,
+    got: &FetchReport,
+) -> Result<(), ClientError> {
     if options.json {
         #[derive(Serialize)]
         struct Report<'a> {
@@ -139,12 +144,12 @@ fn tell_what(options: &GetOptions, version: Option<&OfVersion>, to: &Path, got: 
             version: Option<VersionNumber>,
             to: &'a Path,
             #[serde(flatten)]
-            got: &'a Got,
+            got: &'a FetchReport,
         }
         let report = Report { path: &options.path, version: version.map(|of| of.number), to, got };
         return printed(terminal::json_line(&mut terminal::output(), &report));
     }
-    let Got { files, bytes, unchanged, failed } = got;
+    let FetchReport { files, bytes, unchanged, failed } = got;
     let of = version.map_or_else(String::new, |of| format!(" of version {}", of.number));
     tell(&format!("{files} files{of} ({}) fetched to {}, {unchanged} unchanged", ByteSize(*bytes), to.display()));
     if failed.count > 0 {

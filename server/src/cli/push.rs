@@ -62,7 +62,7 @@ async fn run_to_report(options: &PushOptions) -> Result<u8, ClientError> {
     explain(&report);
     // The exit code is that of the push, even if nobody reads the output.
     match told {
-        Err(ClientError::Unread) | Ok(()) => {}
+        Err(ClientError::OutputClosed) | Ok(()) => {}
         Err(error) => return Err(error),
     }
     Ok(report.exit_code)

@@ -5,7 +5,7 @@ use crate::model::fault::{Effect, Fault, FaultKind};
 
 impl Error {
     pub fn internal(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Internal(Fault { source: Box::new(source), effect: Effect::Lasting, kind: FaultKind::Unknown })
+        Self::Internal(Fault { source: Box::new(source), effect: Effect::Permanent, kind: FaultKind::Unknown })
     }
 
     /// Sets the kind of an internal fault; other errors are returned unchanged.
@@ -18,7 +18,7 @@ impl Error {
     }
 
     /// A fault that changed nothing and may be temporary: the same step may be tried again.
-    pub fn passing(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+    pub fn transient(source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Internal(Fault { source: Box::new(source), effect: Effect::None, kind: FaultKind::Unknown })
     }
 
@@ -29,9 +29,9 @@ impl Error {
 
     /// Marks a fault as not to be retried: it changed something, or its effect is unknown.
     #[must_use]
-    pub fn lasting(self) -> Self {
+    pub fn permanent(self) -> Self {
         match self {
-            Self::Internal(fault) => Self::Internal(Fault { effect: Effect::Lasting, ..fault }),
+            Self::Internal(fault) => Self::Internal(Fault { effect: Effect::Permanent, ..fault }),
             other => other,
         }
     }
@@ -39,7 +39,7 @@ impl Error {
     /// Marks a fault, even a full disk, that follows a step which is done and is not undone. The rest is completed
     /// later, so the caller must not be told that the request was refused.
     #[must_use]
-    pub fn amid_steps(self) -> Self {
+    pub fn as_unsettled(self) -> Self {
         match self {
             Self::Internal(fault) => Self::Internal(Fault { effect: Effect::Unknown, ..fault }),
             Self::DiskFull => Self::Internal(Fault {
@@ -52,7 +52,7 @@ impl Error {
     }
 
     /// Whether the failed step changed nothing and may succeed soon.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(self, Self::Internal(Fault { effect: Effect::None, .. }))
     }
 
@@ -76,7 +76,7 @@ impl Error {
             }
             other => Self::Internal(Fault {
                 source: other.to_string().into(),
-                effect: Effect::Lasting,
+                effect: Effect::Permanent,
                 kind: FaultKind::Unknown,
             }),
         }

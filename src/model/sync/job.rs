@@ -153,7 +153,7 @@ pub struct Supersede {
 /// Whether this sync is superseded by a new start on `path`. That holds for a full sync on its own path, while no end
 /// was requested, once it is held or idle for long enough, unless one of its uploads is in flight or it restores a
 /// version. `last_activity` is that of the metadata.
-pub fn gives_way(record: &SyncRecord, last_activity: Timestamp, path: &LakePath, supersede: &Supersede) -> bool {
+pub fn is_superseded(record: &SyncRecord, last_activity: Timestamp, path: &LakePath, supersede: &Supersede) -> bool {
     let sync = &record.sync;
     sync.sync_id == supersede.sync_id
         && record.phase == Phase::Open

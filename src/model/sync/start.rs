@@ -19,7 +19,7 @@ pub struct NewSync {
     /// Declared content, compared at the end.
     pub expected: Option<Declaration>,
     /// Set for a start with an `Idempotency-Key`.
-    pub once: Option<OnceOnly>,
+    pub once: Option<IdempotentStart>,
     /// Set for a sync by which the lake restores a version of the dataset. Only the lake fills and ends it.
     pub restores_version: Option<VersionNumber>,
     pub at: Timestamp,
@@ -27,7 +27,7 @@ pub struct NewSync {
 
 /// Identity of a start, by which a repeated call is recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OnceOnly {
+pub struct IdempotentStart {
     /// Owner of the key: the same text of another owner is another key.
     pub owner: Principal,
     pub key: IdempotencyKey,

@@ -30,7 +30,7 @@ impl Token {
     }
 
     /// Restores a stored token, without a check.
-    pub fn remembered(token: String) -> Self {
+    pub fn from_stored(token: String) -> Self {
         Self(token)
     }
 

@@ -14,7 +14,7 @@ use crate::model::sync::hold::Hold;
 use crate::model::sync::idempotency::{Fingerprint, IdempotencyKey};
 use crate::model::sync::job::Closing;
 use crate::model::sync::manifest::{Declaration, DeclaredFile};
-use crate::model::sync::start::{NewSync, OnceOnly};
+use crate::model::sync::start::{IdempotentStart, NewSync};
 use crate::model::sync::status::{Status, SyncType};
 use crate::model::time::Timestamp;
 use crate::model::totals::Totals;
@@ -71,7 +71,7 @@ pub async fn the_last_declaration_is_compared_with_the_last_landed_files(state: 
 pub async fn a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten(state: &dyn State) {
     // All keys have one name.
     let call = |owner: u64, key: &str, fingerprint: u8, at: i64| NewSync {
-        once: Some(OnceOnly {
+        once: Some(IdempotentStart {
             owner: Principal::Key(KeyId(owner)),
             key: IdempotencyKey::parse(key).unwrap(),
             fingerprint: Fingerprint([fingerprint; 32]),
@@ -133,7 +133,7 @@ pub async fn landed_changes_distinguish_new_from_replaced_files(state: &dyn Stat
     finish(state, earlier, "/a/old").await;
     let id = start(state, "/a", SyncType::IncrementalSync).await;
     let replaced = |target: &str, key: &str| NewTrash {
-        key: TrashKey::remembered(key.to_owned()),
+        key: TrashKey::from_stored(key.to_owned()),
         kind: TrashKind::File,
         reason: TrashReason::Overwritten,
         ..trash_of(id, target)

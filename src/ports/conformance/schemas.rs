@@ -103,7 +103,7 @@ pub async fn inspected_rows_are_found_by_path_and_identity(state: &dyn State) {
 pub async fn a_file_is_compared_with_the_columns_of_the_last_finished_sync(state: &dyn State) {
     let first = sync_of(state, &["x", "y"]).await;
     assert_eq!(difference(state, first).await, "");
-    let good = state.good_schema(&path("/a")).await.unwrap().unwrap();
+    let good = state.baseline_schema(&path("/a")).await.unwrap().unwrap();
     assert_eq!((good.sync_id, good.schema), (SyncId(1), schema(&["x", "y"])));
     let second = start(state, "/a", SyncType::IncrementalSync).await;
     let (same, other) = (finish(state, second, "/a/2").await, finish(state, second, "/a/3").await);
@@ -116,10 +116,10 @@ pub async fn a_file_is_compared_with_the_columns_of_the_last_finished_sync(state
     state.close_sync(second, &finishing(), false, Timestamp(60)).await.unwrap();
     // On a tie the first schema is the baseline, until a third file decides. A file read late still counts for its own
     // sync.
-    assert_eq!(state.good_schema(&path("/a")).await.unwrap().unwrap().schema, schema(&["x", "y"]));
+    assert_eq!(state.baseline_schema(&path("/a")).await.unwrap().unwrap().schema, schema(&["x", "y"]));
     inspect(state, late, &["x", "z"]).await;
     assert_eq!(difference(state, late).await, "added z (int64); removed y (int64)");
-    assert_eq!(state.good_schema(&path("/a")).await.unwrap().unwrap().schema, schema(&["x", "z"]));
+    assert_eq!(state.baseline_schema(&path("/a")).await.unwrap().unwrap().schema, schema(&["x", "z"]));
     let named: Vec<_> = state.differing_uploads(second, 9).await.unwrap().iter().map(|row| row.history_id).collect();
     assert_eq!(named, [other, late]);
     let third = sync_of(state, &["x", "z"]).await;
@@ -133,13 +133,13 @@ pub async fn files_of_a_new_dataset_are_compared_with_its_first_file(state: &dyn
     inspect(state, other, &["y"]).await;
     assert_eq!(difference(state, one).await, "");
     assert_eq!(difference(state, other).await, "added y (int64); removed x (int64)");
-    assert_eq!(state.good_schema(&path("/a")).await.unwrap(), None, "it is not finished");
+    assert_eq!(state.baseline_schema(&path("/a")).await.unwrap(), None, "it is not finished");
     let abort = Closing::Abort { reason: TrashReason::Aborted, message: "aborted".into(), by: "".into() };
     state.close_sync(id, &abort, false, Timestamp(60)).await.unwrap();
     let settlement =
         Settlement { sync_id: id, status: Status::Failed, message: String::new(), trash: None, at: Timestamp(61) };
     state.settle_sync(&settlement).await.unwrap();
-    assert_eq!(state.good_schema(&path("/a")).await.unwrap(), None, "what was aborted is no measure");
+    assert_eq!(state.baseline_schema(&path("/a")).await.unwrap(), None, "what was aborted is no measure");
 }
 
 pub async fn the_ignore_policy_marks_no_file_and_the_default_is_to_warn(state: &dyn State) {
@@ -153,5 +153,5 @@ pub async fn the_ignore_policy_marks_no_file_and_the_default_is_to_warn(state: &
     sync_of(state, &["x"]).await;
     let other = sync_of(state, &["y"]).await;
     assert_eq!(difference(state, other).await, "");
-    assert_eq!(state.good_schema(&dataset).await.unwrap().unwrap().schema, schema(&["y"]));
+    assert_eq!(state.baseline_schema(&dataset).await.unwrap().unwrap().schema, schema(&["y"]));
 }

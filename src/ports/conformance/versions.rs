@@ -5,7 +5,7 @@ use crate::model::id::VersionNumber;
 use crate::model::snapshot::{NewSnapshot, SnapshotState, SnapshotToken};
 use crate::model::sync::end::Settlement;
 use crate::model::trash::PurgeSelector;
-use crate::model::version::{VersionFile, VersionKind, Whereabouts, WhichVersion};
+use crate::model::version::{FileLocation, VersionFile, VersionKind, WhichVersion};
 use crate::ports::metadata::version::VersionFilesQuery;
 
 async fn settle(state: &dyn State, sync_id: SyncId, status: Status, trash: Option<NewTrash>, at: i64) {
@@ -63,8 +63,8 @@ pub async fn each_change_of_a_dataset_makes_a_version_and_staged_or_aborted_file
     assert_ne!(all[0].list_digest, all[1].list_digest);
     assert_eq!(names(&files(state, "/a", 3).await), ["/a/1", "/a/b/2"]);
     let old = files(state, "/a", 1).await;
-    assert!(matches!(&old[0].whereabouts, Whereabouts::Trash { key, .. } if *key == of_file.key), "{old:?}");
-    assert_eq!(files(state, "/a", 2).await[0].whereabouts, Whereabouts::Live);
+    assert!(matches!(&old[0].location, FileLocation::Trash { key, .. } if *key == of_file.key), "{old:?}");
+    assert_eq!(files(state, "/a", 2).await[0].location, FileLocation::Live);
     for (at, number) in [(39, None), (40, Some(1)), (59, Some(2)), (99, Some(3))] {
         let found = state.find_version(&path("/a"), WhichVersion::AsOf(Timestamp(at))).await.unwrap();
         assert_eq!(found.map(|version| version.version.0), number, "{at}");
@@ -77,7 +77,7 @@ pub async fn a_replaced_dataset_is_a_version_in_the_trash_until_it_is_purged(sta
     published(state, "/a/1", false, 40).await;
     published(state, "/a/2", true, 50).await;
     let old = files(state, "/a", 1).await;
-    let Whereabouts::Trash { trash_id, .. } = old[0].whereabouts else { panic!("{old:?}") };
+    let FileLocation::Trash { trash_id, .. } = old[0].location else { panic!("{old:?}") };
     let item = state.trash_of_version(&path("/a"), VersionNumber(1)).await.unwrap();
     assert_eq!(item, Some(trash_id));
     state.begin_restore(trash_id, &Identity("5".into()), &"me".into()).await.unwrap();
@@ -87,7 +87,7 @@ pub async fn a_replaced_dataset_is_a_version_in_the_trash_until_it_is_purged(sta
     assert_eq!((restored.version.0, restored.kind), (3, VersionKind::Restore));
     assert_eq!(restored.restored_version, Some(VersionNumber(1)));
     assert_eq!(names(&files(state, "/a", 3).await), ["/a/1"]);
-    assert_eq!(files(state, "/a", 1).await[0].whereabouts, Whereabouts::Live);
+    assert_eq!(files(state, "/a", 1).await[0].location, FileLocation::Live);
 
     let (dataset, pinned) = (path("/a"), VersionNumber(2));
     assert!(state.pin_version(&dataset, pinned, Some("why"), &"me".into(), Timestamp(70)).await.unwrap());
@@ -97,7 +97,7 @@ pub async fn a_replaced_dataset_is_a_version_in_the_trash_until_it_is_purged(sta
     assert!(state.pin_version(&dataset, pinned, None, &"me".into(), Timestamp(90)).await.unwrap());
     assert!(!state.pin_version(&dataset, VersionNumber(9), Some(""), &"me".into(), Timestamp(90)).await.unwrap());
     assert_eq!(empty().await, 1);
-    assert_eq!(files(state, "/a", 2).await[0].whereabouts, Whereabouts::Gone);
+    assert_eq!(files(state, "/a", 2).await[0].location, FileLocation::Gone);
 }
 
 pub async fn only_the_files_of_a_version_are_published_as_its_restore(state: &dyn State) {

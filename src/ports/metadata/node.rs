@@ -26,7 +26,7 @@ impl Held for () {}
 
 /// Unfinished work of a node that has ended.
 #[derive(Debug, Default)]
-pub struct LeftBehind {
+pub struct UnfinishedWork {
     /// `Syncing`, in ascending order, without resumable ones.
     pub uploads: Vec<UnfinishedUpload>,
     /// Files of uploads that have not landed, also of resumable ones.
@@ -49,7 +49,7 @@ pub struct LandingUpload {
 #[async_trait]
 pub trait NodeState: Send + std::marker::Sync {
     /// Whether other nodes may serve the lake too.
-    fn has_company(&self) -> bool {
+    fn has_other_nodes(&self) -> bool {
         false
     }
 
@@ -64,7 +64,7 @@ pub trait NodeState: Send + std::marker::Sync {
     }
 
     /// The lake is recovered: others may come.
-    async fn be_ready(&self) -> Result<(), Error> {
+    async fn mark_ready(&self) -> Result<(), Error> {
         Ok(())
     }
 
@@ -79,12 +79,12 @@ pub trait NodeState: Send + std::marker::Sync {
     }
 
     /// Unfinished work of a node that writes nothing any more.
-    async fn left_by(&self, _: ServingNode) -> Result<LeftBehind, Error> {
-        Ok(LeftBehind::default())
+    async fn unfinished_work(&self, _: ServingNode) -> Result<UnfinishedWork, Error> {
+        Ok(UnfinishedWork::default())
     }
 
     /// The work of the node is completed or undone.
-    async fn set_recovered(&self, _: ServingNode) -> Result<(), Error> {
+    async fn mark_recovered(&self, _: ServingNode) -> Result<(), Error> {
         Ok(())
     }
 

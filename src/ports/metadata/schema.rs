@@ -91,7 +91,7 @@ pub trait SchemaState: Send + Sync {
     async fn schema(&self, id: SchemaId) -> Result<Option<Schema>, Error>;
 
     /// Columns of most files of the last finished sync of the dataset with any columns.
-    async fn good_schema(&self, dataset: &LakePath) -> Result<Option<BaselineSchema>, Error>;
+    async fn baseline_schema(&self, dataset: &LakePath) -> Result<Option<BaselineSchema>, Error>;
 
     /// Stored rows and columns of the file at each path, if it still has this identity.
     async fn landed_rows(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedRows>>, Error>;

@@ -23,7 +23,7 @@ pub trait SyncState: Send + std::marker::Sync {
     /// Refuses as [`Self::start_sync`] would for a sync of this path and type, and stores nothing.
     async fn check_start(&self, path: &LakePath, sync_type: SyncType) -> Result<(), Error>;
 
-    /// [`Self::start_sync`] for a path with a full sync that [`crate::model::sync::job::gives_way`]. That sync is
+    /// [`Self::start_sync`] for a path with a full sync that [`crate::model::sync::job::is_superseded`]. That sync is
     /// closed, as by [`Self::close_sync`] with [`crate::model::sync::job::superseded_by`], in the transaction that
     /// stores the new one. If it does not give way, the start is refused as by [`Self::start_sync`].
     async fn supersede_sync(&self, new: &NewSync, supersede: &Supersede) -> Result<SyncId, Error>;

@@ -72,7 +72,7 @@ impl Lake {
     ) -> Result<BegunSession, Error> {
         match attempt.await {
             Err(refusal @ (Error::BadKey | Error::ExpiredKey { .. } | Error::BadSignInLink)) => {
-                let refusal = self.0.wrong_sign_ins.count(origin, self.now()).err().unwrap_or(refusal);
+                let refusal = self.0.failed_sign_ins.count(origin, self.now()).err().unwrap_or(refusal);
                 self.record_refused(&refusal, origin).await;
                 Err(refusal)
             }

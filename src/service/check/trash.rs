@@ -66,7 +66,7 @@ impl Check<'_> {
     /// Identifies a trash folder without a row.
     async fn judge_slot(&mut self, entry: &Entry) -> Result<(), Error> {
         let files = &self.lake.0.files;
-        let key = TrashKey::remembered(entry.name.clone());
+        let key = TrashKey::from_stored(entry.name.clone());
         let slot = StoragePath::TrashSlot(key.clone());
         let items = files.list(&slot).await?;
         let path = slot.shown();

@@ -39,7 +39,7 @@ impl Lake {
                 self.0.events.pending_changes().late(late.into_iter().filter(|dataset| is_new(&dataset.path)));
             }
             // The node that checked before may have ended before its last events.
-            None if self.0.state.has_company() => self.owe_reset(),
+            None if self.0.state.has_other_nodes() => self.owe_reset(),
             None => {}
         }
         Ok(())

@@ -82,7 +82,7 @@ impl Lake {
         let due = async || self.0.state.uninspected(sync, self.now(), INSPECTED_TOGETHER).await;
         let mut files = due().await?;
         let mut _everywhere = None;
-        if self.0.state.has_company() && !files.is_empty() {
+        if self.0.state.has_other_nodes() && !files.is_empty() {
             _everywhere = Some(self.0.state.take_inspections().await?);
             files = due().await?;
         }
@@ -277,7 +277,7 @@ impl Lake {
             return Ok(DatasetSchema { path, policy, schema: None, sync_id: None, num_differences: 0 });
         }
         let policy = self.0.state.schema_policy(&path).await?;
-        let good = self.0.state.good_schema(&path).await?;
+        let good = self.0.state.baseline_schema(&path).await?;
         let (schema, sync_id) = good.map(|good| (good.schema, good.sync_id)).unzip();
         let num_differences = match sync_id {
             Some(sync_id) => self.record(sync_id).await?.sync.num_schema_differences,

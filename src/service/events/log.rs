@@ -59,7 +59,7 @@ impl Ring {
 impl Lake {
     /// Takes the last events of the log, where several nodes serve the lake. Only at start.
     pub async fn open_event_log(&self) -> Result<(), Error> {
-        if !self.0.state.has_company() {
+        if !self.0.state.has_other_nodes() {
             return Ok(());
         }
         let events = &self.0.events;

@@ -209,7 +209,7 @@ impl Lake {
         }
         let ring = events.ring();
         // Another node may have taken more of the log than this one.
-        let is_ahead = |last: EventId| self.0.state.has_company() && last.number > ring.number;
+        let is_ahead = |last: EventId| self.0.state.has_other_nodes() && last.number > ring.number;
         let known = last.filter(|last| {
             last.start == events.start.load(Ordering::Relaxed)
                 && (ring.after(last.number, 0).is_some() || is_ahead(*last))
@@ -243,13 +243,17 @@ impl Lake {
             (pending_changes.take_syncs(), pending_changes.take_unscoped())
         };
         let now = self.now();
-        if self.0.state.has_company() {
+        if self.0.state.has_other_nodes() {
             if uploads.is_due(now) {
                 // Tried again at the next call; until then, uploads of other nodes may be told as waiting.
                 let _ = self.leave_in_flight().await;
             }
-            let sampled =
-                uploads.take_events(&self.0.in_flight, now, self.0.limits.stalled_after, self.0.state.has_company());
+            let sampled = uploads.take_events(
+                &self.0.in_flight,
+                now,
+                self.0.limits.stalled_after,
+                self.0.state.has_other_nodes(),
+            );
             if self.publish_to_log(syncs, unscoped, sampled).await.is_err() {
                 // Tried again at the next call, with a reset.
                 uploads.forget();
@@ -268,7 +272,7 @@ impl Lake {
         }
         unscoped_events(unscoped).into_iter().for_each(|happened| events.publish(now, happened));
         for happened in
-            uploads.take_events(&self.0.in_flight, now, self.0.limits.stalled_after, self.0.state.has_company())
+            uploads.take_events(&self.0.in_flight, now, self.0.limits.stalled_after, self.0.state.has_other_nodes())
         {
             events.publish(now, happened);
         }

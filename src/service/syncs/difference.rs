@@ -42,12 +42,12 @@ impl Default for Comparisons {
 }
 
 /// Changes that are listed by name.
-pub(in crate::service) enum EntryName {
+pub(in crate::service) enum ChangeSelection {
     Page { kind: Option<ChangeKind>, skip: u64, size: u64 },
     FirstOfEachKind(u64),
 }
 
-impl EntryName {
+impl ChangeSelection {
     pub(in crate::service) fn page(wanted: &ChangesPage) -> Result<Self, Error> {
         let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Asc)?;
         Ok(Self::Page { kind: wanted.kind, skip: from, size })
@@ -97,12 +97,12 @@ struct Sides {
 /// Lists some of the changes, and counts all.
 pub(in crate::service) struct Pages {
     difference: Difference,
-    named: EntryName,
+    named: ChangeSelection,
     pub(in crate::service) rows: RowTally,
 }
 
 impl Pages {
-    pub(in crate::service) fn new(sync_id: Option<SyncId>, trash_id: Option<TrashId>, named: EntryName) -> Self {
+    pub(in crate::service) fn new(sync_id: Option<SyncId>, trash_id: Option<TrashId>, named: ChangeSelection) -> Self {
         Self { difference: Difference::empty(sync_id, trash_id), named, rows: RowTally::default() }
     }
 
@@ -139,13 +139,13 @@ impl Pages {
     fn add(&mut self, change: Change) {
         self.difference.count(&change);
         let is_named = match &mut self.named {
-            EntryName::Page { kind, .. } if kind.is_some_and(|kind| kind != change.kind) => false,
-            EntryName::Page { skip, size, .. } if *skip == 0 => (self.difference.files.len() as u64) < *size,
-            EntryName::Page { skip, .. } => {
+            ChangeSelection::Page { kind, .. } if kind.is_some_and(|kind| kind != change.kind) => false,
+            ChangeSelection::Page { skip, size, .. } if *skip == 0 => (self.difference.files.len() as u64) < *size,
+            ChangeSelection::Page { skip, .. } => {
                 *skip -= 1;
                 false
             }
-            EntryName::FirstOfEachKind(size) => self.difference.totals(change.kind).files <= *size,
+            ChangeSelection::FirstOfEachKind(size) => self.difference.totals(change.kind).files <= *size,
         };
         if is_named {
             self.difference.files.push(change);
@@ -158,12 +158,12 @@ impl Lake {
     /// Visits each file of the sync and of the dataset.
     pub async fn difference(&self, caller: &Caller, id: SyncId, page: &ChangesPage) -> Result<Difference, Error> {
         caller.may_read()?;
-        self.compare(caller, id, EntryName::page(page)?).await
+        self.compare(caller, id, ChangeSelection::page(page)?).await
     }
 
     /// [`Self::difference`] with the first files of each kind.
     pub async fn difference_in_short(&self, caller: &Caller, id: SyncId) -> Result<Difference, Error> {
-        self.compare(caller, id, EntryName::FirstOfEachKind(DIFFERENCES_NAMED_MAX)).await
+        self.compare(caller, id, ChangeSelection::FirstOfEachKind(DIFFERENCES_NAMED_MAX)).await
     }
 
     /// Changes of a dataset since one of its versions went to the trash. Visits each file of both.
@@ -174,7 +174,7 @@ impl Lake {
         page: &ChangesPage,
     ) -> Result<Difference, Error> {
         caller.may_read()?;
-        let named = EntryName::page(page)?;
+        let named = ChangeSelection::page(page)?;
         let id = wanted.trash_id;
         if !caller.sees(&wanted.path) {
             return Err(Error::NoSuchTrash(id));
@@ -202,7 +202,7 @@ impl Lake {
         record: &TrashRecord,
     ) -> Result<Difference, Error> {
         let mut pages =
-            Pages::new(None, Some(record.entry.trash_id), EntryName::FirstOfEachKind(DIFFERENCES_NAMED_MAX));
+            Pages::new(None, Some(record.entry.trash_id), ChangeSelection::FirstOfEachKind(DIFFERENCES_NAMED_MAX));
         let _own = self.0.comparisons.of_callers.turn(caller).await?;
         let _turn = self.0.comparisons.all.acquire().await;
         let new = Side::Trashed(record.key.clone());
@@ -218,7 +218,7 @@ impl Lake {
         Ok((self.0.comparisons.of_callers.turn(caller).await?, self.0.comparisons.all.acquire().await))
     }
 
-    async fn compare(&self, caller: &Caller, id: SyncId, named: EntryName) -> Result<Difference, Error> {
+    async fn compare(&self, caller: &Caller, id: SyncId, named: ChangeSelection) -> Result<Difference, Error> {
         let sync = self.sync(caller, id).await?;
         let mut pages = Pages::new(Some(sync.sync_id), None, named);
         let _own = self.0.comparisons.of_callers.turn(caller).await?;

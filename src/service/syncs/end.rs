@@ -92,12 +92,7 @@ impl Lake {
 
     /// Ends a sync that was closed because another one superseded it. The new sync stays open even if this fails:
     /// [`Self::resume_closings`] continues after a fault, as does a restart. Requires the exclusive sync lock.
-    pub(in crate::service) async fn follow_supersession(
-        &self,
-        lock: &SyncLock,
-        record: &SyncRecord,
-        successor: SyncId,
-    ) {
+    pub(in crate::service) async fn finish_superseded(&self, lock: &SyncLock, record: &SyncRecord, successor: SyncId) {
         let id = lock.sync_id();
         lock.supersede(successor);
         self.0.sync_locks.remove_open(id);
@@ -195,11 +190,11 @@ impl Lake {
                     }
                     // The progress is unknown, or the rest will be done later: the sync stays closed, and is tried
                     // again, also in the background. So the caller must not be told that it was refused.
-                    Err(error @ Error::Internal(_)) => Err(error.amid_steps()),
+                    Err(error @ Error::Internal(_)) => Err(error.as_unsettled()),
                     Err(error) => {
                         let reopened = self.0.state.reopen_sync(sync.sync_id, &error.to_string(), self.now()).await;
                         // On failure it stays closed, and is published later.
-                        reopened.map_err(Error::amid_steps)?;
+                        reopened.map_err(Error::as_unsettled)?;
                         self.0.events.pending_changes().sync(sync.sync_id);
                         Err(error)
                     }
@@ -211,7 +206,7 @@ impl Lake {
                     SyncType::FullSync => self.0.files.drop_staging(sync.sync_id, &sync.path, &key).await,
                     SyncType::IncrementalSync => Ok(false),
                 };
-                let dropped = dropped.map_err(Error::amid_steps)?;
+                let dropped = dropped.map_err(Error::as_unsettled)?;
                 let trash = dropped.then(|| self.trash_of(sync, *reason, &by.name));
                 self.settle(sync.sync_id, Status::Failed, message.clone(), trash).await
             }
@@ -241,7 +236,7 @@ impl Lake {
         trash: Option<NewTrash>,
     ) -> Result<(), Error> {
         let settlement = Settlement { sync_id, status, message, trash, at: self.now() };
-        self.0.state.settle_sync(&settlement).await.map_err(Error::amid_steps)?;
+        self.0.state.settle_sync(&settlement).await.map_err(Error::as_unsettled)?;
         self.0.events.pending_changes().sync(sync_id).has_ended = true;
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::model::path::LakePath;
 use crate::model::storage_path::StoragePath;
 use crate::model::sync::idempotency::{Fingerprint, IdempotencyKey};
 use crate::model::sync::job::{Phase, Supersede, SyncJob, SyncRecord};
-use crate::model::sync::start::{NewSync, OnceOnly, StartSync};
+use crate::model::sync::start::{IdempotentStart, NewSync, StartSync};
 use crate::model::sync::status::SyncType;
 use crate::model::trash::TrashReason;
 use crate::model::upload::row::Upload;
@@ -56,7 +56,7 @@ impl Lake {
             self.0.events.pending_changes().sync(*id).started_at = Some(new.at);
             // A sync with a key may have begun long ago.
             if new.sync_type == SyncType::FullSync
-                && !self.0.state.has_company()
+                && !self.0.state.has_other_nodes()
                 && (new.once.is_none() || self.record(*id).await.is_ok_and(|record| record.sync.start_time == new.at))
             {
                 self.0.size_cache.began(*id);
@@ -85,7 +85,7 @@ impl Lake {
         };
         let id = self.remember_start(&new, None).await.map_err(|refusal| refusal.for_caller(caller))?;
         self.0.events.pending_changes().sync(id).started_at = Some(new.at);
-        if !self.0.state.has_company() {
+        if !self.0.state.has_other_nodes() {
             self.0.size_cache.began(id);
         }
         Ok(id)
@@ -137,15 +137,15 @@ impl Lake {
         let started = self.remember_start(new, Some(&supersede)).await?;
         let record = self.record(old).await?;
         if record.phase == Phase::Aborting {
-            self.follow_supersession(&lock, &record, started).await;
+            self.finish_superseded(&lock, &record, started).await;
         }
         Ok(started)
     }
 
-    fn once_only(&self, caller: &Caller, key: &IdempotencyKey, start: &StartSync) -> Result<OnceOnly, Error> {
+    fn once_only(&self, caller: &Caller, key: &IdempotencyKey, start: &StartSync) -> Result<IdempotentStart, Error> {
         let fingerprint = Fingerprint::of(start)?;
         let (owner, expired_before) = (caller.principal(), self.older_than(IDEMPOTENCY_LIFETIME));
-        Ok(OnceOnly { owner, key: key.clone(), fingerprint, expired_before })
+        Ok(IdempotentStart { owner, key: key.clone(), fingerprint, expired_before })
     }
 
     /// True when at least one of `datasets` no longer existed.

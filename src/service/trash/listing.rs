@@ -186,16 +186,16 @@ impl Lake {
                 // The files are moved: after an error, even of a full disk, the restore stays begun and is completed
                 // later.
                 let finished = self.0.state.finish_restore(entry.trash_id, replaced.as_ref(), self.now()).await;
-                finished.map_err(Error::amid_steps)?;
+                finished.map_err(Error::as_unsettled)?;
                 self.0.events.pending_changes().restored(entry.trash_id, &entry.origin, &by.name);
                 Ok(())
             }
             // The progress is unknown, or the rest will be done later: the restore is tried again, also in the
             // background. So the caller must not be told that it was refused.
-            Err(error @ Error::Internal(_)) => Err(error.amid_steps()),
+            Err(error @ Error::Internal(_)) => Err(error.as_unsettled()),
             Err(error) => {
                 // On failure it stays begun, and is finished later.
-                self.0.state.cancel_restore(entry.trash_id).await.map_err(Error::amid_steps)?;
+                self.0.state.cancel_restore(entry.trash_id).await.map_err(Error::as_unsettled)?;
                 Err(error)
             }
         }

@@ -97,7 +97,7 @@ impl Lake {
     async fn begin_emptying(&self, selector: &PurgeSelector, size: u64, by: &Actor) -> Result<Vec<TrashEntry>, Error> {
         loop {
             let begun = self.0.state.begin_emptying(selector, size, by, self.now()).await;
-            if !self.is_relieved(&begun) {
+            if !self.release_reserve_if_full(&begun) {
                 return begun;
             }
         }
@@ -106,7 +106,7 @@ impl Lake {
     async fn finish_emptying(&self, gone: &[TrashId]) -> Result<(), Error> {
         loop {
             let finished = self.0.state.finish_emptying(gone, self.now()).await;
-            if !self.is_relieved(&finished) {
+            if !self.release_reserve_if_full(&finished) {
                 return finished;
             }
         }

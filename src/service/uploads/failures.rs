@@ -49,8 +49,8 @@ fn may_be_told_again(failure: &Failure, fault: &Error) -> bool {
 impl Lake {
     /// Records a failure now, or later if the metadata store cannot be written.
     pub(in crate::service) async fn remember_failure(&self, failure: Failure) -> Result<(), Error> {
-        match self.tell_state(&failure).await {
-            Err(fault) if fault.may_pass() || may_be_told_again(&failure, &fault) => {
+        match self.store_failure(&failure).await {
+            Err(fault) if fault.is_transient() || may_be_told_again(&failure, &fault) => {
                 self.remember_failure_later(failure);
                 Ok(())
             }
@@ -66,29 +66,29 @@ impl Lake {
         }
     }
 
-    async fn tell_state(&self, failure: &Failure) -> Result<(), Error> {
+    async fn store_failure(&self, failure: &Failure) -> Result<(), Error> {
         match failure {
-            Failure::Registered(failed) => self.tell_registered(failed).await,
-            Failure::Unregistered(refused) => self.tell_refused(refused).await,
+            Failure::Registered(failed) => self.store_registered(failed).await,
+            Failure::Unregistered(refused) => self.store_refused(refused).await,
             Failure::InDoubt(partial, refused) => {
                 let Some(upload_id) = self.0.state.upload_in_flight(refused.sync_id, partial).await? else {
-                    return self.tell_refused(refused).await;
+                    return self.store_refused(refused).await;
                 };
                 let RefusedUpload { sync_id, file_name, message, size_bytes, at, .. } = refused.clone();
-                self.tell_registered(&RegisteredFailure { upload_id, sync_id, file_name, message, size_bytes, at })
+                self.store_registered(&RegisteredFailure { upload_id, sync_id, file_name, message, size_bytes, at })
                     .await
             }
         }
     }
 
-    async fn tell_registered(&self, failed: &RegisteredFailure) -> Result<(), Error> {
+    async fn store_registered(&self, failed: &RegisteredFailure) -> Result<(), Error> {
         let RegisteredFailure { upload_id, sync_id, file_name, message, size_bytes, at } = failed;
         self.0.state.fail_upload(*upload_id, message, *size_bytes, *at).await?;
         self.0.events.pending_changes().failed(*sync_id, file_name, message);
         Ok(())
     }
 
-    async fn tell_refused(&self, refused: &RefusedUpload) -> Result<(), Error> {
+    async fn store_refused(&self, refused: &RefusedUpload) -> Result<(), Error> {
         match self.0.state.refuse_upload(refused).await {
             Ok(_) => {
                 self.0.events.pending_changes().failed(refused.sync_id, &refused.file_name, &refused.message);
@@ -104,7 +104,7 @@ impl Lake {
     pub async fn remember_failures(&self) -> Result<(), Error> {
         let take = || self.0.failures.0.lock().pop();
         while let Some(failure) = take() {
-            if let Err(error) = self.tell_state(&failure).await {
+            if let Err(error) = self.store_failure(&failure).await {
                 self.0.failures.0.lock().push(failure);
                 return Err(error);
             }

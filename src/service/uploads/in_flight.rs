@@ -235,7 +235,7 @@ impl Lake {
         let skip = usize::try_from(page.from).unwrap_or(usize::MAX);
         let take = usize::try_from(page.size).unwrap_or(usize::MAX);
         let is_seen = |dataset: &LakePath| scope.as_ref().is_none_or(|scope| scope.contains(dataset));
-        if self.0.state.has_company() {
+        if self.0.state.has_other_nodes() {
             let all = self.in_flight_of_all_nodes(parameters.sync_id).await?;
             let wanted =
                 all.into_iter().map(|(upload, _)| upload.for_caller(caller)).filter(|upload| is_seen(&upload.dataset));
@@ -259,7 +259,7 @@ impl Lake {
 
     /// Number of resumable uploads of the sync without a byte since `since` and without an open request.
     pub(in crate::service) async fn num_idle_of(&self, sync_id: SyncId, since: Timestamp) -> Result<u64, Error> {
-        if !self.0.state.has_company() {
+        if !self.0.state.has_other_nodes() {
             return Ok(self.0.in_flight.num_idle_of(sync_id, since, self.now()));
         }
         let is_idle = |(upload, has_request): &&(UploadInFlight, bool)| {

@@ -206,7 +206,7 @@ impl Lake {
         let (sealed, intended) = join(seal, intend).await;
         let refuse_all = |steps: Vec<Step>, cause: Error| {
             for step in steps {
-                step.answer.refuse(cause.repeated().lasting());
+                step.answer.refuse(cause.repeated().permanent());
             }
         };
         let (id, permissions) = match (intended, sealed) {
@@ -215,7 +215,7 @@ impl Lake {
             // intent was stored.
             (Err(error), Ok(())) => {
                 for step in steps {
-                    step.fail(if error.is_unsettled() { error.repeated().lasting() } else { error.repeated() });
+                    step.fail(if error.is_unsettled() { error.repeated().permanent() } else { error.repeated() });
                 }
                 return None;
             }
@@ -256,7 +256,7 @@ impl Lake {
                     landed.push(self.landed(step.upload.clone(), outcome));
                     named.push(step);
                 }
-                Err(error) if error.may_pass() => unnamed.push((step, error)),
+                Err(error) if error.is_transient() => unnamed.push((step, error)),
                 Err(error) if error.is_unsettled() => unsettled.push((step, error)),
                 Err(error) => _ = step.answer.refuse(error),
             }

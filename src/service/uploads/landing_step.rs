@@ -78,7 +78,7 @@ impl Answer {
 
     /// Fails the attempt; it may be repeated if the error allows it.
     pub(super) fn fail(self, error: Error, ready: impl FnOnce() -> Ready) {
-        let may_be_repeated = error.may_pass() || error.is_of_restore();
+        let may_be_repeated = error.is_transient() || error.is_of_restore();
         let attempt =
             if may_be_repeated { Attempt::Failed(Box::new(ready()), error) } else { Attempt::Ended(Err(error)) };
         self.send(attempt);
@@ -135,7 +135,7 @@ impl Step {
     pub(in crate::service) fn refuse(self, cause: Error) -> Option<(CompletedUpload, Error)> {
         let Self { upload, answer, .. } = self;
         let repeated = cause.repeated();
-        if answer.refuse(cause.lasting()) { None } else { Some((upload, repeated)) }
+        if answer.refuse(cause.permanent()) { None } else { Some((upload, repeated)) }
     }
 
     /// The bytes are durable under the partial name.

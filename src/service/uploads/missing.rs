@@ -30,7 +30,7 @@ impl Lake {
     /// Returns the files that have to be sent, and takes over unchanged ones. Idempotent, also after an interruption:
     /// files that were sent or taken over before are not missing.
     pub async fn missing_files(&self, caller: &Caller, offer: &Offer) -> Result<Missing, Error> {
-        if self.0.state.has_company() {
+        if self.0.state.has_other_nodes() {
             // Nothing below checks again whether another node has ended it.
             self.0.sync_locks.forget_open(offer.sync_id);
         }

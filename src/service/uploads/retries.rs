@@ -1,6 +1,6 @@
 //! Retries of steps of a landing that fail for a temporary reason, with a bounded number of attempts.
 //!
-//! Only for errors with [`Error::may_pass`]: such a step has changed nothing. A failed sync never qualifies: the kernel
+//! Only for errors with [`Error::is_transient`]: such a step has changed nothing. A failed sync never qualifies: the kernel
 //! reports it once and drops the unwritten data, so the next sync would succeed without the data on the disk.
 
 use crate::model::error::Error;
@@ -14,7 +14,7 @@ impl Lake {
     where
         S: Future<Output = Result<T, Error>>,
     {
-        self.repeatedly(&ATTEMPT_PAUSES, Error::may_pass, step).await
+        self.repeatedly(&ATTEMPT_PAUSES, Error::is_transient, step).await
     }
 
     /// Runs an idempotent step, and again after any fault, for some seconds. After that it is left to the background.

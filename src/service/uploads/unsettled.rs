@@ -214,7 +214,7 @@ impl UnsettledTarget {
     pub(in crate::service) fn error(fault: Option<&Error>) -> Error {
         match fault {
             Some(Error::DiskFull) => Error::DiskFull,
-            _ => Error::passing(Self).of_kind(FaultKind::FailingDisk),
+            _ => Error::transient(Self).of_kind(FaultKind::FailingDisk),
         }
     }
 }

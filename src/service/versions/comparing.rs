@@ -11,7 +11,7 @@ use crate::model::version::{VersionFile, WhichVersion};
 use crate::model::version_requests::CompareVersions;
 use crate::ports::metadata::schema::SchemaId;
 use crate::ports::metadata::version::VersionFilesQuery;
-use crate::service::syncs::difference::{ComparedFile, EntryName, Pages};
+use crate::service::syncs::difference::{ChangeSelection, ComparedFile, Pages};
 use crate::service::syncs::row_tally::KnownRows;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -56,7 +56,7 @@ impl Lake {
         page: &ChangesPage,
     ) -> Result<Difference, Error> {
         caller.may_read()?;
-        let named = EntryName::page(page)?;
+        let named = ChangeSelection::page(page)?;
         let dataset = self.exact_dataset(caller, &wanted.path).await?;
         for number in [wanted.old, wanted.new] {
             self.seen_version(&dataset, WhichVersion::Number(number)).await?;
@@ -70,7 +70,7 @@ impl Lake {
         dataset: &LakePath,
         old: VersionNumber,
         new: VersionNumber,
-        named: EntryName,
+        named: ChangeSelection,
     ) -> Result<Difference, Error> {
         let _turns = self.comparison_turn(caller).await?;
         let mut pages = Pages::new(None, None, named);

@@ -10,7 +10,7 @@ use crate::model::id::VersionNumber;
 use crate::model::limits::DAMAGED_FILES_NAMED_MAX;
 use crate::model::path::LakePath;
 use crate::model::trash::TrashKind;
-use crate::model::version::{VersionFile, Whereabouts};
+use crate::model::version::{FileLocation, VersionFile};
 use crate::ports::storage::FoundFile;
 
 /// Files of a version that cannot be restored.
@@ -104,8 +104,8 @@ impl Lake {
 /// The lake renames a single file into the trash, which changes its change time; then the time of its last write is
 /// compared instead. It moves a dataset as a folder, which leaves the times of its files.
 fn as_written(file: &VersionFile, found: FoundFile) -> FoundFile {
-    match file.whereabouts {
-        Whereabouts::Trash { kind: TrashKind::File, .. } => FoundFile { changed_at: found.modified_at, ..found },
+    match file.location {
+        FileLocation::Trash { kind: TrashKind::File, .. } => FoundFile { changed_at: found.modified_at, ..found },
         _ => found,
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn which(version: Option<VersionNumber>, as_of: Option<Timestamp>) ->
 }
 
 /// Error for a file of a version that cannot be read.
-pub(super) fn is_it_gone(dataset: &LakePath, version: VersionNumber, file: &VersionFile) -> Error {
+pub(super) fn file_gone(dataset: &LakePath, version: VersionNumber, file: &VersionFile) -> Error {
     let why = if file.place().is_none() { reading::PURGED } else { reading::CHANGED };
     Error::VersionGone { dataset: dataset.clone(), version, path: file.path.clone(), why }
 }

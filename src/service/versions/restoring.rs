@@ -16,7 +16,7 @@ use crate::model::sync::difference::Difference;
 use crate::model::totals::Totals;
 use crate::model::version::{Version, VersionKind, WhichVersion};
 use crate::model::version_requests::{RestoreVersion, RestoredVersion};
-use crate::service::syncs::difference::EntryName;
+use crate::service::syncs::difference::ChangeSelection;
 use crate::service::trash::listing::BegunRestore;
 
 fn totals(version: &Version) -> Totals {
@@ -111,7 +111,7 @@ impl Lake {
     async fn plan_restore(&self, caller: &Caller, dataset: &LakePath, version: VersionNumber) -> Result<Plan, Error> {
         let version = self.seen_version(dataset, WhichVersion::Number(version)).await?;
         let current = self.seen_version(dataset, WhichVersion::Current).await?;
-        let named = EntryName::FirstOfEachKind(DIFFERENCES_NAMED_MAX);
+        let named = ChangeSelection::FirstOfEachKind(DIFFERENCES_NAMED_MAX);
         let difference = self.compare_lists(caller, dataset, current.version, version.version, named).await?;
         let (replaced, restored) = (totals(&current), totals(&version));
         let guard = &self.0.limits.shrink_guard;

@@ -6,19 +6,19 @@ use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type as Physical};
 use parquet::schema::types::Type;
 
 /// Kind of a leaf that Delta has no type for, and the remedy.
-pub(super) struct NoType {
+pub(super) struct UnsupportedType {
     pub(super) kind: String,
     pub(super) remedy: &'static str,
 }
 
-pub(super) fn no_type<T>(kind: impl Into<String>, remedy: &'static str) -> Result<T, NoType> {
-    Err(NoType { kind: kind.into(), remedy })
+pub(super) fn no_type<T>(kind: impl Into<String>, remedy: &'static str) -> Result<T, UnsupportedType> {
+    Err(UnsupportedType { kind: kind.into(), remedy })
 }
 
 const AS_TEXT: &str = "write it as a string";
 
 /// Of a column that holds values.
-pub(super) fn leaf_type(part: &Type) -> Result<(DataType, Reading), NoType> {
+pub(super) fn leaf_type(part: &Type) -> Result<(DataType, Reading), UnsupportedType> {
     let info = part.get_basic_info();
     let physical = part.get_physical_type();
     match (info.logical_type_ref(), info.converted_type()) {
@@ -80,7 +80,7 @@ pub(super) fn leaf_type(part: &Type) -> Result<(DataType, Reading), NoType> {
     }
 }
 
-fn plain(physical: Physical) -> Result<(DataType, Reading), NoType> {
+fn plain(physical: Physical) -> Result<(DataType, Reading), UnsupportedType> {
     Ok(match physical {
         Physical::BOOLEAN => (DataType::Boolean, Reading::CountOnly),
         Physical::INT32 => (DataType::Integer, Reading::Signed),
@@ -93,7 +93,7 @@ fn plain(physical: Physical) -> Result<(DataType, Reading), NoType> {
     })
 }
 
-fn whole_number(physical: Physical, bits: i8, is_signed: bool) -> Result<(DataType, Reading), NoType> {
+fn whole_number(physical: Physical, bits: i8, is_signed: bool) -> Result<(DataType, Reading), UnsupportedType> {
     match (physical, bits, is_signed) {
         (Physical::INT32, 8, true) => Ok((DataType::Byte, Reading::Signed)),
         (Physical::INT32, 16, true) => Ok((DataType::Short, Reading::Signed)),
@@ -108,7 +108,7 @@ fn whole_number(physical: Physical, bits: i8, is_signed: bool) -> Result<(DataTy
     }
 }
 
-fn a_decimal(part: &Type, precision: i32, scale: i32) -> Result<(DataType, Reading), NoType> {
+fn a_decimal(part: &Type, precision: i32, scale: i32) -> Result<(DataType, Reading), UnsupportedType> {
     const DIGITS_MAX: u8 = 38;
     let (Ok(digits), Ok(places)) = (u8::try_from(precision), u8::try_from(scale)) else {
         return no_type(format!("decimal({precision}, {scale})"), "write a decimal of 1 to 38 digits");

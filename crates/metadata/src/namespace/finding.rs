@@ -68,7 +68,7 @@ fn found_object(row: &impl DbRow) -> sqlx::Result<FoundObject> {
         modified_at: time(row, "modified_at")?,
         changed_at: time(row, "changed_at")?,
     };
-    Ok(FoundObject { found, key: ObjectKey::remembered(row.get("object_key")?) })
+    Ok(FoundObject { found, key: ObjectKey::from_stored(row.get("object_key")?) })
 }
 
 pub(crate) async fn list_folder(

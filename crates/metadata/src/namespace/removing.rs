@@ -112,7 +112,7 @@ pub(crate) async fn sweep(
     loop {
         let uploads = rows.page(NodeId::UPLOADS, from, ROWS_MAX).await?;
         let count = uploads.len() as u64;
-        let is_kept = |name: &str| kept.contains(&PartialName::remembered(name.to_owned()));
+        let is_kept = |name: &str| kept.contains(&PartialName::from_stored(name.to_owned()));
         let removed: Vec<_> = uploads.iter().filter(|node| !is_kept(&node.name)).map(|node| node.node).collect();
         let objects = if removed.is_empty() { Vec::new() } else { rows.delete_nodes(&removed).await? };
         release(rows, &objects, at).await?;

@@ -259,7 +259,7 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
         let object_row = |row: &RowOf<R>| {
             Ok(ObjectRow {
                 object: object(row)?,
-                key: ObjectKey::remembered(row.get("key")?),
+                key: ObjectKey::from_stored(row.get("key")?),
                 size_bytes: number(row, "size_bytes")?,
                 sha256: bytes_if_any(row, "sha256")?,
                 is_whole: row.get("is_whole")?,
@@ -357,7 +357,7 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
                    FROM object_checkpoints c LEFT JOIN objects o ON o.object_id = c.tail_id \
                    WHERE c.object_id = ? ORDER BY c.offset_bytes";
         let checkpoint = |row: &RowOf<R>| {
-            let key = row.get::<Option<String>>("key")?.map(ObjectKey::remembered);
+            let key = row.get::<Option<String>>("key")?.map(ObjectKey::from_stored);
             Ok(ObjectCheckpoint {
                 offset: number(row, "offset_bytes")?,
                 hash_state: row.get("hash_state")?,
@@ -400,7 +400,7 @@ impl<R: Connection, W: WritingConnection<Db = R::Db>> NamespaceRows for SqlRows<
         let unreferenced = |row: &RowOf<R>| {
             Ok(UnreferencedObject {
                 object: object(row)?,
-                key: ObjectKey::remembered(row.get("key")?),
+                key: ObjectKey::from_stored(row.get("key")?),
                 multipart_id: row.get("multipart_id")?,
                 is_unfinished: row.get("is_unfinished")?,
             })

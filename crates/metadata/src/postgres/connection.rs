@@ -21,11 +21,11 @@ pub(super) struct TakenOver;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     /// Nothing was done, and the same may succeed in a moment: a conflict, or no connection.
-    Passing,
+    Transient,
     DiskFull,
     TakenOver,
     Closed,
-    Lasting(FaultKind),
+    Permanent(FaultKind),
 }
 
 /// SQLSTATE of an error, if PostgreSQL reported it.
@@ -38,35 +38,35 @@ fn meaning(error: &sqlx::Error) -> Meaning {
         return match error {
             sqlx::Error::PoolClosed => Meaning::Closed,
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
-                Meaning::Passing
+                Meaning::Transient
             }
-            _ => Meaning::Lasting(FaultKind::Unknown),
+            _ => Meaning::Permanent(FaultKind::Unknown),
         };
     };
     match code.as_str() {
         TAKEN_OVER => Meaning::TakenOver,
         // serialization_failure, deadlock_detected, lock_not_available, query_canceled; the server is read-only, as after a
         // failover; two transactions added the same row.
-        "40001" | "40P01" | "55P03" | QUERY_CANCELED | "25006" | UNIQUE_VIOLATION => Meaning::Passing,
+        "40001" | "40P01" | "55P03" | QUERY_CANCELED | "25006" | UNIQUE_VIOLATION => Meaning::Transient,
         "53100" => Meaning::DiskFull,
-        "58030" => Meaning::Lasting(FaultKind::FailingDisk),
-        "XX001" | "XX002" => Meaning::Lasting(FaultKind::DamagedDatabase),
+        "58030" => Meaning::Permanent(FaultKind::FailingDisk),
+        "XX001" | "XX002" => Meaning::Permanent(FaultKind::DamagedDatabase),
         // Connection exceptions, insufficient resources, operator intervention.
-        _ if code.starts_with("08") || code.starts_with("53") || code.starts_with("57") => Meaning::Passing,
+        _ if code.starts_with("08") || code.starts_with("53") || code.starts_with("57") => Meaning::Transient,
         // idle_in_transaction_session_timeout
-        "25P03" => Meaning::Passing,
-        _ => Meaning::Lasting(FaultKind::Unknown),
+        "25P03" => Meaning::Transient,
+        _ => Meaning::Permanent(FaultKind::Unknown),
     }
 }
 
 /// Error of a failed statement. The transaction around it was not committed.
 pub(super) fn fault(error: sqlx::Error) -> Error {
     match meaning(&error) {
-        Meaning::Passing => Error::passing(error).of_kind(FaultKind::NoDatabase),
+        Meaning::Transient => Error::transient(error).of_kind(FaultKind::NoDatabase),
         Meaning::DiskFull => Error::DiskFull,
         Meaning::TakenOver => Error::internal(TakenOver),
         Meaning::Closed => Error::ShuttingDown,
-        Meaning::Lasting(kind) => Error::internal(error).of_kind(kind),
+        Meaning::Permanent(kind) => Error::internal(error).of_kind(kind),
     }
 }
 

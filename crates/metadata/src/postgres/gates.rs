@@ -29,7 +29,7 @@ pub(super) const INSPECTIONS: SyncId = SyncId(0);
 struct Busy(u64);
 
 fn busy(sync_id: SyncId) -> Error {
-    Error::passing(Busy(sync_id.0))
+    Error::transient(Busy(sync_id.0))
 }
 
 pub(super) fn is_busy(error: &Error) -> bool {
@@ -88,7 +88,7 @@ async fn release(state: &PostgresState, sync_id: SyncId, hold: i64) -> Result<()
 
 /// Refuses for a moment, where another node has the gate. The row of the sync is locked.
 pub(super) async fn refuse_held(writing: &mut Writing, sync_id: SyncId) -> Result<(), Error> {
-    if writing.has_company && of_others(writing, vec![id(sync_id.0)]).await?.contains(&sync_id) {
+    if writing.has_other_nodes && of_others(writing, vec![id(sync_id.0)]).await?.contains(&sync_id) {
         return Err(busy(sync_id));
     }
     Ok(())
@@ -99,7 +99,7 @@ pub(super) async fn held_by_others(
     writing: &mut Writing,
     syncs: Vec<i64>,
 ) -> Result<impl Fn(SyncId) -> Result<(), Error> + use<>, Error> {
-    let held = if writing.has_company { of_others(writing, syncs).await? } else { BTreeSet::new() };
+    let held = if writing.has_other_nodes { of_others(writing, syncs).await? } else { BTreeSet::new() };
     Ok(move |sync_id| if held.contains(&sync_id) { Err(busy(sync_id)) } else { Ok(()) })
 }
 

@@ -65,7 +65,7 @@ pub(super) async fn take(state: &PostgresState, token: &Token) -> Result<Box<dyn
         match attempt(state, token, hold.hold, true).await? {
             Taken::Held => return Ok(Box::new(hold)),
             Taken::Unknown => return Ok(Box::new(())),
-            Taken::Busy if Instant::now() >= end => return Err(Error::passing(Busy)),
+            Taken::Busy if Instant::now() >= end => return Err(Error::transient(Busy)),
             Taken::Busy => sleep(TAKE_PAUSE).await,
         }
     }
@@ -108,6 +108,6 @@ async fn release(state: &PostgresState, token: &Token, hold: i64) -> Result<(), 
 pub(super) async fn wanted(state: &PostgresState) -> Result<Vec<Token>, Error> {
     let (Some(node), Some(_)) = (state.node(), state.group()) else { return Ok(Vec::new()) };
     let sql = "SELECT token FROM resumables WHERE serving_node = ? AND serving_wanted";
-    let token = |row: &Row| row.try_get("token").map(Token::remembered);
+    let token = |row: &Row| row.try_get("token").map(Token::from_stored);
     fetch_all(&mut *state.look().await?, sql, values![node], token).await
 }

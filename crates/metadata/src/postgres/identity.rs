@@ -58,7 +58,7 @@ impl PostgresState {
                    ORDER BY trash_id DESC LIMIT ?";
         let trash: Vec<String> = fetch_all(&mut connection, sql, values![EVIDENCE_MAX], |row| row.try_get(0)).await?;
         let datasets = datasets.iter().filter_map(|path| LakePath::parse(path).ok()).collect();
-        Ok(Evidence { datasets, trash: trash.into_iter().map(TrashKey::remembered).collect() })
+        Ok(Evidence { datasets, trash: trash.into_iter().map(TrashKey::from_stored).collect() })
     }
 
     /// Checks by a durable write whether writes succeed.

@@ -45,7 +45,7 @@ pub(super) const SECRET_BYTES: usize = 32;
 
 /// How a process serves a lake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Company {
+pub(super) enum ServingMode {
     Alone,
     Several,
 }
@@ -53,7 +53,7 @@ pub(super) enum Company {
 /// The lake is served by this process.
 pub(super) struct Membership {
     pub(super) node: i64,
-    pub(super) company: Company,
+    pub(super) mode: ServingMode,
     pub(super) group: String,
     pub(super) group_secret: [u8; SECRET_BYTES],
     /// Others served the lake when this one came, so what is unfinished may be theirs.
@@ -81,7 +81,7 @@ impl Membership {
     }
 
     pub(super) fn is_first(&self) -> bool {
-        self.company == Company::Alone || self.standing.is_first.load(Ordering::Relaxed)
+        self.mode == ServingMode::Alone || self.standing.is_first.load(Ordering::Relaxed)
     }
 
     /// Ends the checks: the process is about to leave.
@@ -102,14 +102,14 @@ struct Entry {
 pub(super) async fn take(
     options: &PostgresOptions,
     holder: &str,
-    company: Company,
+    mode: ServingMode,
 ) -> Result<Result<Membership, String>, Error> {
     let mut connection = options.connection().await.map_err(fault)?;
     let end = Instant::now() + ENDING_MAX;
-    let mut is_taken = lock_lake(&mut connection, company).await?;
+    let mut is_taken = lock_lake(&mut connection, mode).await?;
     while !is_taken && Instant::now() < end {
         sleep(ENDING_PAUSE).await;
-        is_taken = lock_lake(&mut connection, company).await?;
+        is_taken = lock_lake(&mut connection, mode).await?;
     }
     if !is_taken {
         let sql = "SELECT holder FROM serving_nodes WHERE fenced_at IS NULL ORDER BY serving_node DESC LIMIT 1";
@@ -118,7 +118,7 @@ pub(super) async fn take(
     }
     let mut observations = Observations::default();
     let entry = loop {
-        if let Some(entry) = enter(&mut connection, holder, company, &mut observations).await? {
+        if let Some(entry) = enter(&mut connection, holder, mode, &mut observations).await? {
             break entry;
         }
         sleep(JOIN_PAUSE).await;
@@ -128,15 +128,15 @@ pub(super) async fn take(
     let standing = Arc::new(Standing { is_lost: AtomicBool::new(false), is_first: AtomicBool::new(!is_joining) });
     let has_locks = true;
     let (options, shared) = (options.clone(), standing.clone());
-    let keeper = Keeper { options, connection, node, company, has_locks, standing: shared, observations };
+    let keeper = Keeper { options, connection, node, mode, has_locks, standing: shared, observations };
     let keeper = tokio::spawn(keeper.keep());
-    Ok(Ok(Membership { node, company, group, group_secret, is_joining, standing, keeper }))
+    Ok(Ok(Membership { node, mode, group, group_secret, is_joining, standing, keeper }))
 }
 
-async fn lock_lake(connection: &mut PgConnection, company: Company) -> Result<bool, Error> {
-    let sql = match company {
-        Company::Alone => "SELECT pg_try_advisory_lock(?)",
-        Company::Several => "SELECT pg_try_advisory_lock_shared(?)",
+async fn lock_lake(connection: &mut PgConnection, mode: ServingMode) -> Result<bool, Error> {
+    let sql = match mode {
+        ServingMode::Alone => "SELECT pg_try_advisory_lock(?)",
+        ServingMode::Several => "SELECT pg_try_advisory_lock_shared(?)",
     };
     Ok(fetch_optional(connection, sql, values![LAKE], |row| row.try_get(0)).await?.unwrap_or(false))
 }
@@ -152,7 +152,7 @@ async fn lock_session(connection: &mut PgConnection, node: i64) -> Result<bool, 
 async fn enter(
     connection: &mut PgConnection,
     holder: &str,
-    company: Company,
+    mode: ServingMode,
     observations: &mut Observations,
 ) -> Result<Option<Entry>, Error> {
     let mut transaction = connection.begin().await.map_err(fault)?;
@@ -163,9 +163,9 @@ async fn enter(
     observations.look(&others, asked_at);
     // One without a session may have ended a moment ago.
     let ready = others.iter().find(|other| other.is_ready && other.has_session);
-    let ready = ready.filter(|_| company == Company::Several);
+    let ready = ready.filter(|_| mode == ServingMode::Several);
     let is_any_alive =
-        company == Company::Several && others.iter().any(|other| !observations.is_dead(other.node, asked_at));
+        mode == ServingMode::Several && others.iter().any(|other| !observations.is_dead(other.node, asked_at));
     let (group, group_secret, is_joining) = match ready {
         Some(ready) => (ready.group.clone(), secret(&mut transaction, ready.node).await?, true),
         None if is_any_alive => return Ok(None),
@@ -229,7 +229,7 @@ struct Keeper {
     options: PostgresOptions,
     connection: PgConnection,
     node: i64,
-    company: Company,
+    mode: ServingMode,
     /// The connection has both locks.
     has_locks: bool,
     standing: Arc<Standing>,
@@ -238,12 +238,14 @@ struct Keeper {
 
 impl Keeper {
     async fn keep(mut self) {
-        let pause = if self.company == Company::Alone { CHECK_PAUSE } else { BEAT_PAUSE };
+        let pause = if self.mode == ServingMode::Alone { CHECK_PAUSE } else { BEAT_PAUSE };
         loop {
             sleep(pause).await;
-            let checked = match self.company {
-                Company::Alone => timeout(ANSWER_MAX, self.connection.ping()).await.is_ok_and(|answer| answer.is_ok()),
-                Company::Several => match timeout(ANSWER_MAX, self.beat()).await {
+            let checked = match self.mode {
+                ServingMode::Alone => {
+                    timeout(ANSWER_MAX, self.connection.ping()).await.is_ok_and(|answer| answer.is_ok())
+                }
+                ServingMode::Several => match timeout(ANSWER_MAX, self.beat()).await {
                     Ok(Ok(true)) => true,
                     Ok(Ok(false)) => return self.lose(),
                     Ok(Err(_)) | Err(_) => false,
@@ -275,9 +277,9 @@ impl Keeper {
             return Ok(true);
         }
         // Otherwise another process is about to take over, or the old session is about to end.
-        self.has_locks = lock_lake(&mut again, self.company).await? && lock_session(&mut again, self.node).await?;
+        self.has_locks = lock_lake(&mut again, self.mode).await? && lock_session(&mut again, self.node).await?;
         // One of several lives by its beats, also while PostgreSQL keeps a session that has died on this side only.
-        if self.has_locks || self.company == Company::Several {
+        if self.has_locks || self.mode == ServingMode::Several {
             self.connection = again;
         }
         Ok(false)
@@ -292,7 +294,7 @@ impl Keeper {
             return Ok(false);
         }
         if !self.has_locks {
-            self.has_locks = lock_lake(&mut self.connection, self.company).await?
+            self.has_locks = lock_lake(&mut self.connection, self.mode).await?
                 && lock_session(&mut self.connection, self.node).await?;
         }
         let all = see(&mut self.connection).await?;

@@ -43,7 +43,7 @@ use connection::{SEARCH_TIME_MAX, fault, search_fault};
 use lakeshore::Error;
 use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandingsId};
 use lakeshore::ports::{Space, State};
-use membership::{Company, Membership};
+use membership::{Membership, ServingMode};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Transaction};
 use std::ops::{Deref, DerefMut};
@@ -99,16 +99,16 @@ impl PostgresState {
 
     /// Takes the lake for this node alone, before it is served. `holder` says for people which node that is.
     pub async fn serve_alone(self, holder: &str) -> Result<Self, OpenError> {
-        self.serve(holder, Company::Alone).await
+        self.serve(holder, ServingMode::Alone).await
     }
 
     /// Takes a place beside other nodes that serve the lake.
     pub async fn serve_with_others(self, holder: &str) -> Result<Self, OpenError> {
-        self.serve(holder, Company::Several).await
+        self.serve(holder, ServingMode::Several).await
     }
 
-    async fn serve(self, holder: &str, company: Company) -> Result<Self, OpenError> {
-        let membership = open::take(&self.options, holder, company).await?;
+    async fn serve(self, holder: &str, mode: ServingMode) -> Result<Self, OpenError> {
+        let membership = open::take(&self.options, holder, mode).await?;
         Ok(MetadataStore(Postgres { membership: Some(Arc::new(membership)), ..self.0 }))
     }
 
@@ -143,13 +143,13 @@ impl PostgresState {
 impl Postgres {
     /// Name of the nodes that serve the lake together, where there may be several.
     pub fn group(&self) -> Option<&str> {
-        let membership = self.membership.as_ref().filter(|membership| membership.company == Company::Several);
+        let membership = self.membership.as_ref().filter(|membership| membership.mode == ServingMode::Several);
         membership.map(|membership| membership.group.as_str())
     }
 
     /// Key that only the nodes of the group have, where there may be several.
     pub fn group_secret(&self) -> Option<[u8; 32]> {
-        let membership = self.membership.as_ref().filter(|membership| membership.company == Company::Several);
+        let membership = self.membership.as_ref().filter(|membership| membership.mode == ServingMode::Several);
         membership.map(|membership| membership.group_secret)
     }
 

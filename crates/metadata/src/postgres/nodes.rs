@@ -1,6 +1,6 @@
 //! Other nodes of the lake, and the work that a fenced one left unfinished.
 
-use super::membership::{Company, await_transactions};
+use super::membership::{ServingMode, await_transactions};
 use super::query::{Row, execute, fetch_all, fetch_optional, values};
 use super::writing::Durability::{Passing, Synced};
 use super::writing::{SyncLock, new_token, transaction};
@@ -14,7 +14,7 @@ use lakeshore::model::access::principal::Principal;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::storage_path::PartialName;
 use lakeshore::model::upload::resumable::Token;
-use lakeshore::ports::metadata::node::{Held, LandingUpload, LeftBehind, NodeState, ServingNode};
+use lakeshore::ports::metadata::node::{Held, LandingUpload, NodeState, ServingNode, UnfinishedWork};
 use lakeshore::ports::storage::LandingOutcome;
 use lakeshore::{Error, Timestamp};
 use sqlx::Row as _;
@@ -34,7 +34,7 @@ const RESTORES: &str = "SELECT * FROM trash WHERE restoring IS NOT NULL AND serv
 
 #[async_trait]
 impl NodeState for PostgresState {
-    fn has_company(&self) -> bool {
+    fn has_other_nodes(&self) -> bool {
         self.group().is_some()
     }
 
@@ -46,7 +46,7 @@ impl NodeState for PostgresState {
         self.membership.as_ref().is_none_or(|membership| membership.is_first())
     }
 
-    async fn be_ready(&self) -> Result<(), Error> {
+    async fn mark_ready(&self) -> Result<(), Error> {
         if self.node().is_none() || self.is_joining() {
             return Ok(());
         }
@@ -64,7 +64,7 @@ impl NodeState for PostgresState {
     async fn leave(&self) -> Result<bool, Error> {
         let Some(membership) = &self.membership else { return Ok(true) };
         membership.stop();
-        if membership.company == Company::Alone {
+        if membership.mode == ServingMode::Alone {
             return Ok(true);
         }
         transaction!(self, Synced, |writing| {
@@ -76,7 +76,7 @@ impl NodeState for PostgresState {
     }
 
     async fn dead_nodes(&self) -> Result<Vec<ServingNode>, Error> {
-        if !self.has_company() {
+        if !self.has_other_nodes() {
             return Ok(Vec::new());
         }
         let sql = "SELECT serving_node FROM serving_nodes WHERE fenced_at IS NOT NULL AND NOT is_recovered ORDER BY serving_node";
@@ -84,14 +84,14 @@ impl NodeState for PostgresState {
         fetch_all(&mut *self.look().await?, sql, vec![], node).await
     }
 
-    async fn left_by(&self, node: ServingNode) -> Result<LeftBehind, Error> {
+    async fn unfinished_work(&self, node: ServingNode) -> Result<UnfinishedWork, Error> {
         let number_of = node.0.cast_signed();
         let mut connection = self.options.connection().await.map_err(super::connection::fault)?;
         await_transactions(&mut connection, number_of).await?;
         let of_node = || values![number_of];
-        let name = |row: &Row| Ok(PartialName::remembered(row.try_get("name")?));
+        let name = |row: &Row| Ok(PartialName::from_stored(row.try_get("name")?));
         let sync_id = |row: &Row| Ok(SyncId(number(row, "sync_id")?));
-        Ok(LeftBehind {
+        Ok(UnfinishedWork {
             uploads: fetch_all(&mut connection, UPLOADS, of_node(), unfinished).await?,
             partials: fetch_all(&mut connection, PARTIALS, of_node(), name).await?.into_iter().collect(),
             restoring_syncs: fetch_all(&mut connection, RESTORING_SYNCS, of_node(), sync_id).await?,
@@ -99,7 +99,7 @@ impl NodeState for PostgresState {
         })
     }
 
-    async fn set_recovered(&self, node: ServingNode) -> Result<(), Error> {
+    async fn mark_recovered(&self, node: ServingNode) -> Result<(), Error> {
         let node = node.0.cast_signed();
         transaction!(self, Passing, |writing| {
             execute(writing, "DELETE FROM sync_gates WHERE serving_node = ?", values![node]).await?;

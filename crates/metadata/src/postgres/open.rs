@@ -1,7 +1,7 @@
 //! Opens a database: migrates it, or checks that it is of the version that this program works with.
 
 use super::connection::is_missing;
-use super::membership::{self, Company, Membership};
+use super::membership::{self, Membership, ServingMode};
 use super::migrations;
 use super::options::PostgresOptions;
 use crate::store::Opening;
@@ -91,9 +91,9 @@ async fn is_served(connection: &mut PgConnection) -> sqlx::Result<bool> {
 }
 
 /// Takes the lake of the database for this process, alone or beside others.
-pub(super) async fn take(options: &PostgresOptions, holder: &str, company: Company) -> Result<Membership, OpenError> {
+pub(super) async fn take(options: &PostgresOptions, holder: &str, mode: ServingMode) -> Result<Membership, OpenError> {
     let database = options.shown();
-    match membership::take(options, holder, company).await {
+    match membership::take(options, holder, mode).await {
         Ok(Ok(membership)) => {
             // A newer program may have migrated it since. It does not any more, now that this one serves.
             let version = async { migrations::version(&mut options.connection().await?).await };

@@ -67,7 +67,7 @@ pub(crate) struct Writing {
     token: i64,
     entries: Vec<AuditEntry>,
     /// Other nodes may serve the lake too.
-    pub(super) has_company: bool,
+    pub(super) has_other_nodes: bool,
 }
 
 impl Deref for Writing {
@@ -123,7 +123,7 @@ impl Tries {
 
     /// Pauses, where the error may pass and there is time left.
     pub(super) async fn may_go_on(&mut self, error: &Error) -> bool {
-        if !error.may_pass() || Instant::now() + self.pause >= self.end {
+        if !error.is_transient() || Instant::now() + self.pause >= self.end {
             return false;
         }
         tracing::debug!(%error, "a transaction is tried again");
@@ -141,8 +141,8 @@ impl Writing {
     pub(super) async fn begin(state: &Postgres, durability: Durability) -> Result<Self, Error> {
         let token = new_token()?;
         let transaction = answer(state.pool.begin()).await.map_err(fault)?;
-        let has_company = state.group().is_some();
-        let mut writing = Self { transaction, token, entries: Vec::new(), has_company };
+        let has_other_nodes = state.group().is_some();
+        let mut writing = Self { transaction, token, entries: Vec::new(), has_other_nodes };
         if durability == Durability::Passing {
             execute(&mut writing, "SET LOCAL synchronous_commit = off", vec![]).await?;
         }
@@ -169,7 +169,7 @@ impl Writing {
             Err(error) => {
                 tracing::warn!(%error, "the answer to a commit was lost; looking for its outcome");
                 if !took_place(state, self.token).await? {
-                    return Err(Error::passing(error));
+                    return Err(Error::transient(error));
                 }
             }
         }

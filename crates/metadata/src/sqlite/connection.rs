@@ -72,7 +72,7 @@ pub(super) fn fault(error: sqlx::Error) -> Error {
     match result_code(&error) {
         Some(SQLITE_FULL) => Error::DiskFull,
         // Another connection holds the lock for longer than it should.
-        Some(SQLITE_BUSY) => Error::passing(error),
+        Some(SQLITE_BUSY) => Error::transient(error),
         // Only bounded queries are ever interrupted.
         Some(SQLITE_INTERRUPT) => Error::SearchTooLong { max: super::readers::SEARCH_TIME_MAX },
         code => Error::internal(error).of_kind(kind(code)),

@@ -32,7 +32,7 @@ pub(super) fn upload(sync_id: SyncId, name: &str) -> CompletedUpload {
         sync_id,
         file_name: name.into(),
         target: LakePath::parse(&format!("/a/{name}")).unwrap(),
-        partial: PartialName::remembered(name.into()),
+        partial: PartialName::from_stored(name.into()),
         identity: Identity(name.into()),
         digest: Digest { size_bytes: 1, sha256: [1; 32] },
         begun_at: Timestamp(20),

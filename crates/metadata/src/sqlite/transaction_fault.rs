@@ -36,7 +36,7 @@ impl Fault {
         let cause = Cause { text, kind };
         match error {
             Error::DiskFull => Self::DiskFull,
-            busy if busy.may_pass() => Self::Busy(cause),
+            busy if busy.is_transient() => Self::Busy(cause),
             _ if kind == FaultKind::FailingDisk => Self::Disk(cause),
             _ => Self::Other(cause),
         }
@@ -57,7 +57,7 @@ impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::DiskFull => Self::DiskFull,
-            Fault::Busy(cause) => Self::passing(cause.clone()).of_kind(cause.kind),
+            Fault::Busy(cause) => Self::transient(cause.clone()).of_kind(cause.kind),
             Fault::Unsettled(cause) => Self::unsettled(cause),
             Fault::Disk(cause) | Fault::Other(cause) => Self::internal(cause.clone()).of_kind(cause.kind),
         }

@@ -15,7 +15,7 @@ use crate::datasets;
 use crate::days::{self, DayTally, counted};
 use crate::query::{Connection, Select, clamp, execute, execute_returning, fetch_optional, values};
 use crate::row::{DbRow, SYNC_COLUMNS, UPLOAD_COLUMNS, id, number, path, sync, sync_record, upload};
-use crate::schemas::remember_good;
+use crate::schemas::record_baseline;
 use crate::transaction::Durability::{Synced, Written};
 use crate::transaction::{SyncLock, WriteTransaction};
 use crate::trash::insert_trash;
@@ -219,7 +219,7 @@ async fn close_sync(
             let ended = execute(writing, sql, values![at.0, id(sync_id.0)]).await;
             let (sync_type, before) = (record.sync.sync_type, record.sync.sync_status);
             writing.count_sync(sync_id, sync_type, Some(before), Status::Finished).await?;
-            remember_good(writing, sync_id).await?;
+            record_baseline(writing, sync_id).await?;
             let finished = self::record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?.sync;
             writing.record(&AuditEntry::sync_finished(&finished, by, at)).await?;
             ended
@@ -300,7 +300,7 @@ async fn settle_sync(writing: &mut impl WriteTransaction, settlement: &Settlemen
         let counts = DayCounts { failed_syncs: 1, ..DayCounts::default() };
         return days::one(writing, sync_id, settlement.at, counts).await;
     }
-    remember_good(writing, sync_id).await?;
+    record_baseline(writing, sync_id).await?;
     published(writing, sync_id, settlement.at).await?;
     let (path, slot) = (before.sync.path.as_str(), settlement.trash.as_ref().map(|trash| trash.key.as_str()));
     let by = before.closing.as_ref().map(|closing| closing.by().clone()).unwrap_or_default();

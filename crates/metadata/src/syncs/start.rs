@@ -14,7 +14,7 @@ use lakeshore::model::audit::AuditEntry;
 use lakeshore::model::dataset::record::DayCounts;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::path::LakePath;
-use lakeshore::model::sync::job::{OpenSync, Supersede, gives_way, superseded_by};
+use lakeshore::model::sync::job::{OpenSync, Supersede, is_superseded, superseded_by};
 use lakeshore::model::sync::start::NewSync;
 use lakeshore::model::sync::status::{Status, SyncType};
 
@@ -103,7 +103,7 @@ pub(super) async fn supersede_sync(
     )
     .await?;
     let record = record(writing, supersede.sync_id).await?;
-    let superseded = record.zip(last_activity).filter(|(record, at)| gives_way(record, *at, &new.path, supersede));
+    let superseded = record.zip(last_activity).filter(|(record, at)| is_superseded(record, *at, &new.path, supersede));
     let started = start_sync(writing, new, superseded.as_ref().map(|_| supersede.sync_id)).await?;
     if superseded.is_some() && started.is_new {
         let closing = superseded_by(started.id, new.started_by.clone());

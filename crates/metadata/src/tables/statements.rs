@@ -196,7 +196,7 @@ pub(super) fn staged_of(row: &impl DbRow) -> Result<StagedFile> {
 pub(super) fn file_of(row: &impl DbRow) -> Result<TableFile> {
     Ok(TableFile {
         upload_id: UploadId(number(row, "history_id")?),
-        key: row.get::<Option<String>>("object_key")?.map(ObjectKey::remembered),
+        key: row.get::<Option<String>>("object_key")?.map(ObjectKey::from_stored),
         size_bytes: number(row, "size_bytes")?,
         schema: row.get::<Option<i64>>("schema_id")?.map(TableSchemaId),
         stats: row.get("stats")?,

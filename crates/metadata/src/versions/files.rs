@@ -15,7 +15,7 @@ use lakeshore::model::path::at_and_above;
 use lakeshore::model::storage_path::Identity;
 use lakeshore::model::storage_path::TrashKey;
 use lakeshore::model::trash::TrashKind;
-use lakeshore::model::version::{VersionFile, Whereabouts};
+use lakeshore::model::version::{FileLocation, VersionFile};
 use lakeshore::ports::metadata::version::VersionFilesQuery;
 use std::collections::HashMap;
 
@@ -79,10 +79,10 @@ struct Listed {
 fn listed(row: &impl DbRow, tree: &LiveThen) -> sqlx::Result<Listed> {
     let is_open = row.get::<Option<i64>>("until_seq")?.is_none();
     let slot: Option<String> = row.get("slot")?;
-    let whereabouts = match &slot {
-        _ if is_open && tree.is_live => Whereabouts::Live,
+    let location = match &slot {
+        _ if is_open && tree.is_live => FileLocation::Live,
         Some(slot) => in_slot(row, slot)?,
-        None => Whereabouts::Gone,
+        None => FileLocation::Gone,
     };
     let content = Digest { size_bytes: number(row, "size_bytes")?, sha256: bytes(row, "sha256")? };
     let file = VersionFile {
@@ -94,17 +94,17 @@ fn listed(row: &impl DbRow, tree: &LiveThen) -> sqlx::Result<Listed> {
         landed_at: time(row, "landed_at")?,
         rows: number_if_any(row, "row_count")?,
         schema_id: number_if_any(row, "schema_id")?,
-        whereabouts,
+        location,
     };
     Ok(Listed { file, is_moved: !is_open && slot.is_none() })
 }
 
 /// From `trash_id, origin, kind`.
-fn in_slot(row: &impl DbRow, slot: &str) -> sqlx::Result<Whereabouts> {
-    let Some(trash_id) = number_if_any(row, "trash_id")? else { return Ok(Whereabouts::Gone) };
-    Ok(Whereabouts::Trash {
+fn in_slot(row: &impl DbRow, slot: &str) -> sqlx::Result<FileLocation> {
+    let Some(trash_id) = number_if_any(row, "trash_id")? else { return Ok(FileLocation::Gone) };
+    Ok(FileLocation::Trash {
         trash_id: TrashId(trash_id),
-        key: TrashKey::remembered(slot.to_owned()),
+        key: TrashKey::from_stored(slot.to_owned()),
         origin: path(row, "origin")?,
         kind: parsed(row, "kind", TrashKind::parse)?,
     })
@@ -176,15 +176,15 @@ fn holders<D: Dialect>() -> String {
     )
 }
 
-fn holder(row: &impl DbRow) -> sqlx::Result<(u64, Whereabouts)> {
+fn holder(row: &impl DbRow) -> sqlx::Result<(u64, FileLocation)> {
     let is_open = row.get::<Option<i64>>("until_seq")?.is_none();
     let slot: Option<String> = row.get("slot")?;
-    let whereabouts = match slot {
-        _ if is_open && row.get("is_live")? => Whereabouts::Live,
+    let location = match slot {
+        _ if is_open && row.get("is_live")? => FileLocation::Live,
         Some(slot) => in_slot(row, &slot)?,
-        None => Whereabouts::Gone,
+        None => FileLocation::Gone,
     };
-    Ok((number(row, "history_id")?, whereabouts))
+    Ok((number(row, "history_id")?, location))
 }
 
 /// With those that a restore has moved found again.
@@ -198,8 +198,8 @@ async fn settled<C: Connection>(connection: &mut C, mut files: Vec<Listed>) -> R
     let found = fetch_all(connection, sql, vec![Value::column(moved)?], holder).await?;
     let mut holders: HashMap<_, _> = found.into_iter().collect();
     for listed in files.iter_mut().filter(|file| file.is_moved) {
-        if let Some(whereabouts) = holders.remove(&listed.file.upload_id.0) {
-            listed.file.whereabouts = whereabouts;
+        if let Some(location) = holders.remove(&listed.file.upload_id.0) {
+            listed.file.location = location;
         }
     }
     Ok(files.into_iter().map(|listed| listed.file).collect())

@@ -72,7 +72,7 @@ pub(crate) struct Head {
 
 /// From `files, bytes, digest`.
 pub(crate) fn totals_of(row: &impl DbRow) -> sqlx::Result<ListTotals> {
-    let digest = ListDigest::remembered(bytes(row, "digest")?);
+    let digest = ListDigest::from_stored(bytes(row, "digest")?);
     Ok(ListTotals { files: row.get("files")?, bytes: row.get("bytes")?, digest })
 }
 

@@ -13,7 +13,7 @@ use lakeshore::{Error, Timestamp};
 
 fn snapshot(row: &impl DbRow) -> sqlx::Result<Snapshot> {
     Ok(Snapshot {
-        token: SnapshotToken::remembered(row.get("token")?),
+        token: SnapshotToken::from_stored(row.get("token")?),
         path: path(row, "path")?,
         version: VersionNumber(number(row, "number")?),
         owner: Principal::parse(row.text("owner")?),

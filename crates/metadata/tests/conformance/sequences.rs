@@ -80,7 +80,7 @@ fn whole(sync: u64, number: u8, upload_id: Option<UploadId>) -> CompletedUpload 
         sync_id: SyncId(sync),
         file_name: format!("f{}", number / 8),
         target: path(sync, number),
-        partial: PartialName::remembered(format!("{sync}-{number}")),
+        partial: PartialName::from_stored(format!("{sync}-{number}")),
         identity: Identity(number.to_string()),
         digest: Digest { size_bytes: number.into(), sha256: [number; 32] },
         begun_at: Timestamp(20),
@@ -113,7 +113,7 @@ impl Run<'_> {
             self.seen.trashed += 1;
             let is_replaced = !self.seen.targets.insert(upload.target.clone());
             let trash = is_replaced.then(|| NewTrash {
-                key: TrashKey::remembered(format!("t{}", self.seen.trashed)),
+                key: TrashKey::from_stored(format!("t{}", self.seen.trashed)),
                 origin: upload.target.clone(),
                 kind: TrashKind::File,
                 reason: TrashReason::Overwritten,
@@ -150,7 +150,7 @@ impl Run<'_> {
             sync_id: SyncId(sync),
             file_name: "b".into(),
             target: path(sync, 9),
-            partial: PartialName::remembered("b".into()),
+            partial: PartialName::from_stored("b".into()),
             identity: Identity("b".into()),
             at: Timestamp(20),
         };

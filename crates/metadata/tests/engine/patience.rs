@@ -8,7 +8,7 @@ use std::io;
 use std::pin::pin;
 
 fn passing() -> Error {
-    Error::passing(io::Error::other("too many open files"))
+    Error::transient(io::Error::other("too many open files"))
 }
 
 /// Those up to the name. From there on a landing is settled, see `unsettled.rs`.
@@ -58,7 +58,7 @@ fn a_step_is_not_repeated_where_it_may_have_changed_something() {
     for (step, size) in steps {
         block_on(async {
             let bench = bench(ATTEMPTS_MAX - 1).await;
-            bench.fail(step, vec![passing().lasting()]);
+            bench.fail(step, vec![passing().permanent()]);
             bench.upload("f", size).await.unwrap_err();
             assert!(bench.files.live_files().is_empty(), "{step}");
             assert_eq!((bench.files.partials(), bench.statuses().await), (0, vec![Status::Failed]), "{step}");
@@ -70,7 +70,7 @@ fn a_step_is_not_repeated_where_it_may_have_changed_something() {
 fn bytes_whose_sync_failed_are_not_taken_for_safe_because_the_intent_may_be_tried_again() {
     block_on(async {
         let bench = bench(ATTEMPTS_MAX - 1).await;
-        bench.fail("seal", vec![passing().lasting()]);
+        bench.fail("seal", vec![passing().permanent()]);
         bench.fail("intend_landings", vec![passing()]);
         bench.upload("f", SMALL).await.unwrap_err();
         assert!(bench.files.live_files().is_empty());

@@ -32,11 +32,11 @@ fn random(name: &str) -> [u8; 16] {
 
 async fn land(node: &PostgresState, name: &str, place: StoragePath) -> LandingOutcome {
     let owner = UploadOwner { sync_id: SyncId(1), dataset: path("/data/t"), file: path("/data/t/f") };
-    let partial = PartialName::remembered(name.to_owned());
+    let partial = PartialName::from_stored(name.to_owned());
     let digest = Some(Digest::of(name.as_bytes()));
     let new = NewObject { partial: partial.clone(), key: ObjectKey::of_upload(Some(&owner), random(name)), digest };
     let identity = node.intend(&[new], AT).await.unwrap().remove(0).identity;
-    let trash = TrashKey::remembered(format!("of-{name}"));
+    let trash = TrashKey::from_stored(format!("of-{name}"));
     let landing = Landing { partial, identity, place, trash, leaf: "f".into() };
     node.land(&[landing], AT).await.unwrap().remove(0).unwrap()
 }
@@ -44,7 +44,7 @@ async fn land(node: &PostgresState, name: &str, place: StoragePath) -> LandingOu
 /// Takes a file over, which others replace meanwhile, and gives it up again.
 async fn take_over(node: &PostgresState, name: &str, from: StoragePath) {
     let Some(found) = node.find(std::slice::from_ref(&from)).await.unwrap().remove(0) else { return };
-    let partial = PartialName::remembered(name.to_owned());
+    let partial = PartialName::from_stored(name.to_owned());
     let file = ReuseRequest { from, found: found.found, partial: partial.clone() };
     node.take_over(&[file], AT).await.unwrap();
     node.discard(&partial, AT).await.unwrap();
@@ -57,13 +57,13 @@ async fn publish(node: &PostgresState, number: usize) {
     let dataset = path("/data/t/dt=0");
     let staged = StoragePath::Staged { sync, relative: "f".into() };
     land(node, &format!("staged-{number}"), staged).await;
-    let trash = TrashKey::remembered(format!("dataset-{number}"));
+    let trash = TrashKey::from_stored(format!("dataset-{number}"));
     node.publish(&Publication { sync, identity, dataset, trash }, AT).await.unwrap();
 }
 
 async fn empty_trash(node: &PostgresState) {
     let slots = node.list(&StoragePath::TrashSlots).await.unwrap();
-    let keys: Vec<_> = slots.into_iter().map(|slot| TrashKey::remembered(slot.name)).collect();
+    let keys: Vec<_> = slots.into_iter().map(|slot| TrashKey::from_stored(slot.name)).collect();
     node.remove_trash(&keys, 1000, AT).await.unwrap();
 }
 

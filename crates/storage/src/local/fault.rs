@@ -10,7 +10,9 @@ use std::io;
 pub(super) fn fault(doing: &'static str) -> impl Fn(Errno) -> Error {
     move |errno| match errno {
         Errno::NOSPC | Errno::DQUOT => Error::DiskFull,
-        errno if may_pass(errno) => Error::passing(DiskFault { doing, source: errno.into() }).of_kind(kind(errno)),
+        errno if is_transient(errno) => {
+            Error::transient(DiskFault { doing, source: errno.into() }).of_kind(kind(errno))
+        }
         errno => Error::internal(DiskFault { doing, source: errno.into() }).of_kind(kind(errno)),
     }
 }
@@ -28,7 +30,7 @@ fn kind(errno: Errno) -> FaultKind {
 /// Error of a failed call with unknown effect: a write or a sync, which the kernel reports once before it drops the
 /// data, or a step that was to undo another one. The step must not be retried.
 pub(super) fn unsure_fault<E: Into<io::Error>>(doing: &'static str) -> impl Fn(E) -> Error {
-    move |error| io_fault(doing)(error.into()).lasting()
+    move |error| io_fault(doing)(error.into()).permanent()
 }
 
 /// Error of a failed call within a move, a full disk included: recovery has to look where the files are.
@@ -46,7 +48,7 @@ pub(super) fn unsettled(error: Error) -> Error {
 struct InterruptedMove(Error);
 
 /// Whether a retry may succeed soon: descriptors or memory are short, or a disk is busy or unreliable.
-fn may_pass(errno: Errno) -> bool {
+fn is_transient(errno: Errno) -> bool {
     matches!(
         errno,
         Errno::MFILE

@@ -29,7 +29,7 @@ pub(super) fn write(tree: &Tree, files: Vec<WholeFile>) -> (WrittenFiles, LocalG
         let mut partial = create_file(tree, &file.name)?;
         crash_point!("partial.created");
         // The file exists from here on, so a retry would find its name taken.
-        let identity = identity_of(partial.as_fd()).map_err(Error::lasting)?;
+        let identity = identity_of(partial.as_fd()).map_err(Error::permanent)?;
         partial.write_all(&file.bytes).map_err(unsure_fault("writing an upload"))?;
         open.push(partial);
         Ok((identity, file.digest))

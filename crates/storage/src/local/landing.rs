@@ -160,7 +160,7 @@ pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<LandingOu
 }
 
 fn is_in_trash(tree: &Tree, leaf: &str, identity: &Identity) -> Result<bool, Error> {
-    let any_slot = StoragePath::TrashSlot(TrashKey::remembered(String::new()));
+    let any_slot = StoragePath::TrashSlot(TrashKey::from_stored(String::new()));
     let Some((trash, _)) = tree.parent(&any_slot)? else { return Ok(false) };
     for slot in names(&trash)? {
         let folder = match open_folder(&trash, &slot) {

@@ -83,7 +83,7 @@ pub(super) fn create(tree: &Arc<Tree>, name: &PartialName) -> Result<LocalPartia
     let file = create_file(tree, name)?;
     crash_point!("partial.created");
     // The file exists from here on, so a retry would find its name taken.
-    let identity = identity_of(file.as_fd()).map_err(Error::lasting)?;
+    let identity = identity_of(file.as_fd()).map_err(Error::permanent)?;
     Ok(LocalPartial::new(tree, identity, HashedFile::new(file, Sha256::new(), 0), false))
 }
 

@@ -14,9 +14,9 @@ use std::os::fd::OwnedFd;
 
 pub(super) fn sweep(tree: &Tree, open_syncs: &[SyncId], kept: &BTreeSet<PartialName>) -> Result<(), Error> {
     crash_point!("sweep.begun");
-    if let Some((uploads, _)) = tree.parent(&StoragePath::Partial(PartialName::remembered(String::new())))? {
+    if let Some((uploads, _)) = tree.parent(&StoragePath::Partial(PartialName::from_stored(String::new())))? {
         for name in names(&uploads)? {
-            if !kept.contains(&PartialName::remembered(name.clone())) {
+            if !kept.contains(&PartialName::from_stored(name.clone())) {
                 remove(&uploads, &name)?;
             }
         }

@@ -9,7 +9,7 @@ use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, PartialName, StoragePath, UPLOADS_FOLDER};
 use lakeshore::ports::Space;
 pub(super) use lakeshore_system::beneath::open_folder;
-use lakeshore_system::beneath::{Unmade, make_folder, make_or_find_folder};
+use lakeshore_system::beneath::{MakeFolderError, make_folder, make_or_find_folder};
 use lakeshore_system::space::space_of;
 use parking_lot::{Mutex, MutexGuard};
 use rustix::fs::{
@@ -309,10 +309,10 @@ pub(super) fn names(folder: &OwnedFd) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-fn not_made(unmade: Unmade, component: &str) -> Error {
+fn not_made(unmade: MakeFolderError, component: &str) -> Error {
     match unmade {
-        Unmade::Unsynced(errno) => unsure_fault("syncing a folder")(errno),
-        Unmade::Failed(errno) => obstructed(errno, component),
+        MakeFolderError::Unsynced(errno) => unsure_fault("syncing a folder")(errno),
+        MakeFolderError::Failed(errno) => obstructed(errno, component),
     }
 }
 

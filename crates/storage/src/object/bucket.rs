@@ -2,7 +2,7 @@
 //!
 //! A key is written once. Where the answer to a write was lost, the next attempt finds the object there, and compares it.
 
-use super::fault::{fault, may_pass, no_answer};
+use super::fault::{fault, is_transient, no_answer};
 use super::settings::{BucketSettings, SettingsError};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -87,7 +87,11 @@ impl Bucket {
     /// For the operator, at a start.
     pub(super) fn error(&self, source: StoreError) -> BucketError {
         let lake = self.lake.clone();
-        if may_pass(&source) { BucketError::NoAnswer { lake, source } } else { BucketError::Refused { lake, source } }
+        if is_transient(&source) {
+            BucketError::NoAnswer { lake, source }
+        } else {
+            BucketError::Refused { lake, source }
+        }
     }
 
     pub(super) async fn within_time<T>(
@@ -111,7 +115,7 @@ impl Bucket {
         loop {
             let failed = match tokio::time::timeout(time_max(bytes), attempt()).await {
                 Ok(Ok(done)) => return Ok(done),
-                Ok(Err(error)) if made >= ATTEMPTS_MAX || !may_pass(&error) => return Err(fault(doing, error)),
+                Ok(Err(error)) if made >= ATTEMPTS_MAX || !is_transient(&error) => return Err(fault(doing, error)),
                 Err(_) if made >= ATTEMPTS_MAX => return Err(no_answer(doing, time_max(bytes).as_secs())),
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "no answer in time".to_owned(),

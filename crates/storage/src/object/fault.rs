@@ -21,8 +21,8 @@ struct NoAnswer {
 /// Refusals of the object storage last until its operator changes something; all else may pass. A request that
 /// failed has changed nothing in the lake, whatever it did in the bucket: its object has a row that says so.
 pub(super) fn fault(doing: &'static str, source: StoreError) -> Error {
-    if may_pass(&source) {
-        return Error::passing(StoreFault { doing, source }).of_kind(FaultKind::NoObjectStorage);
+    if is_transient(&source) {
+        return Error::transient(StoreFault { doing, source }).of_kind(FaultKind::NoObjectStorage);
     }
     let kind = match source {
         StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } | StoreError::NotFound { .. } => {
@@ -34,11 +34,11 @@ pub(super) fn fault(doing: &'static str, source: StoreError) -> Error {
 }
 
 pub(super) fn no_answer(doing: &'static str, seconds: u64) -> Error {
-    Error::passing(NoAnswer { doing, seconds }).of_kind(FaultKind::NoObjectStorage)
+    Error::transient(NoAnswer { doing, seconds }).of_kind(FaultKind::NoObjectStorage)
 }
 
 /// Whether another attempt may succeed.
-pub(super) fn may_pass(error: &StoreError) -> bool {
+pub(super) fn is_transient(error: &StoreError) -> bool {
     !matches!(
         error,
         StoreError::PermissionDenied { .. }

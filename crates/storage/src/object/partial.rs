@@ -143,7 +143,7 @@ impl ObjectPartial {
             self.shared.open_multiparts.remove(self.object);
         }
         // The bytes are gone: the step cannot be made again.
-        result.map_err(Error::lasting)
+        result.map_err(Error::permanent)
     }
 
     /// Sends what was gathered, in the background.

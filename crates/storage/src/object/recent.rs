@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn the_newest_small_objects_are_kept_within_a_bound() {
         let recent = RecentObjects::default();
-        let key = |number: usize| ObjectKey::remembered(format!("t/{number}"));
+        let key = |number: usize| ObjectKey::from_stored(format!("t/{number}"));
         let count = BYTES_MAX / OBJECT_BYTES_MAX;
         for number in 0..=count {
             recent.keep(&key(number), &vec![number as u8; OBJECT_BYTES_MAX]);

@@ -79,7 +79,7 @@ async fn compare(store: &AmazonS3, path: &Path, chunks: &[Bytes]) -> Result<PutO
 struct NeverReplaced;
 
 fn passing(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::passing(error).of_kind(FaultKind::NoObjectStorage)
+    Error::transient(error).of_kind(FaultKind::NoObjectStorage)
 }
 
 #[async_trait]

@@ -128,7 +128,7 @@ impl Lake {
             Ok(())
         };
         if let Err(error) = begun.await {
-            if self.0.state.has_company() {
+            if self.0.state.has_other_nodes() {
                 self.undo_begin(&token).await;
             }
             self.discard(&name).await;

@@ -145,7 +145,7 @@ mod tests {
     async fn land(state: &SqliteState, sync_id: SyncId, name: &str, trash_key: Option<&str>) {
         let upload = upload(sync_id, name);
         let trash = trash_key.map(|key| NewTrash {
-            key: TrashKey::remembered(key.into()),
+            key: TrashKey::from_stored(key.into()),
             origin: upload.target.clone(),
             kind: TrashKind::File,
             reason: TrashReason::Overwritten,

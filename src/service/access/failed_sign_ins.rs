@@ -2,14 +2,14 @@
 
 use crate::model::access::actor::Origin;
 use crate::model::error::Error;
-use crate::model::limits::{WRONG_SIGN_IN_ADDRESSES_MAX, WRONG_SIGN_INS_MAX, WRONG_SIGN_INS_WINDOW};
+use crate::model::limits::{FAILED_SIGN_INS_MAX, FAILED_SIGN_INS_WINDOW, WRONG_SIGN_IN_ADDRESSES_MAX};
 use crate::model::time::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 #[derive(Default)]
-pub(in crate::service) struct WrongSignIns(Mutex<HashMap<Source, Window>>);
+pub(in crate::service) struct FailedSignIns(Mutex<HashMap<Source, Window>>);
 
 /// An address; for IPv6 the /64 network, which one machine may own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,11 +38,11 @@ impl Source {
 
 impl Window {
     fn is_over(&self, now: Timestamp) -> bool {
-        now < self.since || now >= self.since.plus(WRONG_SIGN_INS_WINDOW)
+        now < self.since || now >= self.since.plus(FAILED_SIGN_INS_WINDOW)
     }
 }
 
-impl WrongSignIns {
+impl FailedSignIns {
     fn windows(&self) -> MutexGuard<'_, HashMap<Source, Window>> {
         self.0.lock()
     }
@@ -62,8 +62,8 @@ impl WrongSignIns {
         if window.is_over(now) {
             *window = Window { since: now, wrong: 0 };
         }
-        if window.wrong >= WRONG_SIGN_INS_MAX {
-            let left_ms = window.since.plus(WRONG_SIGN_INS_WINDOW).0.saturating_sub(now.0);
+        if window.wrong >= FAILED_SIGN_INS_MAX {
+            let left_ms = window.since.plus(FAILED_SIGN_INS_WINDOW).0.saturating_sub(now.0);
             return Err(Error::TooManySignIns { seconds: u64::try_from(left_ms).unwrap_or(0).div_ceil(1000).max(1) });
         }
         window.wrong += 1;
@@ -81,8 +81,8 @@ mod tests {
 
     #[test]
     fn an_address_with_too_many_failures_waits_for_the_rest_of_the_minute_and_others_do_not() {
-        let wrong = WrongSignIns::default();
-        for _ in 0..WRONG_SIGN_INS_MAX {
+        let wrong = FailedSignIns::default();
+        for _ in 0..FAILED_SIGN_INS_MAX {
             wrong.count(&from("192.0.2.7"), Timestamp(1000)).unwrap();
         }
         let refused = wrong.count(&from("192.0.2.7"), Timestamp(11_500));
@@ -93,8 +93,8 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_counts_as_one_address() {
-        let wrong = WrongSignIns::default();
-        for n in 0..WRONG_SIGN_INS_MAX {
+        let wrong = FailedSignIns::default();
+        for n in 0..FAILED_SIGN_INS_MAX {
             wrong.count(&from(&format!("2001:db8::{n:x}")), Timestamp(1)).unwrap();
         }
         assert!(wrong.count(&from("2001:db8::ffff"), Timestamp(1)).is_err());
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_number_of_tracked_addresses_is_bounded() {
-        let wrong = WrongSignIns::default();
+        let wrong = FailedSignIns::default();
         for n in 0..2 * WRONG_SIGN_IN_ADDRESSES_MAX as u32 {
             wrong.count(&from(&std::net::Ipv4Addr::from(n).to_string()), Timestamp(i64::from(n / 100))).unwrap();
         }
