@@ -29,6 +29,7 @@ pub mod worker;
 use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::model::dataset::schema::Format;
+use lakeshore::model::fault::FaultKind;
 use lakeshore::model::preview::{Inspected, Preview};
 use lakeshore::ports::Formats;
 use lakeshore::ports::storage::OpenFile;
@@ -128,6 +129,13 @@ impl FileFormats {
                 Ok(Reading::Unreadable { format: Format::Other, problem, bytes_read: 0 })
             }
             Err(ReaderFailure::Closed) => Err(Error::ShuttingDown),
+            // A preview is shown once. What is stored of a file is for good, so another attempt decides.
+            Err(late @ ReaderFailure::Late(_)) => match depth {
+                Depth::Rows(_) => {
+                    Ok(Reading::Unreadable { format: Format::Other, problem: late.to_string(), bytes_read: 0 })
+                }
+                Depth::Columns | Depth::Table => Err(Error::transient(late).of_kind(FaultKind::NoObjectStorage)),
+            },
             Err(error @ (ReaderFailure::Told | ReaderFailure::Gone | ReaderFailure::NotStarted(_))) => {
                 Err(Error::internal(error))
             }

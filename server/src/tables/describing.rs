@@ -96,18 +96,23 @@ impl Shared {
             Ok(described) => described,
             Err(Error::ShuttingDown) => return Err(Error::ShuttingDown),
             Err(error) => {
+                // Where the whole object storage fails, no file is at fault.
+                if self.objects.probe().await.is_err() {
+                    return Err(error);
+                }
                 let attempts = {
                     let mut unreadable = self.unreadable.lock();
                     let attempts = unreadable.entry(upload_id).or_default();
                     *attempts += 1;
                     *attempts
                 };
-                // The whole object storage may have failed. Then no file is at fault.
-                if attempts < ATTEMPTS_MAX || self.objects.probe().await.is_err() {
+                if attempts < ATTEMPTS_MAX {
                     return Err(error);
                 }
                 tracing::warn!(%path, fault = ?error, "a file stays outside the table of its dataset: it cannot be read");
-                Some(FileDescription::unreadable("its object is missing, or cannot be read"))
+                let problem =
+                    format!("{ATTEMPTS_MAX} attempts failed: its object is missing, or takes too long to read");
+                Some(FileDescription::unreadable(&problem))
             }
         };
         self.unreadable.lock().remove(&upload_id);

@@ -38,6 +38,9 @@ pub(crate) enum ReaderFailure {
     /// Caused by the file; a part of a sentence.
     #[error("{0}")]
     Reader(String),
+    /// The bytes came too late from the object storage, or the server stood still. The file may be the cause too.
+    #[error("{0}")]
+    Late(String),
     /// The reader received a signal to end, as the server may have too.
     #[error("the file reader was told to stop")]
     Told,
@@ -119,7 +122,8 @@ impl Process {
             }
             Err(FrameError::Io(error)) if is_late(&error) => {
                 self.end();
-                Err(ReaderFailure::Reader(format!("reading it takes longer than {} s", time_max.as_secs_f32())))
+                let problem = format!("reading it takes longer than {} s", time_max.as_secs_f32());
+                Err(if request.is_served { ReaderFailure::Late(problem) } else { ReaderFailure::Reader(problem) })
             }
             Err(FrameError::Io(_)) => Err(self.end().as_failure(request.processor_seconds_max)),
         }

@@ -46,8 +46,9 @@ impl ObjectFiles {
         self.0.bucket.put_over(&ObjectKey::of_identity(), Bytes::copy_from_slice(identity.as_bytes())).await
     }
 
-    /// Checks by a write whether writes succeed. Always to the same key, so that it leaves nothing behind.
+    /// Checks by a write and a read whether both succeed. Always of the same key, so that it leaves nothing behind.
     pub async fn probe(&self) -> Result<(), BucketError> {
-        self.0.bucket.put_over(&ObjectKey::of_probe(), Bytes::from_static(b"ok")).await
+        self.0.bucket.put_over(&ObjectKey::of_probe(), Bytes::from_static(b"ok")).await?;
+        self.0.bucket.get_small(&ObjectKey::of_probe()).await.map(drop)
     }
 }
