@@ -4,8 +4,8 @@
 //! served by one process or by several, the other that this process has a session. Every transaction that writes checks the
 //! row; a process whose row is fenced writes nothing any more, however late it wakes up.
 //!
-//! Of several, each adds a beat to its row, and fences one whose beats stand still: after a few seconds where its session is
-//! gone too, as after a kill; after half a minute where it is not. No clocks are compared: the observer measures the time,
+//! Of several, each adds a beat to its row, and fences one whose beats stand still: after a few seconds where its session has
+//! gone too, as after a kill; after half a minute where it has not. No clocks are compared: the observer measures the time,
 //! and begins again whenever the database did not answer. What a fenced process has left is recovered by the others.
 
 use super::connection::fault;
@@ -116,7 +116,7 @@ pub(super) async fn take(
         let holder = fetch_optional(&mut connection, sql, values![], |row| row.try_get::<String, _>(0)).await?;
         return Ok(Err(holder.unwrap_or_default()));
     }
-    let mut observations = Observations::default();
+    let mut observations = Observations::begin();
     let entry = loop {
         if let Some(entry) = enter(&mut connection, holder, mode, &mut observations).await? {
             break entry;
@@ -255,7 +255,7 @@ impl Keeper {
                 continue;
             }
             // The others may have been kept from their beats too.
-            self.observations = Observations::default();
+            self.observations = Observations::begin_after_a_break();
             if timeout(ANSWER_MAX, self.connect_again()).await.is_ok_and(|again| again.is_ok_and(|is_fenced| is_fenced))
             {
                 return self.lose();
@@ -264,7 +264,7 @@ impl Keeper {
     }
 
     fn lose(&self) {
-        tracing::error!("another node has taken over this lake; this one can only read now");
+        tracing::error!("another server has taken over this lake; this one can only read now");
         self.standing.is_lost.store(true, Ordering::Relaxed);
         self.standing.is_first.store(false, Ordering::Relaxed);
     }

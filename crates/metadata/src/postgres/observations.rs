@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Time without a beat after which a process without a session has ended. A connection that broke is back before.
+/// Time without a beat after which a process without a session has ended.
 const GONE_MAX: Duration = Duration::from_secs(4);
 /// Time without a beat after which any process counts as ended.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -20,12 +20,18 @@ pub(super) struct ObservedNode {
 }
 
 /// Observations by node.
-#[derive(Debug, Default)]
-pub(super) struct Observations(HashMap<i64, Observation>);
+#[derive(Debug)]
+pub(super) struct Observations {
+    nodes: HashMap<i64, Observation>,
+    /// A process without a session counts as gone, although it was never seen with one.
+    trusts_absence: bool,
+}
 
 #[derive(Debug)]
 struct Observation {
     beats: i64,
+    /// A session that is missing says that the process has ended.
+    trusts_absence: bool,
     /// Since when the beats stand still.
     silent_since: Instant,
     /// Since when it has had no session, without a beat.
@@ -33,21 +39,38 @@ struct Observation {
 }
 
 impl Observations {
+    /// Of a process that has just come.
+    pub(super) fn begin() -> Self {
+        Self { nodes: HashMap::new(), trusts_absence: true }
+    }
+
+    /// Of a process whose own session broke. Those of the others may have broken with it, as at a failover, and some come back
+    /// later than others.
+    pub(super) fn begin_after_a_break() -> Self {
+        Self { nodes: HashMap::new(), trusts_absence: false }
+    }
+
     /// Takes a look that was asked for at `asked_at`: a pause between the answer and this call counts for nobody.
     pub(super) fn look(&mut self, all: &[ObservedNode], asked_at: Instant) {
-        self.0.retain(|node, _| all.iter().any(|seen| seen.node == *node));
+        self.nodes.retain(|node, _| all.iter().any(|seen| seen.node == *node));
         for seen in all {
-            let new = Observation { beats: seen.beats, silent_since: asked_at, gone_since: None };
-            let known = self.0.entry(seen.node).or_insert(new);
+            let known = self.nodes.entry(seen.node).or_insert(Observation {
+                beats: seen.beats,
+                trusts_absence: self.trusts_absence,
+                silent_since: asked_at,
+                gone_since: None,
+            });
             if known.beats != seen.beats {
-                *known = Observation { beats: seen.beats, silent_since: asked_at, gone_since: None };
+                (known.beats, known.silent_since, known.gone_since) = (seen.beats, asked_at, None);
             }
-            known.gone_since = if seen.has_session { None } else { known.gone_since.or(Some(asked_at)) };
+            known.trusts_absence |= seen.has_session;
+            let is_gone = known.trusts_absence && !seen.has_session;
+            known.gone_since = if is_gone { known.gone_since.or(Some(asked_at)) } else { None };
         }
     }
 
     pub(super) fn is_dead(&self, node: i64, now: Instant) -> bool {
-        self.0.get(&node).is_some_and(|seen| {
+        self.nodes.get(&node).is_some_and(|seen| {
             let is_gone = seen.gone_since.is_some_and(|since| now.duration_since(since) >= GONE_MAX);
             is_gone || now.duration_since(seen.silent_since) >= SILENCE_MAX
         })
@@ -66,21 +89,21 @@ mod tests {
 
     #[test]
     fn a_process_that_was_killed_is_dead_after_seconds_and_a_silent_one_after_half_a_minute() {
-        let (mut observations, start) = (Observations::default(), Instant::now());
+        let (mut observations, start) = (Observations::begin(), Instant::now());
         observations.look(&seen(1, true), start);
         observations.look(&seen(1, true), start + 29 * SECOND);
         assert!(!observations.is_dead(1, start + 29 * SECOND));
         observations.look(&seen(1, true), start + 30 * SECOND);
         assert!(observations.is_dead(1, start + 30 * SECOND));
-        let mut observations = Observations::default();
+        let mut observations = Observations::begin();
         observations.look(&seen(1, false), start);
         observations.look(&seen(1, false), start + 4 * SECOND);
         assert!(observations.is_dead(1, start + 4 * SECOND));
     }
 
     #[test]
-    fn a_beat_and_a_session_that_is_back_begin_the_wait_anew() {
-        let (mut observations, start) = (Observations::default(), Instant::now());
+    fn a_beat_and_a_session_that_is_back_begin_the_wait_again() {
+        let (mut observations, start) = (Observations::begin(), Instant::now());
         observations.look(&seen(1, false), start);
         observations.look(&seen(1, true), start + 3 * SECOND);
         observations.look(&seen(1, false), start + 4 * SECOND);
@@ -89,5 +112,16 @@ mod tests {
         assert!(!observations.is_dead(1, start + 12 * SECOND));
         assert!(observations.is_dead(1, start + 13 * SECOND));
         assert!(!observations.is_dead(2, start), "one that was never seen is not dead");
+    }
+
+    #[test]
+    fn after_a_break_of_all_sessions_one_that_comes_back_late_is_not_dead() {
+        let (mut observations, start) = (Observations::begin_after_a_break(), Instant::now());
+        observations.look(&seen(1, false), start);
+        observations.look(&seen(1, false), start + 29 * SECOND);
+        assert!(!observations.is_dead(1, start + 29 * SECOND));
+        observations.look(&seen(1, true), start + 29 * SECOND);
+        observations.look(&seen(1, false), start + 30 * SECOND);
+        assert!(observations.is_dead(1, start + 34 * SECOND), "it was there, and is gone");
     }
 }
