@@ -8,7 +8,7 @@ use crate::landing_facts::{FactKeys, Facts, sync_change};
 use crate::replaced::earlier_digests;
 use crate::row::id;
 use lakeshore::Error;
-use lakeshore::ports::metadata::upload::{LandedUpload, LandingsId};
+use lakeshore::ports::metadata::upload::{CompletedUpload, LandedUpload, LandingsId};
 use sqlx::Row as _;
 
 const SYNCS: &str = "\
@@ -18,18 +18,19 @@ const SYNCS: &str = "\
 const UPLOADS: &str = "\
     SELECT history_id, sync_id, ordinal, folder_id FROM uploads WHERE history_id = ANY(?) AND status = 'Syncing'";
 
-/// Reads the facts of a group. `None` where it was finished before.
-pub(super) async fn find(
+/// Reads the uploads of a group that are intended, and not finished. `None` where the group was finished before.
+pub(super) async fn intended(
     writing: &mut Writing,
     landings: LandingsId,
-    landed: &[LandedUpload],
-    last_id: i64,
-) -> Result<Option<Facts>, Error> {
+) -> Result<Option<Vec<CompletedUpload>>, Error> {
     let sql = "SELECT intended FROM landings WHERE landings_id = ? FOR UPDATE";
     let intended: Option<String> = fetch_optional(writing, sql, values![id(landings.0)], |row| row.try_get(0)).await?;
-    let Some(intended) = intended else { return Ok(None) };
-    let intended = serde_json::from_str(&intended).map_err(Error::internal)?;
-    let mut facts = Facts { intended: Some(intended), last_id, ..Facts::default() };
+    intended.map(|intended| serde_json::from_str(&intended).map_err(Error::internal)).transpose()
+}
+
+/// Reads the facts of a group of which all is intended.
+pub(super) async fn find(writing: &mut Writing, landed: &[LandedUpload], last_id: i64) -> Result<Facts, Error> {
+    let mut facts = Facts { last_id, ..Facts::default() };
     let FactKeys { syncs, folders, uploads } = FactKeys::of(landed);
     facts.syncs = fetch_all(writing, SYNCS, vec![Value::Integers(syncs)], sync_change).await?.into_iter().collect();
     facts.refuse_unknown_syncs(landed)?;
@@ -41,5 +42,5 @@ pub(super) async fn find(
         facts.uploads = found.into_iter().map(|position| (position.history_id, position)).collect();
     }
     facts.earlier = earlier_digests(writing, landed).await?;
-    Ok(Some(facts))
+    Ok(facts)
 }

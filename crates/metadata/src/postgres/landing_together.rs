@@ -6,16 +6,16 @@
 
 use super::PostgresState;
 use super::gates;
-use super::landings::{finish_landings, write_intents};
 use super::query::{Row, fetch_all, values};
 use super::writing::Durability::Synced;
 use super::writing::{Counter, SyncLock, Writing, transaction};
+use super::{landing_facts, landings};
 use crate::namespace::{self, SqlRows};
 use crate::row::{id, number};
 use lakeshore::model::id::UploadId;
 use lakeshore::model::trash::NewTrash;
 use lakeshore::ports::metadata::node::LandingUpload;
-use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUpload};
+use lakeshore::ports::metadata::upload::{CompletedUpload, LandedUpload};
 use lakeshore::ports::storage::LandingOutcome;
 use lakeshore::{Error, Timestamp};
 use lakeshore_system::failpoints::crash_point;
@@ -38,8 +38,7 @@ async fn land_group(writing: &mut Writing, group: &[LandingUpload], at: Timestam
     let last_id = writing.lock_history().await?;
     let in_flight = in_flight(writing, group).await?;
     let uploads: Vec<CompletedUpload> = group.iter().map(|landing| landing.upload.clone()).collect();
-    // Its rules are those of every landing; the group has ended before anybody sees it.
-    let (landings_id, permissions) = write_intents(writing, &uploads).await?;
+    let permissions = landings::permissions(writing, &uploads).await?;
     let permitted = |upload: &CompletedUpload, permission: Result<(), Error>| {
         permission?;
         is_free(upload.sync_id)?;
@@ -64,9 +63,11 @@ async fn land_group(writing: &mut Writing, group: &[LandingUpload], at: Timestam
         let trash: Option<NewTrash> = replaced.then(|| landing.replaced.clone());
         Some(LandedUpload { upload: landing.upload.clone(), trash })
     };
-    let landed = allowed.iter().zip(&outcomes).filter_map(landed).collect();
-    let finished = FinishedLandings { id: landings_id, landed, left: Vec::new(), at };
-    finish_landings(writing, &finished, last_id).await?;
+    let landed: Vec<_> = allowed.iter().zip(&outcomes).filter_map(landed).collect();
+    if !landed.is_empty() {
+        let facts = landing_facts::find(writing, &landed, last_id).await?;
+        landings::write_rows(writing, &landed, at, facts).await?;
+    }
     let mut outcomes = outcomes.into_iter();
     let outcome =
         |permission: Result<(), Error>| permission.and_then(|()| outcomes.next().unwrap_or(Err(Error::BytesLost)));

@@ -41,6 +41,19 @@ pub(super) async fn write_intents(
     writing: &mut Writing,
     uploads: &[CompletedUpload],
 ) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
+    let permissions = permissions(writing, uploads).await?;
+    let allowed = uploads.iter().zip(&permissions).filter(|(_, permission)| permission.is_ok());
+    let allowed: Vec<_> = allowed.map(|(upload, _)| upload).collect();
+    let landings_id = writing.next_id(Counter::Landings).await?;
+    insert_intent(writing, landings_id, &allowed).await?;
+    Ok((LandingsId(landings_id.cast_unsigned()), permissions))
+}
+
+/// Whether each of a group may land. Its syncs are locked.
+pub(super) async fn permissions(
+    writing: &mut Writing,
+    uploads: &[CompletedUpload],
+) -> Result<Vec<Result<(), Error>>, Error> {
     static RECORDS: LazyLock<String> = LazyLock::new(|| {
         format!(
             "SELECT {SYNC_COLUMNS}, EXISTS (SELECT 1 FROM trash WHERE restoring IS NOT NULL) AS has_restores \
@@ -58,12 +71,7 @@ pub(super) async fn write_intents(
         record.map_or(Err(Error::NoSuchSync(upload.sync_id)), may_accept_uploads)?;
         restores.refuse(&upload.target)
     };
-    let permissions: Vec<_> = uploads.iter().map(permission).collect();
-    let allowed = uploads.iter().zip(&permissions).filter(|(_, permission)| permission.is_ok());
-    let allowed: Vec<_> = allowed.map(|(upload, _)| upload).collect();
-    let landings_id = writing.next_id(Counter::Landings).await?;
-    insert_intent(writing, landings_id, &allowed).await?;
-    Ok((LandingsId(landings_id.cast_unsigned()), permissions))
+    Ok(uploads.iter().map(permission).collect())
 }
 
 async fn insert_intent(writing: &mut Writing, landings_id: i64, uploads: &[&CompletedUpload]) -> Result<(), Error> {
@@ -103,19 +111,31 @@ pub(super) async fn finish_landings(
     last_id: i64,
 ) -> Result<(), Error> {
     let FinishedLandings { id: landings, landed, left, at } = finished;
-    let Some(mut facts) = landing_facts::find(writing, *landings, landed, last_id).await? else { return Ok(()) };
-    let mut group = GroupRows::default();
-    for LandedUpload { upload, trash } in landed {
-        // An upload without an intent was finished before.
-        if facts.is_intended(upload) {
-            group.add(&mut facts, upload, trash.as_ref(), *at)?;
-        }
-    }
+    let Some(intended) = landing_facts::intended(writing, *landings).await? else { return Ok(()) };
+    let facts = Facts { intended: Some(intended), ..landing_facts::find(writing, landed, last_id).await? };
     let left: Vec<_> = left.iter().filter(|upload| facts.is_intended(upload)).collect();
     let landings = id(landings.0);
     execute(writing, "DELETE FROM landings WHERE landings_id = ?", values![landings]).await?;
-    write(group, writing, *at, facts).await?;
-    if left.is_empty() { Ok(()) } else { insert_intent(writing, landings, &left).await }
+    if !left.is_empty() {
+        insert_intent(writing, landings, &left).await?;
+    }
+    write_rows(writing, landed, *at, facts).await
+}
+
+/// Writes the rows of uploads that have landed, but for those that are not intended: they were finished before.
+pub(super) async fn write_rows(
+    writing: &mut Writing,
+    landed: &[LandedUpload],
+    at: Timestamp,
+    mut facts: Facts,
+) -> Result<(), Error> {
+    let mut group = GroupRows::default();
+    for LandedUpload { upload, trash } in landed {
+        if facts.is_intended(upload) {
+            group.add(&mut facts, upload, trash.as_ref(), at)?;
+        }
+    }
+    write(group, writing, at, facts).await
 }
 
 async fn write(group: GroupRows<'_>, writing: &mut Writing, at: Timestamp, facts: Facts) -> Result<(), Error> {
