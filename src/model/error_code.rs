@@ -82,7 +82,7 @@ error_codes! {
     NoRights = 50003, "permission denied on a folder or file of the lake";
     NoDescriptors = 50004, "the server has too many open files";
     FailingDisk = 50005, "a disk of the server reported an error";
-    Unsettled = 50006, "a disk failed during the request, and its outcome is not known yet";
+    Unsettled = 50006, "a disk or the database failed during the request, and its outcome is not known yet";
     ObjectStorageRefuses = 50007, "the object storage of the lake refuses access";
     ShuttingDown = 50300, "the server is shutting down";
     TooManySubscribers = 50301, "too many event streams are open";
@@ -94,6 +94,7 @@ error_codes! {
     Moving = 50307, "the file is being moved by a publish, a landing or a restore";
     NoObjectStorage = 50308, "the object storage of the lake does not answer, or is overloaded";
     NoDatabase = 50309, "the database of the lake does not answer, or is overloaded";
+    SyncBusy = 50310, "another server is ending the sync, or comparing its files";
     DiskFull = 50700, "the disk is full, except for its reserve";
 }
 

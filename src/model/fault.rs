@@ -19,11 +19,11 @@ pub(crate) enum Effect {
     None,
     /// The step must not be tried again. Its changes, if any, do not last or are useless.
     Permanent,
-    /// It is unknown whether the step was done. Looking again answers that once the disk responds.
+    /// It is unknown whether the step was done. Looking again answers that once the disk or the database responds.
     Unknown,
 }
 
-const UNSETTLED: &str = "a disk of the server failed during this request, and its outcome is not known yet; the server finds out and completes it when the disk responds. Check the result in a minute, and send the request again if it is missing";
+const UNSETTLED: &str = "a disk or the database of the server failed during this request, and its outcome is not known yet; the server finds out and completes it when that responds again. Check the result in a minute, and send the request again if it is missing";
 
 /// Faults of the machine with a remedy of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -206,7 +206,7 @@ pub(in crate::service) struct StillUnsettled;
 
 /// The upload was not tried.
 #[derive(Debug, thiserror::Error)]
-#[error("a disk failed during an earlier landing at this path, whose outcome cannot be read yet")]
+#[error("a disk or the database failed during an earlier landing at this path, whose outcome cannot be read yet")]
 pub(in crate::service) struct UnsettledTarget;
 
 impl UnsettledTarget {
@@ -214,6 +214,7 @@ impl UnsettledTarget {
     pub(in crate::service) fn error(fault: Option<&Error>) -> Error {
         match fault {
             Some(Error::DiskFull) => Error::DiskFull,
+            Some(Error::Internal(fault)) => Error::transient(Self).of_kind(fault.kind()),
             _ => Error::transient(Self).of_kind(FaultKind::FailingDisk),
         }
     }

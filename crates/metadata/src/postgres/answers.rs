@@ -1,4 +1,4 @@
-//! How long answers of PostgreSQL are waited for.
+//! Time limits of the answers of PostgreSQL.
 //!
 //! A server whose machine or network vanishes closes no connection, and sqlx sets no TCP keepalive: a statement would wait
 //! for ever, and with it a connection of the pool. PostgreSQL itself ends a statement that takes longer than

@@ -45,16 +45,22 @@ use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, Land
 use lakeshore::ports::{Space, State};
 use membership::{Membership, ServingMode};
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, SqlSafeStr, Transaction};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use writing::{Writing, transaction};
 
-/// Of all connections, the part that lists may use, each of which may visit many rows: one in so many.
+/// Lists use at most one of this many connections, since each may visit many rows.
 const LISTS_SHARE: u32 = 3;
 /// Text searches that run concurrently.
 const SEARCHES_MAX: usize = 2;
+
+const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// For a page of a list. How many rows its folder and its filters leave decides by which index it is read, so it is planned for
+/// them.
+const BEGIN_PAGE: &str =
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan";
 
 /// Metadata store in PostgreSQL.
 pub type PostgresState = MetadataStore<Postgres>;
@@ -157,19 +163,26 @@ impl Postgres {
         self.membership.as_ref().map(|membership| membership.node)
     }
 
-    /// One snapshot for several queries.
-    async fn snapshot<'a>(&self, permit: Option<SemaphorePermit<'a>>) -> Result<List<'a>, Error> {
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    /// One snapshot for several queries, which `begin` begins.
+    async fn snapshot<'a>(
+        &self,
+        begin: impl SqlSafeStr + Send,
+        permit: Option<SemaphorePermit<'a>>,
+    ) -> Result<List<'a>, Error> {
         Ok(List { transaction: answer(self.pool.begin_with(begin)).await.map_err(fault)?, _permit: permit })
+    }
+
+    async fn list_from(&self, begin: impl SqlSafeStr + Send) -> Result<List<'_>, Error> {
+        let permit = self.lists.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        self.snapshot(begin, Some(permit)).await
     }
 
     /// Runs `work`, a text search, on one snapshot. It ends when it takes too long: see [`connection::search_fault`].
     async fn search<A: Sync, T>(&self, given: &A, work: Work<PgConnection, A, T>) -> Result<T, Error> {
         let permit = self.searches.acquire().await.map_err(|_| Error::ShuttingDown)?;
-        let mut list = self.snapshot(Some(permit)).await?;
         let limit = SEARCH_TIME_MAX.as_millis();
-        let sql = sqlx::AssertSqlSafe(format!("SET LOCAL statement_timeout = {limit}"));
-        answer(sqlx::query(sql).execute(&mut *list)).await.map_err(fault)?;
+        let begin = AssertSqlSafe(format!("{BEGIN_PAGE}; SET LOCAL statement_timeout = {limit}"));
+        let mut list = self.snapshot(begin, Some(permit)).await?;
         work(&mut list, given).await.map_err(search_fault)
     }
 }
@@ -210,7 +223,7 @@ impl Backend for Postgres {
     }
 
     async fn list(&self) -> Result<List<'_>, Error> {
-        self.snapshot(Some(self.lists.acquire().await.map_err(|_| Error::ShuttingDown)?)).await
+        self.list_from(BEGIN_SNAPSHOT).await
     }
 
     async fn view<A: Send + Sync, T: Send>(
@@ -219,7 +232,7 @@ impl Backend for Postgres {
         given: A,
         work: Work<PgConnection, A, T>,
     ) -> Result<T, Error> {
-        let mut view = if is_list { self.list().await? } else { self.snapshot(None).await? };
+        let mut view = if is_list { self.list().await? } else { self.snapshot(BEGIN_SNAPSHOT, None).await? };
         work(&mut view, &given).await
     }
 
@@ -231,7 +244,7 @@ impl Backend for Postgres {
     ) -> Result<T, Error> {
         match text {
             Some(_) => self.search(&given, work).await,
-            None => work(&mut *self.list().await?, &given).await,
+            None => work(&mut *self.list_from(BEGIN_PAGE).await?, &given).await,
         }
     }
 

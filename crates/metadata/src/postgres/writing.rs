@@ -21,6 +21,7 @@ use crate::transaction::WriteTransaction;
 pub(super) use crate::transaction::{Counter, Durability, SyncLock};
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
+use lakeshore::model::fault::FaultKind;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::ports::random_bytes;
@@ -60,6 +61,11 @@ fn name(counter: Counter) -> &'static str {
 
 /// Advisory lock of starts and restores, so that none begins beside another on an overlapping path.
 const STARTS: i64 = 7002;
+
+/// Groups of rows come as one value, whose length PostgreSQL does not know before a statement runs: a plan for this value is no
+/// better than one for any, and to make it takes longer than to run it.
+const BEGIN: &str = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan";
+const BEGIN_PASSING: &str = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL synchronous_commit = off";
 
 /// A transaction. A job reads and writes by it.
 pub(crate) struct Writing {
@@ -140,12 +146,10 @@ pub(super) fn new_token() -> Result<i64, Error> {
 impl Writing {
     pub(super) async fn begin(state: &Postgres, durability: Durability) -> Result<Self, Error> {
         let token = new_token()?;
-        let transaction = answer(state.pool.begin()).await.map_err(fault)?;
+        let begin = if durability == Durability::Passing { BEGIN_PASSING } else { BEGIN };
+        let transaction = answer(state.pool.begin_with(begin)).await.map_err(fault)?;
         let has_other_nodes = state.group().is_some();
         let mut writing = Self { transaction, token, entries: Vec::new(), has_other_nodes };
-        if durability == Durability::Passing {
-            execute(&mut writing, "SET LOCAL synchronous_commit = off", vec![]).await?;
-        }
         execute(&mut writing, "SELECT begin_write(?, ?)", values![token, state.node()]).await?;
         Ok(writing)
     }
@@ -169,7 +173,7 @@ impl Writing {
             Err(error) => {
                 tracing::warn!(%error, "the answer to a commit was lost; looking for its outcome");
                 if !took_place(state, self.token).await? {
-                    return Err(Error::transient(error));
+                    return Err(Error::transient(error).of_kind(FaultKind::NoDatabase));
                 }
             }
         }
@@ -277,7 +281,7 @@ async fn took_place(state: &Postgres, token: i64) -> Result<bool, Error> {
     loop {
         match fence(state, token).await {
             Ok(is_fence) => return Ok(!is_fence),
-            Err(error) if Instant::now() >= end => return Err(Error::unsettled(error)),
+            Err(error) if Instant::now() >= end => return Err(Error::unsettled(error).of_kind(FaultKind::NoDatabase)),
             Err(error) => tracing::debug!(%error, "the outcome of a commit is not known yet"),
         }
         tokio::time::sleep(SETTLING_PAUSE).await;
