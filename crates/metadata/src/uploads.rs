@@ -9,8 +9,8 @@ use crate::history;
 use crate::query::{Value, execute, execute_returning, fetch_all, fetch_optional, values};
 use crate::row::{DbRow, UPLOAD_COLUMNS, id, number, parsed, path, time, upload};
 use crate::syncs::record;
-use crate::transaction::Durability::Written;
-use crate::transaction::{Counter, WriteTransaction};
+use crate::transaction::Durability::{Passing, Written};
+use crate::transaction::{Counter, SyncLock, WriteTransaction};
 use async_trait::async_trait;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::id::UploadId;
@@ -144,9 +144,18 @@ impl<B: Backend> UploadState for MetadataStore<B> {
     }
 
     async fn upload_in_flight(&self, sync_id: SyncId, partial: &PartialName) -> Result<Option<UploadId>, Error> {
-        let sql = "SELECT history_id FROM uploads WHERE sync_id = ? AND status = 'Syncing' AND partial = ?";
-        let values = values![id(sync_id.0), partial.as_str()];
-        fetch_optional(&mut self.0.list().await?, sql, values, |row| Ok(UploadId(number(row, "history_id")?))).await
+        const IN_FLIGHT: &str =
+            "SELECT history_id FROM uploads WHERE sync_id = ? AND status = 'Syncing' AND partial = ?";
+        // Behind the lock of its beginning, which may still be about to commit.
+        self.0
+            .write(Passing, (sync_id, partial.clone()), |writing, (sync_id, partial)| {
+                Box::pin(async move {
+                    writing.lock_syncs(vec![id(sync_id.0)], SyncLock::Share).await?;
+                    let values = values![id(sync_id.0), partial.as_str()];
+                    fetch_optional(writing, IN_FLIGHT, values, |row| Ok(UploadId(number(row, "history_id")?))).await
+                })
+            })
+            .await
     }
 
     async fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, Error> {

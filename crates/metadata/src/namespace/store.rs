@@ -176,7 +176,9 @@ impl<B: Backend> Namespace for MetadataStore<B> {
     }
 
     async fn recover_landing(&self, landing: &Landing) -> Result<Option<LandingOutcome>, Error> {
-        self.read(false, landing.clone(), |rows, landing| Box::pin(namespace::recover_landing(rows, landing))).await
+        // Behind the lock of the landing itself, which may still be about to commit.
+        self.change_tree(Passing, landing.clone(), |rows, landing| Box::pin(namespace::recover_landing(rows, landing)))
+            .await
     }
 
     async fn find(&self, places: &[StoragePath]) -> Result<Vec<Option<FoundObject>>, Error> {
