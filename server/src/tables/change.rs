@@ -6,8 +6,10 @@ use lakeshore::Error;
 use lakeshore::model::id::{SyncId, UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::time::Timestamp;
-use lakeshore::model::version::{Version, VersionFile, VersionKind};
-use lakeshore::ports::metadata::table::{LandedInVersion, StagedFile, StoredTable, TableFile, TableSchemaId};
+use lakeshore::model::version::{VersionFile, VersionKind};
+use lakeshore::ports::metadata::table::{
+    LandedInVersion, StagedFile, StoredTable, TableFile, TableSchemaId, VersionHead,
+};
 use lakeshore::ports::metadata::version::VersionFilesQuery;
 use lakeshore_delta::commit::RemoveFile;
 use lakeshore_delta::partition::PartitionValues;
@@ -103,7 +105,7 @@ impl Shared {
         &self,
         dataset: &LakePath,
         table: &StoredTable,
-        version: &Version,
+        version: &VersionHead,
     ) -> Result<Change, FollowError> {
         if version.kind == VersionKind::Landing
             && table.version > 0
@@ -121,7 +123,7 @@ impl Shared {
         &self,
         dataset: &LakePath,
         table: &StoredTable,
-        version: &Version,
+        version: &VersionHead,
     ) -> Result<Option<Change>, FollowError> {
         let landed = self.state.landed_in(dataset, version.version).await?;
         let replaced: BTreeMap<_, _> = landed.iter().filter_map(|file| Some((file.replaced?, &file.path))).collect();

@@ -8,8 +8,7 @@ use super::{FollowError, Shared};
 use lakeshore::model::id::{UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::table::EntryKind;
-use lakeshore::model::version::{Version, WhichVersion};
-use lakeshore::ports::metadata::table::{FileOutside, FixedVersion, NewEntry, StoredTable};
+use lakeshore::ports::metadata::table::{FileOutside, FixedVersion, NewEntry, StoredTable, VersionHead};
 use lakeshore_delta::manifest::{ManifestChunks, ManifestFile, ManifestHead, ManifestObject};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -45,24 +44,13 @@ impl ManifestRests {
 
 impl Shared {
     /// Whether a version gets a manifest as it is followed: where files are outside the table, and each after one that has a manifest.
-    pub(super) async fn wants_manifest(
-        &self,
-        dataset: &LakePath,
-        after: &StoredTable,
-        version: &Version,
-    ) -> Result<bool, FollowError> {
+    pub(super) fn wants_manifest(&self, dataset: &LakePath, after: &StoredTable, version: &VersionHead) -> bool {
         let is_whole_table = after.state.is_some() && after.table_files == after.dataset_files;
         if is_whole_table && after.manifest.is_none() {
-            return Ok(false);
+            return false;
         }
-        if version.files <= MANIFEST_OF_EACH_FILES_MAX || after.manifest.is_none() {
-            return Ok(true);
-        }
-        if !self.rests.is_over(dataset) {
-            return Ok(false);
-        }
-        let newest = self.state.find_version(dataset, WhichVersion::Current).await?;
-        Ok(newest.is_none_or(|newest| newest.version == version.version))
+        let is_made_for_each = version.files <= MANIFEST_OF_EACH_FILES_MAX || after.manifest.is_none();
+        is_made_for_each || (version.is_newest && self.rests.is_over(dataset))
     }
 
     /// Writes the missing manifest of the table's newest version, once the rest after the manifest before is over.
@@ -72,7 +60,7 @@ impl Shared {
             return Ok(());
         }
         let number = VersionNumber(table.version);
-        let Some(version) = self.state.find_version(dataset, WhichVersion::Number(number)).await? else {
+        let Some(version) = self.state.version_head(dataset, number).await? else {
             return Ok(());
         };
         let entry = self.manifest(dataset, &version, &[], Some(&[])).await?;
@@ -85,9 +73,7 @@ impl Shared {
             outside: Vec::new(),
             gone: Some(Vec::new()),
         };
-        if !self.state.fix_version(&fixed).await? {
-            return Err(FollowError::Overtaken);
-        }
+        self.fix_entries(&fixed).await?;
         self.write_entries(dataset).await
     }
 
@@ -95,7 +81,7 @@ impl Shared {
     pub(super) async fn manifest(
         &self,
         dataset: &LakePath,
-        version: &Version,
+        version: &VersionHead,
         outside: &[FileOutside],
         gone: Option<&[UploadId]>,
     ) -> Result<NewEntry, FollowError> {
@@ -113,7 +99,7 @@ impl Shared {
     async fn manifest_files(
         &self,
         dataset: &LakePath,
-        version: &Version,
+        version: &VersionHead,
         outside: &[FileOutside],
         gone: Option<&[UploadId]>,
     ) -> Result<Vec<ManifestFile>, FollowError> {
@@ -141,6 +127,6 @@ impl Shared {
     }
 }
 
-pub(super) fn head_of<'a>(dataset: &'a LakePath, version: &Version) -> ManifestHead<'a> {
+pub(super) fn head_of<'a>(dataset: &'a LakePath, version: &VersionHead) -> ManifestHead<'a> {
     ManifestHead { dataset, version: version.version, at: version.at, kind: version.kind }
 }

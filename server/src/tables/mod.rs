@@ -19,7 +19,6 @@ mod writing;
 use failure::{Failures, FollowError};
 use lakeshore::model::id::{UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
-use lakeshore::model::version::WhichVersion;
 use lakeshore::ports::metadata::table::LaggingTable;
 use lakeshore::ports::{Clock, State, random_bytes};
 use lakeshore::{Error, Lake};
@@ -45,6 +44,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 const LOOKING_SHARE: u32 = 5;
 /// Age from which a draft that was not fixed never will be.
 const DRAFT_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Pause between two searches for such drafts.
+const DRAFTS_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// Datasets that are followed at the same time.
 const DATASETS_MAX: usize = 8;
 /// Lagging datasets that one look finds.
@@ -99,13 +100,17 @@ impl Follower {
     }
 
     async fn follow_all(&self, lake: &Lake) {
-        while let Err(error) = self.0.state.forget_drafts(SystemClock.now().minus(DRAFT_AGE_MAX)).await {
-            tracing::error!(fault = ?error, "cannot delete unfinished table drafts; retrying");
-            tokio::time::sleep(RETRY_PAUSE).await;
-        }
         let mut following = Following::default();
+        let mut drafts_due = Instant::now();
         loop {
             let looked = Instant::now();
+            if looked >= drafts_due {
+                let forgotten = self.0.state.forget_drafts(SystemClock.now().minus(DRAFT_AGE_MAX)).await;
+                if let Err(error) = &forgotten {
+                    tracing::error!(fault = ?error, "cannot delete unfinished table drafts; retrying");
+                }
+                drafts_due = looked + if forgotten.is_ok() { DRAFTS_PAUSE } else { RETRY_PAUSE };
+            }
             if let Err(error) = self.start_some(lake, &mut following).await {
                 tracing::error!(fault = ?error, "cannot find the tables that lag behind their datasets; retrying");
                 tokio::time::sleep(RETRY_PAUSE).await;
@@ -199,7 +204,7 @@ impl Shared {
                 0 => self.state.first_version(dataset).await?,
                 version => VersionNumber(version + 1),
             };
-            match self.state.find_version(dataset, WhichVersion::Number(next)).await? {
+            match self.state.version_head(dataset, next).await? {
                 Some(version) => self.fix(dataset, &table, &version).await?,
                 None => return self.write_owed_manifest(dataset, &table).await,
             }

@@ -6,8 +6,8 @@ use lakeshore::model::id::{UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::table::ReasonOutside;
 use lakeshore::model::time::Timestamp;
-use lakeshore::model::version::{Version, VersionKind};
-use lakeshore::ports::metadata::table::{FileOutside, TableSchemaId};
+use lakeshore::model::version::VersionKind;
+use lakeshore::ports::metadata::table::{FileOutside, TableSchemaId, VersionHead};
 use lakeshore_delta::commit::{AddFile, RemoveFile};
 use lakeshore_delta::footer::FileSchema;
 use lakeshore_delta::plan::{self, FileShape, PlannedCommit, TableId, TableState, plan};
@@ -36,8 +36,8 @@ pub(super) struct TargetVersion {
     pub(super) kind: VersionKind,
 }
 
-impl From<&Version> for TargetVersion {
-    fn from(version: &Version) -> Self {
+impl From<&VersionHead> for TargetVersion {
+    fn from(version: &VersionHead) -> Self {
         Self { version: version.version, at: version.at, kind: version.kind }
     }
 }

@@ -6,7 +6,6 @@ use lakeshore::Error;
 use lakeshore::model::object_key::ObjectKey;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::table::EntryKind;
-use lakeshore::model::version::WhichVersion;
 use lakeshore::ports::TableLog;
 use lakeshore::ports::metadata::table::FixedEntry;
 use lakeshore::ports::table_log::PutOutcome;
@@ -44,7 +43,7 @@ impl Shared {
 
     /// Names the manifest as the newest, unless a newer one is.
     async fn name_current(&self, dataset: &LakePath, entry: &FixedEntry) -> Result<(), FollowError> {
-        let found = self.state.find_version(dataset, WhichVersion::Number(entry.version)).await?;
+        let found = self.state.version_head(dataset, entry.version).await?;
         let version = found.ok_or_else(|| Error::NoSuchVersion(entry.version.to_string(), dataset.clone()))?;
         let bytes = current(&head_of(dataset, &version))?;
         let number = entry.version.0;
@@ -59,8 +58,8 @@ impl Shared {
         self.objects.replace_older(&key, bytes, &is_newer).await?;
         let newer = newer.into_inner();
         if newer > number {
-            let newest = self.state.find_version(dataset, WhichVersion::Current).await?;
-            if newest.is_none_or(|newest| newest.version.0 < newer) {
+            let newest = self.state.current_version(dataset).await?;
+            if newest.is_none_or(|newest| newest.0 < newer) {
                 return Err(FollowError::Taken(key));
             }
         }

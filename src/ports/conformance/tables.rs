@@ -127,6 +127,12 @@ pub async fn a_version_is_fixed_once_and_what_was_not_fixed_is_forgotten(state: 
     let late = fixed(0, 1, vec![entry(EntryKind::Commit, 0, 2, None)]);
     assert!(!state.fix_version(&late).await.unwrap(), "another was first");
     assert_eq!(state.fixed_entries(&path("/a")).await.unwrap().len(), 1);
+    state.write_draft(DraftId(3), 0, Bytes::from_static(b"given up"), Timestamp(60)).await.unwrap();
+    for draft in [1, 3] {
+        state.forget_draft(DraftId(draft)).await.unwrap();
+    }
+    assert_eq!(state.draft(DraftId(3)).await.unwrap().len(), 0);
+    assert_eq!(state.draft(DraftId(1)).await.unwrap().len(), 2, "it was fixed");
     state.forget_drafts(Timestamp(50)).await.unwrap();
     assert_eq!(state.draft(DraftId(2)).await.unwrap().len(), 1, "it is not old");
     state.forget_drafts(Timestamp(51)).await.unwrap();

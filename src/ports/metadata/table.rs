@@ -1,5 +1,5 @@
 //! Tables of datasets on object storage. They follow the versions of their datasets, one after the other: what a version
-//! adds to the bucket is fixed here first, byte by byte, so that whoever writes it writes the same.
+//! adds to the bucket is fixed here first, byte by byte, so that every node writes the same.
 
 use crate::model::error::Error;
 use crate::model::id::{SyncId, UploadId, VersionNumber};
@@ -8,6 +8,7 @@ use crate::model::path::LakePath;
 use crate::model::storage_path::Identity;
 use crate::model::table::{DraftId, EntryKind, TableDescription};
 use crate::model::time::Timestamp;
+use crate::model::version::VersionKind;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::ops::Range;
@@ -40,6 +41,17 @@ pub struct StoredTable {
     /// Actions of files since.
     pub actions: u64,
     pub problem: Option<String>,
+}
+
+/// A version, as far as its table goes by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VersionHead {
+    pub version: VersionNumber,
+    pub at: Timestamp,
+    pub kind: VersionKind,
+    pub files: u64,
+    /// There was no newer one.
+    pub is_newest: bool,
 }
 
 /// A file that landed with a version.
@@ -149,6 +161,9 @@ pub trait TableStore: Send + Sync {
     /// The first version that a new table follows.
     async fn first_version(&self, dataset: &LakePath) -> Result<VersionNumber, Error>;
 
+    /// `None` where the dataset has no such version yet. Called for each version.
+    async fn version_head(&self, dataset: &LakePath, version: VersionNumber) -> Result<Option<VersionHead>, Error>;
+
     /// Files landed with a version that a group of landings made.
     async fn landed_in(&self, dataset: &LakePath, version: VersionNumber) -> Result<Vec<LandedInVersion>, Error>;
 
@@ -185,8 +200,11 @@ pub trait TableStore: Send + Sync {
     /// The bytes of a draft, in chunks; none where it was forgotten.
     async fn draft(&self, draft: DraftId) -> Result<Vec<Bytes>, Error>;
 
-    /// An entry is in the bucket: its bytes are forgotten here.
+    /// Deletes the stored bytes of an entry, which is in the bucket.
     async fn forget_entry(&self, dataset: &LakePath, entry: &FixedEntry) -> Result<(), Error>;
+
+    /// Forgets a draft that will not be fixed. One that was fixed after all stays.
+    async fn forget_draft(&self, draft: DraftId) -> Result<(), Error>;
 
     /// Forgets drafts from before a time that were not fixed.
     async fn forget_drafts(&self, before: Timestamp) -> Result<(), Error>;
@@ -195,7 +213,7 @@ pub trait TableStore: Send + Sync {
     /// [`Self::table_files`] says of files outside the table is of that version alone.
     async fn confirm_version(&self, dataset: &LakePath, version: VersionNumber) -> Result<bool, Error>;
 
-    /// There is a checkpoint of this commit, which has the versions up to this one.
+    /// Records that a checkpoint of this commit is in the bucket. It covers the versions up to `version`.
     async fn set_checkpoint(&self, dataset: &LakePath, commit: u64, version: VersionNumber) -> Result<(), Error>;
 
     /// Entries that no version needs from `oldest` on, nor from the oldest pinned one on.

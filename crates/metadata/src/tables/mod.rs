@@ -16,14 +16,15 @@ use lakeshore::model::table::{DraftId, TableDescription};
 use lakeshore::ports::TableStore;
 use lakeshore::ports::metadata::table::{
     FileOutside, FixedEntry, FixedVersion, LaggingTable, LandedInVersion, NewEntry, StagedFile, StoredTable, TableFile,
-    TableSchemaId, UnneededLog,
+    TableSchemaId, UnneededLog, VersionHead,
 };
 use lakeshore::{Error, Timestamp};
 use statements::{
     ADD_ENTRIES, ADD_OUTSIDE, CONFIRM_VERSION, DESCRIBE, DRAFT, ENTRIES, FILES, FIRST_VERSION, FORGET_CHECKPOINTS,
-    FORGET_DRAFTS, FORGET_ENTRY, FORGET_LOG, GONE, IDENTITIES, LAGGING, LANDED_IN, LAST_CHANGE, OUTSIDE, SCHEMAS,
-    SET_CHECKPOINT, SET_PROBLEM, SET_TABLE, STAGED, TABLE, UNNEEDED_LOG, UNWRITTEN, WRITE_DRAFT, draft_bytes, entry_of,
-    file_of, lagging_of, landed_of, outside_of, schema_rows, staged_of, table_of, unneeded_log_of,
+    FORGET_DRAFT, FORGET_DRAFTS, FORGET_ENTRY, FORGET_LOG, GONE, IDENTITIES, LAGGING, LANDED_IN, LAST_CHANGE, OUTSIDE,
+    SCHEMAS, SET_CHECKPOINT, SET_PROBLEM, SET_TABLE, STAGED, TABLE, UNNEEDED_LOG, UNWRITTEN, VERSION_HEAD, WRITE_DRAFT,
+    draft_bytes, entry_of, file_of, head_of, lagging_of, landed_of, outside_of, schema_rows, staged_of, table_of,
+    unneeded_log_of,
 };
 
 async fn confirm(
@@ -103,9 +104,15 @@ impl<B: Backend> TableStore for MetadataStore<B> {
         Ok(VersionNumber(first.unwrap_or(1).cast_unsigned()))
     }
 
+    async fn version_head(&self, dataset: &LakePath, version: VersionNumber) -> Result<Option<VersionHead>, Error> {
+        self.write_versions().await?;
+        let asked = values![dataset.as_str(), id(version.0)];
+        fetch_optional(&mut self.look().await?, VERSION_HEAD, asked, head_of).await
+    }
+
     async fn landed_in(&self, dataset: &LakePath, version: VersionNumber) -> Result<Vec<LandedInVersion>, Error> {
         let asked = values![dataset.as_str(), id(version.0)];
-        fetch_all(&mut self.list().await?, LANDED_IN, asked, landed_of).await
+        fetch_all(&mut self.look().await?, LANDED_IN, asked, landed_of).await
     }
 
     async fn staged_files(
@@ -129,7 +136,7 @@ impl<B: Backend> TableStore for MetadataStore<B> {
 
     async fn table_files(&self, dataset: &LakePath, wanted: &[UploadId]) -> Result<Vec<TableFile>, Error> {
         let ids = Value::column(wanted.iter().map(|upload_id| id(upload_id.0)))?;
-        fetch_all(&mut self.list().await?, FILES, values![dataset.as_str(), ids], file_of).await
+        fetch_all(&mut self.look().await?, FILES, values![dataset.as_str(), ids], file_of).await
     }
 
     async fn describe(&self, files: &[(UploadId, Option<TableDescription>)]) -> Result<(), Error> {
@@ -164,6 +171,10 @@ impl<B: Backend> TableStore for MetadataStore<B> {
     async fn forget_entry(&self, dataset: &LakePath, entry: &FixedEntry) -> Result<(), Error> {
         let values = values![dataset.as_str(), id(entry.version.0), entry.kind.as_str(), entry.draft.0];
         self.0.change_aside(Written, FORGET_ENTRY, values).await
+    }
+
+    async fn forget_draft(&self, draft: DraftId) -> Result<(), Error> {
+        self.0.change_aside(Written, FORGET_DRAFT, values![draft.0]).await
     }
 
     async fn forget_drafts(&self, before: Timestamp) -> Result<(), Error> {

@@ -6,9 +6,10 @@ use lakeshore::model::id::{UploadId, VersionNumber};
 use lakeshore::model::object_key::ObjectKey;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::table::{DraftId, EntryKind, TableDescription};
+use lakeshore::model::version::VersionKind;
 use lakeshore::ports::metadata::table::{
     FileOutside, FixedEntry, LaggingTable, LandedInVersion, StagedFile, StoredTable, TableFile, TableSchemaId,
-    UnneededLog,
+    UnneededLog, VersionHead,
 };
 use sha2::{Digest as _, Sha256};
 use sqlx::Result;
@@ -60,6 +61,9 @@ pub(super) const FORGET_ENTRY: &str = "\
     AND version = $2 AND kind = $3; \
     DELETE FROM table_drafts WHERE draft_id = $4";
 
+pub(super) const FORGET_DRAFT: &str =
+    "DELETE FROM table_drafts WHERE draft_id = $1 AND draft_id NOT IN (SELECT draft_id FROM table_entries)";
+
 pub(super) const FORGET_DRAFTS: &str =
     "DELETE FROM table_drafts WHERE created_at < $1 AND draft_id NOT IN (SELECT draft_id FROM table_entries)";
 
@@ -99,6 +103,11 @@ pub(super) const SET_PROBLEM: &str = "\
 pub(super) const OUTSIDE: &str = "\
     SELECT u.target, o.history_id, o.reasons FROM folders f JOIN table_outside o ON o.folder_id = f.folder_id \
     JOIN uploads u ON u.history_id = o.history_id WHERE f.path = $1 ORDER BY o.history_id LIMIT $2";
+
+pub(super) const VERSION_HEAD: &str = "\
+    SELECT v.number, v.at, v.kind, v.files, \
+        v.number = (SELECT max(n.number) FROM versions n WHERE n.folder_id = v.folder_id) AS is_newest \
+    FROM folders f CROSS JOIN versions v WHERE f.path = $1 AND v.folder_id = f.folder_id AND v.number = $2";
 
 /// In the order of their rows in the history.
 pub(super) const LANDED_IN: &str = "\
@@ -173,6 +182,16 @@ pub(super) fn table_of(row: &impl DbRow) -> Result<StoredTable> {
         checkpoint: number_if_any(row, "checkpoint")?,
         actions: number(row, "actions")?,
         problem: row.get("problem")?,
+    })
+}
+
+pub(super) fn head_of(row: &impl DbRow) -> Result<VersionHead> {
+    Ok(VersionHead {
+        version: VersionNumber(number(row, "number")?),
+        at: time(row, "at")?,
+        kind: parsed(row, "kind", VersionKind::parse)?,
+        files: number(row, "files")?,
+        is_newest: row.get("is_newest")?,
     })
 }
 
