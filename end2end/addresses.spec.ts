@@ -1,6 +1,7 @@
 // The address holds the state of a list: it survives a reload, Back, and sending the link. And copy buttons.
 
 import { expect, hydrated, test } from './fixtures';
+import { holdRequests } from './late';
 
 test('filters combine in the address, and survive a reload and Back', async ({ page, lakeshore }) => {
   const key = lakeshore.key();
@@ -74,6 +75,25 @@ test('numbers, paths and digests are copied, with a confirmation', async ({ page
     await expect(page.getByRole('status').filter({ hasText: 'Copied' })).toBeVisible();
     expect(await copied(), `${label} on ${path}`).toBe(text);
   }
+});
+
+test('buttons work while a page is fetched twice', async ({ page, lakeshore, context }) => {
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  const id = await lakeshore.start_sync(lakeshore.key(), '/data/t', 'IncrementalSync');
+  await lakeshore.upload(id, 'a.csv', 'id\n1\n');
+  await page.goto(`${lakeshore.url}/lake/data/t`);
+  await hydrated(page);
+  const nextFetch = await holdRequests(page, '**/fn/lake');
+  await page.getByRole('link', { name: 'Size' }).click();
+  const first = await nextFetch();
+  await page.getByRole('link', { name: 'Modified' }).click();
+  await first();
+  // Sent once the first answer has come, which is no longer shown.
+  const second = await nextFetch();
+  await page.getByRole('button', { name: 'Copy lake path' }).click();
+  await expect(page.getByRole('status').filter({ hasText: 'Copied' })).toBeVisible();
+  await second();
+  await expect(page.locator('th[aria-sort=descending]')).toContainText('Modified');
 });
 
 test('a relative time shows the exact time in UTC and local time on hover', async ({ page, lakeshore }) => {

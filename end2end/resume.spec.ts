@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import { expect, hydrated, sha256, signIn, test, type Lakeshore } from './fixtures';
+import { holdFrames, holdRequests } from './late';
 import { bigFile, drop, MIB, openUpload, Requests, slowDown, type SetNetwork } from './uploading';
 
 const BYTES = 48 * MIB;
@@ -151,6 +152,32 @@ test('after a reload, files that are not chosen again keep the sync open', async
   await page.getByRole('button', { name: 'Start upload' }).click();
   await expect(page.getByText('1 file unchanged. 1 more was selected before the reload')).toBeVisible();
   expect((await lakeshore.get('/api/ingestion/file/sync/1')).sync_status).toBe('Syncing');
+});
+
+test('a file that is dropped while the page of its sync loads is sent', async ({ page, lakeshore }) => {
+  const key = lakeshore.key();
+  const sync = await lakeshore.start_sync(key, '/data/t', 'IncrementalSync');
+  const file = join(lakeshore.folder, 'a.csv');
+  writeFileSync(file, '1\n');
+  await signIn(page, lakeshore, key);
+  // The record of an earlier page.
+  const record = { sync_id: sync, path: '/data/t', files: 2, done: 1, bytes: 4, ends: false, at_ms: Date.now() };
+  await page.evaluate((record) => localStorage.setItem(`lakeshore.upload.${record.sync_id}`, JSON.stringify(record)), record);
+  await page.goto(`${lakeshore.url}/upload`);
+  await hydrated(page);
+  const nextSync = await holdRequests(page, '**/fn/sync');
+  const runFrames = await holdFrames(page);
+  await page.getByRole('link', { name: 'Resume' }).click();
+  const answer = await nextSync();
+  // Its row is rendered in the page that is about to be replaced, and asks for a frame that comes after that.
+  await drop(page, [file]);
+  await expect(page.getByRole('row', { name: /a\.csv/ })).toBeVisible();
+  await answer();
+  await expect(page.getByText('Files are added to')).toBeVisible();
+  await runFrames();
+  await page.getByRole('button', { name: 'Start upload' }).click();
+  await expect(page.getByText('1 file arrived. 1 more was selected before the reload')).toBeVisible();
+  expect(Object.keys(await lakeshore.digests('data/t'))).toEqual(['a.csv']);
 });
 
 test('a second full sync sends only changed files, and shows the unchanged ones', async ({ page, lakeshore }) => {

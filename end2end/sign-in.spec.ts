@@ -1,6 +1,7 @@
 // Access without a key, and sign-in.
 
 import { expect, hydrated, signIn, test } from './fixtures';
+import { holdRequests } from './late';
 
 test('a wrong key is refused with a remedy, a right one signs in, and signing out ends the session', async ({ page, lakeshore }) => {
   await page.goto(`${lakeshore.url}/sign-in?next=/keys`);
@@ -39,6 +40,25 @@ test('a key is made, shown once, works, and is revoked', async ({ page, lakeshor
   await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click();
   await expect(page.getByRole('row', { name: /nightly/ })).toContainText('Revoked');
   await expect(lakeshore.start_sync(secret!, '/data/u', 'IncrementalSync')).rejects.toThrow('40101');
+});
+
+test('a new key can be copied before the list of keys has come again', async ({ page, lakeshore, context }) => {
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  await signIn(page, lakeshore, lakeshore.key(), '/keys');
+  await hydrated(page);
+  const nextList = await holdRequests(page, '**/fn/keys');
+  await page.getByLabel('Name').fill('nightly');
+  await page.getByRole('button', { name: 'Create key' }).click();
+  // Sent once the session has come again.
+  const answer = await nextList();
+  const secret = page.locator('#new-key');
+  const text = await secret.textContent();
+  await page.getByRole('button', { name: 'Copy key' }).click();
+  await expect(page.locator('.secret').getByRole('status')).toHaveText('Copied');
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(text);
+  await answer();
+  await expect(page.getByRole('cell', { name: 'nightly', exact: true })).toBeVisible();
+  await expect(secret).toHaveText(text!);
 });
 
 test('a visitor of the open mode reads, and is asked to sign in for changes', async ({ page, lakeshore }) => {

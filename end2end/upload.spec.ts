@@ -117,6 +117,27 @@ test.describe('a name that leads upward', () => {
   });
 });
 
+test('after an upload has ended, a link to another dataset opens an empty form', async ({ page, lakeshore }) => {
+  const key = lakeshore.key();
+  const other = await lakeshore.start_sync(key, '/data/other', 'IncrementalSync');
+  await lakeshore.upload(other, 'b.csv', '2');
+  await lakeshore.end(key, other);
+  await signIn(page, lakeshore, key);
+  await openUpload(page, lakeshore, '/data/t', 'Incremental');
+  await page.getByLabel('Files to upload').setInputFiles({ name: 'a.csv', mimeType: 'text/csv', buffer: Buffer.from('1') });
+  await page.getByRole('button', { name: 'Start upload' }).click();
+  await expect(page.getByText('Done: 1 file arrived')).toBeVisible();
+  await page.keyboard.press('Control+k');
+  await page.getByRole('combobox', { name: /^Search datasets/ }).fill('other');
+  await page.getByRole('option').filter({ hasText: 'Upload to /data/other' }).click();
+  await expect(page.getByLabel('Lake path')).toHaveValue('/data/other');
+  await expect(page.getByRole('table', { name: 'Files' })).toHaveCount(0);
+  await page.getByLabel('Files to upload').setInputFiles({ name: 'c.csv', mimeType: 'text/csv', buffer: Buffer.from('3') });
+  await page.getByRole('button', { name: 'Start upload' }).click();
+  await expect(page.getByText('Done: 1 file arrived')).toBeVisible();
+  expect(Object.keys(await lakeshore.digests('data/other')).sort()).toEqual(['b.csv', 'c.csv']);
+});
+
 test.describe('an upload with a failed file', () => {
   test.use({ expectedComplaints: ['400'] });
 

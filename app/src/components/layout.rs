@@ -110,11 +110,13 @@ fn UploadProgress() -> impl IntoView {
 #[component]
 fn Account() -> impl IntoView {
     let session = SessionResource::here().0;
+    // Outlives the view below: after a fetch of the session, the document has the old link for longer than its signals.
+    let address = current_address();
     view! {
         <div class="account">
             <Suspense>
                 {move || Suspend::new(async move {
-                    session.await.ok().map(|session| view! { <AccountOf session/> })
+                    session.await.ok().map(|session| view! { <AccountOf session address/> })
                 })}
             </Suspense>
         </div>
@@ -122,8 +124,7 @@ fn Account() -> impl IntoView {
 }
 
 #[component]
-fn AccountOf(session: Session) -> impl IntoView {
-    let address = current_address();
+fn AccountOf(session: Session, address: Signal<String>) -> impl IntoView {
     let href = move || routes::sign_in(&address.get());
     match session.signed_in {
         Some((name, role)) => view! {

@@ -11,12 +11,14 @@ use crate::refusal;
 use crate::visible::visible;
 use lakeshore::ErrorCode;
 use leptos::prelude::*;
+use leptos::tachys::reactive_graph::OwnedView;
 use leptos_meta::Title;
 use leptos_router::hooks::use_location;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Session of the visitor. Fetched once, because signing in and out reloads the page.
 #[derive(Clone, Copy)]
@@ -52,7 +54,10 @@ where
             match (session, data) {
                 (Ok(session), _) if session.must_sign_in() => Ok(None),
                 (_, Err(error)) if error.is(ErrorCode::NoKey) => Ok(None),
-                (Ok(session), Ok(data)) => Ok(Some(content(session, data).into_any())),
+                (Ok(session), Ok(data)) => {
+                    let content: Content = Box::new(move || content(session, data).into_any());
+                    Ok(Some(content))
+                }
                 (Err(error), _) | (_, Err(error)) => Err(error),
             }
         })
@@ -60,8 +65,11 @@ where
     frame(Arc::new(title), Arc::new(render), retry)
 }
 
-/// Content of a page; `None` if it needs a sign-in.
-type Rendering = Pin<Box<dyn Future<Output = Result<Option<AnyView>, ApiError>> + Send>>;
+/// Renders the content of a page.
+type Content = Box<dyn FnOnce() -> AnyView + Send>;
+
+/// Content of a page once its data is available; `None` if it needs a sign-in.
+type Rendering = Pin<Box<dyn Future<Output = Result<Option<Content>, ApiError>> + Send>>;
 
 /// Code that does not depend on the page's types, so that it is compiled only once.
 fn frame(
@@ -69,7 +77,6 @@ fn frame(
     render: Arc<dyn Fn() -> Rendering + Send + Sync>,
     retry: Callback<()>,
 ) -> AnyView {
-    let address = current_address();
     let (skeleton_title, error_title) = (title.clone(), title.clone());
     view! {
         <Title text=move || title()/>
@@ -79,32 +86,60 @@ fn frame(
                 <Skeleton/>
             }
         }>
-            {move || {
-                let rendering = render();
-                let error_title = error_title.clone();
-                Suspend::new(async move {
-                    match rendering.await {
-                        Ok(Some(content)) => content,
-                        Ok(None) => view! { <MustSignIn next=address/> }.into_any(),
-                        Err(error) => {
-                            let error = refusal::of_page(error);
-                            let content = if error.is_transient() {
-                                view! { <ErrorBox error retry/> }.into_any()
-                            } else {
-                                view! { <ErrorBox error/> }.into_any()
-                            };
-                            view! {
-                                <Heading title=untrack(|| error_title())/>
-                                {content}
-                            }
-                                .into_any()
-                        }
-                    }
-                })
-            }}
+            {contents(render, error_title, retry)}
         </Transition>
     }
     .into_any()
+}
+
+/// View of the content, rendered again after each fetch.
+///
+/// Each content has an owner of its own. The owner of the effect that renders it is cleaned up as soon as the session
+/// or the data arrives. The other may still be awaited, and the document keeps the old content until both are there:
+/// until then its buttons and effects need their signals.
+fn contents(
+    render: Arc<dyn Fn() -> Rendering + Send + Sync>,
+    error_title: Arc<dyn Fn() -> String + Send + Sync>,
+    retry: Callback<()>,
+) -> impl Fn() -> Suspend<OwnedView<AnyView>> {
+    let address = current_address();
+    let outer = Owner::current().unwrap_or_default();
+    let shown = StoredValue::new(None::<Owner>);
+    move || {
+        let (rendering, error_title, outer) = (render(), error_title.clone(), outer.clone());
+        Suspend::new(async move {
+            let rendered = rendering.await;
+            let owner = outer.child();
+            let mut replaced = shown.try_update_value(|shown| shown.replace(owner.clone())).flatten();
+            let content = owner.with(|| {
+                // Only in the next task, because the effects of the old content end one after the other, once the
+                // document has the new one.
+                Effect::new(move |_| {
+                    if let Some(replaced) = replaced.take() {
+                        set_timeout(move || replaced.cleanup(), Duration::ZERO);
+                    }
+                });
+                match rendered {
+                    Ok(Some(content)) => content(),
+                    Ok(None) => view! { <MustSignIn next=address/> }.into_any(),
+                    Err(error) => {
+                        let error = refusal::of_page(error);
+                        let content = if error.is_transient() {
+                            view! { <ErrorBox error retry/> }.into_any()
+                        } else {
+                            view! { <ErrorBox error/> }.into_any()
+                        };
+                        view! {
+                            <Heading title=untrack(|| error_title())/>
+                            {content}
+                        }
+                        .into_any()
+                    }
+                }
+            });
+            OwnedView::new_with_owner(content, owner)
+        })
+    }
 }
 
 /// Id of the page's h1 in the document.

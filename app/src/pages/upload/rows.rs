@@ -49,7 +49,10 @@ pub fn Rows() -> impl IntoView {
     let all = Memo::new(move |_| uploader.shown.with(|shown| shown.all));
     Effect::new(move |_| {
         all.track();
-        request_animation_frame(look);
+        // Cancelled with the rows, because the frame may come after their signals are gone.
+        if let Ok(frame) = request_animation_frame_with_handle(look) {
+            on_cleanup(move || frame.cancel());
+        }
     });
     Effect::new(move |_| {
         let resized = window_event_listener(ev::resize, move |_| look());
