@@ -20,6 +20,8 @@ const EVENT_INTERVAL: Duration = Duration::from_millis(250);
 const RESUMING_INTERVALS: u32 = 5;
 /// Intervals between two checks for idle syncs.
 const EXPIRY_INTERVALS: u32 = 30;
+/// Time of a tick in which trash is counted. The other jobs wait meanwhile, and there may always be more to count.
+const COUNTING_MAX: Duration = Duration::from_secs(1);
 /// Pause between two steps of a purge, so that the disk is free for about half of the time.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Interval of the check for unread files; a check without any costs almost nothing.
@@ -191,7 +193,7 @@ async fn run_maintenance(lake: &Lake, stopping: &CancellationToken) {
     while sleep_unless_stopped(INTERVAL, stopping).await {
         own.run(lake, ticks).await;
         if lake.is_first_node() {
-            shared.run(lake, ticks, stopping).await;
+            shared.run(lake, ticks).await;
         }
         ticks = ticks.wrapping_add(1);
     }
@@ -238,15 +240,9 @@ struct LakeJobs {
 }
 
 impl LakeJobs {
-    async fn run(&mut self, lake: &Lake, ticks: u32, stopping: &CancellationToken) {
-        let mut has_grown = ticks == 0;
-        while log(lake.count_trash().await, "count the trash").is_some_and(|counted| counted > 0) {
-            has_grown = true;
-            if stopping.is_cancelled() {
-                return;
-            }
-        }
-        mark_trash_for_purge(lake, has_grown).await;
+    async fn run(&mut self, lake: &Lake, ticks: u32) {
+        let counted = log(lake.count_trash_for(COUNTING_MAX).await, "count the trash").unwrap_or_default();
+        mark_trash_for_purge(lake, ticks == 0 || counted > 0).await;
         if ticks.is_multiple_of(RESUMING_INTERVALS) {
             log(lake.resume_closings().await, "resume the end of a sync");
         }

@@ -158,6 +158,8 @@ pub enum Error {
     SyncEnded { sync_id: SyncId, status: Status, message: String },
     #[error("sync {0} is being ended; wait for that, then start a new one")]
     SyncEnding(SyncId),
+    #[error("another server is ending sync {0}, or comparing its files, which takes long; try again in a moment")]
+    SyncBusy(SyncId),
     #[error(
         "{path} is held by sync {sync_id} ({}, {held_path}), which is open; end or abort it first", sync_type.as_str()
     )]
@@ -352,6 +354,7 @@ impl Error {
             Self::RestoreHeld { .. } => ErrorCode::Held,
             Self::NoSuchKey(_) => ErrorCode::NoSuchKey,
             Self::SyncEnded { .. } | Self::SyncEnding(_) | Self::StagingLost(_) => ErrorCode::SyncEnded,
+            Self::SyncBusy(_) => ErrorCode::SyncBusy,
             Self::PathHeld { .. } | Self::PathRestoring { .. } | Self::PathHeldAbove(_) => ErrorCode::PathHeld,
             Self::DatasetsBelow { .. } => ErrorCode::DatasetsBelow,
             Self::UploadsInFlight { .. } => ErrorCode::UploadsInFlight,

@@ -47,6 +47,8 @@ pub enum PurgeSelector {
     OfSync(SyncId),
     /// Items moved to the trash before this time.
     Before(Timestamp),
+    /// This item and those before it.
+    UpTo(TrashId),
     /// Oldest items, until the rest has no more than this many bytes. Items without a count count as 0 bytes.
     Beyond {
         bytes_max: u64,

@@ -119,7 +119,7 @@ pub trait Namespace: Send + Sync {
         at: Timestamp,
     ) -> Result<(), Error>;
 
-    /// The object of an upload is whole. What was remembered of its parts goes.
+    /// Marks the object of an upload as whole, and deletes the rows of its parts.
     async fn seal(&self, object: ObjectId, digest: &Digest, at: Timestamp) -> Result<(), Error>;
 
     /// The upload goes on in another object, at a checkpoint whose bytes are the first of its whole object.

@@ -73,7 +73,7 @@ impl Lake {
     async fn recover_node(&self, node: ServingNode, recovered: &mut Recovered) -> Result<(), Error> {
         let left = self.0.state.unfinished_work(node).await?;
         for upload in &left.uploads {
-            self.0.state.fail_upload(upload.upload_id, INTERRUPTED, 0, self.now()).await?;
+            self.while_busy(|| self.0.state.fail_upload(upload.upload_id, INTERRUPTED, 0, self.now())).await?;
             recovered.uploads_failed += 1;
         }
         let resumables = self.unfinished_resumables().await?;
@@ -86,7 +86,8 @@ impl Lake {
                     match record.upload_id {
                         Some(upload_id) => {
                             let size_bytes = record.checkpoint.offset;
-                            self.0.state.fail_upload(upload_id, INTERRUPTED, size_bytes, self.now()).await?;
+                            let fail = || self.0.state.fail_upload(upload_id, INTERRUPTED, size_bytes, self.now());
+                            self.while_busy(fail).await?;
                         }
                         None => self.0.state.delete_resumable(&record.token).await?,
                     }
@@ -98,8 +99,8 @@ impl Lake {
         }
         for sync_id in left.restoring_syncs {
             let message = RESTORE_INTERRUPTED.to_owned();
-            match self.abandon(sync_id, TrashReason::Aborted, message, Actor::lake(), true).await {
-                Err(fault @ Error::Internal(_)) => return Err(fault),
+            match self.abandon(sync_id, TrashReason::Aborted, message, Actor::lake()).await {
+                Err(fault @ (Error::Internal(_) | Error::SyncBusy(_))) => return Err(fault),
                 _ => recovered.restores_cancelled += 1,
             }
         }

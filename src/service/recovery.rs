@@ -56,7 +56,7 @@ impl Lake {
         }
         for sync_id in self.0.state.restoring_syncs().await? {
             let message = RESTORE_INTERRUPTED.to_owned();
-            match self.abandon(sync_id, TrashReason::Aborted, message, Actor::lake(), true).await {
+            match self.abandon(sync_id, TrashReason::Aborted, message, Actor::lake()).await {
                 Err(fault @ Error::Internal(_)) => recovered.faults.push(fault),
                 _ => recovered.restores_cancelled += 1,
             }

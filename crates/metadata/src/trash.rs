@@ -225,6 +225,7 @@ async fn begin_emptying<W: WriteTransaction>(
             select.fetch_all(writing, trash_entry).await?
         }
         PurgeSelector::Before(before) => oldest::<W::Db>(before, size).fetch_all(writing, trash_entry).await?,
+        PurgeSelector::UpTo(last) => up_to::<W::Db>(last, size).fetch_all(writing, trash_entry).await?,
         PurgeSelector::Beyond { bytes_max } => {
             let mut held = held_bytes(writing).await?;
             let mut entries = oldest::<W::Db>(Timestamp(i64::MAX), size).fetch_all(writing, trash_entry).await?;
@@ -255,6 +256,14 @@ fn oldest<D: Dialect>(before: Timestamp, size: u64) -> Select {
     let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT} AND restoring IS NULL"));
     select.push(" AND trashed_at < ").bind(before.0).push(" AND NOT ").push(pinned::<D>());
     select.push(" ORDER BY trashed_at, trash_id LIMIT ").bind(clamp(size));
+    select
+}
+
+/// Query of items up to one that may be purged, in the order of their arrival.
+fn up_to<D: Dialect>(last: TrashId, size: u64) -> Select {
+    let mut select = Select::new(format!("SELECT * FROM trash{} WHERE {KEPT}", D::indexed_by("trash_kept")));
+    select.push(" AND restoring IS NULL AND trash_id <= ").bind(id(last.0)).push(" AND NOT ").push(pinned::<D>());
+    select.push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
     select
 }
 
@@ -359,6 +368,8 @@ mod tests {
         let mut connection = state.0.look().await.unwrap();
         let plan = oldest::<sqlx::Sqlite>(Timestamp(9), 10).plan(&mut connection).await.join("; ");
         assert!(plan.contains("USING INDEX trash_by_age (trashed_at<?)") && !plan.contains("B-TREE"), "{plan}");
+        let plan = up_to::<sqlx::Sqlite>(TrashId(9), 10).plan(&mut connection).await.join("; ");
+        assert!(plan.contains("USING INDEX trash_kept (trash_id<?)") && !plan.contains("B-TREE"), "{plan}");
         let all = TrashQuery { page: Page::FIRST, sync_id: None, path: None, text: None, scope: None };
         let plan = groups::<sqlx::Sqlite>(&all).plan(&mut connection).await.join("; ");
         // Only the groups are sorted, not the items.

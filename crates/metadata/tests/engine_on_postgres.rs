@@ -16,5 +16,7 @@ mod model;
 mod patience;
 #[path = "engine/schemas.rs"]
 mod schemas;
+#[path = "engine/trash.rs"]
+mod trash;
 #[path = "engine/unsettled.rs"]
 mod unsettled;

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "nodes/ends.rs"]
+mod ends;
 #[path = "nodes/namespace.rs"]
 mod namespace;
 #[path = "support/proxy.rs"]
@@ -353,7 +355,7 @@ fn a_folder_has_one_node_and_one_that_was_replaced_cannot_write_any_more() {
         second.start_sync(&new_sync("/b", SyncType::FullSync)).await.unwrap();
         let fenced = first.start_sync(&new_sync("/c", SyncType::FullSync)).await.unwrap_err();
         let Error::Internal(fault) = &fenced else { panic!("{fenced:?}") };
-        assert!(fault.to_string().contains("another node has taken over"), "{fault}");
+        assert!(fault.to_string().contains("another server has taken over"), "{fault}");
         assert!(!fenced.is_transient());
         assert_eq!(first.open_syncs().await.unwrap().len(), 2, "it can still read");
         while !first.is_taken_over() {

@@ -195,6 +195,23 @@ pub async fn a_closing_is_stored_until_settled_and_settling_is_idempotent(state:
     assert!(matches!(state.begin_upload(&upload).await, Err(Error::SyncEnded { .. })));
 }
 
+pub async fn a_sync_expires_unless_it_was_used_since(state: &dyn State) {
+    let id = start(state, "/a", SyncType::FullSync).await;
+    let expired = Closing::Abort { reason: TrashReason::Expired, message: "expired".into(), by: "me".into() };
+    let expire = async |before: i64| state.expire_sync(id, &expired, Timestamp(before), Timestamp(90)).await;
+    assert_eq!(state.idle_syncs(Timestamp(11)).await.unwrap(), [id]);
+    // It lands at 30, with a row of its own only then.
+    land_upload(state, whole(None, id, "/a/1.csv"), None, 30).await;
+    assert!(!expire(11).await.unwrap() && !expire(30).await.unwrap());
+    assert_eq!(record(state, id).await.phase, Phase::Open);
+    let upload = begin(state, id, "/a/2.csv").await;
+    assert!(matches!(expire(31).await, Err(Error::UploadsInFlight { .. })));
+    state.fail_upload(upload, "broke off", 0, Timestamp(40)).await.unwrap();
+    assert!(!expire(40).await.unwrap() && expire(41).await.unwrap());
+    assert_eq!(record(state, id).await.closing, Some(expired.clone()));
+    assert!(matches!(expire(41).await, Err(Error::SyncEnding(_))));
+}
+
 pub async fn a_path_within_a_sync_finds_rows_of_that_sync_alone(state: &dyn State) {
     let kind = SyncType::IncrementalSync;
     let (first, second) = (start(state, "/a", kind).await, start(state, "/a", kind).await);

@@ -139,6 +139,15 @@ pub async fn an_item_marked_for_a_purge_is_not_listed_and_cannot_be_restored(sta
     assert!(state.trash_record(third).await.unwrap().is_some(), "it was never marked");
 }
 
+pub async fn items_up_to_one_are_purged_in_the_order_of_their_arrival(state: &dyn State) {
+    let [first, second, third] = three_items(state).await;
+    assert_eq!(mark_for_purge(state, PurgeSelector::UpTo(second), 1).await, [first]);
+    restore_begun(state, second).await.unwrap();
+    assert_eq!(mark_for_purge(state, PurgeSelector::UpTo(second), 9).await, []);
+    state.cancel_restore(second).await.unwrap();
+    assert_eq!(mark_for_purge(state, PurgeSelector::UpTo(third), 9).await, [second, third]);
+}
+
 pub async fn the_oldest_items_are_purged_first_and_never_those_being_restored(state: &dyn State) {
     let [first, second, third] = three_items(state).await;
     assert_eq!(mark_for_purge(state, PurgeSelector::Beyond { bytes_max: 60 }, 9).await, []);

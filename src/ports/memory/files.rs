@@ -15,9 +15,9 @@ use crate::model::totals::Totals;
 use crate::model::upload::resumable::Checkpoint;
 use crate::ports::Space;
 use crate::ports::storage::{
-    Files, FolderEntry, FolderState, FoundFile, Landing, LandingOutcome, Measured, OpenFile, Partial, Publication,
-    Removed, RemovedSnapshot, Restoration, ReuseRequest, ReusedCopy, Snapped, SnapshotFile, WholeFile, WrittenFiles,
-    WrittenGroup,
+    Files, FolderEntry, FolderState, FoundFile, Landing, LandingOutcome, Measured, OpenFile, OpenedFile, Partial,
+    Publication, Removed, RemovedSnapshot, Restoration, ReuseRequest, ReusedCopy, Snapped, SnapshotFile, WholeFile,
+    WrittenFiles, WrittenGroup,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -215,6 +215,16 @@ impl Files for MemoryFiles {
         let Some(found) = tree.find(&path) else { return Ok(None) };
         let bytes = tree.nodes.get(&path).and_then(|node| node.bytes.clone()).unwrap_or_default();
         Ok(Some(Box::new(MemoryOpenFile { found, bytes })))
+    }
+
+    async fn open_identified(&self, identities: &[Identity]) -> Result<Option<Vec<OpenedFile>>, Error> {
+        let tree = self.tree();
+        let open = |identity: &Identity| {
+            let (path, node) = tree.nodes.iter().find(|(_, node)| node.identity == *identity)?;
+            let opened = MemoryOpenFile { found: tree.find(path)?, bytes: node.bytes.clone()? };
+            Some(Box::new(opened) as Box<dyn OpenFile>)
+        };
+        Ok(Some(identities.iter().map(open).collect()))
     }
 
     async fn list_folder(

@@ -63,7 +63,7 @@ pub trait NodeState: Send + std::marker::Sync {
         true
     }
 
-    /// The lake is recovered: others may come.
+    /// Marks this node as ready, so that others may join.
     async fn mark_ready(&self) -> Result<(), Error> {
         Ok(())
     }
@@ -83,7 +83,7 @@ pub trait NodeState: Send + std::marker::Sync {
         Ok(UnfinishedWork::default())
     }
 
-    /// The work of the node is completed or undone.
+    /// Marks the work of an ended node as completed or undone.
     async fn mark_recovered(&self, _: ServingNode) -> Result<(), Error> {
         Ok(())
     }
@@ -97,11 +97,6 @@ pub trait NodeState: Send + std::marker::Sync {
     /// Keeps other nodes from reading landed files for their schemas. The caller excludes other tasks of its own node.
     async fn take_inspections(&self) -> Result<Box<dyn Held>, Error> {
         Ok(Box::new(()))
-    }
-
-    /// Whether the error says that another node holds the sync: see [`Self::take_gate`].
-    fn is_held_elsewhere(&self, _: &Error) -> bool {
-        false
     }
 
     /// Takes a resumable upload for a request of this node. A request of another node that has it is asked to stop, and

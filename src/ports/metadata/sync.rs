@@ -44,6 +44,16 @@ pub trait SyncState: Send + std::marker::Sync {
         at: Timestamp,
     ) -> Result<(), Error>;
 
+    /// [`Self::close_sync`], which discards no uploads in flight, of a sync whose last upload (or start) was before
+    /// `idle_before`. False, without a change, if it was not.
+    async fn expire_sync(
+        &self,
+        id: SyncId,
+        closing: &Closing,
+        idle_before: Timestamp,
+        at: Timestamp,
+    ) -> Result<bool, Error>;
+
     /// Ends a closed sync durably, and stores its trash item. Idempotent.
     async fn settle_sync(&self, settlement: &Settlement) -> Result<(), Error>;
 

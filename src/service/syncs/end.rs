@@ -14,6 +14,7 @@ use crate::model::sync::end::EndSync;
 use crate::model::sync::end::Settlement;
 use crate::model::sync::job::{Closing, SyncJob, SyncRecord, may_accept_uploads, refuse_restoring};
 use crate::model::sync::status::{Status, SyncType};
+use crate::model::time::Timestamp;
 use crate::model::totals::Totals;
 use crate::model::trash::NewTrash;
 use crate::model::trash::{TrashKind, TrashReason};
@@ -77,12 +78,18 @@ impl Lake {
     /// Closes the sync to uploads; with `discard_in_flight`, also ends those in flight. Requires the exclusive sync
     /// lock.
     async fn close(&self, lock: &SyncLock, closing: &Closing, discard_in_flight: bool) -> Result<(), Error> {
+        self.0.state.close_sync(lock.sync_id(), closing, discard_in_flight, self.now()).await?;
+        let ends_uploads = discard_in_flight || matches!(closing, Closing::Abort { .. });
+        self.closed(lock, ends_uploads).await
+    }
+
+    /// For a sync that the metadata store has closed.
+    async fn closed(&self, lock: &SyncLock, ends_uploads: bool) -> Result<(), Error> {
         let id = lock.sync_id();
-        self.0.state.close_sync(id, closing, discard_in_flight, self.now()).await?;
         self.0.sync_locks.remove_open(id);
         self.0.size_cache.ended(id);
         self.0.events.pending_changes().sync(id).has_ended = true;
-        if discard_in_flight || matches!(closing, Closing::Abort { .. }) {
+        if ends_uploads {
             lock.discard_in_flight();
             self.0.in_flight.remove_all_of(id);
             self.drop_failed_resumables(id).await?;
@@ -130,17 +137,16 @@ impl Lake {
         }
         let by = caller.actor();
         let message = if by.name.is_empty() { "aborted".to_owned() } else { format!("aborted by {}", by.name) };
-        self.abandon(end.sync_id, TrashReason::Aborted, message, by, true).await
+        self.abandon(end.sync_id, TrashReason::Aborted, message, by).await
     }
 
-    /// Fails a sync and moves its staging to the trash.
+    /// Fails a sync, with its uploads in flight, and moves its staging to the trash.
     pub(in crate::service) async fn abandon(
         &self,
         id: SyncId,
         reason: TrashReason,
         message: String,
         by: Actor,
-        discard_in_flight: bool,
     ) -> Result<(), Error> {
         let lock = self.0.sync_locks.of(id);
         let _exclusive = self.lock_exclusive(&lock).await?;
@@ -148,15 +154,35 @@ impl Lake {
             return Ok(());
         }
         let closing = Closing::Abort { reason, message, by };
-        self.close(&lock, &closing, discard_in_flight).await?;
+        self.close(&lock, &closing, true).await?;
         let record = self.record(id).await?;
         self.persistently(|| self.complete(&record)).await
+    }
+
+    /// Fails an idle sync, and moves its staging to the trash. False if it was used since `idle_before`: it may have been
+    /// while this waited for the sync lock.
+    pub(in crate::service) async fn expire(
+        &self,
+        id: SyncId,
+        message: String,
+        idle_before: Timestamp,
+    ) -> Result<bool, Error> {
+        let lock = self.0.sync_locks.of(id);
+        let _exclusive = self.lock_exclusive(&lock).await?;
+        self.resume_closing(id).await?;
+        let closing = Closing::Abort { reason: TrashReason::Expired, message, by: Actor::lake() };
+        if !self.0.state.expire_sync(id, &closing, idle_before, self.now()).await? {
+            return Ok(false);
+        }
+        self.closed(&lock, true).await?;
+        let record = self.record(id).await?;
+        self.persistently(|| self.complete(&record)).await.map(|()| true)
     }
 
     /// Completes a closing that an earlier fault interrupted, and returns the sync. Requires the exclusive sync lock.
     pub(in crate::service) async fn resume_closing(&self, id: SyncId) -> Result<SyncRecord, Error> {
         // Otherwise a failed upload would count as in flight.
-        self.remember_failures().await?;
+        self.remember_failures_of(id).await?;
         self.settle_landings_of(id).await?;
         let record = self.record(id).await?;
         if record.closing.is_none() {

@@ -1,6 +1,5 @@
 //! Start of syncs, access to them, and expiry of idle ones.
 
-use crate::model::access::actor::Actor;
 use crate::model::access::key::{Caller, may_write};
 use crate::model::error::Error;
 use crate::model::id::{SyncId, VersionNumber};
@@ -12,7 +11,6 @@ use crate::model::sync::idempotency::{Fingerprint, IdempotencyKey};
 use crate::model::sync::job::{Phase, Supersede, SyncJob, SyncRecord};
 use crate::model::sync::start::{IdempotentStart, NewSync, StartSync};
 use crate::model::sync::status::SyncType;
-use crate::model::trash::TrashReason;
 use crate::model::upload::row::Upload;
 use crate::service::Lake;
 
@@ -131,7 +129,7 @@ impl Lake {
         // Waits for landings in progress, and excludes a concurrent end.
         let _exclusive = self.lock_exclusive(&lock).await?;
         // A failed upload would count as in flight.
-        self.remember_failures().await?;
+        self.remember_failures_of(old).await?;
         let num_idle_uploads = self.num_idle_of(old, silent_since).await?;
         let supersede = Supersede { sync_id: old, silent_since, num_idle_uploads };
         let started = self.remember_start(new, Some(&supersede)).await?;
@@ -233,7 +231,8 @@ impl Lake {
     /// Fails syncs without an upload for [`crate::model::settings::Limits::sync_idle_max`].
     pub async fn expire_idle_syncs(&self) -> Result<usize, Error> {
         let idle_max = self.0.limits.sync_idle_max;
-        let idle = self.0.state.idle_syncs(self.older_than(idle_max)).await?;
+        let idle_before = self.older_than(idle_max);
+        let idle = self.0.state.idle_syncs(idle_before).await?;
         let message = format!("expired: no upload for {} minutes", idle_max.as_secs() / 60);
         let mut expired = 0;
         for id in idle {
@@ -241,10 +240,13 @@ impl Lake {
             if self.record(id).await?.sync.held.is_some() {
                 message.push_str("; it was held, because it would have shrunk the dataset");
             }
-            match self.abandon(id, TrashReason::Expired, message, Actor::lake(), false).await {
-                Ok(()) => expired += 1,
+            match self.expire(id, message, idle_before).await {
+                Ok(true) => expired += 1,
                 // The sync was used again, or ended, in between.
-                Err(Error::UploadsInFlight { .. } | Error::SyncEnded { .. } | Error::SyncEnding(_)) => {}
+                Ok(false)
+                | Err(
+                    Error::UploadsInFlight { .. } | Error::SyncEnded { .. } | Error::SyncEnding(_) | Error::SyncBusy(_),
+                ) => {}
                 Err(error) => return Err(error),
             }
         }

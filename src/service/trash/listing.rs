@@ -16,6 +16,7 @@ use crate::ports::metadata::trash::{TrashRecord, TrashSum};
 use crate::ports::storage::{LandingOutcome, Restoration};
 use crate::service::Lake;
 use async_lock::MutexGuard;
+use std::time::Duration;
 
 fn query(parameters: &ListParameters, scope: Option<LakePath>) -> Result<TrashQuery, Error> {
     Ok(TrashQuery {
@@ -201,8 +202,27 @@ impl Lake {
         }
     }
 
-    /// Counts a few items without a count. Slow, so it runs in the background. Returns the number of counted items.
-    pub async fn count_trash(&self) -> Result<usize, Error> {
+    /// Counts items without a count for about this long. Slow, so it runs in the background. Returns the number of
+    /// counted items; the rest is left to the next call.
+    pub async fn count_trash_for(&self, time_max: Duration) -> Result<usize, Error> {
+        let end = self.0.clock.steady() + time_max;
+        let mut counted = 0;
+        loop {
+            match self.count_some_trash().await {
+                Ok(some) if some.is_empty() => return Ok(counted),
+                Ok(some) => counted += some.len(),
+                // The next call reports it.
+                Err(_) if counted > 0 => return Ok(counted),
+                Err(error) => return Err(error),
+            }
+            if self.0.clock.steady() >= end {
+                return Ok(counted);
+            }
+        }
+    }
+
+    /// Counts a few items without a count, those that arrived first, and returns them.
+    pub(super) async fn count_some_trash(&self) -> Result<Vec<TrashId>, Error> {
         const ITEMS_MAX: u64 = 16;
         let uncounted = self.0.state.uncounted_trash(ITEMS_MAX).await?;
         for record in &uncounted {
@@ -211,6 +231,6 @@ impl Lake {
             self.0.state.count_trash(record.entry.trash_id, totals).await?;
             self.0.events.pending_changes().trash_changed();
         }
-        Ok(uncounted.len())
+        Ok(uncounted.into_iter().map(|record| record.entry.trash_id).collect())
     }
 }

@@ -10,8 +10,8 @@ use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::id::TrashId;
 use crate::model::limits::{EMPTYING_ITEMS_MAX, EMPTYING_REMOVALS_MAX};
+use crate::model::page::{Order, Page, TrashQuery};
 use crate::model::storage_path::StoragePath;
-use crate::model::time::Timestamp;
 use crate::model::trash::{Emptied, EmptyTrash};
 use crate::model::trash::{PurgeSelector, TrashEntry};
 use crate::service::Lake;
@@ -69,15 +69,26 @@ impl Lake {
 
     async fn empty_all(&self, caller: &Caller, older_than_days: u32) -> Result<Emptied, Error> {
         may_administer(caller)?;
-        // For the response too.
-        while self.count_trash().await.is_ok_and(|counted| counted > 0) {}
-        let before = match older_than_days {
-            // Includes items that arrived while the clock was ahead.
-            0 => Timestamp(i64::MAX),
+        let Some(newest) = self.newest_trash().await? else { return Ok(Emptied::default()) };
+        // For the response. Items that arrive meanwhile are neither counted nor purged.
+        let is_before_newest = |counted: Vec<TrashId>| counted.last().is_some_and(|last| *last < newest);
+        while self.count_some_trash().await.is_ok_and(is_before_newest) {}
+        let selector = match older_than_days {
+            // Not by time: the clock may have been ahead when an item arrived.
+            0 => PurgeSelector::UpTo(newest),
             // Includes items that arrived in this millisecond.
-            days => self.older_than(Duration::from_secs(u64::from(days) * 24 * 3600)).plus(Duration::from_millis(1)),
+            days => {
+                let age = Duration::from_secs(u64::from(days) * 24 * 3600);
+                PurgeSelector::Before(self.older_than(age).plus(Duration::from_millis(1)))
+            }
         };
-        self.mark_for_purge(PurgeSelector::Before(before), &caller.actor()).await
+        self.mark_for_purge(selector, &caller.actor()).await
+    }
+
+    async fn newest_trash(&self) -> Result<Option<TrashId>, Error> {
+        let page = Page { from: 0, size: 1, order: Order::Desc };
+        let query = TrashQuery { page, sync_id: None, path: None, text: None, scope: None };
+        Ok(self.0.state.trash(&query).await?.first().map(|entry| entry.trash_id))
     }
 
     /// Marks items that have been in the trash for too long.

@@ -14,6 +14,7 @@ use crate::service::Lake;
 use crate::service::uploads::batch_queue::BatchQueue;
 use crate::service::uploads::landing_group::NamedGroup;
 use crate::service::uploads::landing_step::{Answer, Attempt, Ready};
+use crate::service::uploads::retries::busy_pauses;
 use crate::service::uploads::unsettled::{StillUnsettled, Unsettled, UnsettledGroup};
 use futures_util::future::{Either, select};
 use std::convert::Infallible;
@@ -25,9 +26,6 @@ use std::time::Duration;
 const GROUP_UPLOADS_MAX: usize = 128;
 /// Maximum bytes of small uploads that all requests together hold in memory before they land.
 const WHOLE_BYTES_IN_FLIGHT_MAX: usize = 4 * 1024 * 1024;
-/// Pause before an upload into a sync that another node ends or compares is tried again, and the longest wait for that.
-const HELD_PAUSE: Duration = Duration::from_millis(50);
-const HELD_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for uploads whose intent takes the rows of an answered group along.
 const ROWS_WAIT_MAX: Duration = Duration::from_millis(5);
 
@@ -86,19 +84,13 @@ impl CommitQueue {
         expected.verify(ready.content.digest().sha256, sha512)?;
         self.come.fetch_add(1, Ordering::Relaxed);
         let mut pauses = ATTEMPT_PAUSES.into_iter();
-        let mut held = Duration::ZERO;
+        let mut busy_pauses = busy_pauses();
         loop {
             let pause = match self.attempt(lake, ready).await {
-                Attempt::Failed(again, error)
-                    if held < HELD_MAX && (error.is_of_restore() || lake.0.state.is_held_elsewhere(&error)) =>
-                {
-                    ready = *again;
-                    held += HELD_PAUSE;
-                    HELD_PAUSE
-                }
                 Attempt::Failed(again, error) => {
                     ready = *again;
-                    let Some(pause) = pauses.next() else { return Err(error) };
+                    let pause = if error.is_transient() { pauses.next() } else { busy_pauses.next() };
+                    let Some(pause) = pause else { return Err(error) };
                     pause
                 }
                 ended => return self.end(lake, ended).await,

@@ -178,7 +178,7 @@ impl Destination {
             begun_at,
             at: begun_at,
         };
-        match lake.state.refuse_upload(&refused).await {
+        match self.lake.while_busy(|| lake.state.refuse_upload(&refused)).await {
             Ok(row) => {
                 self.refused_rows.fetch_add(u64::from(row.is_some()), Ordering::Relaxed);
                 lake.events.pending_changes().failed(refused.sync_id, &refused.file_name, &refused.message);

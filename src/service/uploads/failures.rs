@@ -1,7 +1,8 @@
 //! Failures of uploads, recorded as soon as possible.
 //!
-//! When the metadata store is full or cannot be written, not even the failure of an upload can be recorded. Such
-//! failures wait here until they can be written; no sync ends before that.
+//! When the metadata store is full or cannot be written, not even the failure of an upload can be recorded; nor while
+//! another server ends or compares its sync. Such failures wait here until they can be written; their syncs do not end
+//! before that.
 
 use crate::model::error::Error;
 use crate::model::id::SyncId;
@@ -11,12 +12,13 @@ use crate::model::time::Timestamp;
 use crate::ports::metadata::upload::RefusedUpload;
 use crate::service::Lake;
 use parking_lot::Mutex;
+use std::collections::VecDeque;
 
 /// Maximum waiting failures. Others are left to the next start, which finds those that have a row.
 const WAITING_MAX: usize = 10_000;
 
 #[derive(Default)]
-pub(in crate::service) struct Failures(Mutex<Vec<Failure>>);
+pub(in crate::service) struct Failures(Mutex<VecDeque<Failure>>);
 
 /// A failed upload, with or without a row.
 pub(in crate::service) enum Failure {
@@ -24,6 +26,15 @@ pub(in crate::service) enum Failure {
     Unregistered(RefusedUpload),
     /// Whether its bytes have a row is not known.
     InDoubt(PartialName, RefusedUpload),
+}
+
+impl Failure {
+    fn sync_id(&self) -> SyncId {
+        match self {
+            Self::Registered(failed) => failed.sync_id,
+            Self::Unregistered(refused) | Self::InDoubt(_, refused) => refused.sync_id,
+        }
+    }
 }
 
 /// A failed upload with a row.
@@ -40,7 +51,7 @@ pub(in crate::service) struct RegisteredFailure {
 /// is unknown.
 fn may_be_told_again(failure: &Failure, fault: &Error) -> bool {
     match fault {
-        Error::DiskFull => true,
+        Error::DiskFull | Error::SyncBusy(_) => true,
         Error::Internal(_) => matches!(failure, Failure::Registered(_)),
         _ => false,
     }
@@ -62,7 +73,7 @@ impl Lake {
     pub(in crate::service) fn remember_failure_later(&self, failure: Failure) {
         let mut waiting = self.0.failures.0.lock();
         if waiting.len() < WAITING_MAX {
-            waiting.push(failure);
+            waiting.push_back(failure);
         }
     }
 
@@ -100,15 +111,37 @@ impl Lake {
         }
     }
 
-    /// Records the waiting failures. After an error some still wait.
+    /// Records the waiting failures, except those whose sync another server ends or compares: they go on waiting. After
+    /// an error, others do too.
     pub async fn remember_failures(&self) -> Result<(), Error> {
-        let take = || self.0.failures.0.lock().pop();
-        while let Some(failure) = take() {
-            if let Err(error) = self.store_failure(&failure).await {
-                self.0.failures.0.lock().push(failure);
-                return Err(error);
+        let waiting = self.0.failures.0.lock().len();
+        for _ in 0..waiting {
+            match self.remember_next(|_| true).await {
+                Ok(true) | Err(Error::SyncBusy(_)) => {}
+                Ok(false) => break,
+                Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Records the waiting failures of a sync that is about to end, whatever becomes of others.
+    pub(in crate::service) async fn remember_failures_of(&self, sync_id: SyncId) -> Result<(), Error> {
+        while self.remember_next(|failure| failure.sync_id() == sync_id).await? {}
+        Ok(())
+    }
+
+    /// Records the first of these failures, or puts it behind the others. False if there is none.
+    async fn remember_next(&self, is_one: impl Fn(&Failure) -> bool) -> Result<bool, Error> {
+        let next = {
+            let mut waiting = self.0.failures.0.lock();
+            waiting.iter().position(is_one).and_then(|position| waiting.remove(position))
+        };
+        let Some(failure) = next else { return Ok(false) };
+        let told = self.store_failure(&failure).await;
+        if told.is_err() {
+            self.0.failures.0.lock().push_back(failure);
+        }
+        told.map(|()| true)
     }
 }

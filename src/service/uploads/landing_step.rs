@@ -76,9 +76,10 @@ impl Answer {
         if self.send(Attempt::Unsettled(answered)) { answer } else { Self(None) }
     }
 
-    /// Fails the attempt; it may be repeated if the error allows it.
+    /// Fails the attempt; it may be repeated if the error allows it, or when a restore, or the end of the sync by another
+    /// server, is no longer in the way.
     pub(super) fn fail(self, error: Error, ready: impl FnOnce() -> Ready) {
-        let may_be_repeated = error.is_transient() || error.is_of_restore();
+        let may_be_repeated = error.is_transient() || error.is_of_restore() || matches!(error, Error::SyncBusy(_));
         let attempt =
             if may_be_repeated { Attempt::Failed(Box::new(ready()), error) } else { Attempt::Ended(Err(error)) };
         self.send(attempt);

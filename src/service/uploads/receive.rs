@@ -135,7 +135,8 @@ impl IncomingUpload {
             identity: partial.identity().clone(),
             at: self.begun_at,
         };
-        let begun = self.lake.patiently(|| lake.state.begin_upload(&new)).await;
+        let begin = || self.lake.patiently(|| lake.state.begin_upload(&new));
+        let begun = self.lake.while_busy(begin).await;
         self.is_row_in_doubt = begun.as_ref().is_err_and(Error::is_unsettled);
         let upload_id = begun?;
         let tracked = self.track(upload_id);

@@ -89,7 +89,7 @@ impl Lake {
             Some(cause) => format!("not restored: {cause}"),
             None => "not restored: the dataset has the files of this version already".to_owned(),
         };
-        let _ = self.abandon(sync_id, TrashReason::Aborted, message, Actor::lake(), true).await;
+        let _ = self.abandon(sync_id, TrashReason::Aborted, message, Actor::lake()).await;
         self.0.running_restores.0.lock().remove(&sync_id);
     }
 

@@ -49,12 +49,11 @@ impl Lake {
     }
 
     pub(super) async fn seen_version(&self, dataset: &LakePath, which: WhichVersion) -> Result<Version, Error> {
-        let named = || match which {
-            WhichVersion::Current => "yet".to_owned(),
-            WhichVersion::Number(number) => number.to_string(),
-            WhichVersion::AsOf(at) => format!("as of {} ms", at.0),
+        let unknown = || match which {
+            WhichVersion::Current => Error::NoSuchDataset(dataset.clone()),
+            WhichVersion::Number(number) => Error::NoSuchVersion(number.to_string(), dataset.clone()),
+            WhichVersion::AsOf(at) => Error::NoSuchVersion(format!("as of {} ms", at.0), dataset.clone()),
         };
-        let found = self.0.state.find_version(dataset, which).await?;
-        found.ok_or_else(|| Error::NoSuchVersion(named(), dataset.clone()))
+        self.0.state.find_version(dataset, which).await?.ok_or_else(unknown)
     }
 }

@@ -96,10 +96,23 @@ impl Lake {
                 let has_bytes = self.has_bytes(&file, &place, &*open).await?;
                 return if has_bytes { Ok((open, file)) } else { Err(gone(CHANGED)) };
             }
+            if let Some(open) = self.open_moved(&file).await?
+                && self.has_bytes(&file, &place, &*open).await?
+            {
+                return Ok((open, file));
+            }
             if !lookups.again(self, path).await? {
                 return Err(gone(CHANGED));
             }
         }
+    }
+
+    /// Opens a file that is not at its recorded location, where files are found by their identities: a server may have
+    /// moved it and ended before it recorded that.
+    async fn open_moved(&self, file: &VersionFile) -> Result<Option<Box<dyn OpenFile>>, Error> {
+        let Some(identity) = &file.identity else { return Ok(None) };
+        let opened = self.0.files.open_identified(std::slice::from_ref(identity)).await?;
+        Ok(opened.unwrap_or_default().pop().flatten().filter(|open| is_it(file, open.found())))
     }
 
     /// Whether an open file is the one that the version lists at this path.

@@ -23,17 +23,14 @@ const TAKE_MAX: Duration = Duration::from_secs(120);
 /// Gate of the inspections of landed files. Ids of syncs begin with 1.
 pub(super) const INSPECTIONS: SyncId = SyncId(0);
 
-/// Another node has the gate.
+/// Another node has the gate of the inspections.
 #[derive(Debug, thiserror::Error)]
-#[error("another node ends or compares sync {0} at this moment")]
-struct Busy(u64);
+#[error("another server reads landed files at this moment")]
+struct Inspecting;
 
+/// Another node has the gate. Not a fault that may pass: the caller decides how long it waits, outside its transaction.
 fn busy(sync_id: SyncId) -> Error {
-    Error::transient(Busy(sync_id.0))
-}
-
-pub(super) fn is_busy(error: &Error) -> bool {
-    matches!(error, Error::Internal(fault) if fault.downcast_ref::<Busy>().is_some())
+    if sync_id == INSPECTIONS { Error::transient(Inspecting) } else { Error::SyncBusy(sync_id) }
 }
 
 /// A gate of this node, until it is dropped.
@@ -86,7 +83,7 @@ async fn release(state: &PostgresState, sync_id: SyncId, hold: i64) -> Result<()
     transaction!(state, Synced, |writing| execute(writing, sql, values![id(sync_id.0), hold]).await.map(drop))
 }
 
-/// Refuses for a moment, where another node has the gate. The row of the sync is locked.
+/// Refuses where another node has the gate. The row of the sync is locked.
 pub(super) async fn refuse_held(writing: &mut Writing, sync_id: SyncId) -> Result<(), Error> {
     if writing.has_other_nodes && of_others(writing, vec![id(sync_id.0)]).await?.contains(&sync_id) {
         return Err(busy(sync_id));

@@ -120,10 +120,6 @@ impl NodeState for PostgresState {
         gates::take(self, gates::INSPECTIONS).await
     }
 
-    fn is_held_elsewhere(&self, error: &Error) -> bool {
-        gates::is_busy(error)
-    }
-
     async fn hold_upload(&self, token: &Token) -> Result<Box<dyn Held>, Error> {
         holds::take(self, token).await
     }

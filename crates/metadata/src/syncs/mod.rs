@@ -14,7 +14,7 @@ use crate::counts::{self, Position, Tally};
 use crate::datasets;
 use crate::days::{self, DayTally, counted};
 use crate::query::{Connection, Select, clamp, execute, execute_returning, fetch_optional, values};
-use crate::row::{DbRow, SYNC_COLUMNS, UPLOAD_COLUMNS, id, number, path, sync, sync_record, upload};
+use crate::row::{DbRow, SYNC_COLUMNS, UPLOAD_COLUMNS, id, number, path, sync, sync_record, time, upload};
 use crate::schemas::record_baseline;
 use crate::transaction::Durability::{Synced, Written};
 use crate::transaction::{SyncLock, WriteTransaction};
@@ -109,6 +109,27 @@ impl<B: Backend> SyncState for MetadataStore<B> {
             .await
     }
 
+    async fn expire_sync(
+        &self,
+        sync_id: SyncId,
+        closing: &Closing,
+        idle_before: Timestamp,
+        at: Timestamp,
+    ) -> Result<bool, Error> {
+        let given = (sync_id, closing.clone(), idle_before, at);
+        self.0
+            .write(Synced, given, |writing, (sync_id, closing, idle_before, at)| {
+                Box::pin(async move {
+                    writing.lock_syncs(vec![id(sync_id.0)], SyncLock::Change).await?;
+                    if last_activity(writing, *sync_id).await?.is_none_or(|last| last >= *idle_before) {
+                        return Ok(false);
+                    }
+                    close_sync(writing, *sync_id, closing, false, *at).await.map(|()| true)
+                })
+            })
+            .await
+    }
+
     async fn settle_sync(&self, settlement: &Settlement) -> Result<(), Error> {
         self.0.inject_fault("settle_sync")?;
         self.0.write(Synced, settlement.clone(), |writing, settlement| Box::pin(settle_sync(writing, settlement))).await
@@ -172,6 +193,11 @@ fn sync_id(row: &impl DbRow) -> sqlx::Result<SyncId> {
 pub(crate) async fn record(connection: &mut impl Connection, sync_id: SyncId) -> Result<Option<SyncRecord>, Error> {
     static RECORD: LazyLock<String> = LazyLock::new(|| format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE sync_id = ?"));
     fetch_optional(connection, RECORD.as_str(), values![id(sync_id.0)], sync_record).await
+}
+
+async fn last_activity(connection: &mut impl Connection, sync_id: SyncId) -> Result<Option<Timestamp>, Error> {
+    let sql = "SELECT last_activity FROM syncs WHERE sync_id = ?";
+    fetch_optional(connection, sql, values![id(sync_id.0)], |row| time(row, "last_activity")).await
 }
 
 /// The first `size` uploads of the sync that are in flight.

@@ -1,13 +1,13 @@
 //! Starts of syncs, with their refusals.
 
 use super::overlap::{find_obstacle, refuse_over_share};
-use super::{close_sync, record, sync_id};
+use super::{close_sync, last_activity, record, sync_id};
 use crate::batches::insert_expected;
 use crate::days;
 use crate::idempotency;
-use crate::query::{Connection, Select, clamp, execute_returning, fetch_optional, values};
+use crate::query::{Connection, Select, clamp, execute_returning, values};
 use crate::restoring::Restores;
-use crate::row::{id, path, time};
+use crate::row::{id, path};
 use crate::transaction::{Counter, SyncLock, WriteTransaction};
 use lakeshore::Error;
 use lakeshore::model::audit::AuditEntry;
@@ -95,13 +95,7 @@ pub(super) async fn supersede_sync(
 ) -> Result<SyncId, Error> {
     writing.lock_starts().await?;
     writing.lock_syncs(vec![id(supersede.sync_id.0)], SyncLock::Change).await?;
-    let last_activity = fetch_optional(
-        writing,
-        "SELECT last_activity FROM syncs WHERE sync_id = ?",
-        values![id(supersede.sync_id.0)],
-        |row| time(row, "last_activity"),
-    )
-    .await?;
+    let last_activity = last_activity(writing, supersede.sync_id).await?;
     let record = record(writing, supersede.sync_id).await?;
     let superseded = record.zip(last_activity).filter(|(record, at)| is_superseded(record, *at, &new.path, supersede));
     let started = start_sync(writing, new, superseded.as_ref().map(|_| supersede.sync_id)).await?;

@@ -18,6 +18,7 @@ use lakeshore::ports::{Clock, Formats, Randomness, State};
 use lakeshore::service::{Lake, Parts};
 use lakeshore_metadata::sqlite::SqliteState;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -117,10 +118,11 @@ pub fn lake(
     Lake::new(Parts { state: state.clone(), files: Arc::new(files.clone()), formats, clock, randomness, limits })
 }
 
-/// Pauses end when somebody lets them.
+/// Pauses end when somebody lets them, and time passes when somebody sets it.
 pub struct Stopwatch {
     pub ends: Semaphore,
     begun: Semaphore,
+    now_ms: AtomicI64,
 }
 
 impl Stopwatch {
@@ -128,16 +130,20 @@ impl Stopwatch {
     pub async fn paused(&self) {
         self.begun.acquire().await.unwrap().forget();
     }
+
+    pub fn pass(&self, time: Duration) {
+        self.now_ms.fetch_add(time.as_millis().try_into().unwrap(), Ordering::SeqCst);
+    }
 }
 
 #[async_trait]
 impl Clock for Stopwatch {
     fn now(&self) -> Timestamp {
-        Timestamp(1000)
+        Timestamp(self.now_ms.load(Ordering::SeqCst))
     }
 
     fn steady(&self) -> Duration {
-        Duration::from_secs(1)
+        Duration::from_millis(self.now_ms.load(Ordering::SeqCst).try_into().unwrap())
     }
 
     async fn pause(&self, _length: Duration) {
@@ -163,7 +169,8 @@ pub fn caller() -> Caller {
 pub async fn bench(pauses: usize) -> Bench {
     let (files, database) = (MemoryFiles::default(), Database::new().await);
     let state = database.state.clone();
-    let clock = Arc::new(Stopwatch { ends: Semaphore::new(pauses), begun: Semaphore::new(0) });
+    let now_ms = AtomicI64::new(1000);
+    let clock = Arc::new(Stopwatch { ends: Semaphore::new(pauses), begun: Semaphore::new(0), now_ms });
     let randomness = Arc::new(CountingRandomness::default());
     let lake = lake(&state, &files, Arc::new(MemoryFormats), clock.clone(), randomness, Limits::default());
     let sync_type = SyncType::IncrementalSync;

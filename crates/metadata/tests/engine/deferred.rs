@@ -1,6 +1,7 @@
 //! Uploads that are answered before their rows are written.
 
 use crate::bench::{Bench, LARGE, SMALL, bench, block_on, caller};
+use crate::end::a_sync_used_again_does_not_expire;
 use futures_util::future::{Either, select};
 use lakeshore::Error;
 use lakeshore::model::limits::{ATTEMPT_PAUSES, SETTLING_PAUSES};
@@ -110,6 +111,11 @@ fn an_upload_to_the_path_of_an_unsettled_landing_waits_for_its_row() {
             bench.upload("g", SMALL).await.unwrap();
         });
     }
+}
+
+#[test]
+fn a_sync_does_not_expire_before_the_rows_of_its_answered_uploads() {
+    led(0, a_sync_used_again_does_not_expire);
 }
 
 #[test]

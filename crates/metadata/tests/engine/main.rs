@@ -10,4 +10,5 @@ mod events;
 mod model;
 mod patience;
 mod schemas;
+mod trash;
 mod unsettled;

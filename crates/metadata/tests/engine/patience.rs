@@ -2,6 +2,7 @@
 
 use crate::bench::{LARGE, SMALL, bench, block_on};
 use lakeshore::Error;
+use lakeshore::model::id::SyncId;
 use lakeshore::model::limits::ATTEMPTS_MAX;
 use lakeshore::model::sync::status::Status;
 use std::io;
@@ -95,4 +96,19 @@ fn others_land_while_an_upload_waits_for_its_next_attempt() {
             assert_eq!(bench.files.live_files().len(), 2, "{step}");
         });
     }
+}
+
+#[test]
+fn an_upload_waits_for_another_server_that_ends_its_sync_and_is_told_to_try_again_after_a_minute() {
+    block_on(async {
+        let bench = bench(1000).await;
+        let busy = |times: usize| (0..times).map(|_| Error::SyncBusy(SyncId(1))).collect();
+        bench.fail("begin_upload", busy(200));
+        bench.upload("f", LARGE).await.unwrap();
+        bench.fail("begin_upload", busy(1000));
+        let told = bench.upload("g", LARGE).await.unwrap_err();
+        assert_eq!(told.code().number(), 50310, "{told:?}");
+        assert_eq!((bench.files.live_files().len(), bench.files.partials()), (1, 0));
+        assert_eq!(bench.statuses().await, [Status::Finished, Status::Failed]);
+    });
 }

@@ -123,7 +123,7 @@ impl Lake {
         let begun = async {
             // Makes its name durable too.
             new.checkpoint = partial.checkpoint().await?;
-            self.0.state.begin_resumable(&new, UNFINISHED_UPLOADS_MAX).await?;
+            self.while_busy(|| self.0.state.begin_resumable(&new, UNFINISHED_UPLOADS_MAX)).await?;
             held.hold_everywhere(self.0.state.hold_upload(&token).await?);
             Ok(())
         };

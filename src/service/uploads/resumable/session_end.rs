@@ -136,6 +136,7 @@ fn is_final(error: &Error) -> bool {
             | Error::DiskFull
             | Error::BelowReserve { .. }
             | Error::ShuttingDown
+            | Error::SyncBusy(_)
             | Error::Internal(_)
     )
 }

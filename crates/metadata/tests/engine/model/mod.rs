@@ -122,7 +122,7 @@ async fn compare(engine: &Engine, model: &Model, after: &Step) {
         assert_eq!(sync.held.is_some(), model.is_held, "sync {}, after {after:?}", sync.sync_id);
         assert_eq!(sync.end_time == Timestamp::NOT_YET, model.status == Status::Syncing);
     }
-    engine.lake.count_trash().await.unwrap();
+    engine.lake.count_trash_for(Duration::from_secs(1)).await.unwrap();
     let trash = engine.lake.trash(&engine.caller, &all).await.unwrap();
     let seen: Vec<_> = trash
         .iter()
