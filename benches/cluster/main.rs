@@ -12,18 +12,19 @@
 
 #[path = "../kit/mod.rs"]
 mod kit;
+#[path = "../../crates/storage/tests/support/object_storage.rs"]
+mod object_storage;
 #[path = "../../crates/metadata/tests/support/postgres.rs"]
 #[allow(dead_code)]
 mod postgres;
-#[path = "../../crates/storage/tests/support/seaweedfs.rs"]
-mod seaweedfs;
 
 use kit::lakeshore::{self, Server};
 use kit::{client, median, number};
+use object_storage::{ACCESS_KEY, MISSING, ObjectStorage, REGION, SECRET_KEY, object_storage};
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
-use seaweedfs::{ACCESS_KEY, REGION, SECRET_KEY, SeaweedFs};
+
 use sqlx::{Connection, PgConnection};
 use std::path::Path;
 use std::sync::Arc;
@@ -65,10 +66,10 @@ fn main() {
     let folder = kit::folder_on_disk("bench-cluster");
     let _ = std::fs::remove_dir_all(&folder);
     postgres::own_cluster();
-    seaweedfs::own_storage();
+    object_storage::own_storage();
     lakeshore_client::call::provide_tls();
     let runtime = Runtime::new().unwrap();
-    let storage = seaweedfs::seaweedfs().unwrap_or_else(|| panic!("SeaweedFS is not installed: make seaweedfs"));
+    let storage = object_storage().unwrap_or_else(|| panic!("{MISSING}"));
     let bare = bare(storage);
     let (block, databases) = (client::block(), [1, 3].map(|_| runtime.block_on(postgres::Database::new()).unwrap()));
     let lakes = [1, 3].map(|servers| {
@@ -96,7 +97,7 @@ fn main() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-fn bare(storage: &SeaweedFs) -> Arc<dyn ObjectStore> {
+fn bare(storage: &ObjectStorage) -> Arc<dyn ObjectStore> {
     let builder = AmazonS3Builder::new().with_endpoint(storage.endpoint()).with_allow_http(true).with_region(REGION);
     let builder = builder.with_access_key_id(ACCESS_KEY).with_secret_access_key(SECRET_KEY);
     Arc::new(builder.with_bucket_name(storage.new_bucket()).build().unwrap())
@@ -135,7 +136,7 @@ async fn put_large(bare: &Arc<dyn ObjectStore>, block: &[u8], round: u64) -> f64
 }
 
 impl Lake {
-    fn start(servers: usize, folder: &Path, database: &str, storage: &SeaweedFs) -> Self {
+    fn start(servers: usize, folder: &Path, database: &str, storage: &ObjectStorage) -> Self {
         let environment = [
             ("LAKESHORE_CLUSTER", "true".to_owned()),
             ("LAKESHORE_METADATA", database.to_owned()),

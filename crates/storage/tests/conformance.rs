@@ -6,10 +6,10 @@ fn run(future: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
 }
 
+#[path = "support/object_storage.rs"]
+mod object_storage;
 #[path = "../../metadata/tests/support/postgres.rs"]
 mod postgres;
-#[path = "support/seaweedfs.rs"]
-mod seaweedfs;
 
 mod folder {
     use lakeshore_storage::local::LocalFiles;
@@ -24,8 +24,8 @@ mod folder {
 }
 
 mod object {
+    use crate::object_storage::{ACCESS_KEY, MISSING, ObjectStorage, REGION, SECRET_KEY, object_storage};
     use crate::postgres::Database;
-    use crate::seaweedfs::{ACCESS_KEY, REGION, SECRET_KEY, SeaweedFs, seaweedfs};
     use lakeshore::ports::Namespace;
     use lakeshore_metadata::sqlite::SqliteState;
     use lakeshore_storage::object::{BucketSettings, LakeUrl, ObjectFiles};
@@ -39,17 +39,17 @@ mod object {
         clippy::disallowed_methods,
         reason = "the message is the test's own, and is not captured"
     )]
-    fn storage() -> Option<&'static SeaweedFs> {
+    fn storage() -> Option<&'static ObjectStorage> {
         use std::io::Write;
-        let storage = seaweedfs();
+        let storage = object_storage();
         if storage.is_none() {
             let name = std::thread::current().name().unwrap_or_default().to_owned();
-            writeln!(std::io::stderr(), "SKIPPED {name}: SeaweedFS is not installed; run \"make seaweedfs\"").unwrap();
+            writeln!(std::io::stderr(), "SKIPPED {name}: {MISSING}").unwrap();
         }
         storage
     }
 
-    fn files(storage: &SeaweedFs, namespace: Arc<dyn Namespace>) -> ObjectFiles {
+    fn files(storage: &ObjectStorage, namespace: Arc<dyn Namespace>) -> ObjectFiles {
         let lake = LakeUrl::parse(&format!("s3://{}/a/lake", storage.new_bucket())).unwrap();
         let settings = BucketSettings {
             endpoint: Some(storage.endpoint()),

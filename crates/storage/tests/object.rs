@@ -5,8 +5,8 @@
 
 #[path = "support/faulty_proxy.rs"]
 mod faulty_proxy;
-#[path = "support/seaweedfs.rs"]
-mod seaweedfs;
+#[path = "support/object_storage.rs"]
+mod object_storage;
 
 use bytes::Bytes;
 use faulty_proxy::{Faults, NONE};
@@ -21,7 +21,7 @@ use lakeshore::ports::{Files, FilesInspection, Namespace};
 use lakeshore_metadata::sqlite::SqliteState;
 use lakeshore_storage::object::{BucketSettings, LakeUrl, ObjectFiles};
 use lakeshore_system::clock::{SystemClock, SystemRandomness};
-use seaweedfs::{ACCESS_KEY, REGION, SECRET_KEY, SeaweedFs, seaweedfs};
+use object_storage::{ACCESS_KEY, MISSING, ObjectStorage, REGION, SECRET_KEY, object_storage};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use tempfile::TempDir;
 struct Lake {
     state: SqliteState,
     bucket: String,
-    storage: &'static SeaweedFs,
+    storage: &'static ObjectStorage,
     folder: TempDir,
 }
 
@@ -42,9 +42,9 @@ struct Lake {
 )]
 async fn lake() -> Option<Lake> {
     use std::io::Write;
-    let Some(storage) = seaweedfs() else {
+    let Some(storage) = object_storage() else {
         let name = std::thread::current().name().unwrap_or_default().to_owned();
-        writeln!(std::io::stderr(), "SKIPPED {name}: SeaweedFS is not installed; run \"make seaweedfs\"").unwrap();
+        writeln!(std::io::stderr(), "SKIPPED {name}: {MISSING}").unwrap();
         return None;
     };
     let folder = tempfile::tempdir().unwrap();

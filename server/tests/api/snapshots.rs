@@ -287,8 +287,8 @@ async fn a_snapshot_that_cannot_be_removed_stops_no_other_removal() {
 
 #[tokio::test]
 async fn a_snapshot_of_a_lake_on_object_storage_is_refused_with_what_to_read_instead() {
-    if bucket::seaweedfs::seaweedfs().is_none() {
-        return skipped("SeaweedFS is not installed; run \"make seaweedfs\"");
+    if bucket::object_storage::object_storage().is_none() {
+        return skipped(bucket::object_storage::MISSING);
     }
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().to_owned();

@@ -39,7 +39,7 @@ async fn get_fetches_the_requested_version_and_reports_a_missing_one() {
     machine.run(&["get", &file, "-", "--version", "1"]).assert(0, "generation 1");
     machine.run(&["get", T, "--version", "9"]).assert(3, "version 9 of /data/t not found");
     machine.run(&["get", &format!("{T}/nothing"), "--version", "1"]).assert(1, "has nothing at");
-    machine.run(&["get", T, "--as-of", "yesterday"]).assert(3, "is no time");
+    machine.run(&["get", T, "--as-of", "yesterday"]).assert(3, "is not a time");
     let body = json!({ "all": true, "api_key": server.key });
     assert!(server.post("/api/lake/trash/empty", &body).send().await.unwrap().status().is_success());
     machine.run(&["get", T, "gone", "--version", "1"]).assert(1, "removed for good");

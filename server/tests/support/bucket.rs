@@ -5,15 +5,13 @@ use super::{lakeshore, metadata};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection, SqliteConnection};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex};
 
-#[path = "../../../crates/storage/tests/support/seaweedfs.rs"]
-pub mod seaweedfs;
-use seaweedfs::{ACCESS_KEY, REGION, SECRET_KEY, SeaweedFs, seaweedfs};
+#[path = "../../../crates/storage/tests/support/object_storage.rs"]
+pub mod object_storage;
+use object_storage::{ACCESS_KEY, MISSING, ObjectStorage, REGION, SECRET_KEY, object_storage};
 
 /// Whether the lakes of tests are on object storage.
 pub fn is_wanted() -> bool {
@@ -30,8 +28,8 @@ pub struct Bucket {
     pub endpoint: Option<String>,
 }
 
-fn storage() -> &'static SeaweedFs {
-    seaweedfs().unwrap_or_else(|| panic!("SeaweedFS is not installed; run \"make seaweedfs\""))
+fn storage() -> &'static ObjectStorage {
+    object_storage().unwrap_or_else(|| panic!("{MISSING}"))
 }
 
 /// Gives the server with this data folder a bucket, which it keeps.
@@ -175,54 +173,28 @@ pub fn mirror(data_dir: &Path, bucket: &Bucket) -> PathBuf {
 
 /// The bytes of an object, past the lake.
 pub fn object(bucket: &Bucket, key: &str) -> Option<Vec<u8>> {
-    get(&format!("/buckets/{}/lake/{}", bucket.name, escaped(key)))
+    storage().get(&bucket.name, &whole(key))
 }
 
 /// Writes an object, past the lake.
 pub fn put(bucket: &Bucket, key: &str, bytes: &[u8]) {
-    change(bucket, "PUT", key, bytes);
+    storage().put(&bucket.name, &whole(key), bytes);
 }
 
 /// Deletes an object past the lake.
 pub fn delete(bucket: &Bucket, key: &str) {
-    change(bucket, "DELETE", key, b"");
-}
-
-fn change(bucket: &Bucket, method: &str, key: &str, bytes: &[u8]) {
-    let path = format!("/buckets/{}/lake/{}", bucket.name, escaped(key));
-    let mut connection = TcpStream::connect(("127.0.0.1", storage().filer_port())).unwrap();
-    let head = format!(
-        "{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        bytes.len()
-    );
-    connection.write_all(&[head.as_bytes(), bytes].concat()).unwrap();
-    let mut answer = Vec::new();
-    connection.read_to_end(&mut answer).unwrap();
-    assert!(
-        answer.starts_with(b"HTTP/1.0 20") || answer.starts_with(b"HTTP/1.1 20"),
-        "{}",
-        String::from_utf8_lossy(&answer)
-    );
+    storage().delete(&bucket.name, &whole(key));
 }
 
 /// Keys of all objects of the lake, as the object storage itself lists them.
 pub fn keys(bucket: &Bucket) -> BTreeSet<String> {
-    let root = format!("/buckets/{}/lake/", bucket.name);
-    let mut keys = BTreeSet::new();
-    let mut open = vec![String::new()];
-    while let Some(folder) = open.pop() {
-        let Some(listed) = get(&format!("{root}{}?limit=100000&pretty=n", escaped(&folder))) else { continue };
-        let listed: serde_json::Value = serde_json::from_slice(&listed).unwrap();
-        for entry in listed["Entries"].as_array().into_iter().flatten() {
-            let path = entry["FullPath"].as_str().unwrap().strip_prefix(&root).unwrap().to_owned();
-            // The bit of Go's file modes that says folder.
-            match entry["Mode"].as_u64().unwrap() >> 31 {
-                0 => _ = keys.insert(path),
-                _ => open.push(format!("{path}/")),
-            }
-        }
-    }
-    keys
+    let keys = storage().keys(&bucket.name);
+    keys.iter().filter_map(|key| key.strip_prefix("lake/").map(str::to_owned)).collect()
+}
+
+/// A key within the bucket.
+fn whole(key: &str) -> String {
+    format!("lake/{key}")
 }
 
 /// Disagreements of a lake's rows and its bucket: objects without a row, and files without an object.
@@ -245,22 +217,4 @@ pub fn disagreements(data_dir: &Path, bucket: &Bucket) -> Vec<String> {
 /// Objects that have a row and to which nothing refers: not yet deleted.
 pub fn unreferenced(data_dir: &Path) -> usize {
     rows(data_dir).objects.into_values().filter(|is_referenced| !is_referenced).count()
-}
-
-/// Percent signs of a key, as an address has them.
-fn escaped(key: &str) -> String {
-    key.replace('%', "%25")
-}
-
-fn get(path: &str) -> Option<Vec<u8>> {
-    let mut connection = TcpStream::connect(("127.0.0.1", storage().filer_port())).unwrap();
-    let request =
-        format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\nConnection: close\r\n\r\n");
-    connection.write_all(request.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    connection.read_to_end(&mut answer).unwrap();
-    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
-    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    let status = head.split(' ').nth(1).unwrap();
-    (status == "200").then(|| answer.split_off(end + 4))
 }

@@ -9,8 +9,8 @@ pub async fn new<const N: usize>() -> Option<([Stopped; N], postgres::Database)>
         skipped("PostgreSQL is not installed; run \"make postgres\"");
         return None;
     };
-    if bucket::seaweedfs::seaweedfs().is_none() {
-        skipped("SeaweedFS is not installed; run \"make seaweedfs\"");
+    if bucket::object_storage::object_storage().is_none() {
+        skipped(bucket::object_storage::MISSING);
         return None;
     }
     let new = || {

@@ -138,7 +138,7 @@ impl Chaos {
             }
             Fault::KillStorage => {
                 // Waits for a process, which a thread of the runtime may not.
-                let restart = || bucket::seaweedfs::seaweedfs().unwrap().restart();
+                let restart = || bucket::object_storage::object_storage().unwrap().restart();
                 tokio::task::spawn_blocking(restart).await.unwrap();
                 self.come_back(&mut load).await;
             }
@@ -204,10 +204,10 @@ async fn several_servers_lose_nothing_whatever_of_them_or_of_what_they_need_fail
     let faults: Vec<Fault> = ROUNDS.into_iter().filter(is_wanted).collect();
     assert!(!faults.is_empty(), "CHAOS_FAULT is one of {ROUNDS:?}");
     postgres::own_cluster();
-    bucket::seaweedfs::own_storage();
+    bucket::object_storage::own_storage();
     let Some((stopped, _database)) = cluster::new::<SERVERS>().await else { return };
     let stopped = stopped.map(|server| server.with_options(&["--object-grace", GRACE]));
-    let network = faulty_proxy::start(&bucket::seaweedfs::seaweedfs().unwrap().endpoint(), SHARES);
+    let network = faulty_proxy::start(&bucket::object_storage::object_storage().unwrap().endpoint(), SHARES);
     network.is_faulty.store(false, Ordering::Relaxed);
     for server in &stopped {
         bucket::go_by(server.data_dir(), Some(network.address.clone()));

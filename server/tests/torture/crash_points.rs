@@ -194,8 +194,8 @@ const PASSINGS_ON_BUCKET: [u64; 3] = [1, 3, 10];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_on_object_storage_loses_nothing_and_leaves_no_object_without_a_row_nor_a_row_without_its_object() {
-    if bucket::seaweedfs::seaweedfs().is_none() {
-        skipped("SeaweedFS is not installed; run \"make seaweedfs\"");
+    if bucket::object_storage::object_storage().is_none() {
+        skipped(bucket::object_storage::MISSING);
         return;
     }
     let wanted = std::env::var("POINTS").ok();

@@ -212,8 +212,8 @@ async fn kills_on_postgresql_and_object_storage_lose_nothing_and_leave_no_object
     let Some(database) = postgres::Database::new().await else {
         return skipped("PostgreSQL is not installed; run \"make postgres\"");
     };
-    if bucket::seaweedfs::seaweedfs().is_none() {
-        return skipped("SeaweedFS is not installed; run \"make seaweedfs\"");
+    if bucket::object_storage::object_storage().is_none() {
+        return skipped(bucket::object_storage::MISSING);
     }
     let kills: u64 = std::env::var("KILLS").map_or(2, |kills| kills.parse().unwrap());
     let seed: u64 = std::env::var("KILLS_SEED").map_or_else(|_| rand::rng().random(), |seed| seed.parse().unwrap());

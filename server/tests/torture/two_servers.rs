@@ -90,8 +90,8 @@ async fn a_server_whose_session_in_postgresql_broke_goes_on_and_ends_once_anothe
     let Some(database) = postgres::Database::new().await else {
         return skipped("PostgreSQL is not installed; run \"make postgres\"");
     };
-    if bucket::seaweedfs::seaweedfs().is_none() {
-        return skipped("SeaweedFS is not installed; run \"make seaweedfs\"");
+    if bucket::object_storage::object_storage().is_none() {
+        return skipped(bucket::object_storage::MISSING);
     }
     let (first, second) = (new_server(&[]), new_server(&[]));
     for server in [&first, &second] {
@@ -132,8 +132,8 @@ async fn a_server_whose_session_in_postgresql_broke_goes_on_and_ends_once_anothe
 
 #[tokio::test]
 async fn of_two_servers_with_copies_of_a_database_one_has_the_bucket() {
-    if bucket::seaweedfs::seaweedfs().is_none() {
-        return skipped("SeaweedFS is not installed; run \"make seaweedfs\"");
+    if bucket::object_storage::object_storage().is_none() {
+        return skipped(bucket::object_storage::MISSING);
     }
     let (first, second) = (new_server(&[]), new_server(&[]));
     let first = first.on_bucket();

@@ -22,8 +22,8 @@ async fn server() -> Option<TestServer> {
 }
 
 async fn server_with(options: &[&str], environment: &[(&str, &str)]) -> Option<TestServer> {
-    if bucket::seaweedfs::seaweedfs().is_none() {
-        skipped("SeaweedFS is not installed; run \"make seaweedfs\"");
+    if bucket::object_storage::object_storage().is_none() {
+        skipped(bucket::object_storage::MISSING);
         return None;
     }
     let stopped = stopped(options);
@@ -249,11 +249,11 @@ async fn a_log_that_another_has_written_is_left_alone_and_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_lost_and_requests_that_fail_leave_each_version_one_commit() {
-    if bucket::seaweedfs::seaweedfs().is_none() {
-        return skipped("SeaweedFS is not installed; run \"make seaweedfs\"");
+    if bucket::object_storage::object_storage().is_none() {
+        return skipped(bucket::object_storage::MISSING);
     }
     let stopped = stopped(&[]);
-    let upstream = bucket::seaweedfs::seaweedfs().unwrap().endpoint();
+    let upstream = bucket::object_storage::object_storage().unwrap().endpoint();
     let faults = Faults { unavailable: 7, cut: 11, lost_answer: 5, late: 13 };
     let proxy = faulty_proxy::start(&upstream, faults);
     bucket::go_by(stopped.data_dir(), Some(proxy.address.clone()));
@@ -269,6 +269,33 @@ async fn answers_that_are_lost_and_requests_that_fail_leave_each_version_one_com
     assert!(failed > 0);
     let mut readers = readers(&server);
     assert_rows(&mut readers, "t", &["id"], None, &json!([[5], [5], [7]]));
+}
+
+/// A file that this server has not just written: larger than those that it keeps in memory.
+fn large() -> Vec<u8> {
+    let bytes = ids((0..60_000).map(|number: i64| number.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed())));
+    assert!(bytes.len() > 256 << 10);
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_the_object_storage_was_too_slow_for_is_in_the_table_once_it_answers_in_time() {
+    if bucket::object_storage::object_storage().is_none() {
+        return skipped(bucket::object_storage::MISSING);
+    }
+    let stopped = stopped(&["--preview-timeout", "250ms"]);
+    let upstream = bucket::object_storage::object_storage().unwrap().endpoint();
+    let proxy = faulty_proxy::start(&upstream, Faults { late: 1, ..faulty_proxy::NONE });
+    bucket::go_by(stopped.data_dir(), Some(proxy.address.clone()));
+    let server = stopped.start().await;
+    land(&server, "/t", &[("large.parquet", large())]).await;
+    let table =
+        server.eventually(async || Some(table(&server, "/t").await).filter(|table| table["problem"].is_string()));
+    let table = table.await;
+    assert!(table["problem"].as_str().unwrap().contains("object storage of the lake does not answer"), "{table}");
+    proxy.is_faulty.store(false, std::sync::atomic::Ordering::Relaxed);
+    let log = until_followed(&server, "/t").await;
+    assert_eq!(log.live(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
