@@ -59,7 +59,7 @@ fn lifetime(wanted: Option<Duration>) -> Result<Duration, Error> {
     if lifetime.is_zero() || lifetime > SNAPSHOT_LIFETIME_MAX {
         let days = SNAPSHOT_LIFETIME_MAX.as_secs() / (24 * 3600);
         return Err(Error::Invalid(format!(
-            "a snapshot is kept for more than no time and at most {days} days; renew it to keep it longer"
+            "the lifetime of a snapshot must be more than 0 and at most {days} days; renew the snapshot to keep it longer"
         )));
     }
     Ok(lifetime)

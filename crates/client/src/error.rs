@@ -27,7 +27,7 @@ Exit codes:
        and nothing was sent
   2    the command line, the config file or the key file is not valid; nothing was sent
   3    the server refused the request
-  4    the files were sent, and the shrink guard holds the sync
+  4    the files were sent, and the shrink guard or a schema policy holds the sync
   5    the server could not be reached
   130  interrupted; run the same command again to resume";
 

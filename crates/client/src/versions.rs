@@ -101,7 +101,7 @@ impl<'a> VersionListing<'a> {
         {
             let server = self.client.server();
             return Err(ClientError::Unexpected(format!(
-                "{server} lists the files of a version in no order, so that the list has no end; is it a Lakeshore?"
+                "{server} lists the files of a version out of order; check that it is a Lakeshore server"
             )));
         }
         self.is_over = next.is_none();

@@ -82,7 +82,7 @@ impl KeyRing<'_> {
     pub async fn create(&self, new: &NewKey, by: &Actor) -> Result<CreatedKey, Error> {
         if new.name.trim().is_empty() || new.name.len() > LABEL_BYTES_MAX {
             return Err(Error::Invalid(format!(
-                "the name of a key has 1 to {LABEL_BYTES_MAX} bytes; choose such a name"
+                "a key name must be 1 to {LABEL_BYTES_MAX} bytes long; choose another"
             )));
         }
         let secret = Secret::from_random(random_bytes(self.randomness)?);

@@ -43,9 +43,8 @@ pub struct Shown {
 
 fn lifetime(text: Option<&str>) -> Result<Option<Duration>, Error> {
     let parse = |text| {
-        humantime::parse_duration(text).map_err(|error| {
-            Error::Invalid(format!("\"for\" is no length of time ({error}); send one such as 6h or 30m"))
-        })
+        humantime::parse_duration(text)
+            .map_err(|error| Error::Invalid(format!("\"for\" is not a duration ({error}); send one such as 6h or 30m")))
     };
     text.map(parse).transpose()
 }

@@ -72,7 +72,7 @@ impl de::Visitor<'_> for MomentVisitor {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Moment, E> {
         Moment::parse(text).ok_or_else(|| {
-            E::custom("as_of is no time; send milliseconds since 1970, or one such as 2026-11-26T12:00:00Z")
+            E::custom("as_of is not a time; send milliseconds since 1970, or one such as 2026-11-26T12:00:00Z")
         })
     }
 }

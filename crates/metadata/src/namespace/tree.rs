@@ -172,7 +172,7 @@ pub(super) async fn make_parent(
     path: &StoragePath,
     at: Timestamp,
 ) -> Result<(NodeId, String), Error> {
-    let nowhere = || Error::InTheWay(format!("/{} is no place in object storage", path.shown()));
+    let nowhere = || Error::InTheWay(format!("/{} does not exist on object storage", path.shown()));
     let place = place(path).ok_or_else(nowhere)?;
     let name = place.1.last().cloned().ok_or_else(nowhere)?;
     let above = parent(&place).ok_or_else(nowhere)?;

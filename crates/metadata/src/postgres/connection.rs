@@ -7,14 +7,14 @@ use std::time::Duration;
 /// Time limit of a text search.
 pub(super) const SEARCH_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Raised by the function `begin_write`: another node has taken over.
+/// Raised by the function `begin_write`: another server has taken over.
 const TAKEN_OVER: &str = "LS001";
 const QUERY_CANCELED: &str = "57014";
 const UNIQUE_VIOLATION: &str = "23505";
 
-/// Another node has taken the lake over; this one may not write any more.
+/// Another server has taken the lake over; this one may not write any more.
 #[derive(Debug, thiserror::Error)]
-#[error("another node has taken over this lake, so this one may not write any more; stop one of them")]
+#[error("another server has taken over this lake, so this one may not write any more; stop one of them")]
 pub(super) struct TakenOver;
 
 /// Meaning of an error for the transaction that it ended.

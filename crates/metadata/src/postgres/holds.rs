@@ -27,7 +27,7 @@ const RELEASE: &str = "\
     UPDATE resumables SET serving_node = NULL WHERE token = $1 AND serving_node = serving_node() AND serving_hold = $2";
 
 #[derive(Debug, thiserror::Error)]
-#[error("another node goes on with this upload, and does not let it go")]
+#[error("another server receives this upload, and has not released it")]
 struct Busy;
 
 struct Hold {

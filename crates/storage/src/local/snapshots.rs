@@ -104,7 +104,7 @@ fn unsynced_folder(tree: &Tree, components: &[String]) -> Result<OwnedFd, Error>
         }
         folder = Some(open_folder(parent, component).map_err(fault("opening a folder of a snapshot"))?);
     }
-    folder.ok_or_else(|| Error::InTheWay("a snapshot lies nowhere".to_owned()))
+    folder.ok_or_else(|| Error::InTheWay("the snapshot has no path".to_owned()))
 }
 
 /// Whether a found file is the one for the snapshot, with its bytes: a change of them would have moved its change time.

@@ -1,4 +1,4 @@
-//! LandedFile uploads whose versions are not written yet. The versions of a landing take four more pages of the log than its
+//! Landed uploads whose versions are not written yet. The versions of a landing take four more pages of the log than its
 //! upload, a fifth of its time. So a group of new files is only noted in memory, and all groups since the last time are
 //! versioned by one statement ([`super::landed`]): before a version is read, before anything other than a landing is
 //! written, and every [`UNVERSIONED_MAX`] uploads.
