@@ -74,7 +74,7 @@ impl Value {
 }
 
 /// Statistics of one column.
-struct Known<'a> {
+struct ColumnStats<'a> {
     path: &'a [String],
     nulls: Option<u64>,
     /// As JSON.
@@ -101,7 +101,7 @@ pub(crate) fn json(metadata: &ParquetMetaData, leaves: &[Leaf]) -> String {
     rows_alone
 }
 
-fn with_columns(num_records: u64, known: &[Known<'_>]) -> String {
+fn with_columns(num_records: u64, known: &[ColumnStats<'_>]) -> String {
     let mut text = format!(r#"{{"numRecords":{num_records},"minValues":"#);
     write_tree(known, 0, &|known| known.min.clone(), &mut text);
     text.push_str(r#","maxValues":"#);
@@ -118,7 +118,12 @@ pub(crate) fn rows_alone(stats: &str) -> String {
 }
 
 /// Writes the columns as an object, those of a struct as an object within. `known` all have the same path down to `depth`.
-fn write_tree(known: &[Known<'_>], depth: usize, value: &impl Fn(&Known<'_>) -> Option<String>, text: &mut String) {
+fn write_tree(
+    known: &[ColumnStats<'_>],
+    depth: usize,
+    value: &impl Fn(&ColumnStats<'_>) -> Option<String>,
+    text: &mut String,
+) {
     text.push('{');
     let mut is_first = true;
     for same in known.chunk_by(|one, other| one.path[depth] == other.path[depth]) {
@@ -149,8 +154,8 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn of_leaf<'a>(metadata: &ParquetMetaData, leaf: &'a Leaf) -> Known<'a> {
-    let mut known = Known { path: &leaf.path, nulls: Some(0), min: None, max: None };
+fn of_leaf<'a>(metadata: &ParquetMetaData, leaf: &'a Leaf) -> ColumnStats<'a> {
+    let mut known = ColumnStats { path: &leaf.path, nulls: Some(0), min: None, max: None };
     let (mut min, mut max) = (Bound::new(Ordering::Less), Bound::new(Ordering::Greater));
     let mut has_nan = false;
     for group in metadata.row_groups().iter().filter(|group| group.num_rows() > 0) {

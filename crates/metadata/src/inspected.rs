@@ -77,7 +77,7 @@ pub(crate) async fn remember_inspected(
     let ids = rows_of(&files.iter().map(|file| file.upload_id).collect::<Vec<_>>())?;
     let content = |file: &InspectedUpload| file.inspected.schema.as_ref().map(serde_json::to_string).transpose();
     let contents = files.iter().map(content).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
-    let mut known = Known::find(writing, &ids, contents.iter().flatten().collect()).await?;
+    let mut known = InspectionFacts::find(writing, &ids, contents.iter().flatten().collect()).await?;
     let mut group = Group::default();
     for (file, content) in files.iter().zip(&contents) {
         group.add(&mut known, file, content.as_deref());
@@ -88,7 +88,7 @@ pub(crate) async fn remember_inspected(
 
 /// Data of the database about a group's files.
 #[derive(Default)]
-struct Known {
+struct InspectionFacts {
     /// The highest id of a schema.
     last_id: i64,
     /// Files that wait for their inspection, with their syncs.
@@ -115,7 +115,7 @@ enum Baseline {
     First,
 }
 
-enum Found {
+enum FactRow {
     Last(i64),
     File { history_id: i64, sync_id: i64 },
     Sync(i64, OfSync),
@@ -123,17 +123,17 @@ enum Found {
     OfSync { sync_id: i64, schema_id: i64 },
 }
 
-fn found_row(row: &impl DbRow) -> sqlx::Result<Found> {
+fn found_row(row: &impl DbRow) -> sqlx::Result<FactRow> {
     Ok(match row.text("is_of")? {
-        "last" => Found::Last(row.get("schema_id")?),
-        "file" => Found::File { history_id: row.get("history_id")?, sync_id: row.get("sync_id")? },
+        "last" => FactRow::Last(row.get("schema_id")?),
+        "file" => FactRow::File { history_id: row.get("history_id")?, sync_id: row.get("sync_id")? },
         "sync" => {
             let first: Option<i64> = row.get("first_file_id")?;
             let first = first.zip(row.get("first_schema_id")?);
-            Found::Sync(row.get("sync_id")?, OfSync { baseline: baseline(row)?, first, has: BTreeSet::new() })
+            FactRow::Sync(row.get("sync_id")?, OfSync { baseline: baseline(row)?, first, has: BTreeSet::new() })
         }
-        "schema" => Found::Schema(row.get("content")?, row.get("schema_id")?),
-        _ => Found::OfSync { sync_id: row.get("sync_id")?, schema_id: row.get("schema_id")? },
+        "schema" => FactRow::Schema(row.get("content")?, row.get("schema_id")?),
+        _ => FactRow::OfSync { sync_id: row.get("sync_id")?, schema_id: row.get("schema_id")? },
     })
 }
 
@@ -168,7 +168,7 @@ impl OfSync {
     }
 }
 
-impl Known {
+impl InspectionFacts {
     /// Reads the data, with the syncs and the history locked.
     async fn find<W: WriteTransaction>(
         writing: &mut W,
@@ -186,11 +186,11 @@ impl Known {
         let text = FOUND.of::<W::Db>(found_text::<W::Db>);
         for found in fetch_all(writing, text, asked, found_row).await? {
             match found {
-                Found::Last(last_id) => known.last_id = last_id,
-                Found::File { history_id, sync_id } => drop(known.files.insert(history_id, sync_id)),
-                Found::Sync(sync_id, sync) => drop(known.syncs.insert(sync_id, sync)),
-                Found::Schema(content, schema_id) => drop(known.schemas.insert(content, schema_id)),
-                Found::OfSync { sync_id, schema_id } => {
+                FactRow::Last(last_id) => known.last_id = last_id,
+                FactRow::File { history_id, sync_id } => drop(known.files.insert(history_id, sync_id)),
+                FactRow::Sync(sync_id, sync) => drop(known.syncs.insert(sync_id, sync)),
+                FactRow::Schema(content, schema_id) => drop(known.schemas.insert(content, schema_id)),
+                FactRow::OfSync { sync_id, schema_id } => {
                     if let Some(sync) = known.syncs.get_mut(&sync_id) {
                         sync.has.insert(schema_id);
                     }
@@ -249,7 +249,7 @@ struct Read<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn add(&mut self, known: &mut Known, file: &'a InspectedUpload, content: Option<&'a str>) {
+    fn add(&mut self, known: &mut InspectionFacts, file: &'a InspectedUpload, content: Option<&'a str>) {
         let InspectedUpload { upload_id, inspected } = file;
         let history_id = id(upload_id.0);
         let Some(sync_id) = known.files.remove(&history_id) else { return };

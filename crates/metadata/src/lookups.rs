@@ -56,7 +56,7 @@ pub(crate) enum Lookups<T> {
 
 impl<T: Clone> Lookups<T> {
     /// An entry that is current, from a cache, from the look-up of another request, or by `find`.
-    pub(crate) async fn find(&self, hash: &SecretHash, find: impl Future<Output = Found<T>>) -> Found<T> {
+    pub(crate) async fn find(&self, hash: &SecretHash, find: impl Future<Output = LookupResult<T>>) -> LookupResult<T> {
         match self {
             Self::Cached(cache) => cache.find(hash, find).await,
             Self::Shared(shared) => shared.find(hash, find).await,
@@ -71,7 +71,7 @@ impl<T: Clone> Lookups<T> {
 }
 
 /// Result of a look-up.
-type Found<T> = Result<Option<T>, Error>;
+type LookupResult<T> = Result<Option<T>, Error>;
 
 /// Look-ups under way, by the hash of the secret.
 pub(crate) struct Shared<T>(Mutex<HashMap<[u8; 32], WaitedFor<T>>>);
@@ -87,7 +87,7 @@ struct Turns<T> {
     /// Look-ups that have begun.
     begun: AtomicU64,
     /// The last one that has ended, by its number. Held while one runs.
-    last: tokio::sync::Mutex<Option<(u64, Found<T>)>>,
+    last: tokio::sync::Mutex<Option<(u64, LookupResult<T>)>>,
 }
 
 impl<T> Default for Shared<T> {
@@ -122,7 +122,7 @@ impl<T> Drop for Waiting<'_, T> {
 }
 
 impl<T: Clone> Shared<T> {
-    async fn find(&self, hash: &SecretHash, find: impl Future<Output = Found<T>>) -> Found<T> {
+    async fn find(&self, hash: &SecretHash, find: impl Future<Output = LookupResult<T>>) -> LookupResult<T> {
         let turns = {
             let mut waited_for = self.0.lock();
             let entry = waited_for.entry(hash.0).or_default();
@@ -146,7 +146,7 @@ impl<T: Clone> Shared<T> {
     }
 }
 
-fn repeated<T: Clone>(found: &Found<T>) -> Found<T> {
+fn repeated<T: Clone>(found: &LookupResult<T>) -> LookupResult<T> {
     match found {
         Ok(found) => Ok(found.clone()),
         Err(error) => Err(error.repeated()),
@@ -169,7 +169,7 @@ impl<T> Default for Cache<T> {
 
 impl<T: Clone> Cache<T> {
     /// Returns a cached entry, or the result of `find`, which it caches.
-    async fn find(&self, hash: &SecretHash, find: impl Future<Output = Found<T>>) -> Found<T> {
+    async fn find(&self, hash: &SecretHash, find: impl Future<Output = LookupResult<T>>) -> LookupResult<T> {
         let generation = match self.get(hash) {
             Ok(found) => return Ok(Some(found)),
             Err(generation) => generation,

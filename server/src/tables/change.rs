@@ -113,7 +113,7 @@ impl Shared {
         {
             return Ok(change);
         }
-        let files = Members::Version(Pages::new(dataset, version.version));
+        let files = Members::Version(VersionFilePages::new(dataset, version.version));
         self.difference(dataset, table, files, version.at).await
     }
 
@@ -164,7 +164,7 @@ impl Shared {
     ) -> Result<Change, FollowError> {
         let mut before = BTreeMap::new();
         if table.version > 0 {
-            let mut pages = Pages::new(dataset, VersionNumber(table.version));
+            let mut pages = VersionFilePages::new(dataset, VersionNumber(table.version));
             while let Some(page) = pages.next(self).await? {
                 for some in page.chunks(TOGETHER_MAX) {
                     let ids: Vec<_> = some.iter().map(|file| file.upload_id).collect();
@@ -203,7 +203,7 @@ impl Shared {
 
 /// Pages of the files of a version, or of the staged files of a full sync.
 pub(super) enum Members {
-    Version(Pages),
+    Version(VersionFilePages),
     /// Staged files of a full sync, and the last path of the page before.
     Staged(SyncId, Option<LakePath>),
 }
@@ -226,12 +226,12 @@ impl Members {
 }
 
 /// Pages of the files of a version.
-pub(super) struct Pages {
+pub(super) struct VersionFilePages {
     query: VersionFilesQuery,
     is_done: bool,
 }
 
-impl Pages {
+impl VersionFilePages {
     pub(super) fn new(dataset: &LakePath, version: VersionNumber) -> Self {
         let query = VersionFilesQuery { dataset: dataset.clone(), version, below: None, after: None, size: PAGE_FILES };
         Self { query, is_done: false }

@@ -1,7 +1,7 @@
 //! Checkpoints: the state of a table after its last commit. Nothing waits for them, and they are made from rows, so one that a
 //! stop has cut off is made by the next round.
 
-use super::change::{Pages, place_of};
+use super::change::{VersionFilePages, place_of};
 use super::{FollowError, Shared};
 use bytes::Bytes;
 use lakeshore::Error;
@@ -69,7 +69,7 @@ impl Shared {
         version: VersionNumber,
         to: &mpsc::Sender<Vec<FileAction>>,
     ) -> Result<(), Error> {
-        let mut pages = Pages::new(dataset, version);
+        let mut pages = VersionFilePages::new(dataset, version);
         while let Some(page) = pages.next(self).await? {
             let ids: Vec<_> = page.iter().map(|file| file.upload_id).collect();
             let mut known = self.known_already(dataset, &ids).await?;

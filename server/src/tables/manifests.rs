@@ -3,7 +3,7 @@
 //! A manifest lists all files. So a dataset of more than 100 files gets one for its newest version alone, and then rests for nine times as
 //! long as that took to make. Until then the newest version is owed one, which its rows say, also after a stop.
 
-use super::change::{Pages, place_of};
+use super::change::{VersionFilePages, place_of};
 use super::{FollowError, Shared};
 use lakeshore::model::id::{UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
@@ -105,7 +105,7 @@ impl Shared {
     ) -> Result<Vec<ManifestFile>, FollowError> {
         let outside: HashSet<_> = outside.iter().map(|file| file.upload_id).collect();
         let mut files = Vec::new();
-        let mut pages = Pages::new(dataset, version.version);
+        let mut pages = VersionFilePages::new(dataset, version.version);
         while let Some(page) = pages.next(self).await? {
             let ids: Vec<_> = page.iter().map(|file| file.upload_id).collect();
             let known = self.known_already(dataset, &ids).await?;

@@ -15,10 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 #[derive(Default)]
-pub(in crate::service) struct DatasetSizeCache(Mutex<Known>);
+pub(in crate::service) struct DatasetSizeCache(Mutex<CacheState>);
 
 #[derive(Default)]
-struct Known {
+struct CacheState {
     /// Full syncs that began after the server and have overwritten none of their own files: their counters equal their
     /// staging. None where other nodes land files in them too.
     plain: BTreeSet<SyncId>,
@@ -27,7 +27,7 @@ struct Known {
 }
 
 impl DatasetSizeCache {
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, CacheState> {
         self.0.lock()
     }
 

@@ -95,13 +95,13 @@ struct Sides {
 }
 
 /// Lists some of the changes, and counts all.
-pub(in crate::service) struct Pages {
+pub(in crate::service) struct DifferenceBuilder {
     difference: Difference,
     named: ChangeSelection,
     pub(in crate::service) rows: RowTally,
 }
 
-impl Pages {
+impl DifferenceBuilder {
     pub(in crate::service) fn new(sync_id: Option<SyncId>, trash_id: Option<TrashId>, named: ChangeSelection) -> Self {
         Self { difference: Difference::empty(sync_id, trash_id), named, rows: RowTally::default() }
     }
@@ -184,14 +184,13 @@ impl Lake {
             record.entry.origin == wanted.path && record.entry.kind == TrashKind::Dataset && record.restoring.is_none()
         };
         let record = record.filter(is_version).ok_or(Error::NoSuchTrash(id))?;
-        let mut pages = Pages::new(None, Some(id), named);
-        let _own = self.0.comparisons.of_callers.turn(caller).await?;
-        let _turn = self.0.comparisons.all.acquire().await;
+        let mut builder = DifferenceBuilder::new(None, Some(id), named);
+        let _turn = self.comparison_turn(caller).await?;
         let sides = Sides { dataset: wanted.path.clone(), old: Side::Trashed(record.key), new: Side::Live };
-        self.compare_sides(&sides, &mut pages).await?;
+        self.compare_sides(&sides, &mut builder).await?;
         // If the version was restored or purged meanwhile, the comparison is incomplete.
         self.0.state.trash_record(id).await?.filter(is_version).ok_or(Error::NoSuchTrash(id))?;
-        self.finished(pages).await
+        self.finished(builder).await
     }
 
     /// Changes that restoring a dataset from the trash would make, with the first files of each kind. Files that come back
@@ -201,13 +200,15 @@ impl Lake {
         caller: &Caller,
         record: &TrashRecord,
     ) -> Result<Difference, Error> {
-        let mut pages =
-            Pages::new(None, Some(record.entry.trash_id), ChangeSelection::FirstOfEachKind(DIFFERENCES_NAMED_MAX));
-        let _own = self.0.comparisons.of_callers.turn(caller).await?;
-        let _turn = self.0.comparisons.all.acquire().await;
+        let mut builder = DifferenceBuilder::new(
+            None,
+            Some(record.entry.trash_id),
+            ChangeSelection::FirstOfEachKind(DIFFERENCES_NAMED_MAX),
+        );
+        let _turn = self.comparison_turn(caller).await?;
         let new = Side::Trashed(record.key.clone());
-        self.compare_sides(&Sides { dataset: record.entry.origin.clone(), old: Side::Live, new }, &mut pages).await?;
-        self.finished(pages).await
+        self.compare_sides(&Sides { dataset: record.entry.origin.clone(), old: Side::Live, new }, &mut builder).await?;
+        self.finished(builder).await
     }
 
     /// Turn for a comparison: the caller's own, and one of the shared ones.
@@ -220,25 +221,24 @@ impl Lake {
 
     async fn compare(&self, caller: &Caller, id: SyncId, named: ChangeSelection) -> Result<Difference, Error> {
         let sync = self.sync(caller, id).await?;
-        let mut pages = Pages::new(Some(sync.sync_id), None, named);
-        let _own = self.0.comparisons.of_callers.turn(caller).await?;
-        let _turn = self.0.comparisons.all.acquire().await;
+        let mut builder = DifferenceBuilder::new(Some(sync.sync_id), None, named);
+        let _turn = self.comparison_turn(caller).await?;
         match sync.sync_type {
-            SyncType::IncrementalSync => self.compare_landed(&sync, &mut pages).await?,
+            SyncType::IncrementalSync => self.compare_landed(&sync, &mut builder).await?,
             SyncType::FullSync => {
                 // A published or aborted sync has nothing to compare; checked again afterwards.
                 may_accept_uploads(&self.record(sync.sync_id).await?)?;
                 let (dataset, new) = (sync.path.clone(), Side::Staged(sync.sync_id));
-                self.compare_sides(&Sides { dataset, old: Side::Live, new }, &mut pages).await?;
+                self.compare_sides(&Sides { dataset, old: Side::Live, new }, &mut builder).await?;
                 may_accept_uploads(&self.record(sync.sync_id).await?)?;
             }
         }
-        self.finished(pages).await
+        self.finished(builder).await
     }
 
     /// Adds the rows of both sides, and the difference of the columns of most files.
-    pub(in crate::service) async fn finished(&self, pages: Pages) -> Result<Difference, Error> {
-        let Pages { mut difference, rows, .. } = pages;
+    pub(in crate::service) async fn finished(&self, builder: DifferenceBuilder) -> Result<Difference, Error> {
+        let DifferenceBuilder { mut difference, rows, .. } = builder;
         difference.rows = rows.totals();
         if let (Some(new), Some(old)) = (rows.new.schema(), rows.old.schema())
             && new != old
@@ -249,15 +249,15 @@ impl Lake {
         Ok(difference)
     }
 
-    async fn compare_landed(&self, sync: &SyncJob, pages: &mut Pages) -> Result<(), Error> {
+    async fn compare_landed(&self, sync: &SyncJob, builder: &mut DifferenceBuilder) -> Result<(), Error> {
         let mut after = 0;
         loop {
             let landed = self.0.state.landed_changes(sync.sync_id, after, DIFFERENCE_LOOK_UPS_MAX).await?;
             let Some(last) = landed.last() else { return Ok(()) };
             after = last.ordinal;
             for file in landed {
-                pages.rows.new.add(KnownRows { count: file.row_count, schema: None });
-                pages.add(Change {
+                builder.rows.new.add(KnownRows { count: file.row_count, schema: None });
+                builder.add(Change {
                     path: sync.path.relative(&file.target).unwrap_or(file.target.as_str()).to_owned(),
                     kind: if file.has_replaced { ChangeKind::Changed } else { ChangeKind::Added },
                     size_bytes: Some(file.size_bytes),
@@ -270,7 +270,7 @@ impl Lake {
     }
 
     /// Visits each folder's files by name, then its subfolders.
-    async fn compare_sides(&self, sides: &Sides, pages: &mut Pages) -> Result<(), Error> {
+    async fn compare_sides(&self, sides: &Sides, builder: &mut DifferenceBuilder) -> Result<(), Error> {
         let mut folders = vec![String::new()];
         while let Some(folder) = folders.pop() {
             let old = sides.old.place(&sides.dataset, &folder)?;
@@ -295,7 +295,7 @@ impl Lake {
             below.sort_unstable_by(|one, other| other.cmp(one));
             below.dedup();
             folders.append(&mut below);
-            self.compare_folder(sides, files, pages).await?;
+            self.compare_folder(sides, files, builder).await?;
         }
         Ok(())
     }
@@ -304,7 +304,7 @@ impl Lake {
         &self,
         sides: &Sides,
         files: BTreeMap<String, Sizes>,
-        pages: &mut Pages,
+        builder: &mut DifferenceBuilder,
     ) -> Result<(), Error> {
         let files: Vec<_> = files.into_iter().collect();
         for some in files.chunks(usize::try_from(DIFFERENCE_LOOK_UPS_MAX).unwrap_or(usize::MAX)) {
@@ -314,7 +314,7 @@ impl Lake {
             for (((path, (old, new)), are_equal), (old_rows, new_rows)) in some.iter().zip(equal).zip(rows) {
                 let file = |(size_bytes, rows)| ComparedFile { size_bytes, rows };
                 let (old, new) = (old.zip(old_rows).map(file), new.zip(new_rows).map(file));
-                pages.add_file(path.clone(), old, new, are_equal);
+                builder.add_file(path.clone(), old, new, are_equal);
             }
         }
         Ok(())

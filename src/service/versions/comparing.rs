@@ -11,7 +11,7 @@ use crate::model::version::{VersionFile, WhichVersion};
 use crate::model::version_requests::CompareVersions;
 use crate::ports::metadata::schema::SchemaId;
 use crate::ports::metadata::version::VersionFilesQuery;
-use crate::service::syncs::difference::{ChangeSelection, ComparedFile, Pages};
+use crate::service::syncs::difference::{ChangeSelection, ComparedFile, DifferenceBuilder};
 use crate::service::syncs::row_tally::KnownRows;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -73,7 +73,7 @@ impl Lake {
         named: ChangeSelection,
     ) -> Result<Difference, Error> {
         let _turns = self.comparison_turn(caller).await?;
-        let mut pages = Pages::new(None, None, named);
+        let mut builder = DifferenceBuilder::new(None, None, named);
         let (mut old_files, mut new_files) = (Files::of(self, dataset, old), Files::of(self, dataset, new));
         let (mut old, mut new) = (old_files.next().await?, new_files.next().await?);
         loop {
@@ -81,7 +81,7 @@ impl Lake {
                 (Some(old), Some(new)) => old.path.cmp(&new.path),
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
-                (None, None) => return self.finished(pages).await,
+                (None, None) => return self.finished(builder).await,
             };
             let before = if order.is_le() { old.take() } else { None };
             let after = if order.is_ge() { new.take() } else { None };
@@ -91,12 +91,12 @@ impl Lake {
             if after.is_some() {
                 new = new_files.next().await?;
             }
-            add(&mut pages, dataset, before, after);
+            add(&mut builder, dataset, before, after);
         }
     }
 }
 
-fn add(pages: &mut Pages, dataset: &LakePath, old: Option<VersionFile>, new: Option<VersionFile>) {
+fn add(builder: &mut DifferenceBuilder, dataset: &LakePath, old: Option<VersionFile>, new: Option<VersionFile>) {
     let Some(path) = new.as_ref().or(old.as_ref()).map(|file| &file.path) else { return };
     let path = dataset.relative(path).unwrap_or(path.as_str()).to_owned();
     let are_equal = old.as_ref().zip(new.as_ref()).is_some_and(|(old, new)| old.content == new.content);
@@ -104,5 +104,5 @@ fn add(pages: &mut Pages, dataset: &LakePath, old: Option<VersionFile>, new: Opt
         size_bytes: file.content.size_bytes,
         rows: KnownRows { count: file.rows, schema: file.schema_id.map(SchemaId) },
     };
-    pages.add_file(path, old.map(compared), new.map(compared), are_equal);
+    builder.add_file(path, old.map(compared), new.map(compared), are_equal);
 }

@@ -19,6 +19,19 @@ pub struct OfDataset {
     path: Option<String>,
 }
 
+impl OfDataset {
+    pub(super) fn path(self) -> Result<String, Error> {
+        required_path(self.path)
+    }
+}
+
+/// The required parameter `path` of a dataset.
+pub(super) fn required_path(path: Option<String>) -> Result<String, Error> {
+    path.ok_or_else(|| {
+        Error::Invalid("the parameter path is missing; add ?path=/data/db/t, as the list of datasets gives it".into())
+    })
+}
+
 pub async fn overview(
     State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
@@ -43,10 +56,7 @@ pub async fn one(
     Parameters(of): Parameters<OfDataset>,
 ) -> Result<Json<DatasetDetail>, HttpError> {
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
-    let path = of.path.ok_or_else(|| {
-        Error::Invalid("the parameter path is missing; add ?path=/data/db/t, as the list of datasets gives it".into())
-    })?;
-    Ok(Json(app_state.lake.dataset(&caller, &path).await?))
+    Ok(Json(app_state.lake.dataset(&caller, &of.path()?).await?))
 }
 
 pub async fn table(
@@ -55,8 +65,7 @@ pub async fn table(
     Parameters(of): Parameters<OfDataset>,
 ) -> Result<Json<DatasetTable>, HttpError> {
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
-    let path = of.path.ok_or_else(|| Error::Invalid("the parameter path is missing; add ?path=/data/db/t".into()))?;
-    let table = app_state.lake.dataset_table(&caller, &path).await?;
+    let table = app_state.lake.dataset_table(&caller, &of.path()?).await?;
     let table = table.ok_or_else(|| {
         Error::Invalid("this lake is in a folder, so its datasets have no tables; read the files of the folder".into())
     })?;

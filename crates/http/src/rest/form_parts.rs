@@ -11,7 +11,7 @@ use lakeshore_body::multipart::Part;
 use std::sync::Arc;
 
 /// A file of the body that waits for the end of the body.
-pub enum Held {
+pub enum PendingFile {
     Whole {
         number: usize,
         incoming: Box<IncomingUpload>,

@@ -4,7 +4,7 @@
 //! have truncated the last file. So nothing lands before, and a refused request lands nothing.
 
 use super::checksum::Checksums;
-use super::form_parts::{FormHead, Held, Unfit, for_another_file, is_file, misnamed};
+use super::form_parts::{FormHead, PendingFile, Unfit, for_another_file, is_file, misnamed};
 use super::summed_body::SummedBody;
 use super::timeouts::{seen, uninterrupted};
 use super::uploads::LandedFile;
@@ -42,7 +42,7 @@ pub struct MultipartUpload<'a> {
     sent: usize,
     /// Whether one of them has the name of a file.
     has_file: bool,
-    held: Vec<Held>,
+    held: Vec<PendingFile>,
     landed: Vec<LandedFile>,
     /// The first failed files, by their number in the body.
     failed: Vec<(usize, FailedFile)>,
@@ -188,7 +188,7 @@ impl<'a> MultipartUpload<'a> {
     /// Refuses a file without its bytes. It is recorded together with the others.
     fn refuse(&mut self, file_name: &str, error: Error) {
         let (number, refused) = (self.sent, self.destination.refused(file_name, error));
-        self.held.push(Held::Unfit(Unfit::Refused { number, refused }));
+        self.held.push(PendingFile::Unfit(Unfit::Refused { number, refused }));
     }
 
     /// Receives one file. An error ends the whole body.
@@ -207,7 +207,7 @@ impl<'a> MultipartUpload<'a> {
         let mut incoming = match self.destination.try_begin(request).await? {
             Ok(incoming) => incoming,
             Err(refused) => {
-                self.held.push(Held::Unfit(Unfit::Refused { number, refused }));
+                self.held.push(PendingFile::Unfit(Unfit::Refused { number, refused }));
                 return self.discard_part().await;
             }
         };
@@ -217,7 +217,7 @@ impl<'a> MultipartUpload<'a> {
         };
         match taken {
             Ok(()) => {
-                self.held.push(Held::Whole { number, incoming: Box::new(incoming), file_name, is_told });
+                self.held.push(PendingFile::Whole { number, incoming: Box::new(incoming), file_name, is_told });
                 Ok(())
             }
             Err(error) => {
@@ -228,7 +228,7 @@ impl<'a> MultipartUpload<'a> {
                     incoming.fail(&error).await?;
                     self.note_failure(number, &file_name, error);
                 } else {
-                    self.held.push(Held::Unfit(Unfit::Failed {
+                    self.held.push(PendingFile::Unfit(Unfit::Failed {
                         number,
                         incoming: Box::new(incoming),
                         file_name,
@@ -283,12 +283,12 @@ impl<'a> MultipartUpload<'a> {
     async fn land(&mut self) {
         for held in std::mem::take(&mut self.held) {
             match held {
-                Held::Whole { number, incoming, file_name, is_told } => match incoming.land().await {
+                PendingFile::Whole { number, incoming, file_name, is_told } => match incoming.land().await {
                     Ok(landed) if is_told => self.landed.push(landed.into()),
                     Ok(_) => {}
                     Err(error) => self.note_failure(number, &file_name, error),
                 },
-                Held::Unfit(unfit) => self.record_unfit(unfit).await,
+                PendingFile::Unfit(unfit) => self.record_unfit(unfit).await,
             }
         }
     }
@@ -311,13 +311,13 @@ impl<'a> MultipartUpload<'a> {
         let mut recorded = Ok(());
         for held in std::mem::take(&mut self.held) {
             match held {
-                Held::Whole { number, incoming, file_name, .. } => {
+                PendingFile::Whole { number, incoming, file_name, .. } => {
                     // The others are recorded even if one cannot be: a row that stays in flight would keep its sync
                     // from ending.
                     recorded = incoming.fail(error).await.and(recorded);
                     self.note_failure(number, &file_name, for_another_file(error));
                 }
-                Held::Unfit(unfit) => self.record_unfit(unfit).await,
+                PendingFile::Unfit(unfit) => self.record_unfit(unfit).await,
             }
         }
         recorded

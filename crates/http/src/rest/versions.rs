@@ -1,6 +1,7 @@
 //! `/api/lake/dataset/version…`: lists, compares, restores and pins versions of a dataset.
 
 use super::body::{Done, JsonBody, Keyed, Parameters};
+use super::datasets::required_path;
 use crate::AppState;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
@@ -15,7 +16,7 @@ use lakeshore::model::version::Version;
 use lakeshore::model::version_requests::{
     CompareVersions, PinVersion, RestoreVersion, RestoredVersion, VersionDetail, VersionParameters, VersionsParameters,
 };
-use lakeshore::{Error, LakePath, Timestamp};
+use lakeshore::{LakePath, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::fmt;
@@ -112,7 +113,7 @@ pub async fn one(
 ) -> Result<(HeaderMap, Json<VersionDetail>), HttpError> {
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     let OneVersion { path, version, as_of, after, size } = wanted;
-    let path = path.ok_or_else(|| Error::Invalid("the parameter path is missing; add ?path=/data/db/t".into()))?;
+    let path = required_path(path)?;
     let as_of = as_of.map(|Moment(at)| at);
     let wanted = VersionParameters { path, version, as_of, after, size };
     let mut detail = app_state.lake.version(&caller, &wanted).await?;

@@ -35,7 +35,7 @@ pub(super) const FOLDERS_KNOWN_MAX: usize = 4096;
 /// Facts kept between groups. Only this process writes to these tables, by one connection, so they hold until something
 /// other than a landing is written.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct LandingFactsCache {
     /// Syncs that accept uploads.
     pub(super) open_syncs: HashSet<SyncId>,
     /// As they were when `open_syncs` was read.
@@ -49,7 +49,7 @@ pub(super) struct Known {
     pub(super) versions: KnownTrees,
 }
 
-impl Known {
+impl LandingFactsCache {
     /// Something other than a landing was written: only folders and intents stay valid.
     pub(super) fn forget(&mut self) {
         self.open_syncs.clear();
@@ -96,26 +96,26 @@ impl Known {
     }
 }
 
-enum Found {
+enum FactRow {
     Group { last_id: i64, intended: Vec<CompletedUpload> },
     Sync(SyncId, SyncChange),
     Folder(String, i64),
     Upload(Position),
 }
 
-fn found_row(row: &Row) -> sqlx::Result<Found> {
+fn found_row(row: &Row) -> sqlx::Result<FactRow> {
     Ok(match row.try_get("is_of")? {
         "group" => {
             let intended = serde_json::from_str(row.try_get("intended")?);
             let intended = intended.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-            Found::Group { last_id: row.try_get("last_id")?, intended }
+            FactRow::Group { last_id: row.try_get("last_id")?, intended }
         }
         "sync" => {
             let (sync_id, change) = sync_change(row)?;
-            Found::Sync(sync_id, change)
+            FactRow::Sync(sync_id, change)
         }
-        "folder" => Found::Folder(row.try_get("path")?, row.try_get("folder_id")?),
-        _ => Found::Upload(Position::of(row)?),
+        "folder" => FactRow::Folder(row.try_get("path")?, row.try_get("folder_id")?),
+        _ => FactRow::Upload(Position::of(row)?),
     })
 }
 
@@ -138,13 +138,13 @@ pub(super) async fn find(
     let mut facts = Facts::default();
     for found in fetch_all(writing.settled().await?, FOUND, asked, found_row).await? {
         match found {
-            Found::Group { last_id, intended } => {
+            FactRow::Group { last_id, intended } => {
                 facts.last_id = last_id;
                 facts.intended = Some(intended);
             }
-            Found::Sync(sync_id, change) => drop(facts.syncs.insert(sync_id, change)),
-            Found::Folder(path, folder_id) => drop(facts.folders.insert(path, folder_id)),
-            Found::Upload(position) => drop(facts.uploads.insert(position.history_id, position)),
+            FactRow::Sync(sync_id, change) => drop(facts.syncs.insert(sync_id, change)),
+            FactRow::Folder(path, folder_id) => drop(facts.folders.insert(path, folder_id)),
+            FactRow::Upload(position) => drop(facts.uploads.insert(position.history_id, position)),
         }
     }
     if facts.intended.is_none() {

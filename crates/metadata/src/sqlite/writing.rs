@@ -9,7 +9,7 @@ use super::connection::fault;
 use super::deferred::Deferred;
 use super::folders;
 use super::job::Durability;
-use super::landing_facts::Known;
+use super::landing_facts::LandingFactsCache;
 use super::landings;
 use super::open::Turn;
 use super::query::{Value, query, run};
@@ -58,7 +58,7 @@ pub(crate) struct Writing {
     /// Audit entries to log after the commit.
     entries: Vec<AuditEntry>,
     /// Facts that the next group of landings need not read. Other writes invalidate them.
-    pub(super) known: Known,
+    pub(super) known: LandingFactsCache,
     pub(super) unversioned: Unversioned,
     pub(super) deferred: Deferred,
     /// Groups that this transaction finishes.
@@ -111,7 +111,7 @@ impl Writing {
             is_lazy: false,
             at_end: Vec::new(),
             entries: Vec::new(),
-            known: Known::default(),
+            known: LandingFactsCache::default(),
             savepoint: Savepoint::Needless,
         }
     }

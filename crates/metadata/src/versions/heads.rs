@@ -16,18 +16,18 @@ use std::collections::BTreeSet;
 pub(crate) struct Tree {
     pub(crate) id: i64,
     pub(crate) path: String,
-    pub(crate) held: Held,
+    pub(crate) held: TreeTotals,
     pub(crate) is_complete: bool,
 }
 
 /// Totals of a tree, or a part of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Held {
+pub(crate) struct TreeTotals {
     pub(crate) totals: ListTotals,
     pub(crate) rows: Rows,
 }
 
-impl Held {
+impl TreeTotals {
     pub(crate) fn plus(self, other: Self) -> Self {
         Self { totals: self.totals.plus(other.totals), rows: self.rows.plus(other.rows) }
     }
@@ -77,9 +77,9 @@ pub(crate) fn totals_of(row: &impl DbRow) -> sqlx::Result<ListTotals> {
 }
 
 /// From `files, bytes, digest, row_count, counted`.
-fn held_of(row: &impl DbRow) -> sqlx::Result<Held> {
+fn held_of(row: &impl DbRow) -> sqlx::Result<TreeTotals> {
     let rows = Rows { rows: row.get("row_count")?, counted: row.get("counted")? };
-    Ok(Held { totals: totals_of(row)?, rows })
+    Ok(TreeTotals { totals: totals_of(row)?, rows })
 }
 
 pub(crate) fn tree_of(row: &impl DbRow) -> sqlx::Result<Tree> {
@@ -154,12 +154,16 @@ pub(crate) async fn live_trees<C: Connection>(connection: &mut C, place: &str) -
 }
 
 /// Totals of a tree below a place now. Visits each file there.
-pub(crate) async fn held_below<C: Connection>(connection: &mut C, tree_id: i64, place: &str) -> Result<Held, Error> {
+pub(crate) async fn held_below<C: Connection>(
+    connection: &mut C,
+    tree_id: i64,
+    place: &str,
+) -> Result<TreeTotals, Error> {
     let sql = "SELECT f.path, u.size_bytes, u.sha256, s.row_count FROM version_files f \
                CROSS JOIN uploads u LEFT JOIN file_schemas s ON s.history_id = f.history_id \
                WHERE u.history_id = f.history_id AND f.tree_id = ? AND f.path >= ? AND f.path < ? AND f.until_seq IS NULL";
     let (first, last) = below(place);
-    let mut held = Held::default();
+    let mut held = TreeTotals::default();
     let add = |row: &RowOf<C>| {
         held = held.plus(held_of_file(row)?);
         Ok(())
@@ -169,20 +173,20 @@ pub(crate) async fn held_below<C: Connection>(connection: &mut C, tree_id: i64, 
 }
 
 /// From `path, size_bytes, sha256, row_count`.
-pub(crate) fn held_of_file(row: &impl DbRow) -> sqlx::Result<Held> {
+pub(crate) fn held_of_file(row: &impl DbRow) -> sqlx::Result<TreeTotals> {
     let size_bytes: i64 = row.get("size_bytes")?;
     let content = Digest { size_bytes: size_bytes.cast_unsigned(), sha256: bytes(row, "sha256")? };
     let totals = ListTotals::of(row.text("path")?, &content);
-    Ok(Held { totals, rows: Rows::of(row.get("row_count")?) })
+    Ok(TreeTotals { totals, rows: Rows::of(row.get("row_count")?) })
 }
 
 /// Totals at a place and below now, by the trees.
-pub(crate) async fn held_at(connection: &mut impl Connection, place: &str) -> Result<Held, Error> {
+pub(crate) async fn held_at(connection: &mut impl Connection, place: &str) -> Result<TreeTotals, Error> {
     let Around { at, above, below } = live_trees(connection, place).await?;
     let mut held = match (at, above) {
         (Some(tree), _) => tree.held,
         (None, Some(above)) => held_below(connection, above.id, place).await?,
-        (None, None) => Held::default(),
+        (None, None) => TreeTotals::default(),
     };
     for tree in below {
         held = held.plus(tree.held);
@@ -212,26 +216,26 @@ pub(crate) async fn heads(connection: &mut impl Connection, places: &BTreeSet<&s
     let mut all = Heads { of_datasets: Vec::new(), heads: Vec::new() };
     for found in fetch_all(connection, datasets!(), vec![Value::column(places)?], known).await? {
         match found {
-            Known::Dataset(path, folder_id) => all.of_datasets.push((path, folder_id)),
-            Known::Head(path, head) => all.heads.push((path, head)),
-            Known::Tree(_) => {}
+            HeadRow::Dataset(path, folder_id) => all.of_datasets.push((path, folder_id)),
+            HeadRow::Head(path, head) => all.heads.push((path, head)),
+            HeadRow::Tree(_) => {}
         }
     }
     Ok(all)
 }
 
 /// Row of [`around`].
-pub(crate) enum Known {
+pub(crate) enum HeadRow {
     Tree(Tree),
     Dataset(String, i64),
     Head(String, Head),
 }
 
-pub(crate) fn known(row: &impl DbRow) -> sqlx::Result<Known> {
+pub(crate) fn known(row: &impl DbRow) -> sqlx::Result<HeadRow> {
     Ok(match row.text("is_of")? {
-        "tree" => Known::Tree(tree_of(row)?),
-        "dataset" => Known::Dataset(row.get("path")?, row.get("folder_id")?),
-        _ => Known::Head(row.get("path")?, head_of(row)?),
+        "tree" => HeadRow::Tree(tree_of(row)?),
+        "dataset" => HeadRow::Dataset(row.get("path")?, row.get("folder_id")?),
+        _ => HeadRow::Head(row.get("path")?, head_of(row)?),
     })
 }
 

@@ -5,7 +5,7 @@ mod changes;
 
 pub(crate) use changes::{Changes, NewVersion};
 
-use super::heads::{self, Head, Held, add_rows, all_above, around, digits, held_at, held_of_file, last_seq};
+use super::heads::{self, Head, TreeTotals, add_rows, all_above, around, digits, held_at, held_of_file, last_seq};
 use crate::query::{RowOf, Value, WritingConnection, execute, fetch_all, values};
 use crate::row::{DbRow, id, index};
 use crate::uploads::folder_of;
@@ -65,7 +65,7 @@ struct Folder {
 #[derive(Clone, Copy)]
 pub(crate) struct OpenEntry {
     from_seq: i64,
-    held: Held,
+    held: TreeTotals,
 }
 
 /// Open entries by their tree and path.
@@ -122,14 +122,14 @@ impl KnownTrees {
         let mut trees = HashMap::new();
         for found in fetch_all(connection, around::<W::Db>(), asked, heads::known).await? {
             match found {
-                heads::Known::Tree(tree) => {
+                heads::HeadRow::Tree(tree) => {
                     if places.contains(tree.path.as_str()) && !staged.contains(&tree.id) {
                         live.insert(tree.path.clone(), tree.id);
                     }
                     trees.insert(tree.id, KnownTree { path: tree.path, totals: tree.held.totals });
                 }
-                heads::Known::Dataset(path, _) => _ = datasets.insert(path),
-                heads::Known::Head(path, head) => _ = newest.insert(path, head),
+                heads::HeadRow::Dataset(path, _) => _ = datasets.insert(path),
+                heads::HeadRow::Head(path, head) => _ = newest.insert(path, head),
             }
         }
         self.last_seq.get_or_insert(seq);

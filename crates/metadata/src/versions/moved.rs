@@ -2,8 +2,8 @@
 //! of a tree is touched when the tree moves, however many there are.
 
 use super::heads::{
-    Around, Head, Heads, Held, Tree, add_rows, all_above, below, digits, heads, held_at, held_below, held_of_file,
-    live_trees, next_seq, tree,
+    Around, Head, Heads, Tree, TreeTotals, add_rows, all_above, below, digits, heads, held_at, held_below,
+    held_of_file, live_trees, next_seq, tree,
 };
 use crate::content::landed_as;
 use crate::query::{execute, fetch_optional, values};
@@ -31,8 +31,8 @@ struct Change<'a> {
 /// Totals added to and removed from a path by a change.
 #[derive(Clone, Copy)]
 struct Exchanged {
-    came: Held,
-    went: Held,
+    came: TreeTotals,
+    went: TreeTotals,
     /// The tree that came is all that is at the place, a dataset.
     is_whole: bool,
     is_complete: bool,
@@ -141,7 +141,7 @@ async fn exchange(
     let came = tree(writing, incoming).await?.ok_or_else(missing)?;
     execute(writing, "UPDATE trees SET trash_key = NULL WHERE tree_id = ?", values![incoming]).await?;
     let Around { at, above, below } = live_trees(writing, path).await?;
-    let mut went = Held::default();
+    let mut went = TreeTotals::default();
     match (at, above) {
         (Some(old), _) => {
             went = went.plus(old.held);
@@ -175,9 +175,9 @@ async fn part(
     around: &Tree,
     path: &str,
     slot: Option<&str>,
-) -> Result<Held, Error> {
+) -> Result<TreeTotals, Error> {
     let held = held_below(writing, around.id, path).await?;
-    if held == Held::default() {
+    if held == TreeTotals::default() {
         return Ok(held);
     }
     let (first, last) = below(path);
@@ -193,11 +193,16 @@ async fn part(
                UPDATE version_files SET until_seq = $3 \
                WHERE tree_id = $2 AND path >= $4 AND path < $5 AND until_seq IS NULL";
     execute(writing, sql, values![parted, around.id, seq, first, last]).await?;
-    add_to_tree(writing, around, Held::default(), held).await?;
+    add_to_tree(writing, around, TreeTotals::default(), held).await?;
     Ok(held)
 }
 
-async fn add_to_tree(writing: &mut impl WriteTransaction, tree: &Tree, came: Held, went: Held) -> Result<(), Error> {
+async fn add_to_tree(
+    writing: &mut impl WriteTransaction,
+    tree: &Tree,
+    came: TreeTotals,
+    went: TreeTotals,
+) -> Result<(), Error> {
     let held = tree.held.plus(came).minus(went);
     let ListTotals { files, bytes, .. } = held.totals;
     let sql = "UPDATE trees SET files = $2, bytes = $3, digest = unhex($4), row_count = $5, counted = $6 \
@@ -239,7 +244,7 @@ async fn file_came_back(
         Some(identity) => landed_as(writing, path, identity).await?,
         None => None,
     };
-    let mut came = Held::default();
+    let mut came = TreeTotals::default();
     if let Some(history_id) = history_id {
         let sql = "INSERT INTO version_files (tree_id, path, from_seq, history_id, is_copy) VALUES (?, ?, ?, ?, TRUE)";
         execute(writing, sql, values![around.id, path, seq, history_id]).await?;
@@ -247,7 +252,7 @@ async fn file_came_back(
                    LEFT JOIN file_schemas s ON s.history_id = u.history_id WHERE u.history_id = ?";
         came = fetch_optional(writing, sql, values![history_id], held_of_file).await?.unwrap_or_default();
     }
-    let went = before.map_or_else(Held::default, |(_, held)| held);
+    let went = before.map_or_else(TreeTotals::default, |(_, held)| held);
     add_to_tree(writing, &around, came, went).await?;
     Ok(Exchanged { came, went, is_whole: false, is_complete: history_id.is_some() && around.is_complete })
 }
@@ -262,7 +267,7 @@ async fn tree_for_file(writing: &mut impl WriteTransaction, seq: i64, path: &str
     let sql = "INSERT INTO trees (tree_id, path, is_live, digest) VALUES ($1, $2, TRUE, unhex($3)); \
                INSERT INTO tree_spans (path, from_seq, tree_id) VALUES ($2, $4, $1)";
     execute(writing, sql, values![tree_id, path, digits(&ListTotals::default()), seq]).await?;
-    Ok(Tree { id: tree_id, path, held: Held::default(), is_complete: true })
+    Ok(Tree { id: tree_id, path, held: TreeTotals::default(), is_complete: true })
 }
 
 /// A version of each dataset that holds the place. One that has none yet is counted.

@@ -2,7 +2,7 @@
 
 use super::exchange::{Slot, cannot_move, wrong_kind};
 use super::fault::{fault, unsettled, unsettled_fault};
-use super::stat::{Found, look_in};
+use super::stat::{FoundEntry, look_in};
 use super::tree::{Tree, names, open_folder, sync_folder};
 use lakeshore::Error;
 use lakeshore::model::storage_path::Identity;
@@ -95,7 +95,7 @@ fn name(tree: &Tree, landing: &Landing, index: usize, folders: &mut Folders) -> 
 /// upload is left alone.
 pub(super) fn rollback_landing(tree: &Tree, landing: &Landing) -> Result<(), Error> {
     const DOING: &str = "taking a landed upload back";
-    let is_it = |found: Option<Found>| found.is_some_and(|found| found.identity == landing.identity);
+    let is_it = |found: Option<FoundEntry>| found.is_some_and(|found| found.identity == landing.identity);
     let Some((folder, leaf)) = tree.parent(&landing.place)? else { return Ok(()) };
     if !is_it(look_in(&folder, &leaf)?) {
         return Ok(());
@@ -123,7 +123,7 @@ pub(super) fn rollback_landing(tree: &Tree, landing: &Landing) -> Result<(), Err
 /// has. In its own slot, the exchange did not happen. In another slot, it landed and was replaced since. Files with
 /// another identity are not touched.
 pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<LandingOutcome>, Error> {
-    let is_it = |found: Option<Found>| found.is_some_and(|found| found.identity == landing.identity);
+    let is_it = |found: Option<FoundEntry>| found.is_some_and(|found| found.identity == landing.identity);
     if is_it(tree.look(&StoragePath::Partial(landing.partial.clone()))?) {
         return Ok(None);
     }

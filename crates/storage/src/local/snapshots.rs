@@ -54,7 +54,7 @@ fn set_mode(folder: &OwnedFd, mode: Mode) -> Result<(), Errno> {
 
 /// Folders that were opened last, of the files and of their places in the snapshot: neighbours share them.
 #[derive(Default)]
-struct Known {
+struct OpenFolderCache {
     from: Option<(Vec<String>, OwnedFd)>,
     to: Option<(Vec<String>, OwnedFd)>,
     /// The file system has refused to share bytes.
@@ -62,13 +62,18 @@ struct Known {
 }
 
 pub(super) fn snap(tree: &Tree, token: &SnapshotToken, files: &[SnapshotFile]) -> Vec<Result<Snapped, Error>> {
-    let mut known = Known::default();
+    let mut known = OpenFolderCache::default();
     let snapped = files.iter().map(|file| snap_one(tree, token, file, &mut known)).collect();
     crash_point!("snapshot.filled");
     snapped
 }
 
-fn snap_one(tree: &Tree, token: &SnapshotToken, file: &SnapshotFile, known: &mut Known) -> Result<Snapped, Error> {
+fn snap_one(
+    tree: &Tree,
+    token: &SnapshotToken,
+    file: &SnapshotFile,
+    known: &mut OpenFolderCache,
+) -> Result<Snapped, Error> {
     let mut from = file.from.components();
     let from_leaf = from.pop().unwrap_or_default();
     if known.from.as_ref().is_none_or(|(components, _)| *components != from) {

@@ -10,7 +10,7 @@ use rustix::path::Arg;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// Kind and identity of a file or folder.
-pub(super) struct Found {
+pub(super) struct FoundEntry {
     pub(super) identity: Identity,
     pub(super) is_folder: bool,
 }
@@ -79,9 +79,9 @@ fn as_file(found: &rustix::fs::Statx) -> Option<FoundFile> {
     })
 }
 
-pub(super) fn look_in(folder: &OwnedFd, name: &str) -> Result<Option<Found>, Error> {
+pub(super) fn look_in(folder: &OwnedFd, name: &str) -> Result<Option<FoundEntry>, Error> {
     match stat(folder, name) {
-        Ok(found) => Ok(Some(Found { identity: found.identity, is_folder: found.is_folder })),
+        Ok(found) => Ok(Some(FoundEntry { identity: found.identity, is_folder: found.is_folder })),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(fault("looking at a place")(errno)),
     }

@@ -3,7 +3,7 @@
 //! A path is walked component by component (see [`lakeshore_system::beneath`]), never passed to the kernel as a string.
 
 use super::fault::{fault, unsure_fault};
-use super::stat::{Found, look_in};
+use super::stat::{FoundEntry, look_in};
 use lakeshore::Error;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, PartialName, StoragePath, UPLOADS_FOLDER};
@@ -194,7 +194,7 @@ impl Tree {
         Ok(Some(folder))
     }
 
-    pub(super) fn look(&self, place: &StoragePath) -> Result<Option<Found>, Error> {
+    pub(super) fn look(&self, place: &StoragePath) -> Result<Option<FoundEntry>, Error> {
         match self.parent(place)? {
             Some((folder, leaf)) => look_in(&folder, &leaf),
             None => Ok(None),

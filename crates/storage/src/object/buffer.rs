@@ -154,7 +154,7 @@ impl Gathered {
     pub(super) async fn into_bytes(self) -> Result<Bytes, Error> {
         let Buffer { memory, reserved, file } = self.buffer;
         match file {
-            None => Ok(Bytes::from_owner(Held { memory, _reserved: reserved })),
+            None => Ok(Bytes::from_owner(ReservedBytes { memory, _reserved: reserved })),
             Some((file, written)) => {
                 let mut bytes = read_all(file, written).await?;
                 bytes.extend_from_slice(&memory);
@@ -164,12 +164,12 @@ impl Gathered {
     }
 }
 
-struct Held {
+struct ReservedBytes {
     memory: Vec<u8>,
     _reserved: MemoryShare,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for ReservedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.memory
     }

@@ -64,11 +64,11 @@ struct TakenOver;
 
 /// The lake is served by this process.
 pub(super) struct Lease {
-    held: Arc<Held>,
+    held: Arc<LeaseState>,
     keeper: JoinHandle<()>,
 }
 
-struct Held {
+struct LeaseState {
     bucket: Arc<Bucket>,
     start: String,
     is_lost: AtomicBool,
@@ -128,7 +128,7 @@ pub(super) async fn take(
         if let (_, Some((found, _))) = (written, read(bucket).await?)
             && found.start == own.start
         {
-            let held = Held {
+            let held = LeaseState {
                 bucket: bucket.clone(),
                 start: own.start.clone(),
                 is_lost: AtomicBool::new(false),
@@ -158,7 +158,7 @@ fn content(record: &Record) -> Bytes {
 }
 
 /// Renews the lease until another server has it.
-async fn keep(held: Arc<Held>, mut own: Record) {
+async fn keep(held: Arc<LeaseState>, mut own: Record) {
     loop {
         tokio::time::sleep(RENEWAL_PAUSE).await;
         own.renewals += 1;
@@ -175,7 +175,7 @@ async fn keep(held: Arc<Held>, mut own: Record) {
     }
 }
 
-impl Held {
+impl LeaseState {
     /// False where the lake is another server's.
     async fn write(&self, own: &Record) -> Result<bool, BucketError> {
         let begun = now_ms();

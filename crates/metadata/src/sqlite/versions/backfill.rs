@@ -7,7 +7,7 @@ use super::super::writing::Writing;
 use super::landed;
 use crate::content::landed_as;
 use crate::row::{bytes, id, number, path, time, trash_entry};
-use crate::versions::heads::{Held, digits, held_of_file};
+use crate::versions::heads::{TreeTotals, digits, held_of_file};
 use crate::versions::landing::LandedFile;
 use crate::versions::{counting, moved};
 use lakeshore::model::access::actor::Actor;
@@ -82,7 +82,7 @@ async fn stage(writing: &mut Writing) -> Result<(), Error> {
                FROM version_files f JOIN uploads u USING (history_id)";
     let mut trees: HashMap<i64, ListTotals> = HashMap::new();
     let add = |row: &Row| {
-        let Held { totals, .. } = held_of_file(row)?;
+        let TreeTotals { totals, .. } = held_of_file(row)?;
         let tree = trees.entry(row.try_get("tree_id")?).or_default();
         *tree = tree.plus(totals);
         Ok(())

@@ -9,7 +9,7 @@
 
 use super::super::connection::{SQLITE_ERROR, open_writing, result_code};
 use super::super::job::{Answer, Done, Durability, Effect, Job, JobOutcome};
-use super::super::landing_facts::Known;
+use super::super::landing_facts::LandingFactsCache;
 use super::super::landings;
 use super::super::transaction_fault::Fault;
 use super::super::versions::unversioned;
@@ -209,7 +209,7 @@ impl Writing {
     async fn take_back(&mut self) {
         self.entries.clear();
         self.at_end.clear();
-        self.known = Known::default();
+        self.known = LandingFactsCache::default();
         self.unversioned.forget();
         self.finished.clear();
         self.is_begun = false;

@@ -4,7 +4,7 @@ use super::{KnownTree, KnownTrees, LandedFile, OpenEntries, OpenEntry};
 use crate::query::{Dialect, Text, Value, WritingConnection, execute};
 use crate::row::id;
 use crate::uploads::folder_of;
-use crate::versions::heads::{Held, Rows, add_rows, digits};
+use crate::versions::heads::{Rows, TreeTotals, add_rows, digits};
 use lakeshore::Error;
 use lakeshore::model::version::ListTotals;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,9 +52,9 @@ impl Changes {
             let from_seq = if landed.is_full { 0 } else { seq };
             let new = ListTotals::of(landed.target.as_str(), &landed.digest);
             let place = (tree_id, landed.target.as_str().to_owned());
-            let held = Held { totals: new, rows: Rows::default() };
+            let held = TreeTotals { totals: new, rows: Rows::default() };
             let before = open.insert(place.clone(), OpenEntry { from_seq, held });
-            let gone = before.map_or_else(Held::default, |before| before.held);
+            let gone = before.map_or_else(TreeTotals::default, |before| before.held);
             if let Some(before) = before.filter(|before| before.from_seq != from_seq) {
                 self.closed.push((tree_id, place.1.clone(), before.from_seq, seq, landed.trash_key.clone()));
             }
