@@ -65,8 +65,8 @@ pub(crate) trait WriteTransaction: WritingConnection {
     /// Locks the rows of syncs, those that there are.
     fn lock_syncs(&mut self, ids: Vec<i64>, lock: SyncLock) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Locks the row of a sync whose uploads change, and then the history. Refuses for a moment where another node is at
-    /// its end.
+    /// Locks the row of a sync whose uploads change, and then the history. Refuses where another node is at
+    /// its end, with [`lakeshore::Error::SyncBusy`].
     fn lock_receiving(&mut self, sync_id: SyncId) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Waits until no other start or restore is under way.

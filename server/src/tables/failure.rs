@@ -23,6 +23,10 @@ pub(super) enum FollowError {
         "object {0} differs from the database: another program wrote it, or the database was restored from an older backup; to rebuild the table, stop the server, move the log folder away and delete the rows of the table (docs/operations/object-storage.md)"
     )]
     Taken(ObjectKey),
+    #[error(
+        "the database has no bytes for {0}, which the log of the table needs next; restore a backup of the database, or rebuild the table: stop the server, move the log folder away and delete the rows of the table (docs/operations/object-storage.md)"
+    )]
+    NoBytes(ObjectKey),
     #[error("another server has followed a version of the dataset meanwhile")]
     Overtaken,
     #[error(transparent)]

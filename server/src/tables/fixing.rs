@@ -64,6 +64,8 @@ impl Shared {
         let failed = match self.state.fix_version(fixed).await {
             Ok(true) => return Ok(()),
             Ok(false) => FollowError::Overtaken,
+            // It may still be fixed.
+            Err(error) if error.is_unsettled() => return Err(error.into()),
             Err(error) => error.into(),
         };
         self.forget_drafts(&fixed.entries).await;

@@ -24,7 +24,10 @@ impl Shared {
             let key = ObjectKey::of_table(dataset, &name);
             let chunks = self.state.draft(entry.draft).await?;
             if chunks.is_empty() {
-                // Another server has written it.
+                // Another server has written it, and forgotten it with its bytes.
+                if self.state.fixed_entries(dataset).await?.contains(&entry) {
+                    return Err(FollowError::NoBytes(key));
+                }
                 continue;
             }
             match self.objects.write_once(&key, chunks).await? {

@@ -27,6 +27,15 @@ impl Error {
         Self::Internal(Fault { source: Box::new(source), effect: Effect::Unknown, kind: FaultKind::FailingDisk })
     }
 
+    /// Marks a fault of a step that changes nothing, so that it may be tried again.
+    #[must_use]
+    pub fn retriable(self) -> Self {
+        match self {
+            Self::Internal(fault) => Self::Internal(Fault { effect: Effect::None, ..fault }),
+            other => other,
+        }
+    }
+
     /// Marks a fault as not to be retried: it changed something, or its effect is unknown.
     #[must_use]
     pub fn permanent(self) -> Self {

@@ -82,9 +82,10 @@ impl Lake {
             Failure::Registered(failed) => self.store_registered(failed).await,
             Failure::Unregistered(refused) => self.store_refused(refused).await,
             Failure::InDoubt(partial, refused) => {
-                let Some(upload_id) = self.0.state.upload_in_flight(refused.sync_id, partial).await? else {
-                    return self.store_refused(refused).await;
-                };
+                // It changes nothing, so it may be asked again whatever became of it.
+                let in_flight = self.0.state.upload_in_flight(refused.sync_id, partial).await;
+                let in_flight = in_flight.map_err(|error| if error.is_unsettled() { error.retriable() } else { error });
+                let Some(upload_id) = in_flight? else { return self.store_refused(refused).await };
                 let RefusedUpload { sync_id, file_name, message, size_bytes, at, .. } = refused.clone();
                 self.store_registered(&RegisteredFailure { upload_id, sync_id, file_name, message, size_bytes, at })
                     .await

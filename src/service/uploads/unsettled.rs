@@ -155,7 +155,12 @@ impl Lake {
     async fn settle_group(&self, group: &mut UnsettledGroup) -> Result<(), Error> {
         let mut found = Vec::with_capacity(group.steps.len());
         for (step, _) in &group.steps {
-            found.push(self.0.files.recover_landing(&step.landing).await);
+            let next = match found.last() {
+                // What did not answer would be waited for by each step.
+                Some(Err(error)) if is_of_storage(error) => Err(error.repeated()),
+                _ => self.0.files.recover_landing(&step.landing).await,
+            };
+            found.push(next);
         }
         let (mut landed, mut left, mut fault) = (Vec::<LandedUpload>::new(), Vec::new(), None);
         for ((step, _), found) in group.steps.iter().zip(&found) {
@@ -200,6 +205,11 @@ impl Lake {
     }
 }
 
+/// Whether the database or the object storage is the cause, so that the next call meets it too.
+fn is_of_storage(error: &Error) -> bool {
+    matches!(error, Error::Internal(fault) if matches!(fault.kind(), FaultKind::NoDatabase | FaultKind::NoObjectStorage))
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("a disk failed during a landing, and its outcome cannot be read yet")]
 pub(in crate::service) struct StillUnsettled;
@@ -214,7 +224,9 @@ impl UnsettledTarget {
     pub(in crate::service) fn error(fault: Option<&Error>) -> Error {
         match fault {
             Some(Error::DiskFull) => Error::DiskFull,
-            Some(Error::Internal(fault)) => Error::transient(Self).of_kind(fault.kind()),
+            Some(Error::Internal(fault)) if fault.kind() != FaultKind::Unknown => {
+                Error::transient(Self).of_kind(fault.kind())
+            }
             _ => Error::transient(Self).of_kind(FaultKind::FailingDisk),
         }
     }

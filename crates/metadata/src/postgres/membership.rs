@@ -116,7 +116,11 @@ pub(super) async fn take(
         let holder = fetch_optional(&mut connection, sql, values![], |row| row.try_get::<String, _>(0)).await?;
         return Ok(Err(holder.unwrap_or_default()));
     }
-    let mut observations = Observations::begin();
+    let mut observations = if has_broken_sessions(&mut connection).await? {
+        Observations::begin_after_a_break()
+    } else {
+        Observations::begin()
+    };
     let entry = loop {
         if let Some(entry) = enter(&mut connection, holder, mode, &mut observations).await? {
             break entry;
@@ -131,6 +135,13 @@ pub(super) async fn take(
     let keeper = Keeper { options, connection, node, mode, has_locks, standing: shared, observations };
     let keeper = tokio::spawn(keeper.keep());
     Ok(Ok(Membership { node, mode, group, group_secret, is_joining, standing, keeper }))
+}
+
+/// Whether PostgreSQL has started since a process beat that is not fenced: their sessions broke, and may come back.
+async fn has_broken_sessions(connection: &mut PgConnection) -> Result<bool, Error> {
+    let sql =
+        "SELECT EXISTS (SELECT 1 FROM serving_nodes WHERE fenced_at IS NULL AND seen_at < pg_postmaster_start_time())";
+    Ok(fetch_optional(connection, sql, values![], |row| row.try_get(0)).await?.unwrap_or(false))
 }
 
 async fn lock_lake(connection: &mut PgConnection, mode: ServingMode) -> Result<bool, Error> {

@@ -1,4 +1,4 @@
-//! Facts about syncs, folders and rows that a group of landings needs: kept from the group before ([`Known`]), or read by
+//! Facts about syncs, folders and rows that a group of landings needs: kept from the group before ([`LandingFactsCache`]), or read by
 //! one query ([`find`]).
 
 use super::folders::ensure_folders;

@@ -1,6 +1,6 @@
 //! Writes groups of landings: first their intent, then their rows. A group has one of each, however many uploads it
 //! has; the intent of one group and the rows of another go into one statement, which is their transaction. Facts that a
-//! group needs are kept from the group before ([`super::landing_facts::Known`]), or read by one query.
+//! group needs are kept from the group before ([`super::landing_facts::LandingFactsCache`]), or read by one query.
 //!
 //! The statement is an INSERT into a temporary view, whose triggers write to each table. sqlx answers each statement of
 //! a text with a message of its own, which wakes its receiver; ten messages took longer than their work.

@@ -75,7 +75,7 @@ impl Writer {
     }
 
     /// Like [`Self::write`], for work that changes nothing that groups of landings keep in memory
-    /// ([`super::landing_facts::Known`]), so that the next group need not read it again.
+    /// ([`super::landing_facts::LandingFactsCache`]), so that the next group need not read it again.
     pub(super) async fn write_aside<T: Send + 'static>(
         self: &Arc<Self>,
         durability: Durability,

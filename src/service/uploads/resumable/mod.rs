@@ -148,7 +148,9 @@ impl Lake {
     async fn undo_begin(&self, token: &Token) {
         let Ok(record) = self.known_resumable(token).await else { return };
         let _ = match record.upload_id {
-            Some(upload_id) => self.0.state.fail_upload(upload_id, INTERRUPTED, 0, self.now()).await,
+            Some(upload_id) => {
+                self.while_busy(|| self.0.state.fail_upload(upload_id, INTERRUPTED, 0, self.now())).await
+            }
             None => self.0.state.delete_resumable(token).await,
         };
     }
