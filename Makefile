@@ -31,8 +31,10 @@ ARGS ?=
 PREFIX ?= $(HOME)/.local
 # Tests of the API that are about the database in a file, or its disk. Others that look into the file skip themselves.
 ONLY_SQLITE := test(/^(backup|commands|lake_identity|permissions|readiness|reserve)::/) or test(/^check::a_failed_check_says_why/) or test(/^sessions::a_session_ends_with_its_key/)
-# Tests of what a lake on object storage does not have: rights, a disk, snapshot folders.
-ONLY_FOLDER := test(/^(lake_identity|permissions|readiness|reserve|snapshots)::/)
+# Tests of what a lake on object storage does not have: rights, a disk, snapshot folders, an identity that can be removed by
+# hand; and of the readers of files, which its tables have too.
+ONLY_FOLDER := test(/^(lake_identity|permissions|readiness|reserve|snapshots)::/) or test(/^datasets::a_database_without_daily/) \
+	or test(/^hostile_files::(a_reader_|a_stop_does_not_wait|a_file_that_crashes_the_server)/)
 # Tests of one process: its log, the addresses of its connections, its shares and limits, its readers, its failpoints; and
 # those that start several by themselves.
 ONLY_ONE_SERVER := test(/^(log|proxies|several_nodes|shares)::/) or test(/^activity::a_publish_interrupted_by_a_kill/) \

@@ -1,4 +1,4 @@
-//! The bucket as tables are written to it.
+//! The door by which the logs of tables get into the bucket.
 
 use crate::model::error::Error;
 use crate::model::object_key::ObjectKey;

@@ -43,8 +43,7 @@ impl Stopped {
 
     /// A server with its lake on object storage, whatever the others have.
     pub fn on_bucket(self) -> Self {
-        let bucket = self.bucket.clone().unwrap_or_else(|| bucket::assign(&self.data_dir));
-        Self { bucket: Some(bucket), ..self }
+        Self { bucket: Some(bucket::assign(&self.data_dir)), ..self }
     }
 
     /// Adds options of its start.

@@ -21,6 +21,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Attempts at one write, each of which the client has retried already.
@@ -58,6 +59,8 @@ pub(super) struct Bucket {
     client: reqwest::Client,
     prefix: String,
     lake: String,
+    /// The object storage takes a write for one without its condition.
+    ignores_conditions: OnceLock<()>,
 }
 
 fn time_max(bytes: usize) -> Duration {
@@ -68,7 +71,8 @@ impl Bucket {
     pub(super) fn new(settings: &BucketSettings) -> Result<Self, SettingsError> {
         let lake = settings.lake.to_string();
         let store = settings.build()?;
-        Ok(Self { store, client: settings.client()?, prefix: settings.lake.prefix.clone(), lake })
+        let (client, prefix) = (settings.client()?, settings.lake.prefix.clone());
+        Ok(Self { store, client, prefix, lake, ignores_conditions: OnceLock::new() })
     }
 
     pub(super) fn store(&self) -> &AmazonS3 {
@@ -130,6 +134,19 @@ impl Bucket {
     pub(super) async fn put(&self, key: &ObjectKey, bytes: &Bytes) -> Result<(), Error> {
         let (store, path) = (&self.store, &self.path(key));
         self.attempts("writing an object", bytes.len(), move || put_once(store, path, bytes).boxed()).await
+    }
+
+    pub(super) fn ignores_conditions(&self) -> bool {
+        self.ignores_conditions.get().is_some()
+    }
+
+    /// Finds out whether the object storage ignores conditions, by an object that is there and whose content is `bytes`.
+    pub(super) async fn try_condition(&self, key: &ObjectKey, bytes: Bytes) -> Result<(), BucketError> {
+        if self.put_new(key, bytes).await? && self.ignores_conditions.set(()).is_ok() {
+            let lake = &self.lake;
+            tracing::warn!(%lake, "the object storage ignores the conditions of writes, so an object that somebody else writes at the same moment may be lost; use one that has conditional writes");
+        }
+        Ok(())
     }
 
     /// False where the key is taken.

@@ -128,6 +128,7 @@ pub(super) async fn take(
         if let (_, Some((found, _))) = (written, read(bucket).await?)
             && found.start == own.start
         {
+            bucket.try_condition(&key(), content(&found)).await?;
             let held = LeaseState {
                 bucket: bucket.clone(),
                 start: own.start.clone(),

@@ -24,8 +24,9 @@ const REPLACEMENTS_MAX: usize = 8;
 impl Bucket {
     async fn write_once(&self, key: &ObjectKey, chunks: &[Bytes]) -> Result<PutOutcome, Error> {
         let (store, path) = (self.store(), &self.path(key));
-        let bytes = chunks.iter().map(Bytes::len).sum();
-        self.attempts("writing an entry of a table", bytes, move || create(store, path, chunks).boxed()).await
+        let (bytes, looks_first) = (chunks.iter().map(Bytes::len).sum(), self.ignores_conditions());
+        let create = move || create(store, path, chunks, looks_first).boxed();
+        self.attempts("writing an entry of a table", bytes, create).await
     }
 
     async fn write_over(&self, key: &ObjectKey, chunks: &[Bytes]) -> Result<(), Error> {
@@ -40,7 +41,14 @@ fn payload(chunks: &[Bytes]) -> PutPayload {
     chunks.iter().cloned().collect()
 }
 
-async fn create(store: &AmazonS3, path: &Path, chunks: &[Bytes]) -> Result<PutOutcome, StoreError> {
+async fn create(store: &AmazonS3, path: &Path, chunks: &[Bytes], looks_first: bool) -> Result<PutOutcome, StoreError> {
+    if looks_first {
+        match store.head(path).await {
+            Ok(_) => return compare(store, path, chunks).await,
+            Err(StoreError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
     let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
     match store.put_opts(path, payload(chunks), options).await {
         Ok(_) => Ok(PutOutcome::Done),

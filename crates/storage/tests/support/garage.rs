@@ -65,8 +65,8 @@ root_domain = ".s3.localhost"
     )
 }
 
-/// It knows the key of the tests, so that it refuses a request without one as such.
-fn is_running(ports: &[u16]) -> bool {
+/// It answers, and has its layout and the key of the tests.
+fn is_running(folder: &Path, ports: &[u16]) -> bool {
     let answer = || {
         let mut connection = TcpStream::connect(("127.0.0.1", ports[S3])).ok()?;
         connection.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
@@ -75,5 +75,5 @@ fn is_running(ports: &[u16]) -> bool {
         let _ = connection.take(4096).read_to_string(&mut answer);
         answer.split(' ').nth(1)?.parse::<u16>().ok()
     };
-    answer() == Some(403)
+    folder.join("ready").exists() && answer() == Some(403)
 }

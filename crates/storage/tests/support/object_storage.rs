@@ -30,7 +30,8 @@ pub const ACCESS_KEY: &str = "GK6c616b6573686f72652d7465";
 pub const SECRET_KEY: &str = "6c616b6573686f72652d736563726574306c616b6573686f72652d7365637265";
 pub const REGION: &str = "us-east-1";
 /// Told where the tests need it and it is missing.
-pub const MISSING: &str = "the object storage is not installed; run \"make seaweedfs\"";
+pub const MISSING: &str =
+    "the object storage is not installed; run \"make seaweedfs\", or \"make garage\" for LAKESHORE_TEST_S3=garage";
 
 static IS_OWN: AtomicBool = AtomicBool::new(false);
 

@@ -3,6 +3,7 @@
 use super::{ACCESS_KEY, SECRET_KEY, service::Service};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ impl SeaweedFs {
         for _ in 0..600 {
             // Its filer answers before its volumes do.
             let is_written = || send(self.filer_port(), "PUT", "/restarted", b"yes") == Some(201);
-            if !folder.join("restart").exists() && is_running(&self.0.ports) && is_written() {
+            if !folder.join("restart").exists() && is_running(folder, &self.0.ports) && is_written() {
                 return;
             }
             std::thread::sleep(Duration::from_millis(100));
@@ -83,7 +84,7 @@ fn settings() -> String {
     )
 }
 
-fn is_running(ports: &[u16]) -> bool {
+fn is_running(_: &Path, ports: &[u16]) -> bool {
     // Nobody may list the buckets without a key.
     http(ports[S3], "GET", "/") == Some(403) && http(ports[FILER], "GET", "/") == Some(200)
 }

@@ -24,7 +24,7 @@ impl Service {
         is_own: bool,
         program: &Path,
         ports: usize,
-        is_running: fn(&[u16]) -> bool,
+        is_running: fn(&Path, &[u16]) -> bool,
         prepare: impl FnOnce(&Path, &[u16]),
     ) -> Option<Self> {
         if !program.is_file() {
@@ -41,7 +41,7 @@ impl Service {
         let in_use = open("in-use");
         in_use.lock_shared().unwrap();
         let state = folder.join("state");
-        if let Some(ports) = ports_of(&state).filter(|ports| is_running(ports)) {
+        if let Some(ports) = ports_of(&state).filter(|ports| is_running(&folder, ports)) {
             return Some(Self { folder, ports, is_own, _in_use: in_use });
         }
         let listeners: Vec<_> = (0..ports).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
@@ -61,7 +61,7 @@ impl Service {
         let written: Vec<_> = ports.iter().map(u16::to_string).collect();
         std::fs::write(&state, written.join(" ")).unwrap();
         for _ in 0..600 {
-            if is_running(&ports) {
+            if is_running(&folder, &ports) {
                 return Some(Self { folder, ports, is_own, _in_use: in_use });
             }
             std::thread::sleep(Duration::from_millis(100));
