@@ -1,6 +1,7 @@
 //! Tables beside names, purges and logs that are meant to spoil them.
 
-use super::{assert_rows, land, publish, put, readers, server, table};
+use super::{assert_rows, land, publish, put, readers, server, stopped, table};
+use crate::database::Database;
 use crate::server::{answer, bucket};
 use crate::tables::log::until_followed;
 use crate::tables::parquet::ids;
@@ -93,4 +94,29 @@ async fn a_database_older_than_a_log_that_was_cleaned_stops_the_table() {
     }
     let commit = format!("{}/_delta_log/00000000000000000001.json", log.table);
     assert_eq!(bucket::object(&of, &commit), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_bytes_the_database_has_lost_is_told_and_none_comes_after_it() {
+    if server().await.is_none() {
+        return;
+    }
+    let stopped = stopped(&[]);
+    let mut server = stopped.try_start(&[("LAKESHORE_CRASH_AT", "object.table_fixed:1")]).await.unwrap();
+    let id = server.start_sync("/t", "IncrementalSync").await;
+    let query = format!("sync_id={id}");
+    let _ = server.upload_request(&query, &[("1.parquet", &ids([1]))]).send().await;
+    server.eventually_ended();
+    let database = Database::of(stopped.data_dir()).await;
+    database.execute("DELETE FROM table_drafts").await;
+    database.close().await;
+    let server = stopped.start().await;
+    let is_stuck =
+        server.eventually(async || Some(table(&server, "/t").await).filter(|table| table["problem"].is_string()));
+    let table = is_stuck.await;
+    assert!(table["problem"].as_str().unwrap().contains("has no bytes for"), "{table}");
+    put(&server, id, "/t", "2.parquet", &ids([2])).await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let of = server.stopped().bucket.clone().unwrap();
+    assert!(bucket::keys(&of).iter().all(|key| !key.contains("/_delta_log/")), "the log would have a gap");
 }
