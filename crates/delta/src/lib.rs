@@ -5,7 +5,7 @@
 //! ([`commit`]). [`checkpoint`] writes the state of a table, so that readers need not read the log from its start, and
 //! [`checkpoint_interval`] decides when a checkpoint is due.
 //!
-//! The same input gives the same bytes: any node may write them, twice.
+//! Equal input gives equal bytes: any node may write them, twice.
 
 pub mod checkpoint;
 pub mod checkpoint_interval;

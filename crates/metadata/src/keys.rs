@@ -76,7 +76,7 @@ async fn create_key(
 ) -> Result<Key, Error> {
     writing.change_callers();
     let key_id = writing.new_id(Counter::Keys).await?;
-    // Behind whoever uses the sign-in link, which works only while there is no key.
+    // Behind a use of the sign-in link, which works only while there is no key.
     writing.lock(Counter::Sessions).await?;
     let sql = "INSERT INTO api_keys (key_id, name, role, path_prefix, hint, hash, created_at, expires_at, created_by) \
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *";
@@ -97,7 +97,7 @@ async fn revoke_key(
     at: Timestamp,
 ) -> Result<bool, Error> {
     writing.change_callers();
-    // Behind whoever begins a session with it.
+    // Behind a start of a session with it.
     writing.lock(Counter::Sessions).await?;
     let sql = "UPDATE api_keys SET revoked_at = $2 WHERE key_id = $1 AND revoked_at IS NULL RETURNING *; \
                DELETE FROM sessions WHERE key_id = $1";

@@ -26,7 +26,7 @@ pub(crate) enum Durability {
 pub(crate) enum Counter {
     /// Also held while the unfinished uploads of an owner are counted.
     Resumables,
-    /// Held by whoever changes the history, the trash, the versions, or counts of them.
+    /// Held by each change of the history, the trash, the versions, or counts of them.
     Uploads,
     Syncs,
     Landings,
@@ -34,10 +34,10 @@ pub(crate) enum Counter {
     Folders,
     Schemas,
     Keys,
-    /// Also held by whoever begins or ends sessions.
+    /// Also held by each start and end of a session.
     Sessions,
     Snapshots,
-    /// Held by whoever changes the tree of a lake on object storage.
+    /// Held by each change of the tree of a lake on object storage.
     Namespace,
     /// Taken by the commit.
     Activity,

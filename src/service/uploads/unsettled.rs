@@ -156,7 +156,7 @@ impl Lake {
         let mut found = Vec::with_capacity(group.steps.len());
         for (step, _) in &group.steps {
             let next = match found.last() {
-                // What did not answer would be waited for by each step.
+                // Each step would wait for a storage that did not answer.
                 Some(Err(error)) if is_of_storage(error) => Err(error.repeated()),
                 _ => self.0.files.recover_landing(&step.landing).await,
             };

@@ -80,7 +80,7 @@ pub(super) fn Facts(
     let is_held = Memo::new(move |_| sync.with(|sync| sync.held.is_some()));
     let end = Memo::new(move |_| sync.with(|sync| sync.end_time));
     let message = Memo::new(move |_| sync.with(|sync| sync.message.clone()));
-    // The same number as in lists; of these, cancelled uploads and files that landed later are no failures.
+    // As in lists; of these, cancelled uploads and files that landed later are no failures.
     let failed = Memo::new(move |_| {
         let harmless =
             report.with(|report| report.as_ref().map_or(0, |report| report.num_cancelled + report.num_sent_again));

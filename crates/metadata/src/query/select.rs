@@ -75,7 +75,7 @@ impl Select {
         Self { sql: format!("SELECT {columns} FROM {table} WHERE {id} IN ({sql}) ORDER BY {id}{direction}"), values }
     }
 
-    /// Whether the query has at most so many rows; it reads no more.
+    /// Whether the query has at most that many rows; it reads no more.
     pub(crate) async fn has_at_most<C: Connection>(self, rows_max: u64, connection: &mut C) -> Result<bool, Error> {
         let Self { sql, mut values } = self;
         values.push(Value::Integer(clamp(rows_max + 1)));

@@ -53,7 +53,7 @@ async fn fix(writing: &mut impl WriteTransaction, fixed: &FixedVersion) -> Resul
         return Ok(false);
     }
     if *before == 0 {
-        // A table that an operator has let begin anew has none of its earlier checkpoints.
+        // A table that an operator has let begin again has none of its earlier checkpoints.
         execute(writing, FORGET_CHECKPOINTS, values![dataset]).await?;
     }
     let ids = Value::column(gone.iter().flatten().map(|upload_id| id(upload_id.0)))?;

@@ -66,7 +66,7 @@ async fn set_in(
     note: Option<&str>,
     entry: &AuditEntry,
 ) -> Result<bool, Error> {
-    // Behind whoever is about to remove what it holds.
+    // Behind a removal of what it holds.
     writing.lock_history().await?;
     let changes = match note {
         Some(note) => {

@@ -29,7 +29,7 @@ impl Name {
 struct Bounds {
     /// Names before the page that a pass keeps.
     skipped_max: u64,
-    /// Samples of the names, an even number. Each second one is dropped when there are so many.
+    /// Samples of the names, an even number. Each second one is dropped when there are that many.
     samples_max: usize,
 }
 

@@ -195,9 +195,9 @@ impl Writing {
     }
 
     async fn open_anew(&mut self) -> Result<(), Fault> {
-        let mut anew = open_writing(&self.file).await?;
-        landings::prepare(&mut anew).await?;
-        let lost = std::mem::replace(&mut self.connection, anew);
+        let mut reopened = open_writing(&self.file).await?;
+        landings::prepare(&mut reopened).await?;
+        let lost = std::mem::replace(&mut self.connection, reopened);
         self.is_lost = false;
         self.synchronous = None;
         // The old connection may hold the lock of the transaction.
