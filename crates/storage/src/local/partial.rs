@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 /// small enough to keep all uploads together within [`BATCHES_BYTES`] while there are many.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 const BATCH_BYTES_MIN: usize = 32 * 1024;
-/// Bytes that the batches of all uploads may hold, until there are more uploads, so that each has the smallest batch.
+/// Bytes that the batches of all uploads may hold, but for more uploads than fit with the smallest batch each.
 const BATCHES_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes written before write-back starts: the disk works while the rest arrives, and the final sync finds little left.
 const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
