@@ -37,7 +37,7 @@ ONLY_FOLDER := test(/^(lake_identity|permissions|readiness|reserve|snapshots)::/
 	or test(/^hostile_files::(a_reader_|a_stop_does_not_wait|a_file_that_crashes_the_server)/)
 # Tests of one process: its log, the addresses of its connections, its shares and limits, its readers, its failpoints; and
 # those that start several by themselves.
-ONLY_ONE_SERVER := test(/^(log|proxies|several_nodes|shares)::/) or test(/^activity::a_publish_interrupted_by_a_kill/) \
+ONLY_ONE_SERVER := test(/^(log|proxies|several_nodes|shares|slow_storage)::/) or test(/^activity::a_publish_interrupted_by_a_kill/) \
 	or test(/^sessions::guessing_keys_is_delayed/) or test(/^slow_clients::an_address_beyond_its_share/) \
 	or test(/^supersede::a_kill_during/) or test(/^versions::restores::a_kill_amid/) or test(/^tables::a_kill_at_any_step/) or test(/^hostile_files::(a_file_that_crashes|a_reader_has_no_resource)/)
 # All but xtask: its libraries would be compiled a second time, with other features than `cargo xtask site` has.

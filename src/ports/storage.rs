@@ -249,6 +249,12 @@ pub trait Files: FilesInspection {
     /// Removes a partial file that will not land. A missing file is not an error.
     async fn discard_partial(&self, name: &PartialName) -> Result<(), Error>;
 
+    /// Whether calls of [`Self::write_group`] at the same time cost no more than one call. An upload is then written before
+    /// its turn in the commit queue, so a slow write delays that upload alone.
+    fn writes_at_once(&self) -> bool {
+        false
+    }
+
     /// Writes small uploads together, under their partial names.
     async fn write_group(&self, files: Vec<WholeFile>) -> (WrittenFiles, Box<dyn WrittenGroup>);
 

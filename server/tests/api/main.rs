@@ -56,6 +56,7 @@ mod sessions;
 mod several_nodes;
 mod shares;
 mod slow_clients;
+mod slow_storage;
 mod snapshots;
 mod supersede;
 mod syncs;

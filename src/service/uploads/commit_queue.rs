@@ -2,7 +2,8 @@
 //!
 //! Each step waits for stable storage, which takes nearly the same time for one upload as for fifty. So a completed
 //! upload enters a queue, and the uploads that arrive while one group lands form the next group. No upload waits for
-//! others: alone, it lands at once. Groups land one at a time, so that the next one is as large as possible, and
+//! others: alone, it lands at once. Where the file store writes many at once, the bytes are written before the upload enters the
+//! queue. Groups land one at a time, so that the next one is as large as possible, and
 //! uploads of one name are replaced and recorded in the same order. The steps of a group are in
 //! [`landing_group`](crate::service::uploads::landing_group).
 
@@ -19,13 +20,15 @@ use crate::service::uploads::unsettled::{StillUnsettled, Unsettled, UnsettledGro
 use futures_util::future::{Either, select};
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Maximum uploads in one group.
 const GROUP_UPLOADS_MAX: usize = 128;
 /// Maximum bytes of small uploads that all requests together hold in memory before they land.
 const WHOLE_BYTES_IN_FLIGHT_MAX: usize = 4 * 1024 * 1024;
+/// Longest wait for uploads whose bytes are being written, so that they land in one transaction with those that are written.
+const WRITES_WAIT_MAX: Duration = Duration::from_millis(10);
 /// Longest wait for uploads whose intent takes the rows of an answered group along.
 const ROWS_WAIT_MAX: Duration = Duration::from_millis(5);
 
@@ -39,6 +42,8 @@ pub(in crate::service) struct CommitQueue {
     whole_bytes: MemoryPool,
     /// Number of uploads so far.
     come: AtomicU64,
+    /// Uploads whose bytes are written before they enter the queue, at this moment.
+    writing: AtomicUsize,
 }
 
 pub(super) struct Waiting {
@@ -54,6 +59,7 @@ impl Default for CommitQueue {
             unsettled: Unsettled::default(),
             whole_bytes: MemoryPool::new(WHOLE_BYTES_IN_FLIGHT_MAX),
             come: AtomicU64::default(),
+            writing: AtomicUsize::default(),
         }
     }
 }
@@ -119,6 +125,14 @@ impl CommitQueue {
     }
 
     async fn attempt(&self, lake: &Lake, ready: Ready) -> Attempt {
+        let written = {
+            let _writing = Writing::begin(&self.writing);
+            lake.write_at_once(ready).await
+        };
+        let ready = match written {
+            Ok(ready) => ready,
+            Err(failed) => return failed,
+        };
         let (answer, mut answered) = Answer::channel();
         self.waiting.push(Waiting { ready, answer });
         let dropped = |dropped| Attempt::Ended(Err(Error::internal(dropped)));
@@ -139,6 +153,22 @@ impl CommitQueue {
     }
 }
 
+/// Counts an upload as being written.
+struct Writing<'a>(&'a AtomicUsize);
+
+impl<'a> Writing<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Lake {
     /// Number of landings since the start. Background jobs use it to detect upload activity.
     pub fn landings_so_far(&self) -> u64 {
@@ -154,7 +184,10 @@ impl Lake {
         let mut named: Option<NamedGroup> = None;
         loop {
             let group = match &named {
-                None => self.settle_until(waiting.next(GROUP_UPLOADS_MAX)).await,
+                None => {
+                    let first = self.settle_until(waiting.next(GROUP_UPLOADS_MAX)).await;
+                    self.with_written(first).await
+                }
                 Some(before) if before.is_answered => self.next_soon().await,
                 Some(_) => waiting.take(GROUP_UPLOADS_MAX),
             };
@@ -163,6 +196,20 @@ impl Lake {
                 self.answer_before_rows(group);
             }
         }
+    }
+
+    /// The group, and uploads that are written within [`WRITES_WAIT_MAX`]. Without any that is being written there is no wait.
+    async fn with_written(&self, mut group: Vec<Waiting>) -> Vec<Waiting> {
+        let CommitQueue { waiting, writing, .. } = &self.0.commit_queue;
+        let mut pause = pin!(self.pause(WRITES_WAIT_MAX));
+        while group.len() < GROUP_UPLOADS_MAX && writing.load(Ordering::Relaxed) > 0 {
+            let more = pin!(waiting.next(GROUP_UPLOADS_MAX - group.len()));
+            match select(more, &mut pause).await {
+                Either::Left((more, _)) => group.extend(more),
+                Either::Right(_) => break,
+            }
+        }
+        group
     }
 
     /// The next group, or an empty one after [`ROWS_WAIT_MAX`].

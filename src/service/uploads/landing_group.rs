@@ -11,6 +11,7 @@
 //! A response need not wait for the row where the metadata store defers it ([`defer_landings`](crate::ports::metadata::upload::UploadState::defer_landings)): a durable
 //! intent and a durable name are enough for the next start to write the row, and nobody else can tell the difference.
 
+use crate::model::digest::Digest;
 use crate::model::error::Error;
 use crate::model::storage_path::StoragePath;
 use crate::ports::metadata::upload::{FinishedLandings, LandingsId};
@@ -18,9 +19,10 @@ use crate::ports::storage::{WholeFile, WrittenGroup};
 use crate::service::Lake;
 use crate::service::uploads::commit_queue::Waiting;
 use crate::service::uploads::destination::upload_owner;
-use crate::service::uploads::landing_step::{Content, Step};
+use crate::service::uploads::landing_step::{Attempt, Content, Ready, Step};
 use crate::service::uploads::unsettled::{UnsettledGroup, UnsettledTarget};
 use crate::service::versions::Move;
+use bytes::Bytes;
 use futures_util::future::join;
 use std::sync::Arc;
 
@@ -37,6 +39,11 @@ pub(super) struct NamedGroup {
     pub(super) is_answered: bool,
     /// Until the rows are committed.
     moving: Move,
+}
+
+fn whole_file(ready: &Ready, bytes: &Bytes, digest: Digest) -> WholeFile {
+    let owner = upload_owner(&ready.sync, &ready.target);
+    WholeFile { name: ready.partial.clone(), owner, bytes: bytes.clone(), digest }
 }
 
 impl Lake {
@@ -137,6 +144,25 @@ impl Lake {
         }
     }
 
+    /// Writes an upload that is only in memory, if that need not wait for others. `Err` has the attempt that failed.
+    pub(super) async fn write_at_once(&self, mut ready: Ready) -> Result<Ready, Attempt> {
+        let Content::Whole(bytes, digest) = &ready.content else { return Ok(ready) };
+        if !self.0.files.writes_at_once() {
+            return Ok(ready);
+        }
+        let file = whole_file(&ready, bytes, *digest);
+        let (mut written, group) = self.0.files.write_group(vec![file]).await;
+        let written = match (written.pop(), group.seal().await) {
+            (Some(written), sealed) => sealed.and(written),
+            (None, _) => Err(Error::BytesLost),
+        };
+        match written {
+            Ok((identity, digest)) => ready.content = Content::Sealed(identity, digest),
+            Err(error) => return Err(Attempt::failed(error, || ready)),
+        }
+        Ok(ready)
+    }
+
     /// Writes the uploads that are only in memory.
     async fn write(&self, group: Vec<Waiting>) -> (Vec<Step>, Option<Box<dyn WrittenGroup>>) {
         let mut files = Vec::new();
@@ -144,12 +170,7 @@ impl Lake {
         for Waiting { ready, answer } in group {
             let sealed = match &ready.content {
                 Content::Whole(bytes, digest) => {
-                    files.push(WholeFile {
-                        name: ready.partial.clone(),
-                        owner: upload_owner(&ready.sync, &ready.target),
-                        bytes: bytes.clone(),
-                        digest: *digest,
-                    });
+                    files.push(whole_file(&ready, bytes, *digest));
                     None
                 }
                 Content::Sealed(identity, digest) => Some((identity.clone(), *digest)),

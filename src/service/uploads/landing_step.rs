@@ -51,6 +51,15 @@ pub(super) enum Attempt {
     Unsettled(oneshot::Receiver<Attempt>),
 }
 
+impl Attempt {
+    /// May be repeated if the error allows it, or when a restore, or the end of the sync by another server, is no longer in
+    /// the way.
+    pub(super) fn failed(error: Error, ready: impl FnOnce() -> Ready) -> Self {
+        let may_be_repeated = error.is_transient() || error.is_of_restore() || matches!(error, Error::SyncBusy(_));
+        if may_be_repeated { Self::Failed(Box::new(ready()), error) } else { Self::Ended(Err(error)) }
+    }
+}
+
 /// Channel to the caller; `None` once it was answered, or without one. Results for a dropped caller are ignored.
 pub(super) struct Answer(Option<oneshot::Sender<Attempt>>);
 
@@ -76,13 +85,8 @@ impl Answer {
         if self.send(Attempt::Unsettled(answered)) { answer } else { Self(None) }
     }
 
-    /// Fails the attempt; it may be repeated if the error allows it, or when a restore, or the end of the sync by another
-    /// server, is no longer in the way.
     pub(super) fn fail(self, error: Error, ready: impl FnOnce() -> Ready) {
-        let may_be_repeated = error.is_transient() || error.is_of_restore() || matches!(error, Error::SyncBusy(_));
-        let attempt =
-            if may_be_repeated { Attempt::Failed(Box::new(ready()), error) } else { Attempt::Ended(Err(error)) };
-        self.send(attempt);
+        self.send(Attempt::failed(error, ready));
     }
 }
 

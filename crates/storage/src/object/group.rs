@@ -1,18 +1,34 @@
-//! Writes small uploads in groups: their rows by one transaction, then their objects, many at once.
+//! Writes small uploads: the rows of those that come at the same time by one transaction, then their objects, many at once.
 
 use super::Shared;
+use super::intents::Intents;
 use async_trait::async_trait;
-use futures_util::stream::{self, StreamExt};
+use futures_util::future::join_all;
 use lakeshore::Error;
+use lakeshore::model::digest::Digest;
 use lakeshore::model::object_key::ObjectKey;
+use lakeshore::model::storage_path::Identity;
 use lakeshore::ports::WrittenGroup;
 use lakeshore::ports::namespace::NewObject;
 use lakeshore::ports::storage::{WholeFile, WrittenFiles};
 use lakeshore_system::failpoints::crash_point;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
-/// Objects that are written at the same time.
+/// Objects that a server writes at the same time.
 const PUTS_MAX: usize = 64;
+
+/// What the writers of small uploads share.
+pub(super) struct SmallWrites {
+    intents: Intents,
+    puts: Semaphore,
+}
+
+impl Default for SmallWrites {
+    fn default() -> Self {
+        Self { intents: Intents::default(), puts: Semaphore::new(PUTS_MAX) }
+    }
+}
 
 /// A group whose objects are in the bucket.
 pub(super) struct StoredGroup;
@@ -25,31 +41,21 @@ impl WrittenGroup for StoredGroup {
 }
 
 pub(super) async fn write(shared: &Arc<Shared>, files: Vec<WholeFile>) -> WrittenFiles {
-    let new_object = |file: &WholeFile| -> Result<NewObject, Error> {
-        let key = ObjectKey::of_upload(Some(&file.owner), shared.random()?);
-        Ok(NewObject { partial: file.name.clone(), key, digest: Some(file.digest) })
-    };
-    let intended = async {
-        shared.may_write()?;
-        let new = files.iter().map(new_object).collect::<Result<Vec<_>, _>>()?;
-        let intended = shared.namespace.intend(&new, shared.now()).await?;
-        Ok((new, intended))
-    };
-    let (new, intended) = match intended.await {
-        Ok(intended) => intended,
-        Err(fault) => {
-            let fault: Error = fault;
-            return files.iter().map(|_| Err(fault.repeated())).collect();
-        }
-    };
+    join_all(files.into_iter().map(|file| write_one(shared, file))).await
+}
+
+async fn write_one(shared: &Arc<Shared>, file: WholeFile) -> Result<(Identity, Digest), Error> {
+    let writes = &shared.small_writes;
+    shared.may_write()?;
+    let key = ObjectKey::of_upload(Some(&file.owner), shared.random()?);
+    let new = NewObject { partial: file.name, key: key.clone(), digest: Some(file.digest) };
+    let intended = writes.intents.record(shared, new).await?;
     crash_point!("object.intended");
-    let puts = files.into_iter().zip(new).zip(intended).map(|((file, new), intended)| async move {
-        // A server that stood still since may find its row, and the object, swept by the next one.
-        shared.may_write()?;
-        shared.bucket.put(&new.key, &file.bytes).await?;
-        shared.recent.keep(&new.key, &file.bytes);
-        crash_point!("object.put");
-        Ok((intended.identity, file.digest))
-    });
-    stream::iter(puts).buffered(PUTS_MAX).collect().await
+    let _turn = writes.puts.acquire().await.map_err(Error::internal)?;
+    // A server that stood still since may find its row, and the object, swept by the next one.
+    shared.may_write()?;
+    shared.bucket.put(&key, &file.bytes).await?;
+    shared.recent.keep(&key, &file.bytes);
+    crash_point!("object.put");
+    Ok((intended.identity, file.digest))
 }

@@ -10,6 +10,7 @@ mod buffer;
 mod collecting;
 mod fault;
 mod group;
+mod intents;
 mod lake_identity;
 mod lease;
 mod open_multiparts;
@@ -25,6 +26,7 @@ use bucket::Bucket;
 use buffer::Buffers;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
+use group::SmallWrites;
 use lakeshore::Error;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::SyncId;
@@ -73,6 +75,7 @@ struct Shared {
     buffers: Buffers,
     recent: RecentObjects,
     open_multiparts: OpenMultiparts,
+    small_writes: SmallWrites,
 }
 
 impl Shared {
@@ -100,8 +103,17 @@ impl ObjectFiles {
     ) -> Result<Self, SettingsError> {
         let (bucket, lease) = (Arc::new(Bucket::new(settings)?), OnceLock::new());
         let (buffers, recent) = (Buffers::default(), RecentObjects::default());
-        let open_multiparts = OpenMultiparts::default();
-        Ok(Self(Arc::new(Shared { bucket, lease, namespace, clock, randomness, buffers, recent, open_multiparts })))
+        Ok(Self(Arc::new(Shared {
+            bucket,
+            lease,
+            namespace,
+            clock,
+            randomness,
+            buffers,
+            recent,
+            open_multiparts: OpenMultiparts::default(),
+            small_writes: SmallWrites::default(),
+        })))
     }
 
     /// Takes the lake for this server alone. `server` says for people which that is; two servers that name the same
@@ -180,6 +192,10 @@ impl Files for ObjectFiles {
     async fn discard_partial(&self, name: &PartialName) -> Result<(), Error> {
         self.0.may_write()?;
         self.0.namespace.discard(name, self.0.now()).await
+    }
+
+    fn writes_at_once(&self) -> bool {
+        true
     }
 
     async fn write_group(&self, files: Vec<WholeFile>) -> (WrittenFiles, Box<dyn WrittenGroup>) {

@@ -2,8 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Faults, each of one request in so many.
@@ -25,6 +25,9 @@ pub struct FaultyProxy {
     /// Whether requests fail; from the start on.
     #[allow(dead_code, reason = "not all tests that include this file use it")]
     pub is_faulty: Arc<AtomicBool>,
+    /// Requests to a path with this text wait until it is another.
+    #[allow(dead_code, reason = "not all tests that include this file use it")]
+    pub held: Arc<Mutex<Option<String>>>,
 }
 
 pub const NONE: Faults = Faults { unavailable: 0, cut: 0, lost_answer: 0, late: 0 };
@@ -38,20 +41,23 @@ pub fn start(upstream: &str, faults: Faults) -> FaultyProxy {
     let counted = failed.clone();
     let is_faulty = Arc::new(AtomicBool::new(true));
     let fails = is_faulty.clone();
+    let held = Arc::new(Mutex::new(None));
+    let holds = held.clone();
     std::thread::spawn(move || {
         let count = Arc::new(AtomicU64::new(0));
         for connection in listener.incoming().map_while(Result::ok) {
             let (upstream, count, failed, fails) = (upstream.clone(), count.clone(), counted.clone(), fails.clone());
+            let holds = holds.clone();
             std::thread::spawn(move || {
                 let number = count.fetch_add(1, Ordering::Relaxed);
                 let faults = if fails.load(Ordering::Relaxed) { faults } else { NONE };
-                if serve(connection, &upstream, number, faults).is_none() {
+                if serve(connection, &upstream, number, faults, &holds).is_none() {
                     failed.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
     });
-    FaultyProxy { address, failed, is_faulty }
+    FaultyProxy { address, failed, is_faulty, held }
 }
 
 /// Whether request `number` meets a fault of one in `share`; the shares of several faults do not fall together.
@@ -60,7 +66,13 @@ fn hits(number: u64, share: u64, salt: u64) -> bool {
 }
 
 /// One request by each connection. `None` where it has failed.
-fn serve(connection: TcpStream, upstream: &str, number: u64, faults: Faults) -> Option<()> {
+fn serve(
+    connection: TcpStream,
+    upstream: &str,
+    number: u64,
+    faults: Faults,
+    held: &Mutex<Option<String>>,
+) -> Option<()> {
     let mut incoming = BufReader::new(connection.try_clone().ok()?);
     let mut head = String::new();
     let mut length = 0;
@@ -82,6 +94,10 @@ fn serve(connection: TcpStream, upstream: &str, number: u64, faults: Faults) -> 
     }
     let mut body = vec![0; length];
     incoming.read_exact(&mut body).ok()?;
+    let request = head.lines().next().unwrap_or_default();
+    while held.lock().unwrap().as_ref().is_some_and(|held| request.contains(held.as_str())) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let mut connection = connection;
     if hits(number, faults.unavailable, 1) {
         let answer = "HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";

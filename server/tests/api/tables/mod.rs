@@ -1,7 +1,7 @@
 //! Tables of a lake on object storage, as their readers see them: they follow the versions of their datasets.
 
 #[path = "../../../../crates/storage/tests/support/faulty_proxy.rs"]
-mod faulty_proxy;
+pub mod faulty_proxy;
 mod holds;
 mod hostile;
 mod log;
