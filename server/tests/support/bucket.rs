@@ -4,7 +4,7 @@
 use super::{lakeshore, metadata};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection, SqliteConnection};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex};
@@ -149,26 +149,49 @@ pub fn files(data_dir: &Path, bucket: &Bucket, below: &str) -> BTreeMap<String, 
     files
 }
 
-/// A folder that holds what the lake holds at this moment, as if it were in a folder. Only to look at.
+/// A folder that holds what the lake holds at this moment, as if it were in a folder. Only to look at: its files are links to
+/// copies of the objects, which the next look finds again as long as the object storage lists the same bytes.
 pub fn mirror(data_dir: &Path, bucket: &Bucket) -> PathBuf {
     // Several threads may look at once.
-    const KEPT: u64 = 16;
-    static COUNT: AtomicU64 = AtomicU64::new(KEPT);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let _ = std::fs::remove_dir_all(data_dir.join(format!("mirror-{}", number - KEPT)));
-    let mirror = data_dir.join(format!("mirror-{number}"));
+    const KEPT: usize = 16;
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    static MADE: Mutex<VecDeque<PathBuf>> = Mutex::new(VecDeque::new());
+    let mirror = data_dir.join(format!("mirror-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
     std::fs::create_dir_all(mirror.join(".lakeshore/snapshots")).unwrap();
     let Rows { files, folders, .. } = rows(data_dir);
     for folder in folders {
         std::fs::create_dir_all(mirror.join(folder)).unwrap();
     }
+    let listed = storage().entity_tags(&bucket.name);
     for (path, key) in files {
         // Of an upload that is under way, there may be none yet.
-        if let Some(bytes) = object(bucket, &key) {
-            std::fs::write(mirror.join(path), bytes).unwrap();
+        let Some(tag) = listed.get(&whole(&key)) else { continue };
+        if let Some(copy) = copy(data_dir, bucket, &key, tag) {
+            std::fs::hard_link(copy, mirror.join(path)).unwrap();
         }
     }
+    let mut made = MADE.lock().unwrap();
+    made.push_back(mirror.clone());
+    let old = if made.len() > KEPT { made.pop_front() } else { None };
+    drop(made);
+    // Gone where its server has.
+    old.map(std::fs::remove_dir_all);
     mirror
+}
+
+/// A copy of an object in a file, made once. `None` where the object has gone since it was listed.
+fn copy(data_dir: &Path, bucket: &Bucket, key: &str, tag: &str) -> Option<PathBuf> {
+    let copy = data_dir.join("copies").join(tag.replace(|letter: char| !letter.is_ascii_alphanumeric(), "")).join(key);
+    if !copy.exists() {
+        let folder = copy.parent().unwrap();
+        std::fs::create_dir_all(folder).unwrap();
+        let file = tempfile::NamedTempFile::new_in(folder).unwrap();
+        std::fs::write(file.path(), object(bucket, key)?).unwrap();
+        // Several threads may make it at once: the first stays, since a file that is replaced cannot be linked to any more.
+        let made = file.persist_noclobber(&copy);
+        assert!(copy.exists(), "{made:?}");
+    }
+    Some(copy)
 }
 
 /// The bytes of an object, past the lake.

@@ -28,7 +28,7 @@ pub struct Known {
     /// Files that only one client writes, with the possible SHA-256 of each; [`ABSENT`] is no file. Several values
     /// while a step is in doubt; none if anything is possible.
     pub files: BTreeMap<String, Vec<String>>,
-    /// Datasets of full syncs, with the possible versions of each: the id of the sync, 0 for none.
+    /// Datasets of full syncs, with the possible versions of each: the id of the sync, 0 for none. In the same way.
     pub versions: BTreeMap<String, Vec<u64>>,
     /// Full syncs aborted before they were complete: their staged files are in the trash, and form no version.
     pub incomplete: BTreeSet<u64>,
@@ -39,6 +39,13 @@ pub struct Known {
 }
 
 pub const ABSENT: &str = "";
+
+/// Adds what a step that begins may leave. Where anything is possible, it still is.
+pub fn add_if_known<T>(possible: &mut Vec<T>, outcome: T) {
+    if !possible.is_empty() {
+        possible.push(outcome);
+    }
+}
 
 impl Ledger {
     pub fn knowing(known: Known) -> Self {
@@ -185,7 +192,7 @@ impl Sender {
         let bytes = self.fresh_bytes(length);
         let digest = digest(&bytes);
         let absent = || vec![ABSENT.to_owned()];
-        self.ledger.known().files.entry(path.to_owned()).or_insert_with(absent).push(digest.clone());
+        add_if_known(self.ledger.known().files.entry(path.to_owned()).or_insert_with(absent), digest.clone());
         self.upload(sync_id, path.rsplit('/').next().unwrap(), bytes).await?;
         self.ledger.known().files.insert(path.to_owned(), vec![digest]);
         Some(())
@@ -219,7 +226,7 @@ impl Sender {
     }
 
     pub async fn publish(&self, path: &str, sync_id: u64) -> Option<()> {
-        self.ledger.known().versions.get_mut(path).unwrap().push(sync_id);
+        add_if_known(self.ledger.known().versions.get_mut(path).unwrap(), sync_id);
         self.close("end", sync_id).await?;
         self.ledger.known().versions.insert(path.to_owned(), vec![sync_id]);
         Some(())

@@ -1,6 +1,6 @@
 //! tus clients that outlive their server: reported offsets hold after the restart, and the clients continue.
 
-use crate::clients::{ABSENT, Ledger, Sender, digest};
+use crate::clients::{ABSENT, Ledger, Sender, add_if_known, digest};
 use crate::server::{TestServer, answer};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -114,7 +114,7 @@ impl Sender {
     /// Adds these bytes to the possible contents of the file.
     fn expect(&self, path: &str, bytes: &[u8]) {
         let absent = || vec![ABSENT.to_owned()];
-        self.ledger.known().files.entry(path.to_owned()).or_insert_with(absent).push(digest(bytes));
+        add_if_known(self.ledger.known().files.entry(path.to_owned()).or_insert_with(absent), digest(bytes));
     }
 
     /// Sends an exclusive file in several chunks, the first of which has a wrong checksum once.

@@ -17,12 +17,12 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as Key;
 use object_store::{Error, ObjectStore, ObjectStoreExt};
 use seaweedfs::SeaweedFs;
-use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{LazyLock, OnceLock};
+use std::sync::{LazyLock, Mutex, OnceLock};
 use tokio::runtime::Runtime;
 
 /// In the form that garage asks for.
@@ -104,9 +104,14 @@ impl ObjectStorage {
 
     /// Keys of all objects of a bucket, as the object storage lists them.
     pub fn keys(&self, bucket: &str) -> BTreeSet<String> {
+        self.entity_tags(bucket).into_keys().collect()
+    }
+
+    /// Keys of all objects of a bucket, and the tags of what is in them, as the object storage lists them.
+    pub fn entity_tags(&self, bucket: &str) -> BTreeMap<String, String> {
         let store = self.store(bucket);
-        let listed = wait(async move { store.list(None).map_ok(|found| found.location).try_collect::<Vec<_>>().await });
-        listed.unwrap().iter().map(Key::to_string).collect()
+        let listed = wait(async move { store.list(None).try_collect::<Vec<_>>().await });
+        listed.unwrap().into_iter().map(|found| (found.location.to_string(), found.e_tag.unwrap())).collect()
     }
 
     pub fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
@@ -130,10 +135,15 @@ impl ObjectStorage {
         wait(async move { store.delete(&key).await.unwrap() });
     }
 
+    /// Kept, since a new client reads the certificates of this machine.
     fn store(&self, bucket: &str) -> AmazonS3 {
-        let builder = AmazonS3Builder::new().with_endpoint(self.endpoint()).with_allow_http(true).with_region(REGION);
-        let builder = builder.with_access_key_id(ACCESS_KEY).with_secret_access_key(SECRET_KEY);
-        builder.with_bucket_name(bucket).build().unwrap()
+        static STORES: LazyLock<Mutex<BTreeMap<String, AmazonS3>>> = LazyLock::new(Mutex::default);
+        let new = || {
+            let builder = AmazonS3Builder::new().with_endpoint(self.endpoint()).with_allow_http(true);
+            let builder = builder.with_region(REGION).with_access_key_id(ACCESS_KEY);
+            builder.with_secret_access_key(SECRET_KEY).with_bucket_name(bucket).build().unwrap()
+        };
+        STORES.lock().unwrap().entry(bucket.to_owned()).or_insert_with(new).clone()
     }
 }
 
