@@ -250,7 +250,7 @@ pub trait Files: FilesInspection {
     async fn discard_partial(&self, name: &PartialName) -> Result<(), Error>;
 
     /// Whether calls of [`Self::write_group`] at the same time cost no more than one call. An upload is then written before
-    /// its turn in the commit queue, so a slow write delays that upload alone.
+    /// its turn in the commit queue, so a slow write holds up no other group.
     fn writes_at_once(&self) -> bool {
         false
     }

@@ -43,6 +43,11 @@ impl MemoryFiles {
         self.tree().faults.add(call, errors);
     }
 
+    /// From now on, small files are written before their turn in the commit queue, as on object storage.
+    pub fn write_at_once(&self) {
+        self.tree().writes_at_once = true;
+    }
+
     /// Number of partial files.
     pub fn partials(&self) -> usize {
         let uploads = format!("{ENGINE_FOLDER}/{UPLOADS_FOLDER}");
@@ -157,6 +162,10 @@ impl Files for MemoryFiles {
     async fn discard_partial(&self, name: &PartialName) -> Result<(), Error> {
         self.tree().nodes.remove(&at(&StoragePath::Partial(name.clone())));
         Ok(())
+    }
+
+    fn writes_at_once(&self) -> bool {
+        self.tree().writes_at_once
     }
 
     async fn write_group(&self, files: Vec<WholeFile>) -> (WrittenFiles, Box<dyn WrittenGroup>) {

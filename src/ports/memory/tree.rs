@@ -14,6 +14,7 @@ pub(super) struct Tree {
     pub(super) nodes: BTreeMap<String, Node>,
     made: u64,
     pub(super) faults: Faults,
+    pub(super) writes_at_once: bool,
 }
 
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 //! Each step waits for stable storage, which takes nearly the same time for one upload as for fifty. So a completed
 //! upload enters a queue, and the uploads that arrive while one group lands form the next group. No upload waits for
 //! others: alone, it lands at once. Where the file store writes many at once, the bytes are written before the upload enters the
-//! queue. Groups land one at a time, so that the next one is as large as possible, and
+//! queue, and a group waits a moment for those that are being written. Groups land one at a time, so that the next one is as large as possible, and
 //! uploads of one name are replaced and recorded in the same order. The steps of a group are in
 //! [`landing_group`](crate::service::uploads::landing_group).
 
@@ -16,6 +16,7 @@ use crate::service::uploads::batch_queue::BatchQueue;
 use crate::service::uploads::landing_group::NamedGroup;
 use crate::service::uploads::landing_step::{Answer, Attempt, Ready};
 use crate::service::uploads::retries::busy_pauses;
+use crate::service::uploads::target_order::TargetOrder;
 use crate::service::uploads::unsettled::{StillUnsettled, Unsettled, UnsettledGroup};
 use futures_util::future::{Either, select};
 use std::convert::Infallible;
@@ -44,6 +45,9 @@ pub(in crate::service) struct CommitQueue {
     come: AtomicU64,
     /// Uploads whose bytes are written before they enter the queue, at this moment.
     writing: AtomicUsize,
+    /// Those of them that a group has waited for in vain.
+    late: AtomicUsize,
+    order: TargetOrder,
 }
 
 pub(super) struct Waiting {
@@ -60,6 +64,8 @@ impl Default for CommitQueue {
             whole_bytes: MemoryPool::new(WHOLE_BYTES_IN_FLIGHT_MAX),
             come: AtomicU64::default(),
             writing: AtomicUsize::default(),
+            late: AtomicUsize::default(),
+            order: TargetOrder::default(),
         }
     }
 }
@@ -125,16 +131,21 @@ impl CommitQueue {
     }
 
     async fn attempt(&self, lake: &Lake, ready: Ready) -> Attempt {
-        let written = {
-            let _writing = Writing::begin(&self.writing);
-            lake.write_at_once(ready).await
-        };
-        let ready = match written {
-            Ok(ready) => ready,
-            Err(failed) => return failed,
-        };
         let (answer, mut answered) = Answer::channel();
-        self.waiting.push(Waiting { ready, answer });
+        if lake.0.files.writes_at_once() && ready.content.is_whole() {
+            let mut place = self.order.take_place(&ready.target);
+            let written = {
+                let _writing = Writing::begin(&self.writing);
+                lake.write_at_once(ready).await
+            };
+            place.wait().await;
+            match written {
+                Ok(ready) => self.waiting.push(Waiting { ready, answer }),
+                Err(failed) => return failed,
+            }
+        } else {
+            self.waiting.push(Waiting { ready, answer });
+        }
         let dropped = |dropped| Attempt::Ended(Err(Error::internal(dropped)));
         if self.waiting.is_led() {
             return answered.await.unwrap_or_else(dropped);
@@ -188,7 +199,7 @@ impl Lake {
                     let first = self.settle_until(waiting.next(GROUP_UPLOADS_MAX)).await;
                     self.with_written(first).await
                 }
-                Some(before) if before.is_answered => self.next_soon().await,
+                Some(before) if before.is_answered => self.with_written(self.next_soon().await).await,
                 Some(_) => waiting.take(GROUP_UPLOADS_MAX),
             };
             named = self.land_group(named, group).await;
@@ -198,15 +209,23 @@ impl Lake {
         }
     }
 
-    /// The group, and uploads that are written within [`WRITES_WAIT_MAX`]. Without any that is being written there is no wait.
+    /// The group, if there is any, and uploads that are written within [`WRITES_WAIT_MAX`]. A write that takes longer is
+    /// waited for once.
     async fn with_written(&self, mut group: Vec<Waiting>) -> Vec<Waiting> {
-        let CommitQueue { waiting, writing, .. } = &self.0.commit_queue;
+        let CommitQueue { waiting, writing, late, .. } = &self.0.commit_queue;
+        let are_more_written = || {
+            let now = writing.load(Ordering::Relaxed);
+            now > late.fetch_min(now, Ordering::Relaxed)
+        };
         let mut pause = pin!(self.pause(WRITES_WAIT_MAX));
-        while group.len() < GROUP_UPLOADS_MAX && writing.load(Ordering::Relaxed) > 0 {
+        while (1..GROUP_UPLOADS_MAX).contains(&group.len()) && are_more_written() {
             let more = pin!(waiting.next(GROUP_UPLOADS_MAX - group.len()));
             match select(more, &mut pause).await {
                 Either::Left((more, _)) => group.extend(more),
-                Either::Right(_) => break,
+                Either::Right(_) => {
+                    late.store(writing.load(Ordering::Relaxed), Ordering::Relaxed);
+                    break;
+                }
             }
         }
         group

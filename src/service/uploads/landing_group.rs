@@ -1,5 +1,5 @@
 //! Steps of one group of the commit queue: its bytes are synced, its intent is committed, its files are renamed, and its
-//! rows are committed.
+//! rows are committed. On object storage the bytes come before the queue ([`Lake::write_at_once`]).
 //!
 //! The guarantees depend on the order: the bytes and the intent are durable before the rename, and the rename before the
 //! row and the response. When a group is renamed and another one waits, the rows of the first and the intent of the
@@ -144,12 +144,9 @@ impl Lake {
         }
     }
 
-    /// Writes an upload that is only in memory, if that need not wait for others. `Err` has the attempt that failed.
+    /// Writes an upload that is only in memory, by itself. `Err` has the attempt that failed.
     pub(super) async fn write_at_once(&self, mut ready: Ready) -> Result<Ready, Attempt> {
         let Content::Whole(bytes, digest) = &ready.content else { return Ok(ready) };
-        if !self.0.files.writes_at_once() {
-            return Ok(ready);
-        }
         let file = whole_file(&ready, bytes, *digest);
         let (mut written, group) = self.0.files.write_group(vec![file]).await;
         let written = match (written.pop(), group.seal().await) {
@@ -158,6 +155,8 @@ impl Lake {
         };
         match written {
             Ok((identity, digest)) => ready.content = Content::Sealed(identity, digest),
+            // Nothing has landed, so there is nothing to settle.
+            Err(error) if error.is_unsettled() => return Err(Attempt::Ended(Err(error.permanent()))),
             Err(error) => return Err(Attempt::failed(error, || ready)),
         }
         Ok(ready)

@@ -36,6 +36,10 @@ pub(in crate::service) enum Content {
 }
 
 impl Content {
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole(..))
+    }
+
     pub(super) fn digest(&self) -> Digest {
         let (Self::Whole(_, digest) | Self::Sealed(_, digest)) = self;
         *digest

@@ -14,4 +14,5 @@ pub(super) mod receive;
 pub(super) mod resumable;
 pub(super) mod retries;
 pub(super) mod reuse_unchanged;
+mod target_order;
 pub(super) mod unsettled;

@@ -1,6 +1,6 @@
 //! Steps of a landing that fail for a reason that may pass.
 
-use crate::bench::{LARGE, SMALL, bench, block_on};
+use crate::bench::{Bench, LARGE, SMALL, bench, block_on};
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::limits::ATTEMPTS_MAX;
@@ -24,11 +24,23 @@ const STEPS: [(&str, usize); 7] = [
 ];
 const LAST_STEPS: [(&str, usize); 2] = [("finish_landings", SMALL), ("finish_landings", LARGE)];
 
+/// By a lake whose small files are written in groups, and by one where each is written before its turn.
+fn each(pauses: usize, test: impl AsyncFn(&Bench)) {
+    for writes_at_once in [false, true] {
+        block_on(async {
+            let bench = bench(pauses).await;
+            if writes_at_once {
+                bench.files.write_at_once();
+            }
+            test(&bench).await;
+        });
+    }
+}
+
 #[test]
 fn a_fault_that_passes_costs_an_upload_nothing_but_time() {
     for (step, size) in STEPS.into_iter().chain(LAST_STEPS) {
-        block_on(async {
-            let bench = bench(ATTEMPTS_MAX - 1).await;
+        each(ATTEMPTS_MAX - 1, async |bench| {
             bench.fail(step, (1..ATTEMPTS_MAX).map(|_| passing()).collect());
             bench.upload("f", size).await.unwrap_or_else(|error| panic!("{step}: {error:?}"));
             assert_eq!(bench.files.live_files()["/a/f"].len(), size, "{step}");
@@ -41,8 +53,7 @@ fn a_fault_that_passes_costs_an_upload_nothing_but_time() {
 #[test]
 fn a_fault_that_stays_is_told_after_so_many_attempts_and_leaves_nothing_behind() {
     for (step, size) in STEPS {
-        block_on(async {
-            let bench = bench(ATTEMPTS_MAX - 1).await;
+        each(ATTEMPTS_MAX - 1, async |bench| {
             bench.fail(step, (0..ATTEMPTS_MAX).map(|_| passing()).collect());
             let error = bench.upload("f", size).await.unwrap_err();
             assert!(matches!(&error, Error::Internal(fault) if fault.to_string() == "too many open files"), "{step}");
@@ -57,8 +68,7 @@ fn a_fault_that_stays_is_told_after_so_many_attempts_and_leaves_nothing_behind()
 fn a_step_is_not_repeated_where_it_may_have_changed_something() {
     let steps = STEPS.into_iter().chain([("seal", SMALL)]);
     for (step, size) in steps {
-        block_on(async {
-            let bench = bench(ATTEMPTS_MAX - 1).await;
+        each(ATTEMPTS_MAX - 1, async |bench| {
             bench.fail(step, vec![passing().permanent()]);
             bench.upload("f", size).await.unwrap_err();
             assert!(bench.files.live_files().is_empty(), "{step}");
@@ -81,8 +91,7 @@ fn bytes_whose_sync_failed_are_not_taken_for_safe_because_the_intent_may_be_trie
 #[test]
 fn others_land_while_an_upload_waits_for_its_next_attempt() {
     for step in ["write_group", "intend_landings", "land"] {
-        block_on(async {
-            let bench = bench(0).await;
+        each(0, async |bench| {
             bench.fail(step, vec![passing()]);
             let mut waiting = pin!(bench.upload("first", SMALL));
             tokio::select! {

@@ -20,7 +20,7 @@ const PUTS_MAX: usize = 64;
 
 /// What the writers of small uploads share.
 pub(super) struct SmallWrites {
-    intents: Intents,
+    pub(super) intents: Intents,
     puts: Semaphore,
 }
 

@@ -4,8 +4,10 @@
 use super::Shared;
 use lakeshore::Error;
 use lakeshore::ports::namespace::{IntendedObject, NewObject};
+use parking_lot::Mutex;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 /// Rows of one transaction.
@@ -18,26 +20,48 @@ struct Waiting {
     answer: oneshot::Sender<Result<IntendedObject, Error>>,
 }
 
+/// The queue is as long as the requests that wait.
+type Queue = mpsc::UnboundedSender<Waiting>;
+
 #[derive(Default)]
-pub(super) struct Intents(OnceLock<mpsc::UnboundedSender<Waiting>>);
+pub(super) struct Intents {
+    /// Of the task that records, which begins with the first row.
+    queue: Mutex<Option<Queue>>,
+    /// Where that task runs: not where a request does, whose thread may be busy with another one.
+    runtime: OnceLock<Handle>,
+}
 
 impl Intents {
+    /// Rows are recorded by a task of this runtime, once it is called.
+    pub(super) fn run_on(&self, runtime: Handle) {
+        // Called once, at a start.
+        let _ = self.runtime.set(runtime);
+    }
+
     /// Returns once the row is durable.
     pub(super) async fn record(&self, shared: &Arc<Shared>, new: NewObject) -> Result<IntendedObject, Error> {
-        let start = || {
-            let (sender, waiting) = mpsc::unbounded_channel();
-            // A task of its own, so that a caller that leaves takes nobody along.
-            tokio::spawn(record_all(Arc::downgrade(shared), waiting));
-            sender
-        };
         let (answer, answered) = oneshot::channel();
-        // Refused where the task has ended: then the answer is dropped, which is found below.
-        let _ = self.0.get_or_init(start).send(Waiting { new, answer });
+        // Refused by a task that has ended a moment ago: then the answer is dropped, which is found below.
+        let _ = self.queue(shared).send(Waiting { new, answer });
         answered.await.map_err(Error::internal)?
+    }
+
+    /// A task of its own, so that a caller that leaves takes nobody along. Begun again after a panic.
+    fn queue(&self, shared: &Arc<Shared>) -> Queue {
+        let mut queue = self.queue.lock();
+        match &*queue {
+            Some(queue) if !queue.is_closed() => queue.clone(),
+            _ => {
+                let (begun, waiting) = mpsc::unbounded_channel();
+                let runtime = self.runtime.get().cloned().unwrap_or_else(Handle::current);
+                runtime.spawn(record_all(Arc::downgrade(shared), waiting));
+                queue.insert(begun).clone()
+            }
+        }
     }
 }
 
-/// Until the file store is dropped. The queue is as long as the requests that wait, which are bounded by their bytes.
+/// Until the file store is dropped.
 async fn record_all(shared: Weak<Shared>, mut waiting: mpsc::UnboundedReceiver<Waiting>) {
     let mut group = Vec::new();
     let mut were_several = false;
@@ -53,7 +77,7 @@ async fn record_all(shared: Weak<Shared>, mut waiting: mpsc::UnboundedReceiver<W
         were_several = group.len() > 1;
         let Some(shared) = shared.upgrade() else { return };
         let (new, answers): (Vec<_>, Vec<_>) = group.drain(..).map(|Waiting { new, answer }| (new, answer)).unzip();
-        // A caller that has left hears nothing, and its row is found by its age.
+        // A caller that has left hears nothing: its row is an unfinished upload, which the next start sweeps.
         match shared.namespace.intend(&new, shared.now()).await {
             Ok(intended) => {
                 for (answer, intended) in answers.into_iter().zip(intended) {

@@ -72,6 +72,7 @@ struct LeaseState {
     bucket: Arc<Bucket>,
     start: String,
     is_lost: AtomicBool,
+    is_given_back: AtomicBool,
     /// When the last renewal that succeeded was begun, in milliseconds of [`now_ms`].
     renewed_at_ms: AtomicU64,
 }
@@ -133,6 +134,7 @@ pub(super) async fn take(
                 bucket: bucket.clone(),
                 start: own.start.clone(),
                 is_lost: AtomicBool::new(false),
+                is_given_back: AtomicBool::new(false),
                 renewed_at_ms: AtomicU64::new(begun),
             };
             let held = Arc::new(held);
@@ -208,6 +210,9 @@ impl Lease {
         if self.is_lost() {
             return Err(Error::internal(TakenOver));
         }
+        if self.held.is_given_back.load(Ordering::Relaxed) {
+            return Err(Error::ShuttingDown);
+        }
         let silent_ms = now_ms().saturating_sub(self.held.renewed_at_ms.load(Ordering::Relaxed));
         if u128::from(silent_ms) > FRESH_MAX.as_millis() {
             return Err(no_answer("renewing the lease of the lake", silent_ms / 1000));
@@ -218,6 +223,8 @@ impl Lease {
     /// Gives the lake back, so that the next server need not wait.
     pub(super) async fn release(&self) {
         self.keeper.abort();
+        // What is still under way may write nothing from now on.
+        self.held.is_given_back.store(true, Ordering::Relaxed);
         let record = Record {
             server: String::new(),
             database: String::new(),

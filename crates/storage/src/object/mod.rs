@@ -52,6 +52,7 @@ use open_multiparts::OpenMultiparts;
 use recent::RecentObjects;
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
+use tokio::runtime::Handle;
 
 pub use bucket::BucketError;
 pub use collecting::Collected;
@@ -130,6 +131,7 @@ impl ObjectFiles {
 
     async fn serve(&self, server: &str, database: &str, start: String) -> Result<(), LeaseError> {
         let lease = lease::take(&self.0.bucket, server, database, start).await?;
+        self.0.small_writes.intents.run_on(Handle::current());
         // Called once.
         let _ = self.0.lease.set(lease);
         Ok(())

@@ -25,9 +25,12 @@ pub struct FaultyProxy {
     /// Whether requests fail; from the start on.
     #[allow(dead_code, reason = "not all tests that include this file use it")]
     pub is_faulty: Arc<AtomicBool>,
-    /// Requests to a path with this text wait until it is another.
+    /// The first request to a path with this text waits until it is `None`.
     #[allow(dead_code, reason = "not all tests that include this file use it")]
     pub held: Arc<Mutex<Option<String>>>,
+    /// Whether a request has waited.
+    #[allow(dead_code, reason = "not all tests that include this file use it")]
+    pub has_held: Arc<AtomicBool>,
 }
 
 pub const NONE: Faults = Faults { unavailable: 0, cut: 0, lost_answer: 0, late: 0 };
@@ -42,7 +45,8 @@ pub fn start(upstream: &str, faults: Faults) -> FaultyProxy {
     let is_faulty = Arc::new(AtomicBool::new(true));
     let fails = is_faulty.clone();
     let held = Arc::new(Mutex::new(None));
-    let holds = held.clone();
+    let has_held = Arc::new(AtomicBool::new(false));
+    let holds = (held.clone(), has_held.clone());
     std::thread::spawn(move || {
         let count = Arc::new(AtomicU64::new(0));
         for connection in listener.incoming().map_while(Result::ok) {
@@ -57,7 +61,7 @@ pub fn start(upstream: &str, faults: Faults) -> FaultyProxy {
             });
         }
     });
-    FaultyProxy { address, failed, is_faulty, held }
+    FaultyProxy { address, failed, is_faulty, held, has_held }
 }
 
 /// Whether request `number` meets a fault of one in `share`; the shares of several faults do not fall together.
@@ -71,7 +75,7 @@ fn serve(
     upstream: &str,
     number: u64,
     faults: Faults,
-    held: &Mutex<Option<String>>,
+    (held, has_held): &(Arc<Mutex<Option<String>>>, Arc<AtomicBool>),
 ) -> Option<()> {
     let mut incoming = BufReader::new(connection.try_clone().ok()?);
     let mut head = String::new();
@@ -95,8 +99,11 @@ fn serve(
     let mut body = vec![0; length];
     incoming.read_exact(&mut body).ok()?;
     let request = head.lines().next().unwrap_or_default();
-    while held.lock().unwrap().as_ref().is_some_and(|held| request.contains(held.as_str())) {
-        std::thread::sleep(Duration::from_millis(10));
+    let is_held = held.lock().unwrap().as_ref().is_some_and(|held| request.contains(held.as_str()));
+    if is_held && !has_held.swap(true, Ordering::Relaxed) {
+        while held.lock().unwrap().is_some() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
     let mut connection = connection;
     if hits(number, faults.unavailable, 1) {
