@@ -15,6 +15,7 @@ mod identity;
 mod job;
 mod landing_facts;
 mod landings;
+mod log_file;
 mod migrations;
 mod open;
 #[cfg(test)]

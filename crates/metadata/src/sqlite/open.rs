@@ -2,7 +2,7 @@
 //! (`crate::control`). So no process sees a half-made database.
 
 use super::connection::{begin_log, is_disk_full, is_of_damage, is_of_use, open_exclusive};
-use super::{backup, migrations, rights};
+use super::{backup, log_file, migrations, rights};
 use crate::lock::look_again;
 use crate::store::Opening;
 use lakeshore_system::terminal::say;
@@ -107,6 +107,14 @@ async fn prepare(connection: &mut SqliteConnection, file: &Path, opening: Openin
     let newest = migrations::newest();
     // Read before anything is written.
     let found = migrations::version(connection).await.map_err(open_error)?;
+    // A stop, or a command whose sync failed, may leave frames in the log that are readable but not durable. The same bytes
+    // are written: also a database of another version is left as it was.
+    let is_durable = match log_file::write_again(file) {
+        Ok(()) => true,
+        // In a file system that copies on write. A full disk does not prevent an opening.
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => false,
+        Err(error) => return Err(open_error(sqlx::Error::Io(error))),
+    };
     match opening {
         _ if found > newest => return Err(OpenError::Newer { path, found, newest }),
         Opening::Existing if found == 0 => return Err(OpenError::Missing { path }),
@@ -123,11 +131,12 @@ async fn prepare(connection: &mut SqliteConnection, file: &Path, opening: Openin
     begin_log(connection).await.map_err(open_error)?;
     // Leftover of an earlier version that was killed; nothing reads it any more.
     let _ = std::fs::remove_file(beside(file, "-shm"));
-    // A stop, or a command whose sync failed, may leave frames in the log that are readable but not durable: the log is
-    // written to the database file. A full disk does not prevent an opening.
-    match connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await {
-        Err(error) if !is_disk_full(&error) => return Err(open_error(error)),
-        _ => {}
+    if is_durable {
+        // A full disk does not prevent an opening.
+        match connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await {
+            Err(error) if !is_disk_full(&error) => return Err(open_error(error)),
+            _ => {}
+        }
     }
     if !migrations::is_done(connection).await.map_err(open_error)? {
         migrations::run(connection).await.map_err(|source| OpenError::Migrate { path: path.clone(), source })?;

@@ -11,6 +11,7 @@ use super::folders;
 use super::job::Durability;
 use super::landing_facts::LandingFactsCache;
 use super::landings;
+use super::log_file;
 use super::open::Turn;
 use super::query::{Value, query, run};
 use super::versions::unversioned::{HasUnversioned, Unversioned};
@@ -162,6 +163,14 @@ impl Writing {
     }
 
     pub(super) async fn close(self) -> sqlx::Result<()> {
+        // SQLite writes the log to the database file as it closes the last connection.
+        if !self.is_safe
+            && let Err(error) = log_file::write_again(&self.file)
+        {
+            // Left open until the process ends: the next one has the log as it is.
+            std::mem::forget(self.connection);
+            return Err(sqlx::Error::Io(error));
+        }
         let closed = self.connection.close().await;
         drop(self.turn);
         closed

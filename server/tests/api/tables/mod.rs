@@ -248,6 +248,14 @@ async fn a_log_that_another_has_written_is_left_alone_and_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_object_storage_that_ignores_conditions_is_found_out_and_told_at_the_start() {
+    let Some(server) = server().await else { return };
+    let is_told = server.stderr().contains("ignores the conditions of writes");
+    let ignores = std::env::var("LAKESHORE_TEST_S3").is_ok_and(|storage| storage == "garage");
+    assert_eq!(is_told, ignores, "{}", server.stderr());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_lost_and_requests_that_fail_leave_each_version_one_commit() {
     if bucket::object_storage::object_storage().is_none() {
         return skipped(bucket::object_storage::MISSING);

@@ -26,6 +26,8 @@ use std::time::Duration;
 const START_MAX: Duration = Duration::from_secs(60);
 /// Approximate number of calls of a first start.
 const FIRST_CALLS_MAX: usize = 250;
+/// Calls of a later start, about.
+const STARTING_CALLS: usize = 40;
 /// Longest delay between a response and the end of the server, so that background work may be running.
 const AFTER_THE_ANSWER_MAX: Duration = Duration::from_millis(400);
 
@@ -196,6 +198,31 @@ async fn a_folder_without_a_durable_name_does_not_count_as_durable() {
         let figures = survive(&scene, &round).await;
         assert_eq!((figures.failed_calls, figures.done), (2, 1));
     }
+}
+
+/// After a failed sync of the log of the database, a kill leaves frames that can be read and are not on the disk. The next start
+/// fails at any of its calls, then the power is cut.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_may_not_be_durable_is_so_before_any_of_it_is_in_the_database() {
+    let Some(scene) = Scene::set(Operation::Supersede).await else { return };
+    let forever = |calls, below: &str, first, error| Plan {
+        calls,
+        below: below.to_owned(),
+        first,
+        length: Plan::FOR_EVER,
+        error,
+    };
+    let plan = forever(vec![Call::SyncData], "", 2, Errno::ROFS);
+    let mut ended = 0;
+    for first in 1..=STARTING_CALLS {
+        let at_start = Some(forever(Vec::new(), "data", first, Errno::IO));
+        for seed in 0..2 {
+            let (order, steady, end) = (Order::Journal, None, End::Kill);
+            let round = Round { plan: plan.clone(), order, steady, end, at_start: at_start.clone(), again: true, seed };
+            ended += usize::from(survive(&scene, &round).await.at_start > 0);
+        }
+    }
+    assert!(ended > STARTING_CALLS, "{ended} starts met a fault");
 }
 
 /// A first start meets a fault at its n-th call; the next start finds the result of a power cut.

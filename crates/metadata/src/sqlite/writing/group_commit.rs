@@ -11,6 +11,7 @@ use super::super::connection::{SQLITE_ERROR, open_writing, result_code};
 use super::super::job::{Answer, Done, Durability, Effect, Job, JobOutcome};
 use super::super::landing_facts::LandingFactsCache;
 use super::super::landings;
+use super::super::log_file;
 use super::super::transaction_fault::Fault;
 use super::super::versions::unversioned;
 use super::{Savepoint, Writing};
@@ -56,13 +57,14 @@ impl Writing {
     }
 
     /// Makes committed data durable after a failed sync. The kernel reports the failure once, and the next sync
-    /// succeeds without the lost data (PostgreSQL found this in 2018). So the committed content of the log is written
-    /// to the database file and synced there, and the log is emptied, also of a transaction whose commit failed. No
-    /// other work begins before. On an error, the outcome of a power cut is unknown.
+    /// succeeds without the lost data (PostgreSQL found this in 2018). So the log is written again, its committed content
+    /// is written to the database file and synced there, and the log is emptied, also of a transaction whose commit
+    /// failed. No other work begins before. On an error, the outcome of a power cut is unknown.
     async fn make_safe(&mut self) -> Result<(), Fault> {
         if self.is_lost {
             self.open_anew().await?;
         }
+        log_file::write_again(&self.file).map_err(sqlx::Error::Io)?;
         let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut self.connection).await?;
         if checkpoint.try_get::<i64, _>(0)? != 0 {
             return Err(Fault::busy("a reader keeps the write-ahead log of the database from being truncated"));
