@@ -23,6 +23,8 @@ use tokio::task::JoinHandle;
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
 /// Time for one attempt to renew.
 const RENEWAL_MAX: Duration = Duration::from_secs(8);
+/// Writes of one renewal that may find that another server of the group came first.
+const WRITES_MAX: usize = 5;
 /// Time without a renewal after which the server writes nothing more. Longer than a renewal that fails, and another.
 const FRESH_MAX: Duration = Duration::from_secs(24);
 /// Time without a renewal after which another server may take the lake. Longer than [`FRESH_MAX`], by the time that a
@@ -181,21 +183,25 @@ async fn keep(held: Arc<LeaseState>, mut own: Record) {
 impl LeaseState {
     /// False where the lake is another server's.
     async fn write(&self, own: &Record) -> Result<bool, BucketError> {
-        let begun = now_ms();
-        let Some((found, version)) = read(&self.bucket).await? else {
-            // Somebody has deleted it. The next writer has the lake.
-            if self.bucket.put_new(&key(), content(own)).await? {
-                self.renewed_at_ms.store(begun, Ordering::Relaxed);
+        for _ in 0..WRITES_MAX {
+            let begun = now_ms();
+            let Some((found, version)) = read(&self.bucket).await? else {
+                // Somebody has deleted it. The next writer has the lake.
+                if self.bucket.put_new(&key(), content(own)).await? {
+                    self.renewed_at_ms.store(begun, Ordering::Relaxed);
+                }
+                return Ok(true);
+            };
+            if found.start != self.start {
+                return Ok(false);
             }
-            return Ok(true);
-        };
-        if found.start != self.start {
-            return Ok(false);
+            if self.bucket.replace(&key(), content(own), &version).await? == Replaced::Done {
+                self.renewed_at_ms.store(begun, Ordering::Relaxed);
+                return Ok(true);
+            }
+            // Changed in between: by whom, the next look says. Servers of a group that have waited for the same outage
+            // renew at the same moment, and one that came second each time would be taken for silent.
         }
-        if self.bucket.replace(&key(), content(own), &version).await? == Replaced::Done {
-            self.renewed_at_ms.store(begun, Ordering::Relaxed);
-        }
-        // Where it was changed in between, the next round says by whom: an answer may have been lost.
         Ok(true)
     }
 }
