@@ -13,7 +13,7 @@ pub(super) struct TargetOrder(Mutex<Places>);
 #[derive(Default)]
 struct Places {
     taken: u64,
-    /// Of each path, the place that was taken last.
+    /// The place that was taken last, by path.
     last: HashMap<LakePath, Last>,
 }
 

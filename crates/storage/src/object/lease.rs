@@ -167,7 +167,7 @@ async fn keep(held: Arc<LeaseState>, mut own: Record) {
     loop {
         tokio::time::sleep(RENEWAL_PAUSE).await;
         own.renewals += 1;
-        match tokio::time::timeout(RENEWAL_MAX, held.write(&own)).await {
+        match tokio::time::timeout(RENEWAL_MAX, held.renew(&own)).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => {
                 tracing::error!("another server has taken over this lake; this server can no longer write");
@@ -182,27 +182,36 @@ async fn keep(held: Arc<LeaseState>, mut own: Record) {
 
 impl LeaseState {
     /// False where the lake is another server's.
-    async fn write(&self, own: &Record) -> Result<bool, BucketError> {
+    async fn renew(&self, own: &Record) -> Result<bool, BucketError> {
         for _ in 0..WRITES_MAX {
-            let begun = now_ms();
-            let Some((found, version)) = read(&self.bucket).await? else {
-                // Somebody has deleted it. The next writer has the lake.
-                if self.bucket.put_new(&key(), content(own)).await? {
-                    self.renewed_at_ms.store(begun, Ordering::Relaxed);
-                }
-                return Ok(true);
-            };
-            if found.start != self.start {
-                return Ok(false);
+            if let Some(is_own) = self.write(own).await? {
+                return Ok(is_own);
             }
-            if self.bucket.replace(&key(), content(own), &version).await? == Replaced::Done {
-                self.renewed_at_ms.store(begun, Ordering::Relaxed);
-                return Ok(true);
-            }
-            // Changed in between: by whom, the next look says. Servers of a group that have waited for the same outage
-            // renew at the same moment, and one that came second each time would be taken for silent.
+            // Servers of a group that have waited for the same outage renew at the same moment, and one that came second
+            // each time would be taken for silent.
         }
         Ok(true)
+    }
+
+    /// False where the lake is another server's; `None` where the object was changed in between: by which server, the next
+    /// look says.
+    async fn write(&self, own: &Record) -> Result<Option<bool>, BucketError> {
+        let begun = now_ms();
+        let Some((found, version)) = read(&self.bucket).await? else {
+            // Somebody has deleted it. The next writer has the lake.
+            if self.bucket.put_new(&key(), content(own)).await? {
+                self.renewed_at_ms.store(begun, Ordering::Relaxed);
+            }
+            return Ok(Some(true));
+        };
+        if found.start != self.start {
+            return Ok(Some(false));
+        }
+        if self.bucket.replace(&key(), content(own), &version).await? == Replaced::Changed {
+            return Ok(None);
+        }
+        self.renewed_at_ms.store(begun, Ordering::Relaxed);
+        Ok(Some(true))
     }
 }
 
@@ -229,7 +238,7 @@ impl Lease {
     /// Gives the lake back, so that the next server need not wait.
     pub(super) async fn release(&self) {
         self.keeper.abort();
-        // What is still under way may write nothing from now on.
+        // Requests that are still under way write nothing from now on.
         self.held.is_given_back.store(true, Ordering::Relaxed);
         let record = Record {
             server: String::new(),
@@ -237,6 +246,7 @@ impl Lease {
             start: self.held.start.clone(),
             renewals: now_ms(),
         };
+        // Once: a server of the group that renews meanwhile keeps the lake.
         if let Err(error) = self.held.write(&record).await {
             tracing::debug!(%error, "cannot give the lake back; the next server waits for its lease");
         }
