@@ -23,6 +23,8 @@ pub enum OpenError {
     Missing { path: String },
     #[error("cannot open the database {path}; check the permissions of its folder, and its disk")]
     Open { path: String, source: sqlx::Error },
+    #[error("cannot write the log of the database {path} again; check its disk")]
+    Log { path: String, source: io::Error },
     #[error(
         "another program has opened the database {path}, such as a sqlite3 shell or an earlier version of Lakeshore; stop it, then try again"
     )]
@@ -85,6 +87,11 @@ pub(super) async fn open(file: &Path, opening: Opening, _turn: &Turn) -> Result<
     let mut connection = open_exclusive(file).await.map_err(|source| OpenError::of(source, path.clone()))?;
     match prepare(&mut connection, file, opening).await {
         Ok(()) => Ok(connection),
+        // Left open until the process ends: closing it would write the log, which may not be durable, to the database file.
+        Err(error @ OpenError::Log { .. }) => {
+            std::mem::forget(connection);
+            Err(error)
+        }
         Err(error) => {
             // Closed before the error is returned, so that the next process can open the database at once.
             let _ = connection.close().await;
@@ -113,7 +120,7 @@ async fn prepare(connection: &mut SqliteConnection, file: &Path, opening: Openin
         Ok(()) => true,
         // In a file system that copies on write. A full disk does not prevent an opening.
         Err(error) if error.kind() == io::ErrorKind::StorageFull => false,
-        Err(error) => return Err(open_error(sqlx::Error::Io(error))),
+        Err(source) => return Err(OpenError::Log { path, source }),
     };
     match opening {
         _ if found > newest => return Err(OpenError::Newer { path, found, newest }),

@@ -225,6 +225,25 @@ async fn a_log_that_may_not_be_durable_is_so_before_any_of_it_is_in_the_database
     assert!(ended > STARTING_CALLS, "{ended} starts met a fault");
 }
 
+/// The log is not durable, and cannot be made so: nothing of it comes to the database file, also not by closing it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_cannot_write_the_log_again_leaves_the_database_file_as_it_was() {
+    let Some(scene) = Scene::set(Operation::AddSmall).await else { return };
+    let plan = Plan { calls: vec![Call::SyncData], below: DATA.to_owned(), first: 1, length: 1, error: Errno::IO };
+    let (order, steady, at_start) = (Order::Journal, None, None);
+    let round = Round { plan: plan.clone(), order, steady, end: End::Kill, at_start, again: false, seed: 0 };
+    let Running { server, disk } = Running::start_well(&scene, scene.saved.clone(), &round).await;
+    scene.run(&server, &scene.ledger(), &mut Given::default()).await;
+    drop(server.kill());
+    let database = |disk: &VolatileDisk| std::fs::read(disk.path().join(DATA).join("lakeshore.db")).unwrap();
+    let before = database(&disk);
+    let left = disk.cut_nothing();
+    drop(disk);
+    let Err((disk, said)) = Running::start(&scene, left, &round, Some(plan)).await else { panic!("it has started") };
+    assert!(said.contains("cannot write the log of the database"), "{said}");
+    assert!(before == database(&disk), "the database file has changed");
+}
+
 /// A first start meets a fault at its n-th call; the next start finds the result of a power cut.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_survives_a_failing_disk() {
