@@ -172,6 +172,7 @@ macro_rules! version_promises {
             staged_files_are_listed_by_their_paths_without_those_that_were_replaced,
             entries_of_a_log_are_unneeded_before_the_checkpoint_of_the_oldest_version_or_pin,
             a_version_is_fixed_once_and_what_was_not_fixed_is_forgotten,
+            versions_that_are_fixed_together_have_an_entry_each,
             a_group_of_landings_is_found_by_its_version_with_what_it_replaced,
             files_are_described_once_and_those_outside_a_table_are_listed,
         );

@@ -6,7 +6,7 @@ use lakeshore::Error;
 use lakeshore::model::id::{SyncId, UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::time::Timestamp;
-use lakeshore::model::version::{VersionFile, VersionKind};
+use lakeshore::model::version::VersionFile;
 use lakeshore::ports::metadata::table::{
     LandedInVersion, StagedFile, StoredTable, TableFile, TableSchemaId, VersionHead,
 };
@@ -79,7 +79,7 @@ pub(super) fn place_of(
     Ok((place, PartitionValues::of_path(dataset.relative(path).unwrap_or_default())?))
 }
 
-fn candidate(dataset: &LakePath, member: &Member, file: &TableFile, schema: TableSchemaId) -> Candidate {
+pub(super) fn candidate(dataset: &LakePath, member: &Member, file: &TableFile, schema: TableSchemaId) -> Candidate {
     Candidate {
         upload_id: member.upload_id,
         landed_at: member.landed_at,
@@ -91,7 +91,7 @@ fn candidate(dataset: &LakePath, member: &Member, file: &TableFile, schema: Tabl
 }
 
 /// Returns the removal of a file that was in the table at the version before, `None` if it was outside.
-fn removal(dataset: &LakePath, path: &LakePath, file: &TableFile, removed: Timestamp) -> Option<RemoveFile> {
+pub(super) fn removal(dataset: &LakePath, path: &LakePath, file: &TableFile, removed: Timestamp) -> Option<RemoveFile> {
     if file.schema.is_none() || file.is_outside {
         return None;
     }
@@ -100,57 +100,15 @@ fn removal(dataset: &LakePath, path: &LakePath, file: &TableFile, removed: Times
 }
 
 impl Shared {
-    /// Returns how a version changes the table.
+    /// Returns how a version changes the table, by all of its files.
     pub(super) async fn change(
         &self,
         dataset: &LakePath,
         table: &StoredTable,
         version: &VersionHead,
     ) -> Result<Change, FollowError> {
-        if version.kind == VersionKind::Landing
-            && table.version > 0
-            && let Some(change) = self.landed(dataset, table, version).await?
-        {
-            return Ok(change);
-        }
         let files = Members::Version(VersionFilePages::new(dataset, version.version));
         self.difference(dataset, table, files, version.at).await
-    }
-
-    /// Changes of a group of landings. `None` where more has changed, or where files that did not fit the table may
-    /// fit it now.
-    async fn landed(
-        &self,
-        dataset: &LakePath,
-        table: &StoredTable,
-        version: &VersionHead,
-    ) -> Result<Option<Change>, FollowError> {
-        let landed = self.state.landed_in(dataset, version.version).await?;
-        let replaced: BTreeMap<_, _> = landed.iter().filter_map(|file| Some((file.replaced?, &file.path))).collect();
-        if table.dataset_files + landed.len() as u64 != version.files + replaced.len() as u64 {
-            return Ok(None);
-        }
-        let ids: Vec<_> = replaced.keys().copied().collect();
-        let mut removed = Vec::new();
-        for some in ids.chunks(TOGETHER_MAX) {
-            for (upload_id, file) in self.known_already(dataset, some).await? {
-                removed.extend(replaced.get(&upload_id).and_then(|path| removal(dataset, path, &file, version.at)));
-            }
-        }
-        let kept = table.table_files.saturating_sub(removed.len() as u64);
-        if kept == 0 && !self.state.files_outside(dataset, 1).await?.is_empty() {
-            return Ok(None);
-        }
-        let members: Vec<_> = landed.iter().map(Member::from).collect();
-        let mut candidates = Vec::new();
-        for some in members.chunks(TOGETHER_MAX) {
-            let known = self.known(dataset, some).await?;
-            for member in some {
-                let Some(file) = known.get(&member.upload_id) else { continue };
-                candidates.extend(file.schema.map(|schema| candidate(dataset, member, file, schema)));
-            }
-        }
-        Ok(Some(Change { removed, candidates, kept, gone: Some(ids) }))
     }
 
     /// Compares all files with those of the version that was followed last. A file that was taken over has its object in
@@ -178,7 +136,7 @@ impl Shared {
         let (mut kept, mut candidates) = (BTreeSet::new(), Vec::new());
         while let Some(members) = files.next(self).await? {
             for some in members.chunks(TOGETHER_MAX) {
-                let known = self.known(dataset, some).await?;
+                let known = self.known(dataset, some).await?.all()?;
                 for member in some {
                     let Some(file) = known.get(&member.upload_id) else { continue };
                     let Some(schema) = file.schema else { continue };

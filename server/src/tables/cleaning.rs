@@ -25,15 +25,17 @@ const TOGETHER_MAX: u64 = 500;
 const GROUPS_MAX: usize = 10;
 
 impl Shared {
-    /// Removes what no version needs that was current since `kept_from`, where there may be much of it.
+    /// Removes what no version needs that was current since `kept_from`, where there may be much of it; `before` is the version
+    /// after which this was looked at.
     pub(super) async fn clean_log(
         &self,
         dataset: &LakePath,
         table: &StoredTable,
+        before: u64,
         has_new_checkpoint: bool,
         kept_from: Timestamp,
     ) {
-        if !has_new_checkpoint && !table.version.is_multiple_of(VERSIONS_BETWEEN) {
+        if !has_new_checkpoint && before / VERSIONS_BETWEEN == table.version / VERSIONS_BETWEEN {
             return;
         }
         if let Err(error) = self.try_clean_log(dataset, table, kept_from).await {

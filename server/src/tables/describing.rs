@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::change::Member;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::{self, StreamExt};
 use lakeshore::Error;
 use lakeshore::model::id::UploadId;
 use lakeshore::model::path::LakePath;
@@ -29,33 +29,62 @@ struct OpenedMember {
     file: Option<Arc<dyn OpenFile>>,
 }
 
+/// Files as tables know them, by their uploads.
+pub(super) struct Known {
+    pub(super) files: HashMap<UploadId, TableFile>,
+    /// Those that were not read, because one of them failed.
+    pub(super) unread: Vec<UploadId>,
+    pub(super) failure: Option<Error>,
+}
+
+impl Known {
+    pub(super) fn all(self) -> Result<HashMap<UploadId, TableFile>, Error> {
+        match self.failure {
+            None => Ok(self.files),
+            Some(error) => Err(error),
+        }
+    }
+}
+
 impl Shared {
-    /// Files as tables know them, by their uploads. Those that were not described are read first. At most [`TOGETHER_MAX`].
-    pub(super) async fn known(
-        &self,
-        dataset: &LakePath,
-        members: &[Member],
-    ) -> Result<HashMap<UploadId, TableFile>, Error> {
+    /// Files as tables know them, by their uploads. Those that were not described are read first, in their order, up to one that
+    /// cannot be read. At most [`TOGETHER_MAX`].
+    pub(super) async fn known(&self, dataset: &LakePath, members: &[Member]) -> Result<Known, Error> {
         let ids: Vec<_> = members.iter().map(|member| member.upload_id).collect();
-        let mut known = self.known_already(dataset, &ids).await?;
+        let mut known = Known { files: self.known_already(dataset, &ids).await?, unread: Vec::new(), failure: None };
         let mut missing = Vec::new();
         for member in members {
-            if !known.contains_key(&member.upload_id) {
+            if !known.files.contains_key(&member.upload_id) {
                 missing.push((member.upload_id, member.path.clone()));
             }
         }
         if missing.is_empty() {
             return Ok(known);
         }
+        known.unread.extend(missing.iter().map(|(upload_id, _)| *upload_id));
         let files = self.open(missing).await?;
         let describe = |OpenedMember { upload_id, path, file }: OpenedMember| async move {
             Ok::<_, Error>((upload_id, self.described(&path, upload_id, file).await?))
         };
-        let descriptions: Vec<_> =
-            stream::iter(files.into_iter().map(describe)).buffer_unordered(READ_MAX).try_collect().await?;
+        let mut reading = stream::iter(files.into_iter().map(describe)).buffered(READ_MAX);
+        let mut descriptions = Vec::new();
+        while let Some(described) = reading.next().await {
+            match described {
+                Ok(described) => descriptions.push(described),
+                Err(error) => {
+                    known.failure = Some(error);
+                    break;
+                }
+            }
+        }
+        drop(reading);
+        known.unread.drain(..descriptions.len());
+        if descriptions.is_empty() {
+            return Ok(known);
+        }
         self.state.describe(&descriptions).await?;
         let ids: Vec<_> = descriptions.iter().map(|(upload_id, _)| *upload_id).collect();
-        known.extend(self.known_already(dataset, &ids).await?);
+        known.files.extend(self.known_already(dataset, &ids).await?);
         Ok(known)
     }
 

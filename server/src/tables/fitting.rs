@@ -1,7 +1,7 @@
 //! Tells before a publish which files the table of the dataset could not have.
 
 use super::change::Members;
-use super::planning::TargetVersion;
+use super::planning::{Schemas, TargetVersion};
 use super::{FollowError, Follower, Shared};
 use async_trait::async_trait;
 use lakeshore::Error;
@@ -36,7 +36,8 @@ impl Shared {
         let at = SystemClock.now();
         let change = self.difference(dataset, &table, Members::Staged(sync, None), at).await?;
         let target = TargetVersion { version: VersionNumber(table.version + 1), at, kind: VersionKind::Publish };
-        let mut outside = self.plan(dataset, state.as_ref(), target, change).await?.outside;
+        let plan = self.plan(dataset, state.as_ref(), target, change, &mut Schemas::default()).await?;
+        let mut outside = plan.outside;
         outside.sort_unstable_by_key(|file| file.upload_id);
         let misfit = |file: &FileOutside| {
             let reasons: Vec<ReasonOutside> = serde_json::from_str(&file.reasons)?;

@@ -1,67 +1,193 @@
-//! Fixes what a version adds to the bucket: its commit, its manifest, or both.
+//! Fixes what versions add to the bucket: their commits, and the manifest of one of them.
+//!
+//! Groups of landings that follow each other are fixed together, each with its own commit.
 
-use super::planning::Planned;
+use super::change::Change;
+use super::planning::{Planned, Schemas};
 use super::{FollowError, Shared};
 use bytes::Bytes;
+use lakeshore::model::id::{UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::table::{DraftId, EntryKind};
+use lakeshore::model::version::VersionKind;
 use lakeshore::ports::Clock;
-use lakeshore::ports::metadata::table::{FixedVersion, NewEntry, StoredTable, VersionHead};
+use lakeshore::ports::metadata::table::{FileOutside, FixedVersions, NewEntry, StoredTable, VersionHead};
 use lakeshore_delta::plan::TableState;
 use lakeshore_system::clock::SystemClock;
 use lakeshore_system::failpoints::crash_point;
+use std::collections::BTreeMap;
+
+/// Bytes of entries that are held in memory until they are fixed together, about.
+const ENTRIES_BYTES_MAX: usize = 1024 * 1024;
+
+/// Versions that are planned, one after the other, and not fixed yet.
+struct PlannedVersions {
+    /// The version that was fixed last.
+    before: u64,
+    /// After the last of them.
+    table: StoredTable,
+    state: Option<TableState>,
+    schemas: Schemas,
+    entries: Vec<NewEntry>,
+    entries_bytes: usize,
+    outside: BTreeMap<UploadId, FileOutside>,
+    gone: Option<Vec<UploadId>>,
+    /// Whether files were outside the table before these versions, once that was asked.
+    had_outside: Option<bool>,
+    /// Why no more versions can be planned.
+    failure: Option<FollowError>,
+}
+
+impl PlannedVersions {
+    fn is_empty(&self) -> bool {
+        self.table.version == self.before
+    }
+
+    fn add(&mut self, entry: NewEntry) {
+        self.entries_bytes += entry.bytes.as_ref().map_or(0, Bytes::len);
+        self.entries.push(entry);
+    }
+}
+
+/// What was fixed.
+pub(super) struct Fixed {
+    /// After the last version.
+    pub(super) table: StoredTable,
+    pub(super) entries: Vec<NewEntry>,
+    /// Why the version after these cannot be fixed, if that is known.
+    pub(super) failure: Option<FollowError>,
+}
 
 impl Shared {
+    /// Fixes the first of these versions, which are the next ones of the table, and those after it that can be fixed with it.
     pub(super) async fn fix(
         &self,
         dataset: &LakePath,
-        table: &StoredTable,
-        version: &VersionHead,
-    ) -> Result<(), FollowError> {
-        let state: Option<TableState> = table.state.as_deref().map(serde_json::from_str).transpose()?;
-        let mut change = self.change(dataset, table, version).await?;
-        let (kept, gone) = (change.kept, change.gone.take());
-        let planned = self.plan(dataset, state.as_ref(), version.into(), change).await?;
-        let Planned { commit, adds, removes, outside } = planned;
-        let mut after = StoredTable {
-            version: version.version.0,
-            dataset_files: version.files,
-            table_files: kept + adds.len() as u64,
-            state: table.state.clone(),
-            commit: table.commit,
-            manifest: table.manifest,
-            actions: table.actions + (adds.len() + removes.len()) as u64,
-            ..StoredTable::default()
+        table: StoredTable,
+        versions: &[VersionHead],
+    ) -> Result<Fixed, FollowError> {
+        let before = table.version;
+        let mut planned = PlannedVersions {
+            before,
+            state: table.state.as_deref().map(serde_json::from_str).transpose()?,
+            table,
+            schemas: Schemas::default(),
+            entries: Vec::new(),
+            entries_bytes: 0,
+            outside: BTreeMap::new(),
+            gone: Some(Vec::new()),
+            had_outside: None,
+            failure: None,
         };
-        let mut entries = Vec::new();
-        if let Some(commit) = &commit {
-            after.state = Some(serde_json::to_string(&commit.state)?);
-            let number = commit.number();
-            after.commit = Some(number);
-            let chunks = commit.chunks(adds, removes).map(|chunk| chunk.map_err(FollowError::from));
-            entries.push(self.draft(EntryKind::Commit, number, chunks).await?);
-        }
-        if self.wants_manifest(dataset, &after, version) {
-            match self.manifest(dataset, version, &outside, gone.as_deref()).await {
-                Ok(manifest) => entries.push(manifest),
-                Err(error) => {
-                    self.forget_drafts(&entries).await;
-                    return Err(error);
-                }
-            }
-            after.manifest = Some(version.version.0);
+        if let Err(error) = self.plan_versions(dataset, versions, &mut planned).await {
+            self.forget_drafts(&planned.entries).await;
+            return Err(error);
         }
         crash_point!("object.table_drafted");
-        let fixed =
-            FixedVersion { dataset: dataset.clone(), before: table.version, table: after, entries, outside, gone };
+        let PlannedVersions { table, entries, outside, gone, failure, .. } = planned;
+        let outside = outside.into_values().collect();
+        let fixed = FixedVersions { dataset: dataset.clone(), before, table, entries, outside, gone };
         self.fix_entries(&fixed).await?;
         crash_point!("object.table_fixed");
+        Ok(Fixed { table: fixed.table, entries: fixed.entries, failure })
+    }
+
+    async fn plan_versions(
+        &self,
+        dataset: &LakePath,
+        versions: &[VersionHead],
+        planned: &mut PlannedVersions,
+    ) -> Result<(), FollowError> {
+        if planned.before > 0 {
+            let landed: Vec<_> =
+                versions.iter().copied().take_while(|version| version.kind == VersionKind::Landing).collect();
+            let landings = self.landings(dataset, &landed).await?;
+            for version in &landed {
+                let is_outside = |upload_id| planned.outside.contains_key(&upload_id);
+                let Some(change) = landings.change(dataset, &planned.table, version, is_outside) else { break };
+                // Where all files of the table are replaced, those outside it may fit it now.
+                if change.kept == 0 && self.has_outside(dataset, planned).await? {
+                    break;
+                }
+                if !self.plan_version(dataset, version, change, planned).await? {
+                    break;
+                }
+            }
+            if !planned.is_empty() {
+                let is_all = landings.last() == Some(VersionNumber(planned.table.version));
+                planned.failure = landings.failure.filter(|_| is_all).map(FollowError::from);
+                return Ok(());
+            }
+        }
+        let Some(version) = versions.first() else { return Ok(()) };
+        let change = self.change(dataset, &planned.table, version).await?;
+        self.plan_version(dataset, version, change, planned).await?;
         Ok(())
     }
 
-    /// Fixes a version, or forgets the drafts of its entries.
-    pub(super) async fn fix_entries(&self, fixed: &FixedVersion) -> Result<(), FollowError> {
-        let failed = match self.state.fix_version(fixed).await {
+    async fn has_outside(&self, dataset: &LakePath, planned: &mut PlannedVersions) -> Result<bool, FollowError> {
+        let had_outside = match planned.had_outside {
+            Some(had_outside) => had_outside,
+            None => !self.state.files_outside(dataset, 1).await?.is_empty(),
+        };
+        planned.had_outside = Some(had_outside);
+        Ok(had_outside || !planned.outside.is_empty())
+    }
+
+    /// Adds the next version to those that are planned. False where it has to be fixed after them.
+    async fn plan_version(
+        &self,
+        dataset: &LakePath,
+        version: &VersionHead,
+        mut change: Change,
+        planned: &mut PlannedVersions,
+    ) -> Result<bool, FollowError> {
+        if planned.entries_bytes > ENTRIES_BYTES_MAX {
+            return Ok(false);
+        }
+        let (kept, gone) = (change.kept, change.gone.take());
+        let plan = self.plan(dataset, planned.state.as_ref(), version.into(), change, &mut planned.schemas).await?;
+        let Planned { commit, adds, removes, outside } = plan;
+        let mut table = StoredTable {
+            version: version.version.0,
+            dataset_files: version.files,
+            table_files: kept + adds.len() as u64,
+            actions: planned.table.actions + (adds.len() + removes.len()) as u64,
+            ..planned.table.clone()
+        };
+        if let Some(commit) = &commit {
+            table.state = Some(serde_json::to_string(&commit.state)?);
+            table.commit = Some(commit.number());
+        }
+        let wants_manifest = self.wants_manifest(dataset, &table, version);
+        // A manifest lists files by what the database says of them at the version before.
+        if wants_manifest && !planned.is_empty() {
+            return Ok(false);
+        }
+        if let Some(commit) = commit {
+            let chunks = commit.chunks(adds, removes).map(|chunk| chunk.map_err(FollowError::from));
+            planned.add(self.draft(version.version, EntryKind::Commit, commit.number(), chunks).await?);
+            planned.state = Some(commit.state);
+        }
+        if wants_manifest {
+            planned.add(self.manifest(dataset, version, &outside, gone.as_deref()).await?);
+            table.manifest = Some(version.version.0);
+        }
+        planned.table = table;
+        match gone {
+            Some(gone) => {
+                planned.outside.retain(|upload_id, _| !gone.contains(upload_id));
+                planned.gone.iter_mut().for_each(|all| all.extend(&gone));
+            }
+            None => planned.gone = None,
+        }
+        planned.outside.extend(outside.into_iter().map(|file| (file.upload_id, file)));
+        Ok(true)
+    }
+
+    /// Fixes versions, or forgets the drafts of their entries.
+    pub(super) async fn fix_entries(&self, fixed: &FixedVersions) -> Result<(), FollowError> {
+        let failed = match self.state.fix_versions(fixed).await {
             Ok(true) => return Ok(()),
             Ok(false) => FollowError::Overtaken,
             // It may still be fixed.
@@ -88,6 +214,7 @@ impl Shared {
     /// Bytes of one chunk are fixed with the version, those of several are written before.
     pub(super) async fn draft(
         &self,
+        version: VersionNumber,
         kind: EntryKind,
         number: u64,
         mut chunks: impl Iterator<Item = Result<Bytes, FollowError>> + Send,
@@ -95,14 +222,14 @@ impl Shared {
         let draft = DraftId(self.random()?);
         let first = chunks.next().transpose()?.unwrap_or_default();
         let Some(second) = chunks.next() else {
-            return Ok(NewEntry { kind, number, draft, bytes: Some(first) });
+            return Ok(NewEntry { version, kind, number, draft, bytes: Some(first) });
         };
         let chunks = [Ok(first), second].into_iter().chain(chunks);
         if let Err(error) = self.write_draft(draft, chunks).await {
             self.forget_draft(draft).await;
             return Err(error);
         }
-        Ok(NewEntry { kind, number, draft, bytes: None })
+        Ok(NewEntry { version, kind, number, draft, bytes: None })
     }
 
     async fn write_draft(

@@ -8,7 +8,7 @@ use super::{FollowError, Shared};
 use lakeshore::model::id::{UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::table::EntryKind;
-use lakeshore::ports::metadata::table::{FileOutside, FixedVersion, NewEntry, StoredTable, VersionHead};
+use lakeshore::ports::metadata::table::{FileOutside, FixedVersions, NewEntry, StoredTable, VersionHead};
 use lakeshore_delta::manifest::{ManifestChunks, ManifestFile, ManifestHead, ManifestObject};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -65,7 +65,7 @@ impl Shared {
         };
         let entry = self.manifest(dataset, &version, &[], Some(&[])).await?;
         let after = StoredTable { manifest: Some(table.version), ..table.clone() };
-        let fixed = FixedVersion {
+        let fixed = FixedVersions {
             dataset: dataset.clone(),
             before: table.version,
             table: after,
@@ -74,7 +74,7 @@ impl Shared {
             gone: Some(Vec::new()),
         };
         self.fix_entries(&fixed).await?;
-        self.write_entries(dataset).await
+        self.write_new(dataset, fixed.entries).await
     }
 
     /// `outside` are files that have come and are not in the table, `gone` those that have gone; `None` where all have.
@@ -89,7 +89,7 @@ impl Shared {
         let files = self.manifest_files(dataset, version, outside, gone).await?;
         let head = head_of(dataset, version);
         let chunks = ManifestChunks::new(&head, files)?.map(|chunk| chunk.map_err(FollowError::from));
-        let entry = self.draft(EntryKind::Manifest, version.version.0, chunks).await?;
+        let entry = self.draft(version.version, EntryKind::Manifest, version.version.0, chunks).await?;
         if version.files > MANIFEST_OF_EACH_FILES_MAX {
             self.rests.begin(dataset, begun.elapsed());
         }

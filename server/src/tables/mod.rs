@@ -1,9 +1,10 @@
 //! Tables of a lake on object storage: each dataset of Parquet is a Delta table that follows the versions of the dataset, a
 //! commit a version; of other datasets, a version gets a manifest. See decision 0047.
 //!
-//! The versions of a dataset come one after the other: what a version adds to the bucket is derived from its rows ([`change`],
-//! [`planning`]), its bytes are fixed in the database ([`fixing`]), then written to the bucket ([`writing`]). After a stop in
-//! between, the next round goes on with what is fixed. Datasets do not wait for each other.
+//! The versions of a dataset come one after the other, groups of landings several at a time: what they add to the bucket is
+//! derived from their rows ([`change`], [`landings`], [`planning`]), its bytes are fixed in the database ([`fixing`]), then written
+//! to the bucket ([`writing`]). After a stop in between, the next round goes on with what is fixed. Datasets do not wait for each
+//! other.
 
 mod change;
 mod checkpoint;
@@ -12,6 +13,7 @@ mod describing;
 mod failure;
 mod fitting;
 mod fixing;
+mod landings;
 mod manifests;
 mod planning;
 mod writing;
@@ -42,12 +44,18 @@ const TURN_PAUSE: Duration = Duration::from_secs(1);
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// Looking for lagging tables takes at most this fraction of the time: one in `LOOKING_SHARE`.
 const LOOKING_SHARE: u32 = 5;
+/// A dataset rests after it was followed, so that the versions which come meanwhile are followed together: this many times as long as
+/// that took, and at most for so long.
+const REST_FACTOR: u32 = 4;
+const REST_MAX: Duration = Duration::from_millis(500);
 /// Age from which a draft that was not fixed never will be.
 const DRAFT_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Pause between two searches for such drafts.
 const DRAFTS_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// Datasets that are followed at the same time.
 const DATASETS_MAX: usize = 8;
+/// Versions of a dataset that are looked up together.
+const VERSIONS_MAX: u64 = 16;
 /// Lagging datasets that one look finds.
 const LAGGING_MAX: u64 = 1000;
 
@@ -134,12 +142,14 @@ impl Follower {
             return Ok(());
         }
         let lagging = self.0.state.lagging_tables(LAGGING_MAX).await?;
-        let Following { tasks, datasets, failures, settled, rested_at } = following;
-        let followed: HashSet<_> = datasets.values().chain(lagging.iter().map(|table| &table.dataset)).collect();
+        let Following { tasks, datasets, rests, failures, settled, rested_at } = following;
+        let under_way: HashSet<_> = datasets.values().map(|(dataset, _)| dataset.clone()).collect();
+        let followed: HashSet<_> = under_way.iter().chain(lagging.iter().map(|table| &table.dataset)).collect();
         failures.keep(|dataset| followed.contains(dataset));
+        rests.retain(|_, end| *end > Instant::now());
         let rest_of = |table: &LaggingTable| {
             let end = self.0.rests.end_of(&table.dataset);
-            end.filter(|_| table.lacks_manifest_alone)
+            end.filter(|_| table.lacks_manifest_alone).max(rests.get(&table.dataset).copied())
         };
         *rested_at = lagging.iter().filter_map(rest_of).min();
         let are_all_waiting =
@@ -151,12 +161,12 @@ impl Follower {
             if tasks.len() >= DATASETS_MAX {
                 break;
             }
-            if failures.is_waiting(&dataset) || datasets.values().any(|other| *other == dataset) {
+            if failures.is_waiting(&dataset) || under_way.contains(&dataset) {
                 continue;
             }
             let (shared, lake, followed) = (self.0.clone(), lake.clone(), dataset.clone());
             let task = tasks.spawn(async move { shared.follow(&lake, &followed).await });
-            datasets.insert(task.id(), dataset);
+            datasets.insert(task.id(), (dataset, Instant::now()));
         }
         Ok(())
     }
@@ -166,7 +176,9 @@ impl Follower {
             Ok((task, ended)) => (task, ended),
             Err(panicked) => (panicked.id(), Err(panicked.into())),
         };
-        if let Some(dataset) = following.datasets.remove(&task) {
+        if let Some((dataset, begun)) = following.datasets.remove(&task) {
+            let rest = REST_MAX.min(begun.elapsed() * REST_FACTOR);
+            following.rests.insert(dataset.clone(), Instant::now() + rest);
             self.0.report(&mut following.failures, dataset, ended).await;
         }
     }
@@ -178,35 +190,46 @@ type Ended = Result<(task::Id, Result<(), FollowError>), JoinError>;
 #[derive(Default)]
 struct Following {
     tasks: JoinSet<Result<(), FollowError>>,
-    datasets: HashMap<task::Id, LakePath>,
+    /// By their tasks, with the times at which these began.
+    datasets: HashMap<task::Id, (LakePath, Instant)>,
+    /// Datasets that were followed a moment ago, and when they are followed again.
+    rests: HashMap<LakePath, Instant>,
     failures: Failures,
     /// Change up to which nothing is to be done: no table lags but those that failed, which are tried again in their time.
     settled: Option<i64>,
-    /// When the first of the datasets that lack nothing but a manifest may get it.
+    /// When the first of the datasets that rest goes on.
     rested_at: Option<Instant>,
 }
 
 impl Shared {
     /// Follows a dataset up to its newest version.
     async fn follow(&self, lake: &Lake, dataset: &LakePath) -> Result<(), FollowError> {
+        self.write_fixed(dataset).await?;
+        let mut table = self.state.table(dataset).await?.unwrap_or_default();
+        self.refuse_newer_log(dataset, &table).await?;
+        let mut before = table.version;
         loop {
-            self.write_entries(dataset).await?;
-            let mut table = self.state.table(dataset).await?.unwrap_or_default();
-            self.refuse_newer_log(dataset, &table).await?;
             let has_new_checkpoint = self.write_checkpoint(dataset, &table).await?;
             if has_new_checkpoint {
                 (table.checkpoint, table.actions) = (table.commit, 0);
             }
             if let Some(kept_from) = lake.table_log_kept_from() {
-                self.clean_log(dataset, &table, has_new_checkpoint, kept_from).await;
+                self.clean_log(dataset, &table, before, has_new_checkpoint, kept_from).await;
             }
+            before = table.version;
             let next = match table.version {
                 0 => self.state.first_version(dataset).await?,
                 version => VersionNumber(version + 1),
             };
-            match self.state.version_head(dataset, next).await? {
-                Some(version) => self.fix(dataset, &table, &version).await?,
-                None => return self.write_owed_manifest(dataset, &table).await,
+            let versions = self.state.version_heads(dataset, next, VERSIONS_MAX).await?;
+            if versions.is_empty() {
+                return self.write_owed_manifest(dataset, &table).await;
+            }
+            let fixed = self.fix(dataset, table, &versions).await?;
+            table = fixed.table;
+            self.write_new(dataset, fixed.entries).await?;
+            if let Some(error) = fixed.failure {
+                return Err(error);
             }
         }
     }

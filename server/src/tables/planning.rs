@@ -13,7 +13,8 @@ use lakeshore_delta::footer::FileSchema;
 use lakeshore_delta::plan::{self, FileShape, PlannedCommit, TableId, TableState, plan};
 use lakeshore_delta::schema::Widening;
 use lakeshore_delta::unfit::Unfit;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Lists of columns of the files of one version that are considered, and what they are together as JSON.
 const SCHEMAS_MAX: usize = 1000;
@@ -42,6 +43,15 @@ impl From<&VersionHead> for TargetVersion {
     }
 }
 
+/// Schemas that were read for versions which are planned one after the other.
+#[derive(Default)]
+pub(super) struct Schemas {
+    /// Each with its length as JSON, in bytes.
+    read: HashMap<TableSchemaId, (FileSchema, usize)>,
+    /// Of all.
+    bytes: usize,
+}
+
 /// Schema and partition columns, which decide if files fit.
 type Shape = (TableSchemaId, Vec<String>);
 
@@ -52,16 +62,18 @@ impl Shared {
         before: Option<&TableState>,
         target: TargetVersion,
         change: Change,
+        schemas: &mut Schemas,
     ) -> Result<Planned, FollowError> {
         let Change { mut removed, mut candidates, kept, .. } = change;
         // Where two files clash, the one that landed first is in the table.
         candidates.sort_by_key(|candidate| candidate.upload_id);
         let shapes = shapes(&candidates);
-        let schemas = self.schemas(&shapes).await?;
+        let known = self.read_schemas(schemas, &shapes).await?;
         let considered: Vec<_> = shapes
             .iter()
             .filter_map(|(schema, columns)| {
-                Some(FileShape { schema: schemas.get(schema)?, partition_columns: columns.clone() })
+                let (schema, _) = schemas.read.get(schema).filter(|_| known.contains(schema))?;
+                Some(FileShape { schema, partition_columns: columns.clone() })
             })
             .collect();
         let planned = plan(
@@ -76,7 +88,7 @@ impl Shared {
                 shapes: &considered,
             },
         )?;
-        let of_known = shapes.iter().filter(|(schema, _)| schemas.contains_key(schema));
+        let of_known = shapes.iter().filter(|(schema, _)| known.contains(schema));
         let outcomes: BTreeMap<_, _> = of_known.zip(&planned.outcomes).collect();
         let (mut adds, mut outside) = (BTreeMap::new(), Vec::new());
         let num_adds = candidates.len() as u64;
@@ -94,21 +106,35 @@ impl Shared {
         Ok(Planned { commit: planned.commit, adds: adds.into_values().collect(), removes: removed, outside })
     }
 
-    /// Schemas of shapes, as many as are considered.
-    async fn schemas(&self, shapes: &[Shape]) -> Result<HashMap<TableSchemaId, FileSchema>, FollowError> {
-        let (mut schemas, mut bytes) = (HashMap::new(), 0);
+    /// Reads the schemas of shapes, as many as are considered, and returns which these are.
+    async fn read_schemas(
+        &self,
+        schemas: &mut Schemas,
+        shapes: &[Shape],
+    ) -> Result<HashSet<TableSchemaId>, FollowError> {
+        if schemas.bytes > SCHEMAS_BYTES_MAX {
+            *schemas = Schemas::default();
+        }
+        let (mut considered, mut bytes) = (HashSet::new(), 0);
         for (schema, _) in shapes {
-            if schemas.contains_key(schema) {
+            if considered.contains(schema) {
                 continue;
             }
-            let Some((_, content)) = self.state.table_schemas(&[*schema]).await?.pop() else { continue };
-            bytes += content.len();
-            if schemas.len() >= SCHEMAS_MAX || (bytes > SCHEMAS_BYTES_MAX && !schemas.is_empty()) {
+            let (_, length) = match schemas.read.entry(*schema) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let Some((_, content)) = self.state.table_schemas(&[*schema]).await?.pop() else { continue };
+                    schemas.bytes += content.len();
+                    new.insert((serde_json::from_str(&content)?, content.len()))
+                }
+            };
+            bytes += *length;
+            if considered.len() >= SCHEMAS_MAX || (bytes > SCHEMAS_BYTES_MAX && !considered.is_empty()) {
                 break;
             }
-            schemas.insert(*schema, serde_json::from_str(&content)?);
+            considered.insert(*schema);
         }
-        Ok(schemas)
+        Ok(considered)
     }
 }
 

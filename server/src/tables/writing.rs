@@ -2,12 +2,13 @@
 
 use super::manifests::head_of;
 use super::{FollowError, Shared};
+use bytes::Bytes;
 use lakeshore::Error;
 use lakeshore::model::object_key::ObjectKey;
 use lakeshore::model::path::LakePath;
-use lakeshore::model::table::EntryKind;
+use lakeshore::model::table::{DraftId, EntryKind};
 use lakeshore::ports::TableLog;
-use lakeshore::ports::metadata::table::FixedEntry;
+use lakeshore::ports::metadata::table::{FixedEntry, NewEntry};
 use lakeshore::ports::table_log::PutOutcome;
 use lakeshore_delta::commit::commit_name;
 use lakeshore_delta::manifest::{current, current_name, manifest_name};
@@ -15,31 +16,63 @@ use lakeshore_system::failpoints::crash_point;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 impl Shared {
-    pub(super) async fn write_entries(&self, dataset: &LakePath) -> Result<(), FollowError> {
+    /// Writes what was fixed before, by this server or by another.
+    pub(super) async fn write_fixed(&self, dataset: &LakePath) -> Result<(), FollowError> {
+        let mut written = Vec::new();
         for entry in self.state.fixed_entries(dataset).await? {
-            let name = match entry.kind {
-                EntryKind::Commit => commit_name(entry.number),
-                EntryKind::Manifest => manifest_name(entry.version),
-            };
-            let key = ObjectKey::of_table(dataset, &name);
-            let chunks = self.state.draft(entry.draft).await?;
-            if chunks.is_empty() {
-                // Another server has written it, and forgotten it with its bytes.
-                if self.state.fixed_entries(dataset).await?.contains(&entry) {
-                    return Err(FollowError::NoBytes(key));
-                }
-                continue;
+            written.extend(self.write_stored(dataset, entry).await?);
+        }
+        self.forget_written(dataset, &written).await
+    }
+
+    /// Writes what was fixed a moment ago.
+    pub(super) async fn write_new(&self, dataset: &LakePath, entries: Vec<NewEntry>) -> Result<(), FollowError> {
+        let mut written = Vec::new();
+        for NewEntry { version, kind, number, draft, bytes } in entries {
+            let entry = FixedEntry { version, kind, number, draft };
+            match bytes {
+                Some(bytes) => written.push(self.write_entry(dataset, entry, vec![bytes]).await?),
+                None => written.extend(self.write_stored(dataset, entry).await?),
             }
-            match self.objects.write_once(&key, chunks).await? {
-                PutOutcome::Done => {}
-                PutOutcome::Taken => return Err(FollowError::Taken(key)),
-            }
-            crash_point!("object.table_written");
-            if entry.kind == EntryKind::Manifest {
-                self.name_current(dataset, &entry).await?;
-                crash_point!("object.table_current");
-            }
-            self.state.forget_entry(dataset, &entry).await?;
+        }
+        self.forget_written(dataset, &written).await
+    }
+
+    /// `None` where another server has written the entry.
+    async fn write_stored(&self, dataset: &LakePath, entry: FixedEntry) -> Result<Option<DraftId>, FollowError> {
+        let chunks = self.state.draft(entry.draft).await?;
+        if !chunks.is_empty() {
+            return Ok(Some(self.write_entry(dataset, entry, chunks).await?));
+        }
+        // Another server has written it, and forgotten it with its bytes.
+        if self.state.fixed_entries(dataset).await?.contains(&entry) {
+            return Err(FollowError::NoBytes(key_of(dataset, &entry)));
+        }
+        Ok(None)
+    }
+
+    async fn write_entry(
+        &self,
+        dataset: &LakePath,
+        entry: FixedEntry,
+        chunks: Vec<Bytes>,
+    ) -> Result<DraftId, FollowError> {
+        let key = key_of(dataset, &entry);
+        match self.objects.write_once(&key, chunks).await? {
+            PutOutcome::Done => {}
+            PutOutcome::Taken => return Err(FollowError::Taken(key)),
+        }
+        crash_point!("object.table_written");
+        if entry.kind == EntryKind::Manifest {
+            self.name_current(dataset, &entry).await?;
+            crash_point!("object.table_current");
+        }
+        Ok(entry.draft)
+    }
+
+    async fn forget_written(&self, dataset: &LakePath, written: &[DraftId]) -> Result<(), FollowError> {
+        if !written.is_empty() {
+            self.state.forget_entries(dataset, written).await?;
         }
         Ok(())
     }
@@ -68,4 +101,12 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+fn key_of(dataset: &LakePath, entry: &FixedEntry) -> ObjectKey {
+    let name = match entry.kind {
+        EntryKind::Commit => commit_name(entry.number),
+        EntryKind::Manifest => manifest_name(entry.version),
+    };
+    ObjectKey::of_table(dataset, &name)
 }

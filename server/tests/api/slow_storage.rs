@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// A way to the object storage for a server that was not started yet.
-fn proxy(stopped: &Stopped) -> FaultyProxy {
+pub fn proxy(stopped: &Stopped) -> FaultyProxy {
     let upstream = bucket::object_storage::object_storage().unwrap().endpoint();
     let proxy = faulty_proxy::start(&upstream, faulty_proxy::NONE);
     bucket::go_by(stopped.data_dir(), Some(proxy.address.clone()));
@@ -16,15 +16,15 @@ fn proxy(stopped: &Stopped) -> FaultyProxy {
 }
 
 /// Holds the next request to write an object with this ending.
-fn hold(proxy: &FaultyProxy, ending: &str) {
+pub fn hold(proxy: &FaultyProxy, ending: &str) {
     *proxy.held.lock().unwrap() = Some(ending.to_owned());
 }
 
-fn let_go(proxy: &FaultyProxy) {
+pub fn let_go(proxy: &FaultyProxy) {
     *proxy.held.lock().unwrap() = None;
 }
 
-async fn until_held(proxy: &FaultyProxy) {
+pub async fn until_held(proxy: &FaultyProxy) {
     while !proxy.has_held.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

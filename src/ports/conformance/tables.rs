@@ -3,9 +3,11 @@
 use super::*;
 use crate::model::id::{SyncId, VersionNumber};
 use crate::model::table::{DraftId, EntryKind, TableDescription};
-use crate::ports::metadata::table::{FileOutside, FixedEntry, FixedVersion, NewEntry, StoredTable, UnneededLog};
+use crate::ports::metadata::table::{
+    FileOutside, FixedEntry, FixedVersions, LandedInVersion, NewEntry, StoredTable, UnneededLog,
+};
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 /// Lands a file in a sync of its own, in place of another where there is trash.
 async fn landed(state: &dyn State, file: &str, identity: &str, trash: Option<NewTrash>, at: i64) -> UploadId {
@@ -13,10 +15,10 @@ async fn landed(state: &dyn State, file: &str, identity: &str, trash: Option<New
     let upload = CompletedUpload { identity: Identity(identity.into()), ..whole(None, sync, file) };
     land_upload(state, upload, trash, at).await;
     let version = state.current_version(&path("/a")).await.unwrap().unwrap();
-    state.landed_in(&path("/a"), version).await.unwrap()[0].upload_id
+    state.landed_in(&path("/a"), version..=version).await.unwrap()[0].upload_id
 }
 
-fn fixed(before: u64, version: u64, entries: Vec<NewEntry>) -> FixedVersion {
+fn fixed(before: u64, version: u64, entries: Vec<NewEntry>) -> FixedVersions {
     let table = StoredTable {
         version,
         dataset_files: version,
@@ -26,11 +28,17 @@ fn fixed(before: u64, version: u64, entries: Vec<NewEntry>) -> FixedVersion {
         actions: version * 10,
         ..StoredTable::default()
     };
-    FixedVersion { dataset: path("/a"), before, table, entries, outside: Vec::new(), gone: None }
+    FixedVersions { dataset: path("/a"), before, table, entries, outside: Vec::new(), gone: None }
 }
 
-fn entry(kind: EntryKind, number: u64, draft: i64, bytes: Option<&'static [u8]>) -> NewEntry {
-    NewEntry { kind, number, draft: DraftId(draft), bytes: bytes.map(Bytes::from_static) }
+fn entry(version: u64, kind: EntryKind, number: u64, draft: i64, bytes: Option<&'static [u8]>) -> NewEntry {
+    NewEntry {
+        version: VersionNumber(version),
+        kind,
+        number,
+        draft: DraftId(draft),
+        bytes: bytes.map(Bytes::from_static),
+    }
 }
 
 async fn lag(state: &dyn State) -> Vec<(String, u64)> {
@@ -47,9 +55,11 @@ pub async fn a_table_lags_until_its_versions_are_fixed_and_their_entries_are_wri
     assert_eq!(lag(state).await, [("/a".to_owned(), 2)]);
     assert_eq!(state.table(&path("/a")).await.unwrap(), None);
     assert_eq!(state.first_version(&path("/a")).await.unwrap(), VersionNumber(1));
-    let entries =
-        vec![entry(EntryKind::Manifest, 1, 7, Some(b"manifest")), entry(EntryKind::Commit, 0, 8, Some(b"commit"))];
-    assert!(state.fix_version(&fixed(0, 1, entries)).await.unwrap());
+    let entries = vec![
+        entry(1, EntryKind::Manifest, 1, 7, Some(b"manifest")),
+        entry(1, EntryKind::Commit, 0, 8, Some(b"commit")),
+    ];
+    assert!(state.fix_versions(&fixed(0, 1, entries)).await.unwrap());
     assert_eq!(lag(state).await, [("/a".to_owned(), 2)], "it is not in the bucket");
     assert_eq!(state.versions_unwritten(&path("/a")).await.unwrap(), 1);
     let written = state.fixed_entries(&path("/a")).await.unwrap();
@@ -57,11 +67,11 @@ pub async fn a_table_lags_until_its_versions_are_fixed_and_their_entries_are_wri
     assert_eq!(written, [wanted(EntryKind::Commit, 0, 8), wanted(EntryKind::Manifest, 1, 7)]);
     assert_eq!(state.draft(DraftId(8)).await.unwrap(), [Bytes::from_static(b"commit")]);
     for entry in &written {
-        state.forget_entry(&path("/a"), entry).await.unwrap();
+        state.forget_entries(&path("/a"), &[entry.draft]).await.unwrap();
         assert_eq!(state.draft(entry.draft).await.unwrap(), [] as [Bytes; 0]);
     }
     assert_eq!(lag(state).await, [("/a".to_owned(), 1)]);
-    assert!(state.fix_version(&fixed(1, 2, Vec::new())).await.unwrap());
+    assert!(state.fix_versions(&fixed(1, 2, Vec::new())).await.unwrap());
     assert_eq!(lag(state).await, []);
     let table = state.table(&path("/a")).await.unwrap().unwrap();
     assert_eq!(table, fixed(1, 2, Vec::new()).table);
@@ -71,6 +81,34 @@ pub async fn a_table_lags_until_its_versions_are_fixed_and_their_entries_are_wri
     state.set_table_problem(&path("/a"), Some("it fails")).await.unwrap();
     let table = state.table(&path("/a")).await.unwrap().unwrap();
     assert_eq!((table.checkpoint, table.actions, table.problem.as_deref()), (Some(1), 0, Some("it fails")));
+}
+
+pub async fn versions_that_are_fixed_together_have_an_entry_each(state: &dyn State) {
+    for number in 1..=4 {
+        landed(state, &format!("/a/{number}"), &number.to_string(), None, 20 + number).await;
+    }
+    let heads = async |first, size| {
+        let heads = state.version_heads(&path("/a"), VersionNumber(first), size).await.unwrap();
+        heads.into_iter().map(|head| (head.version.0, head.files, head.is_newest)).collect::<Vec<_>>()
+    };
+    assert_eq!(heads(2, 2).await, [(2, 2, false), (3, 3, false)]);
+    assert_eq!(heads(3, 9).await, [(3, 3, false), (4, 4, true)]);
+    assert_eq!(heads(5, 9).await, []);
+    assert!(state.fix_versions(&fixed(0, 1, Vec::new())).await.unwrap());
+    let commit = |version: u64| {
+        let draft = i64::try_from(version).unwrap();
+        entry(version, EntryKind::Commit, version - 1, draft, Some(b"commit"))
+    };
+    assert!(state.fix_versions(&fixed(1, 4, vec![commit(2), commit(3), commit(4)])).await.unwrap());
+    assert_eq!(state.versions_unwritten(&path("/a")).await.unwrap(), 3);
+    assert_eq!(lag(state).await, [("/a".to_owned(), 3)]);
+    let entries = state.fixed_entries(&path("/a")).await.unwrap();
+    let found = |entry: &FixedEntry| (entry.version.0, entry.number, entry.draft.0);
+    assert_eq!(entries.iter().map(found).collect::<Vec<_>>(), [(2, 1, 2), (3, 2, 3), (4, 3, 4)]);
+    state.forget_entries(&path("/a"), &[DraftId(2), DraftId(4)]).await.unwrap();
+    assert_eq!(state.fixed_entries(&path("/a")).await.unwrap(), entries[1..2]);
+    assert_eq!(state.draft(DraftId(3)).await.unwrap(), [Bytes::from_static(b"commit")]);
+    assert_eq!(state.draft(DraftId(4)).await.unwrap(), [] as [Bytes; 0]);
 }
 
 pub async fn staged_files_are_listed_by_their_paths_without_those_that_were_replaced(state: &dyn State) {
@@ -98,7 +136,7 @@ pub async fn entries_of_a_log_are_unneeded_before_the_checkpoint_of_the_oldest_v
     assert_eq!(unneeded(6).await, None, "there is no table");
     let mut at_six = fixed(0, 6, Vec::new());
     at_six.table.manifest = Some(4);
-    assert!(state.fix_version(&at_six).await.unwrap());
+    assert!(state.fix_versions(&at_six).await.unwrap());
     assert_eq!(unneeded(6).await, found(0..0, 0..4), "the newest manifest and what has no checkpoint stay");
     state.set_checkpoint(&path("/a"), 2, VersionNumber(3)).await.unwrap();
     state.set_checkpoint(&path("/a"), 4, VersionNumber(5)).await.unwrap();
@@ -122,10 +160,10 @@ pub async fn a_version_is_fixed_once_and_what_was_not_fixed_is_forgotten(state: 
     state.write_draft(DraftId(1), 0, Bytes::from_static(b"one "), Timestamp(50)).await.unwrap();
     state.write_draft(DraftId(1), 1, Bytes::from_static(b"chunk"), Timestamp(50)).await.unwrap();
     state.write_draft(DraftId(2), 0, Bytes::from_static(b"another"), Timestamp(50)).await.unwrap();
-    assert!(!state.fix_version(&fixed(3, 4, Vec::new())).await.unwrap(), "there is no table");
-    assert!(state.fix_version(&fixed(0, 1, vec![entry(EntryKind::Commit, 0, 1, None)])).await.unwrap());
-    let late = fixed(0, 1, vec![entry(EntryKind::Commit, 0, 2, None)]);
-    assert!(!state.fix_version(&late).await.unwrap(), "another was first");
+    assert!(!state.fix_versions(&fixed(3, 4, Vec::new())).await.unwrap(), "there is no table");
+    assert!(state.fix_versions(&fixed(0, 1, vec![entry(1, EntryKind::Commit, 0, 1, None)])).await.unwrap());
+    let late = fixed(0, 1, vec![entry(1, EntryKind::Commit, 0, 2, None)]);
+    assert!(!state.fix_versions(&late).await.unwrap(), "another was first");
     assert_eq!(state.fixed_entries(&path("/a")).await.unwrap().len(), 1);
     state.write_draft(DraftId(3), 0, Bytes::from_static(b"given up"), Timestamp(60)).await.unwrap();
     for draft in [1, 3] {
@@ -149,13 +187,17 @@ pub async fn a_group_of_landings_is_found_by_its_version_with_what_it_replaced(s
         ..trash_of(SyncId(2), "/a/1")
     };
     let second = landed(state, "/a/1", "2", Some(trash), 30).await;
-    let of = async |version| {
-        let landed = state.landed_in(&path("/a"), VersionNumber(version)).await.unwrap();
-        landed.into_iter().map(|file| (file.upload_id, file.path.to_string(), file.replaced)).collect::<Vec<_>>()
+    let of = async |versions: RangeInclusive<u64>| {
+        let versions = VersionNumber(*versions.start())..=VersionNumber(*versions.end());
+        let landed = state.landed_in(&path("/a"), versions).await.unwrap();
+        let file = |file: LandedInVersion| (file.version.0, file.upload_id, file.path.to_string(), file.replaced);
+        landed.into_iter().map(file).collect::<Vec<_>>()
     };
-    assert_eq!(of(1).await, [(first, "/a/1".to_owned(), None)]);
-    assert_eq!(of(2).await, [(second, "/a/1".to_owned(), Some(first))]);
-    assert_eq!(of(3).await, []);
+    let all = [(1, first, "/a/1".to_owned(), None), (2, second, "/a/1".to_owned(), Some(first))];
+    assert_eq!(of(1..=1).await, all[..1]);
+    assert_eq!(of(2..=2).await, all[1..]);
+    assert_eq!(of(1..=3).await, all);
+    assert_eq!(of(3..=9).await, []);
 }
 
 pub async fn files_are_described_once_and_those_outside_a_table_are_listed(state: &dyn State) {
@@ -181,8 +223,8 @@ pub async fn files_are_described_once_and_those_outside_a_table_are_listed(state
     let schema = files[0].schema.unwrap();
     assert_eq!(state.table_schemas(&[schema]).await.unwrap(), [(schema, "[1]".to_owned())]);
     let outside = |upload_id| FileOutside { upload_id, reasons: "[]".into() };
-    let put = FixedVersion { outside: vec![outside(one), outside(three)], ..fixed(0, 1, Vec::new()) };
-    assert!(state.fix_version(&put).await.unwrap());
+    let put = FixedVersions { outside: vec![outside(one), outside(three)], ..fixed(0, 1, Vec::new()) };
+    assert!(state.fix_versions(&put).await.unwrap());
     assert_eq!(known().await.iter().map(|file| file.is_outside).collect::<Vec<_>>(), [true, false, true]);
     let listed = async |size| {
         let listed = state.files_outside(&path("/a"), size).await.unwrap();
@@ -190,9 +232,9 @@ pub async fn files_are_described_once_and_those_outside_a_table_are_listed(state
     };
     assert_eq!(listed(9).await, [("/a/1".to_owned(), one), ("/a/3".to_owned(), three)]);
     assert_eq!(listed(1).await.len(), 1);
-    let gone = FixedVersion { gone: Some(vec![one]), ..fixed(1, 2, Vec::new()) };
-    assert!(state.fix_version(&gone).await.unwrap());
+    let gone = FixedVersions { gone: Some(vec![one]), ..fixed(1, 2, Vec::new()) };
+    assert!(state.fix_versions(&gone).await.unwrap());
     assert_eq!(listed(9).await, [("/a/3".to_owned(), three)]);
-    assert!(state.fix_version(&fixed(2, 3, Vec::new())).await.unwrap());
+    assert!(state.fix_versions(&fixed(2, 3, Vec::new())).await.unwrap());
     assert_eq!(listed(9).await, [], "all that were there have gone");
 }

@@ -11,7 +11,7 @@ use crate::model::time::Timestamp;
 use crate::model::version::VersionKind;
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 /// A table that has not come as far as its dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,7 @@ pub struct VersionHead {
 /// A file that landed with a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LandedInVersion {
+    pub version: VersionNumber,
     pub upload_id: UploadId,
     pub path: LakePath,
     pub landed_at: Timestamp,
@@ -97,16 +98,16 @@ pub struct FileOutside {
     pub reasons: String,
 }
 
-/// New bucket entries of a version.
+/// New bucket entries of a version, or of several that follow each other.
 #[derive(Debug, Clone)]
-pub struct FixedVersion {
+pub struct FixedVersions {
     pub dataset: LakePath,
-    /// As it was when the version was derived.
+    /// As it was when the versions were derived.
     pub before: u64,
-    /// After it. The problem and the checkpoint are not changed.
+    /// After the last of them. The problem and the checkpoint are not changed.
     pub table: StoredTable,
     pub entries: Vec<NewEntry>,
-    /// Files that have come, and are not in the table.
+    /// Files that have come and stayed, and are not in the table.
     pub outside: Vec<FileOutside>,
     /// Files that have gone; `None` where all have.
     pub gone: Option<Vec<UploadId>>,
@@ -114,6 +115,7 @@ pub struct FixedVersion {
 
 #[derive(Debug, Clone)]
 pub struct NewEntry {
+    pub version: VersionNumber,
     pub kind: EntryKind,
     pub number: u64,
     pub draft: DraftId,
@@ -161,11 +163,25 @@ pub trait TableStore: Send + Sync {
     /// The first version that a new table follows.
     async fn first_version(&self, dataset: &LakePath) -> Result<VersionNumber, Error>;
 
-    /// `None` where the dataset has no such version yet. Called for each version.
-    async fn version_head(&self, dataset: &LakePath, version: VersionNumber) -> Result<Option<VersionHead>, Error>;
+    /// Versions from `first` on, in their order, at most `size`; none where the dataset has no such version yet.
+    async fn version_heads(
+        &self,
+        dataset: &LakePath,
+        first: VersionNumber,
+        size: u64,
+    ) -> Result<Vec<VersionHead>, Error>;
 
-    /// Files landed with a version that a group of landings made.
-    async fn landed_in(&self, dataset: &LakePath, version: VersionNumber) -> Result<Vec<LandedInVersion>, Error>;
+    /// `None` where the dataset has no such version yet.
+    async fn version_head(&self, dataset: &LakePath, version: VersionNumber) -> Result<Option<VersionHead>, Error> {
+        Ok(self.version_heads(dataset, version, 1).await?.pop())
+    }
+
+    /// Files landed with versions that groups of landings made, in the order of their uploads.
+    async fn landed_in(
+        &self,
+        dataset: &LakePath,
+        versions: RangeInclusive<VersionNumber>,
+    ) -> Result<Vec<LandedInVersion>, Error>;
 
     /// Files that are staged for a full sync, by their paths, at most `size` after the path `after`.
     async fn staged_files(
@@ -191,8 +207,8 @@ pub trait TableStore: Send + Sync {
     /// Remembers a chunk of bytes that are not fixed yet.
     async fn write_draft(&self, draft: DraftId, number: u64, bytes: Bytes, at: Timestamp) -> Result<(), Error>;
 
-    /// Fixes what a version adds, durably. False where the table is another meanwhile: then nothing has changed.
-    async fn fix_version(&self, fixed: &FixedVersion) -> Result<bool, Error>;
+    /// Fixes what versions add, durably. False where the table is another meanwhile: then nothing has changed.
+    async fn fix_versions(&self, fixed: &FixedVersions) -> Result<bool, Error>;
 
     /// Fixed entries of a dataset that may not be in the bucket, in the order in which they have to come there.
     async fn fixed_entries(&self, dataset: &LakePath) -> Result<Vec<FixedEntry>, Error>;
@@ -200,8 +216,8 @@ pub trait TableStore: Send + Sync {
     /// The bytes of a draft, in chunks; none where it was forgotten.
     async fn draft(&self, draft: DraftId) -> Result<Vec<Bytes>, Error>;
 
-    /// Deletes the stored bytes of an entry, which is in the bucket.
-    async fn forget_entry(&self, dataset: &LakePath, entry: &FixedEntry) -> Result<(), Error>;
+    /// Deletes the stored bytes of entries, which are in the bucket.
+    async fn forget_entries(&self, dataset: &LakePath, drafts: &[DraftId]) -> Result<(), Error>;
 
     /// Forgets a draft that will not be fixed. One that was fixed after all stays.
     async fn forget_draft(&self, draft: DraftId) -> Result<(), Error>;

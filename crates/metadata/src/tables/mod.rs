@@ -15,17 +15,18 @@ use lakeshore::model::storage_path::Identity;
 use lakeshore::model::table::{DraftId, TableDescription};
 use lakeshore::ports::TableStore;
 use lakeshore::ports::metadata::table::{
-    FileOutside, FixedEntry, FixedVersion, LaggingTable, LandedInVersion, NewEntry, StagedFile, StoredTable, TableFile,
-    TableSchemaId, UnneededLog, VersionHead,
+    FileOutside, FixedEntry, FixedVersions, LaggingTable, LandedInVersion, NewEntry, StagedFile, StoredTable,
+    TableFile, TableSchemaId, UnneededLog, VersionHead,
 };
 use lakeshore::{Error, Timestamp};
 use statements::{
     ADD_ENTRIES, ADD_OUTSIDE, CONFIRM_VERSION, DESCRIBE, DRAFT, ENTRIES, FILES, FIRST_VERSION, FORGET_CHECKPOINTS,
-    FORGET_DRAFT, FORGET_DRAFTS, FORGET_ENTRY, FORGET_LOG, GONE, IDENTITIES, LAGGING, LANDED_IN, LAST_CHANGE, OUTSIDE,
-    SCHEMAS, SET_CHECKPOINT, SET_PROBLEM, SET_TABLE, STAGED, TABLE, UNNEEDED_LOG, UNWRITTEN, VERSION_HEAD, WRITE_DRAFT,
-    draft_bytes, entry_of, file_of, head_of, lagging_of, landed_of, outside_of, schema_rows, staged_of, table_of,
-    unneeded_log_of,
+    FORGET_DRAFT, FORGET_DRAFTS, FORGET_ENTRIES, FORGET_LOG, GONE, IDENTITIES, LAGGING, LANDED_IN, LAST_CHANGE,
+    OUTSIDE, SCHEMAS, SET_CHECKPOINT, SET_PROBLEM, SET_TABLE, STAGED, TABLE, UNNEEDED_LOG, UNWRITTEN, VERSION_HEADS,
+    WRITE_DRAFT, draft_bytes, entry_of, file_of, head_of, lagging_of, landed_of, outside_of, schema_rows, staged_of,
+    table_of, unneeded_log_of,
 };
+use std::ops::RangeInclusive;
 
 async fn confirm(
     writing: &mut impl WriteTransaction,
@@ -35,8 +36,8 @@ async fn confirm(
     Ok(execute(writing, CONFIRM_VERSION, values).await? > 0)
 }
 
-async fn fix(writing: &mut impl WriteTransaction, fixed: &FixedVersion) -> Result<bool, Error> {
-    let FixedVersion { dataset, before, table, entries, outside, gone } = fixed;
+async fn fix(writing: &mut impl WriteTransaction, fixed: &FixedVersions) -> Result<bool, Error> {
+    let FixedVersions { dataset, before, table, entries, outside, gone } = fixed;
     let dataset = dataset.as_str();
     let set = values![
         dataset,
@@ -68,9 +69,9 @@ async fn fix(writing: &mut impl WriteTransaction, fixed: &FixedVersion) -> Resul
         }
     }
     if !entries.is_empty() {
-        let entry = |entry: &NewEntry| (entry.kind.as_str(), id(entry.number), entry.draft.0);
+        let entry = |entry: &NewEntry| (id(entry.version.0), entry.kind.as_str(), id(entry.number), entry.draft.0);
         let rows = Value::rows(&entries.iter().map(entry).collect::<Vec<_>>())?;
-        execute(writing, ADD_ENTRIES, values![dataset, rows, id(table.version)]).await?;
+        execute(writing, ADD_ENTRIES, values![dataset, rows]).await?;
     }
     Ok(true)
 }
@@ -104,14 +105,23 @@ impl<B: Backend> TableStore for MetadataStore<B> {
         Ok(VersionNumber(first.unwrap_or(1).cast_unsigned()))
     }
 
-    async fn version_head(&self, dataset: &LakePath, version: VersionNumber) -> Result<Option<VersionHead>, Error> {
+    async fn version_heads(
+        &self,
+        dataset: &LakePath,
+        first: VersionNumber,
+        size: u64,
+    ) -> Result<Vec<VersionHead>, Error> {
         self.write_versions().await?;
-        let asked = values![dataset.as_str(), id(version.0)];
-        fetch_optional(&mut self.look().await?, VERSION_HEAD, asked, head_of).await
+        let asked = values![dataset.as_str(), id(first.0), id(first.0.saturating_add(size))];
+        fetch_all(&mut self.look().await?, VERSION_HEADS, asked, head_of).await
     }
 
-    async fn landed_in(&self, dataset: &LakePath, version: VersionNumber) -> Result<Vec<LandedInVersion>, Error> {
-        let asked = values![dataset.as_str(), id(version.0)];
+    async fn landed_in(
+        &self,
+        dataset: &LakePath,
+        versions: RangeInclusive<VersionNumber>,
+    ) -> Result<Vec<LandedInVersion>, Error> {
+        let asked = values![dataset.as_str(), id(versions.start().0), id(versions.end().0)];
         fetch_all(&mut self.look().await?, LANDED_IN, asked, landed_of).await
     }
 
@@ -156,7 +166,7 @@ impl<B: Backend> TableStore for MetadataStore<B> {
         self.0.change_aside(Written, WRITE_DRAFT, values![draft.0, id(number), bytes.to_vec(), at.0]).await
     }
 
-    async fn fix_version(&self, fixed: &FixedVersion) -> Result<bool, Error> {
+    async fn fix_versions(&self, fixed: &FixedVersions) -> Result<bool, Error> {
         self.write_aside(Synced, fixed.clone(), |writing, fixed| Box::pin(fix(writing, fixed))).await
     }
 
@@ -168,9 +178,9 @@ impl<B: Backend> TableStore for MetadataStore<B> {
         fetch_all(&mut self.list().await?, DRAFT, values![draft.0], draft_bytes).await
     }
 
-    async fn forget_entry(&self, dataset: &LakePath, entry: &FixedEntry) -> Result<(), Error> {
-        let values = values![dataset.as_str(), id(entry.version.0), entry.kind.as_str(), entry.draft.0];
-        self.0.change_aside(Written, FORGET_ENTRY, values).await
+    async fn forget_entries(&self, dataset: &LakePath, drafts: &[DraftId]) -> Result<(), Error> {
+        let drafts = Value::column(drafts.iter().map(|draft| draft.0))?;
+        self.0.change_aside(Written, FORGET_ENTRIES, values![dataset.as_str(), drafts]).await
     }
 
     async fn forget_draft(&self, draft: DraftId) -> Result<(), Error> {

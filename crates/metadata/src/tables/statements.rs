@@ -56,10 +56,10 @@ pub(super) const WRITE_DRAFT: &str =
 
 pub(super) const DRAFT: &str = "SELECT bytes FROM table_drafts WHERE draft_id = $1 ORDER BY number";
 
-pub(super) const FORGET_ENTRY: &str = "\
+pub(super) const FORGET_ENTRIES: &str = "\
     DELETE FROM table_entries WHERE folder_id = (SELECT folder_id FROM folders WHERE path = $1) \
-    AND version = $2 AND kind = $3; \
-    DELETE FROM table_drafts WHERE draft_id = $4";
+    AND draft_id IN (SELECT CAST(value ->> 0 AS BIGINT) FROM json_each($2)); \
+    DELETE FROM table_drafts WHERE draft_id IN (SELECT CAST(value ->> 0 AS BIGINT) FROM json_each($2))";
 
 pub(super) const FORGET_DRAFT: &str =
     "DELETE FROM table_drafts WHERE draft_id = $1 AND draft_id NOT IN (SELECT draft_id FROM table_entries)";
@@ -104,17 +104,19 @@ pub(super) const OUTSIDE: &str = "\
     SELECT u.target, o.history_id, o.reasons FROM folders f JOIN table_outside o ON o.folder_id = f.folder_id \
     JOIN uploads u ON u.history_id = o.history_id WHERE f.path = $1 ORDER BY o.history_id LIMIT $2";
 
-pub(super) const VERSION_HEAD: &str = "\
+/// Dataset, first version, the one after the last.
+pub(super) const VERSION_HEADS: &str = "\
     SELECT v.number, v.at, v.kind, v.files, \
         v.number = (SELECT max(n.number) FROM versions n WHERE n.folder_id = v.folder_id) AS is_newest \
-    FROM folders f CROSS JOIN versions v WHERE f.path = $1 AND v.folder_id = f.folder_id AND v.number = $2";
+    FROM folders f CROSS JOIN versions v WHERE f.path = $1 AND v.folder_id = f.folder_id AND v.number >= $2 AND v.number < $3 \
+    ORDER BY v.number";
 
 /// In the order of their rows in the history.
 pub(super) const LANDED_IN: &str = "\
-    SELECT u.history_id, u.target, u.end_time, old.history_id AS replaced \
+    SELECT v.number, u.history_id, u.target, u.end_time, old.history_id AS replaced \
     FROM folders f CROSS JOIN versions v CROSS JOIN uploads u CROSS JOIN version_files e \
     LEFT JOIN version_files old ON old.tree_id = u.tree_id AND old.path = u.target AND old.until_seq = v.seq \
-    WHERE f.path = $1 AND v.folder_id = f.folder_id AND v.number = $2 AND u.tree_seq = v.seq AND u.tree_seq > 0 \
+    WHERE f.path = $1 AND v.folder_id = f.folder_id AND v.number BETWEEN $2 AND $3 AND u.tree_seq = v.seq AND u.tree_seq > 0 \
     AND u.tree_id IS NOT NULL AND e.tree_id = u.tree_id AND e.path = u.target AND e.from_seq = u.tree_seq \
     AND e.history_id = u.history_id AND u.target >= $1 || '/' AND u.target < $1 || '0' ORDER BY u.history_id";
 
@@ -160,7 +162,7 @@ pub(super) const ADD_OUTSIDE: &str = "\
 
 pub(super) const ADD_ENTRIES: &str = "\
     INSERT INTO table_entries (folder_id, version, kind, number, draft_id) \
-    SELECT f.folder_id, $3, value ->> 0, CAST(value ->> 1 AS BIGINT), CAST(value ->> 2 AS BIGINT) \
+    SELECT f.folder_id, CAST(value ->> 0 AS BIGINT), value ->> 1, CAST(value ->> 2 AS BIGINT), CAST(value ->> 3 AS BIGINT) \
     FROM json_each($2) CROSS JOIN folders f WHERE f.path = $1";
 
 pub(super) fn lagging_of(row: &impl DbRow) -> Result<LaggingTable> {
@@ -197,6 +199,7 @@ pub(super) fn head_of(row: &impl DbRow) -> Result<VersionHead> {
 
 pub(super) fn landed_of(row: &impl DbRow) -> Result<LandedInVersion> {
     Ok(LandedInVersion {
+        version: VersionNumber(number(row, "number")?),
         upload_id: UploadId(number(row, "history_id")?),
         path: path(row, "target")?,
         landed_at: time(row, "end_time")?,

@@ -67,10 +67,15 @@ impl Log {
         self.commits[commit].iter().filter_map(|line| line[action]["path"].as_str().map(str::to_owned)).collect()
     }
 
-    /// Files after the last commit. Each that is added was not there, and each that is removed was.
+    /// Number of files after the last commit.
     pub fn live(&self) -> usize {
+        self.live_at(self.len() - 1)
+    }
+
+    /// Number of files after a commit. Each that is added was not there, and each that is removed was.
+    pub fn live_at(&self, last: usize) -> usize {
         let mut live = BTreeSet::new();
-        for commit in 0..self.len() {
+        for commit in 0..=last {
             for path in self.paths(commit, "remove") {
                 assert!(live.remove(&path), "{path} was not there");
             }

@@ -8,6 +8,7 @@ mod log;
 mod long_logs;
 mod parquet;
 mod readers;
+mod together;
 
 use crate::server::{Stopped, TestServer, bucket, skipped};
 use faulty_proxy::Faults;
