@@ -136,7 +136,7 @@ impl Shared {
         let (mut kept, mut candidates) = (BTreeSet::new(), Vec::new());
         while let Some(members) = files.next(self).await? {
             for some in members.chunks(TOGETHER_MAX) {
-                let known = self.known(dataset, some).await?.all()?;
+                let known = self.known(dataset, some).await?;
                 for member in some {
                     let Some(file) = known.get(&member.upload_id) else { continue };
                     let Some(schema) = file.schema else { continue };

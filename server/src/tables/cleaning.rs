@@ -24,18 +24,21 @@ const TOGETHER_MAX: u64 = 500;
 /// cleanings.
 const GROUPS_MAX: usize = 10;
 
+/// Whether the log of a dataset is cleaned after a version, also without a checkpoint.
+pub(super) fn is_cleaning_due(version: u64) -> bool {
+    version.is_multiple_of(VERSIONS_BETWEEN)
+}
+
 impl Shared {
-    /// Removes what no version needs that was current since `kept_from`, where there may be much of it; `before` is the version
-    /// after which this was looked at.
+    /// Removes what no version needs that was current since `kept_from`, where there may be much of it.
     pub(super) async fn clean_log(
         &self,
         dataset: &LakePath,
         table: &StoredTable,
-        before: u64,
         has_new_checkpoint: bool,
         kept_from: Timestamp,
     ) {
-        if !has_new_checkpoint && before / VERSIONS_BETWEEN == table.version / VERSIONS_BETWEEN {
+        if !has_new_checkpoint && !is_cleaning_due(table.version) {
             return;
         }
         if let Err(error) = self.try_clean_log(dataset, table, kept_from).await {

@@ -11,13 +11,17 @@ use lakeshore::ports::Files;
 use lakeshore::ports::metadata::table::TableFile;
 use lakeshore::ports::storage::OpenFile;
 use lakeshore_delta::footer::FileDescription;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// Files that are looked up and described together.
 pub(super) const TOGETHER_MAX: usize = 500;
 /// Files that are read at the same time.
 const READ_MAX: usize = 8;
+/// Longest reading of files that no version waits for yet.
+const READ_AHEAD_MAX: Duration = Duration::from_secs(1);
 /// Attempts at a file that cannot be read, while the object storage works.
 const ATTEMPTS_MAX: u32 = 5;
 
@@ -29,63 +33,64 @@ struct OpenedMember {
     file: Option<Arc<dyn OpenFile>>,
 }
 
-/// Files as tables know them, by their uploads.
-pub(super) struct Known {
-    pub(super) files: HashMap<UploadId, TableFile>,
-    /// Those that were not read, because one of them failed.
-    pub(super) unread: Vec<UploadId>,
-    pub(super) failure: Option<Error>,
-}
-
-impl Known {
-    pub(super) fn all(self) -> Result<HashMap<UploadId, TableFile>, Error> {
-        match self.failure {
-            None => Ok(self.files),
-            Some(error) => Err(error),
-        }
-    }
-}
-
 impl Shared {
-    /// Files as tables know them, by their uploads. Those that were not described are read first, in their order, up to one that
-    /// cannot be read. At most [`TOGETHER_MAX`].
-    pub(super) async fn known(&self, dataset: &LakePath, members: &[Member]) -> Result<Known, Error> {
+    /// Files as tables know them, by their uploads; those that were not described are read first. At most [`TOGETHER_MAX`].
+    pub(super) async fn known(
+        &self,
+        dataset: &LakePath,
+        members: &[Member],
+    ) -> Result<HashMap<UploadId, TableFile>, Error> {
+        self.known_ahead(dataset, members, members.len()).await.map(|(known, _)| known)
+    }
+
+    /// As [`Self::known`]. Behind the first `wanted` members, the reading ends at one that cannot be read at once; the second
+    /// value has those that were not read.
+    pub(super) async fn known_ahead(
+        &self,
+        dataset: &LakePath,
+        members: &[Member],
+        wanted: usize,
+    ) -> Result<(HashMap<UploadId, TableFile>, HashSet<UploadId>), Error> {
         let ids: Vec<_> = members.iter().map(|member| member.upload_id).collect();
-        let mut known = Known { files: self.known_already(dataset, &ids).await?, unread: Vec::new(), failure: None };
-        let mut missing = Vec::new();
-        for member in members {
-            if !known.files.contains_key(&member.upload_id) {
-                missing.push((member.upload_id, member.path.clone()));
-            }
-        }
+        let mut known = self.known_already(dataset, &ids).await?;
+        let is_missing = |member: &&Member| !known.contains_key(&member.upload_id);
+        let num_wanted = members.iter().take(wanted).filter(is_missing).count();
+        let missing = members.iter().filter(is_missing).map(|member| (member.upload_id, member.path.clone()));
+        let missing: Vec<_> = missing.collect();
         if missing.is_empty() {
-            return Ok(known);
+            return Ok((known, HashSet::new()));
         }
-        known.unread.extend(missing.iter().map(|(upload_id, _)| *upload_id));
+        let mut unread: HashSet<_> = missing.iter().map(|(upload_id, _)| *upload_id).collect();
         let files = self.open(missing).await?;
-        let describe = |OpenedMember { upload_id, path, file }: OpenedMember| async move {
-            Ok::<_, Error>((upload_id, self.described(&path, upload_id, file).await?))
+        let describe = |(index, OpenedMember { upload_id, path, file }): (usize, OpenedMember)| async move {
+            Ok::<_, Error>((upload_id, self.described(&path, upload_id, file, index < num_wanted).await?))
         };
-        let mut reading = stream::iter(files.into_iter().map(describe)).buffered(READ_MAX);
-        let mut descriptions = Vec::new();
-        while let Some(described) = reading.next().await {
-            match described {
-                Ok(described) => descriptions.push(described),
-                Err(error) => {
-                    known.failure = Some(error);
+        let mut reading = stream::iter(files.into_iter().enumerate().map(describe)).buffered(READ_MAX);
+        let until = Instant::now() + READ_AHEAD_MAX;
+        let (mut descriptions, mut failure) = (Vec::new(), None);
+        loop {
+            let is_wanted = descriptions.len() < num_wanted;
+            let next = match is_wanted {
+                true => reading.next().await,
+                false => timeout_at(until, reading.next()).await.unwrap_or(None),
+            };
+            match next {
+                Some(Ok(described)) => descriptions.push(described),
+                Some(Err(error)) => {
+                    failure = is_wanted.then_some(error);
                     break;
                 }
+                None => break,
             }
         }
         drop(reading);
-        known.unread.drain(..descriptions.len());
-        if descriptions.is_empty() {
-            return Ok(known);
+        if !descriptions.is_empty() {
+            self.state.describe(&descriptions).await?;
+            let ids: Vec<_> = descriptions.iter().map(|(upload_id, _)| *upload_id).collect();
+            known.extend(self.known_already(dataset, &ids).await?);
+            unread.retain(|upload_id| !ids.contains(upload_id));
         }
-        self.state.describe(&descriptions).await?;
-        let ids: Vec<_> = descriptions.iter().map(|(upload_id, _)| *upload_id).collect();
-        known.files.extend(self.known_already(dataset, &ids).await?);
-        Ok(known)
+        failure.map_or(Ok((known, unread)), Err)
     }
 
     async fn open(&self, members: Vec<(UploadId, LakePath)>) -> Result<Vec<OpenedMember>, Error> {
@@ -113,17 +118,18 @@ impl Shared {
         Ok(files.into_iter().map(|file| (file.upload_id, file)).collect())
     }
 
-    /// `None` for other formats than Parquet, and for a file that was purged.
+    /// `None` for other formats than Parquet, and for a file that was purged. Only attempts at a file that is wanted now count.
     async fn described(
         &self,
         path: &LakePath,
         upload_id: UploadId,
         file: Option<Arc<dyn OpenFile>>,
+        is_wanted: bool,
     ) -> Result<Option<TableDescription>, Error> {
         let Some(file) = file else { return Ok(None) };
         let described = match self.formats.describe(file, path.leaf()).await {
             Ok(described) => described,
-            Err(Error::ShuttingDown) => return Err(Error::ShuttingDown),
+            Err(error) if !is_wanted || matches!(error, Error::ShuttingDown) => return Err(error),
             Err(error) => {
                 // Where the whole object storage fails, no file is at fault.
                 if self.objects.probe().await.is_err() {

@@ -3,6 +3,8 @@
 //! Groups of landings that follow each other are fixed together, each with its own commit.
 
 use super::change::Change;
+use super::cleaning::is_cleaning_due;
+use super::manifests::gets_manifest_each;
 use super::planning::{Planned, Schemas};
 use super::{FollowError, Shared};
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use lakeshore::model::table::{DraftId, EntryKind};
 use lakeshore::model::version::VersionKind;
 use lakeshore::ports::Clock;
 use lakeshore::ports::metadata::table::{FileOutside, FixedVersions, NewEntry, StoredTable, VersionHead};
+use lakeshore_delta::checkpoint_interval::is_checkpoint_due;
 use lakeshore_delta::plan::TableState;
 use lakeshore_system::clock::SystemClock;
 use lakeshore_system::failpoints::crash_point;
@@ -34,13 +37,18 @@ struct PlannedVersions {
     gone: Option<Vec<UploadId>>,
     /// Whether files were outside the table before these versions, once that was asked.
     had_outside: Option<bool>,
-    /// Why no more versions can be planned.
-    failure: Option<FollowError>,
 }
 
 impl PlannedVersions {
     fn is_empty(&self) -> bool {
         self.table.version == self.before
+    }
+
+    /// A checkpoint or a cleaning is due after these, or their entries take much memory.
+    fn is_complete(&self) -> bool {
+        let StoredTable { version, commit, checkpoint, actions, .. } = self.table;
+        let is_checkpoint_due = commit.is_some_and(|commit| is_checkpoint_due(commit, checkpoint, actions));
+        !self.is_empty() && (is_checkpoint_due || is_cleaning_due(version) || self.entries_bytes > ENTRIES_BYTES_MAX)
     }
 
     fn add(&mut self, entry: NewEntry) {
@@ -49,23 +57,15 @@ impl PlannedVersions {
     }
 }
 
-/// What was fixed.
-pub(super) struct Fixed {
-    /// After the last version.
-    pub(super) table: StoredTable,
-    pub(super) entries: Vec<NewEntry>,
-    /// Why the version after these cannot be fixed, if that is known.
-    pub(super) failure: Option<FollowError>,
-}
-
 impl Shared {
     /// Fixes the first of these versions, which are the next ones of the table, and those after it that can be fixed with it.
+    /// Returns the table after them, and their entries.
     pub(super) async fn fix(
         &self,
         dataset: &LakePath,
         table: StoredTable,
         versions: &[VersionHead],
-    ) -> Result<Fixed, FollowError> {
+    ) -> Result<(StoredTable, Vec<NewEntry>), FollowError> {
         let before = table.version;
         let mut planned = PlannedVersions {
             before,
@@ -77,19 +77,18 @@ impl Shared {
             outside: BTreeMap::new(),
             gone: Some(Vec::new()),
             had_outside: None,
-            failure: None,
         };
         if let Err(error) = self.plan_versions(dataset, versions, &mut planned).await {
             self.forget_drafts(&planned.entries).await;
             return Err(error);
         }
         crash_point!("object.table_drafted");
-        let PlannedVersions { table, entries, outside, gone, failure, .. } = planned;
+        let PlannedVersions { table, entries, outside, gone, .. } = planned;
         let outside = outside.into_values().collect();
         let fixed = FixedVersions { dataset: dataset.clone(), before, table, entries, outside, gone };
         self.fix_entries(&fixed).await?;
         crash_point!("object.table_fixed");
-        Ok(Fixed { table: fixed.table, entries: fixed.entries, failure })
+        Ok((fixed.table, fixed.entries))
     }
 
     async fn plan_versions(
@@ -99,23 +98,30 @@ impl Shared {
         planned: &mut PlannedVersions,
     ) -> Result<(), FollowError> {
         if planned.before > 0 {
-            let landed: Vec<_> =
-                versions.iter().copied().take_while(|version| version.kind == VersionKind::Landing).collect();
+            // Where each version gets a manifest, each is fixed by itself.
+            let together = if gets_manifest_each(&planned.table, versions) { 1 } else { versions.len() };
+            let landed = versions.iter().take(together).take_while(|version| version.kind == VersionKind::Landing);
+            let landed: Vec<_> = landed.copied().collect();
             let landings = self.landings(dataset, &landed).await?;
             for version in &landed {
+                if planned.is_complete() {
+                    break;
+                }
                 let is_outside = |upload_id| planned.outside.contains_key(&upload_id);
                 let Some(change) = landings.change(dataset, &planned.table, version, is_outside) else { break };
                 // Where all files of the table are replaced, those outside it may fit it now.
                 if change.kept == 0 && self.has_outside(dataset, planned).await? {
                     break;
                 }
-                if !self.plan_version(dataset, version, change, planned).await? {
-                    break;
+                match self.plan_version(dataset, version, change, planned).await {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    // It fails again once it is the next one.
+                    Err(_) if !planned.is_empty() => break,
+                    Err(error) => return Err(error),
                 }
             }
             if !planned.is_empty() {
-                let is_all = landings.last() == Some(VersionNumber(planned.table.version));
-                planned.failure = landings.failure.filter(|_| is_all).map(FollowError::from);
                 return Ok(());
             }
         }
@@ -142,9 +148,6 @@ impl Shared {
         mut change: Change,
         planned: &mut PlannedVersions,
     ) -> Result<bool, FollowError> {
-        if planned.entries_bytes > ENTRIES_BYTES_MAX {
-            return Ok(false);
-        }
         let (kept, gone) = (change.kept, change.gone.take());
         let plan = self.plan(dataset, planned.state.as_ref(), version.into(), change, &mut planned.schemas).await?;
         let Planned { commit, adds, removes, outside } = plan;

@@ -1,9 +1,8 @@
 //! Changes of groups of landings. Those of versions that follow each other are looked up together: it costs as many statements as one.
 
 use super::change::{Change, Member, candidate, removal};
-use super::describing::{Known, TOGETHER_MAX};
+use super::describing::TOGETHER_MAX;
 use super::{FollowError, Shared};
-use lakeshore::Error;
 use lakeshore::model::id::{UploadId, VersionNumber};
 use lakeshore::model::path::LakePath;
 use lakeshore::ports::metadata::table::{LandedInVersion, StoredTable, TableFile, VersionHead};
@@ -14,12 +13,10 @@ pub(super) struct Landings {
     of_version: BTreeMap<VersionNumber, Vec<LandedInVersion>>,
     /// The files that landed, and those from before that they replaced.
     known: HashMap<UploadId, TableFile>,
-    /// Why a file of the version after these could not be read.
-    pub(super) failure: Option<Error>,
 }
 
 impl Shared {
-    /// Landings of the first of these versions, and of those after it whose files can be looked up with them.
+    /// Landings of the first of these versions, and of those after it whose files can be looked up and read without delaying it.
     pub(super) async fn landings(&self, dataset: &LakePath, versions: &[VersionHead]) -> Result<Landings, FollowError> {
         let mut of_version: BTreeMap<_, _> = versions.iter().map(|head| (head.version, Vec::new())).collect();
         if let (Some(first), Some(last)) = (versions.first(), versions.last()) {
@@ -33,26 +30,22 @@ impl Shared {
             index > 0 && num_files > TOGETHER_MAX
         };
         keep_first(&mut of_version, is_beyond);
+        let mut wanted = of_version.values().next().map_or(0, Vec::len);
         let members: Vec<_> = of_version.values().flatten().map(Member::from).collect();
-        let (mut known, mut unread, mut failure) = (HashMap::new(), HashSet::new(), None);
+        let (mut known, mut unread) = (HashMap::new(), HashSet::new());
         for some in members.chunks(TOGETHER_MAX) {
-            let Known { files, unread: missing, failure: why } = self.known(dataset, some).await?;
+            let (files, missing) = self.known_ahead(dataset, some, wanted).await?;
+            wanted = wanted.saturating_sub(some.len());
             known.extend(files);
             unread.extend(missing);
-            failure = failure.or(why);
         }
         keep_first(&mut of_version, |(_, files)| files.iter().any(|file| unread.contains(&file.upload_id)));
-        if of_version.is_empty()
-            && let Some(error) = failure
-        {
-            return Err(error.into());
-        }
         let replaced: Vec<_> = of_version.values().flatten().filter_map(|file| file.replaced).collect();
         let replaced: Vec<_> = replaced.into_iter().filter(|upload_id| !known.contains_key(upload_id)).collect();
         for some in replaced.chunks(TOGETHER_MAX) {
             known.extend(self.known_already(dataset, some).await?);
         }
-        Ok(Landings { of_version, known, failure })
+        Ok(Landings { of_version, known })
     }
 }
 
@@ -68,11 +61,6 @@ fn keep_first(
 }
 
 impl Landings {
-    /// The last version that was looked up.
-    pub(super) fn last(&self) -> Option<VersionNumber> {
-        self.of_version.keys().next_back().copied()
-    }
-
     /// Changes of one of the versions, for the table as the version before has left it; `outside` are files that have come since these
     /// were looked up, and that are not in it. `None` where more has changed, or for a version that was not looked up.
     pub(super) fn change(

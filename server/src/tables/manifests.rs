@@ -127,6 +127,11 @@ impl Shared {
     }
 }
 
+/// Whether the first of these versions gets a manifest whatever comes after it, and the next ones probably, too.
+pub(super) fn gets_manifest_each(table: &StoredTable, versions: &[VersionHead]) -> bool {
+    table.manifest.is_some() && versions.first().is_some_and(|version| version.files <= MANIFEST_OF_EACH_FILES_MAX)
+}
+
 pub(super) fn head_of<'a>(dataset: &'a LakePath, version: &VersionHead) -> ManifestHead<'a> {
     ManifestHead { dataset, version: version.version, at: version.at, kind: version.kind }
 }

@@ -195,7 +195,7 @@ struct Following {
     /// Datasets that were followed a moment ago, and when they are followed again.
     rests: HashMap<LakePath, Instant>,
     failures: Failures,
-    /// Change up to which nothing is to be done: no table lags but those that failed, which are tried again in their time.
+    /// Change up to which nothing is to be done: no table lags but those that failed or rest, whose time will come.
     settled: Option<i64>,
     /// When the first of the datasets that rest goes on.
     rested_at: Option<Instant>,
@@ -207,16 +207,14 @@ impl Shared {
         self.write_fixed(dataset).await?;
         let mut table = self.state.table(dataset).await?.unwrap_or_default();
         self.refuse_newer_log(dataset, &table).await?;
-        let mut before = table.version;
         loop {
             let has_new_checkpoint = self.write_checkpoint(dataset, &table).await?;
             if has_new_checkpoint {
                 (table.checkpoint, table.actions) = (table.commit, 0);
             }
             if let Some(kept_from) = lake.table_log_kept_from() {
-                self.clean_log(dataset, &table, before, has_new_checkpoint, kept_from).await;
+                self.clean_log(dataset, &table, has_new_checkpoint, kept_from).await;
             }
-            before = table.version;
             let next = match table.version {
                 0 => self.state.first_version(dataset).await?,
                 version => VersionNumber(version + 1),
@@ -225,12 +223,9 @@ impl Shared {
             if versions.is_empty() {
                 return self.write_owed_manifest(dataset, &table).await;
             }
-            let fixed = self.fix(dataset, table, &versions).await?;
-            table = fixed.table;
-            self.write_new(dataset, fixed.entries).await?;
-            if let Some(error) = fixed.failure {
-                return Err(error);
-            }
+            let (fixed, entries) = self.fix(dataset, table, &versions).await?;
+            table = fixed;
+            self.write_new(dataset, entries).await?;
         }
     }
 

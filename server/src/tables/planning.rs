@@ -43,7 +43,7 @@ impl From<&VersionHead> for TargetVersion {
     }
 }
 
-/// Schemas that were read for versions which are planned one after the other.
+/// Schemas that were read for versions which are planned one after the other: of the last one, and as many again.
 #[derive(Default)]
 pub(super) struct Schemas {
     /// Each with its length as JSON, in bytes.

@@ -18,24 +18,41 @@ use std::sync::atomic::{AtomicU64, Ordering};
 impl Shared {
     /// Writes what was fixed before, by this server or by another.
     pub(super) async fn write_fixed(&self, dataset: &LakePath) -> Result<(), FollowError> {
-        let mut written = Vec::new();
-        for entry in self.state.fixed_entries(dataset).await? {
-            written.extend(self.write_stored(dataset, entry).await?);
-        }
-        self.forget_written(dataset, &written).await
+        let entries = self.state.fixed_entries(dataset).await?;
+        self.write_all(dataset, entries.into_iter().map(|entry| (entry, None)).collect()).await
     }
 
     /// Writes what was fixed a moment ago.
     pub(super) async fn write_new(&self, dataset: &LakePath, entries: Vec<NewEntry>) -> Result<(), FollowError> {
-        let mut written = Vec::new();
-        for NewEntry { version, kind, number, draft, bytes } in entries {
-            let entry = FixedEntry { version, kind, number, draft };
-            match bytes {
-                Some(bytes) => written.push(self.write_entry(dataset, entry, vec![bytes]).await?),
-                None => written.extend(self.write_stored(dataset, entry).await?),
+        let fixed =
+            |NewEntry { version, kind, number, draft, bytes }| (FixedEntry { version, kind, number, draft }, bytes);
+        self.write_all(dataset, entries.into_iter().map(fixed).collect()).await
+    }
+
+    /// Each with its bytes, if they are at hand.
+    async fn write_all(
+        &self,
+        dataset: &LakePath,
+        entries: Vec<(FixedEntry, Option<Bytes>)>,
+    ) -> Result<(), FollowError> {
+        let (mut written, mut outcome) = (Vec::new(), Ok(()));
+        for (entry, bytes) in entries {
+            let write = match bytes {
+                Some(bytes) => self.write_entry(dataset, entry, vec![bytes]).await.map(Some),
+                None => self.write_stored(dataset, entry).await,
+            };
+            match write {
+                Ok(draft) => written.extend(draft),
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
             }
         }
-        self.forget_written(dataset, &written).await
+        if !written.is_empty() {
+            self.state.forget_entries(dataset, &written).await?;
+        }
+        outcome
     }
 
     /// `None` where another server has written the entry.
@@ -68,13 +85,6 @@ impl Shared {
             crash_point!("object.table_current");
         }
         Ok(entry.draft)
-    }
-
-    async fn forget_written(&self, dataset: &LakePath, written: &[DraftId]) -> Result<(), FollowError> {
-        if !written.is_empty() {
-            self.state.forget_entries(dataset, written).await?;
-        }
-        Ok(())
     }
 
     /// Names the manifest as the newest, unless a newer one is.
