@@ -381,3 +381,20 @@ async fn an_object_storage_that_does_not_answer_or_refuses_is_told_with_its_reme
     assert!(!error.is_transient() && error.to_string().contains("credentials"), "{error}");
     assert_eq!(error.code().number(), 50007);
 }
+
+#[tokio::test]
+async fn servers_of_a_group_that_renew_their_lease_at_the_same_moment_may_all_write() {
+    const SERVERS: u8 = 12;
+    /// Longer than a server writes without a renewal.
+    const SILENCE: Duration = Duration::from_secs(27);
+    let Some(lake) = lake().await else { return };
+    let servers: Vec<_> = (0..SERVERS).map(|_| lake.files()).collect();
+    let serving = servers.iter().map(|files| files.serve_with_group("a server", "a database", "a group"));
+    for served in futures_util::future::join_all(serving).await {
+        served.unwrap();
+    }
+    tokio::time::sleep(SILENCE).await;
+    for (name, files) in (1..).zip(&servers) {
+        assert_eq!(upload(files, name, &format!("/data/t/{name}.csv"), &bytes(10, 1)).await, LandingOutcome::Added);
+    }
+}

@@ -23,8 +23,6 @@ use tokio::task::JoinHandle;
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
 /// Time for one attempt to renew.
 const RENEWAL_MAX: Duration = Duration::from_secs(8);
-/// Writes of one renewal that may find that another server of the group came first.
-const WRITES_MAX: usize = 5;
 /// Time without a renewal after which the server writes nothing more. Longer than a renewal that fails, and another.
 const FRESH_MAX: Duration = Duration::from_secs(24);
 /// Time without a renewal after which another server may take the lake. Longer than [`FRESH_MAX`], by the time that a
@@ -183,18 +181,24 @@ async fn keep(held: Arc<LeaseState>, mut own: Record) {
 impl LeaseState {
     /// False where the lake is another server's.
     async fn renew(&self, own: &Record) -> Result<bool, BucketError> {
-        for _ in 0..WRITES_MAX {
-            if let Some(is_own) = self.write(own).await? {
-                return Ok(is_own);
-            }
-            // Servers of a group that have waited for the same outage renew at the same moment, and one that came second
-            // each time would be taken for silent.
+        let begun = now_ms();
+        if let Some(is_own) = self.write(own).await? {
+            return Ok(is_own);
         }
-        Ok(true)
+        match read(&self.bucket).await? {
+            Some((found, _)) if found.start != self.start => Ok(false),
+            // One of the group has renewed it for all since `begun`. Servers that have waited for the same outage renew at
+            // the same moment, and one that came second each time would otherwise be taken for silent.
+            Some((found, _)) if !found.database.is_empty() => {
+                self.renewed_at_ms.store(begun, Ordering::Relaxed);
+                Ok(true)
+            }
+            // One of the group has given it back, or somebody has deleted it.
+            _ => Ok(self.write(own).await?.unwrap_or(true)),
+        }
     }
 
-    /// False where the lake is another server's; `None` where the object was changed in between: by which server, the next
-    /// look says.
+    /// False where the lake is another server's; `None` where the object was changed in between.
     async fn write(&self, own: &Record) -> Result<Option<bool>, BucketError> {
         let begun = now_ms();
         let Some((found, version)) = read(&self.bucket).await? else {
