@@ -45,8 +45,6 @@ pub(in crate::service) struct CommitQueue {
     come: AtomicU64,
     /// Uploads whose bytes are written before they enter the queue, at this moment.
     writing: AtomicUsize,
-    /// Those of them that a group has waited for in vain.
-    late: AtomicUsize,
     order: TargetOrder,
 }
 
@@ -64,7 +62,6 @@ impl Default for CommitQueue {
             whole_bytes: MemoryPool::new(WHOLE_BYTES_IN_FLIGHT_MAX),
             come: AtomicU64::default(),
             writing: AtomicUsize::default(),
-            late: AtomicUsize::default(),
             order: TargetOrder::default(),
         }
     }
@@ -193,13 +190,14 @@ impl Lake {
         let waiting = &self.0.commit_queue.waiting;
         waiting.lead();
         let mut named: Option<NamedGroup> = None;
+        let mut late = 0;
         loop {
             let group = match &named {
                 None => {
                     let first = self.settle_until(waiting.next(GROUP_UPLOADS_MAX)).await;
-                    self.with_written(first).await
+                    self.with_written(first, &mut late).await
                 }
-                Some(before) if before.is_answered => self.with_written(self.next_soon().await).await,
+                Some(before) if before.is_answered => self.with_written(self.next_soon().await, &mut late).await,
                 Some(_) => waiting.take(GROUP_UPLOADS_MAX),
             };
             named = self.land_group(named, group).await;
@@ -210,20 +208,21 @@ impl Lake {
     }
 
     /// The group, if there is any, and uploads that are written within [`WRITES_WAIT_MAX`]. A write that takes longer is
-    /// waited for once.
-    async fn with_written(&self, mut group: Vec<Waiting>) -> Vec<Waiting> {
-        let CommitQueue { waiting, writing, late, .. } = &self.0.commit_queue;
-        let are_more_written = || {
-            let now = writing.load(Ordering::Relaxed);
-            now > late.fetch_min(now, Ordering::Relaxed)
-        };
+    /// waited for once: `late` are those that were.
+    async fn with_written(&self, mut group: Vec<Waiting>, late: &mut usize) -> Vec<Waiting> {
+        let CommitQueue { waiting, writing, .. } = &self.0.commit_queue;
         let mut pause = pin!(self.pause(WRITES_WAIT_MAX));
-        while (1..GROUP_UPLOADS_MAX).contains(&group.len()) && are_more_written() {
+        while (1..GROUP_UPLOADS_MAX).contains(&group.len()) {
+            let now = writing.load(Ordering::Relaxed);
+            *late = now.min(*late);
+            if now == *late {
+                break;
+            }
             let more = pin!(waiting.next(GROUP_UPLOADS_MAX - group.len()));
             match select(more, &mut pause).await {
                 Either::Left((more, _)) => group.extend(more),
                 Either::Right(_) => {
-                    late.store(writing.load(Ordering::Relaxed), Ordering::Relaxed);
+                    *late = writing.load(Ordering::Relaxed);
                     break;
                 }
             }
