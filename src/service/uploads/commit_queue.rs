@@ -3,8 +3,9 @@
 //! Each step waits for stable storage, which takes nearly the same time for one upload as for fifty. So a completed
 //! upload enters a queue, and the uploads that arrive while one group lands form the next group. No upload waits for
 //! others: alone, it lands at once. Where the file store writes many at once, the bytes are written before the upload enters the
-//! queue, and a group waits a moment for those that are being written. Groups land one at a time, so that the next one is as large as possible, and
-//! uploads of one name are replaced and recorded in the same order. The steps of a group are in
+//! queue, and a group waits a moment for those that are being written. Groups land one at a time, so that the next one is as
+//! large as possible. An upload enters the queue when those of its name that came before have ended (see
+//! [`target_order`](crate::service::uploads::target_order)). The steps of a group are in
 //! [`landing_group`](crate::service::uploads::landing_group).
 
 use crate::model::digest::{Digest, ExpectedDigests};
@@ -16,12 +17,14 @@ use crate::service::uploads::batch_queue::BatchQueue;
 use crate::service::uploads::landing_group::NamedGroup;
 use crate::service::uploads::landing_step::{Answer, Attempt, Ready};
 use crate::service::uploads::retries::busy_pauses;
-use crate::service::uploads::target_order::TargetOrder;
+use crate::service::uploads::target_order::{Place, TargetOrder};
 use crate::service::uploads::unsettled::{StillUnsettled, Unsettled, UnsettledGroup};
 use futures_util::future::{Either, select};
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Maximum uploads in one group.
@@ -43,8 +46,8 @@ pub(in crate::service) struct CommitQueue {
     whole_bytes: MemoryPool,
     /// Number of uploads so far.
     come: AtomicU64,
-    /// Uploads whose bytes are written before they enter the queue, at this moment.
-    writing: AtomicUsize,
+    /// Of uploads whose bytes are written before they enter the queue.
+    writes: Writes,
     order: TargetOrder,
 }
 
@@ -61,7 +64,7 @@ impl Default for CommitQueue {
             unsettled: Unsettled::default(),
             whole_bytes: MemoryPool::new(WHOLE_BYTES_IN_FLIGHT_MAX),
             come: AtomicU64::default(),
-            writing: AtomicUsize::default(),
+            writes: Writes::default(),
             order: TargetOrder::default(),
         }
     }
@@ -81,30 +84,36 @@ impl CommitQueue {
         self.whole_bytes.share()
     }
 
-    /// Lands the upload together with others that are ready, if its bytes have the expected digests. The caller holds
-    /// the sync lock meanwhile.
+    /// Lands the upload together with others that are ready, if its bytes have the expected digests, and behind those of its
+    /// path that came before. The caller holds the sync lock meanwhile.
     pub(in crate::service) async fn land(
         &self,
         lake: &Lake,
-        mut ready: Ready,
+        ready: Ready,
         expected: &ExpectedDigests,
         sha512: Option<[u8; 64]>,
     ) -> Result<Digest, Error> {
         expected.verify(ready.content.digest().sha256, sha512)?;
         self.come.fetch_add(1, Ordering::Relaxed);
+        // Kept through all attempts: one that is tried again would replace a later upload, which has been acknowledged.
+        let place = self.order.take_place(&ready.target);
+        let attempt = self.attempts(lake, ready, &place).await;
+        self.end(lake, attempt).await
+    }
+
+    async fn attempts(&self, lake: &Lake, mut ready: Ready, place: &Place<'_>) -> Attempt {
         let mut pauses = ATTEMPT_PAUSES.into_iter();
         let mut busy_pauses = busy_pauses();
         loop {
-            let pause = match self.attempt(lake, ready).await {
+            match self.attempt(lake, ready, place).await {
                 Attempt::Failed(again, error) => {
-                    ready = *again;
                     let pause = if error.is_transient() { pauses.next() } else { busy_pauses.next() };
-                    let Some(pause) = pause else { return Err(error) };
-                    pause
+                    let Some(pause) = pause else { return Attempt::Ended(Err(error)) };
+                    ready = *again;
+                    lake.pause(pause).await;
                 }
-                ended => return self.end(lake, ended).await,
-            };
-            lake.pause(pause).await;
+                ended => return ended,
+            }
         }
     }
 
@@ -127,22 +136,17 @@ impl CommitQueue {
         }
     }
 
-    async fn attempt(&self, lake: &Lake, ready: Ready) -> Attempt {
+    async fn attempt(&self, lake: &Lake, mut ready: Ready, place: &Place<'_>) -> Attempt {
         let (answer, mut answered) = Answer::channel();
         if lake.0.files.writes_at_once() && ready.content.is_whole() {
-            let mut place = self.order.take_place(&ready.target);
-            let written = {
-                let _writing = Writing::begin(&self.writing);
-                lake.write_at_once(ready).await
-            };
-            place.wait().await;
-            match written {
-                Ok(ready) => self.waiting.push(Waiting { ready, answer }),
+            let _write = self.writes.begin();
+            ready = match lake.write_at_once(ready).await {
+                Ok(ready) => ready,
                 Err(failed) => return failed,
-            }
-        } else {
-            self.waiting.push(Waiting { ready, answer });
+            };
         }
+        place.turn().await;
+        self.waiting.push(Waiting { ready, answer });
         let dropped = |dropped| Attempt::Ended(Err(Error::internal(dropped)));
         if self.waiting.is_led() {
             return answered.await.unwrap_or_else(dropped);
@@ -161,19 +165,40 @@ impl CommitQueue {
     }
 }
 
-/// Counts an upload as being written.
-struct Writing<'a>(&'a AtomicUsize);
+/// Writes under way, by their numbers.
+#[derive(Default)]
+struct Writes(Mutex<UnderWay>);
 
-impl<'a> Writing<'a> {
-    fn begin(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+#[derive(Default)]
+struct UnderWay {
+    begun: u64,
+    numbers: BTreeSet<u64>,
+}
+
+/// A write under way, until it is dropped.
+struct Write<'a> {
+    writes: &'a Writes,
+    number: u64,
+}
+
+impl Writes {
+    fn begin(&self) -> Write<'_> {
+        let mut under_way = self.0.lock();
+        under_way.begun += 1;
+        let number = under_way.begun;
+        under_way.numbers.insert(number);
+        Write { writes: self, number }
+    }
+
+    /// The one that began last; 0 without any.
+    fn newest(&self) -> u64 {
+        self.0.lock().numbers.last().copied().unwrap_or_default()
     }
 }
 
-impl Drop for Writing<'_> {
+impl Drop for Write<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.writes.0.lock().numbers.remove(&self.number);
     }
 }
 
@@ -208,21 +233,16 @@ impl Lake {
     }
 
     /// The group, if there is any, and uploads that are written within [`WRITES_WAIT_MAX`]. A write that takes longer is
-    /// waited for once: `late` are those that were.
-    async fn with_written(&self, mut group: Vec<Waiting>, late: &mut usize) -> Vec<Waiting> {
-        let CommitQueue { waiting, writing, .. } = &self.0.commit_queue;
+    /// waited for once: `late` is the newest that was.
+    async fn with_written(&self, mut group: Vec<Waiting>, late: &mut u64) -> Vec<Waiting> {
+        let CommitQueue { waiting, writes, .. } = &self.0.commit_queue;
         let mut pause = pin!(self.pause(WRITES_WAIT_MAX));
-        while (1..GROUP_UPLOADS_MAX).contains(&group.len()) {
-            let now = writing.load(Ordering::Relaxed);
-            *late = now.min(*late);
-            if now == *late {
-                break;
-            }
+        while (1..GROUP_UPLOADS_MAX).contains(&group.len()) && writes.newest() > *late {
             let more = pin!(waiting.next(GROUP_UPLOADS_MAX - group.len()));
             match select(more, &mut pause).await {
                 Either::Left((more, _)) => group.extend(more),
                 Either::Right(_) => {
-                    *late = writing.load(Ordering::Relaxed);
+                    *late = writes.newest();
                     break;
                 }
             }

@@ -7,6 +7,8 @@ use lakeshore::model::limits::ATTEMPTS_MAX;
 use lakeshore::model::sync::status::Status;
 use std::io;
 use std::pin::pin;
+use std::time::Duration;
+use tokio::time::timeout;
 
 fn passing() -> Error {
     Error::transient(io::Error::other("too many open files"))
@@ -103,6 +105,30 @@ fn others_land_while_an_upload_waits_for_its_next_attempt() {
             bench.clock.ends.add_permits(1);
             waiting.await.unwrap();
             assert_eq!(bench.files.live_files().len(), 2, "{step}");
+        });
+    }
+}
+
+#[test]
+fn an_upload_that_is_tried_again_does_not_replace_a_later_one_of_its_name() {
+    for (step, size) in
+        [("write_group", SMALL), ("intend_landings", SMALL), ("intend_landings", LARGE), ("land", SMALL)]
+    {
+        each(0, async |bench| {
+            bench.fail(step, vec![passing()]);
+            let mut first = pin!(bench.upload("f", size));
+            tokio::select! {
+                _ = first.as_mut() => panic!("{step}"),
+                () = bench.clock.paused() => {}
+            }
+            let mut second = pin!(bench.upload("f", size + 1));
+            // It may pass only if it ends before the first one goes on.
+            let passed = timeout(Duration::from_millis(200), second.as_mut()).await;
+            assert!(passed.is_err(), "{step}");
+            bench.clock.ends.add_permits(1);
+            let (first, second) = tokio::join!(first, second);
+            first.and(second).unwrap_or_else(|error| panic!("{step}: {error:?}"));
+            assert_eq!(bench.files.live_files()["/a/f"].len(), size + 1, "{step}");
         });
     }
 }
