@@ -389,7 +389,8 @@ async fn servers_of_a_group_that_renew_their_lease_at_the_same_moment_may_all_wr
     const SILENCE: Duration = Duration::from_secs(27);
     let Some(lake) = lake().await else { return };
     let servers: Vec<_> = (0..SERVERS).map(|_| lake.files()).collect();
-    let serving = servers.iter().map(|files| files.serve_with_group("a server", "a database", "a group"));
+    let names: Vec<_> = (0..SERVERS).map(|number| format!("server {number}")).collect();
+    let serving = servers.iter().zip(&names).map(|(files, name)| files.serve_with_group(name, "a database", "a group"));
     for served in futures_util::future::join_all(serving).await {
         served.unwrap();
     }

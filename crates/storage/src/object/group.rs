@@ -1,7 +1,8 @@
 //! Writes small uploads: the rows of those that come at the same time by one transaction, then their objects, many at once.
 
-use super::Shared;
+use super::fault::no_answer;
 use super::intents::Intents;
+use super::{Shared, lease};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use lakeshore::Error;
@@ -49,11 +50,16 @@ async fn write_one(shared: &Arc<Shared>, file: WholeFile) -> Result<(Identity, D
     shared.may_write()?;
     let key = ObjectKey::of_upload(Some(&file.owner), shared.random()?);
     let new = NewObject { partial: file.name, key: key.clone(), digest: Some(file.digest) };
+    let begun = lease::now_ms();
     let intended = writes.intents.record(shared, new).await?;
     crash_point!("object.intended");
     let _turn = writes.puts.acquire().await.map_err(Error::internal)?;
-    // A server that stood still since may find its row, and the object, swept by the next one.
+    // The row of a server that stood still since may have been swept by another one, which may have kept the lease for both.
     shared.may_write()?;
+    let waited = lease::now_ms().saturating_sub(begun);
+    if u128::from(waited) > lease::FRESH_MAX.as_millis() {
+        return Err(no_answer("a small upload", waited / 1000));
+    }
     shared.bucket.put(&key, &file.bytes).await?;
     shared.recent.keep(&key, &file.bytes);
     crash_point!("object.put");

@@ -18,13 +18,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-/// Pause between two renewals.
-const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
+/// Time from the begin of a renewal to that of the next, which does not begin before it has ended.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
 /// Time for one attempt to renew.
-const RENEWAL_MAX: Duration = Duration::from_secs(8);
-/// Time without a renewal after which the server writes nothing more. Longer than a renewal that fails, and another.
-const FRESH_MAX: Duration = Duration::from_secs(24);
+const RENEWAL_MAX: Duration = Duration::from_secs(7);
+/// Time without a renewal after which the server writes nothing more. Longer than a renewal, one that fails, and another.
+pub(super) const FRESH_MAX: Duration = Duration::from_secs(24);
 /// Time without a renewal after which another server may take the lake. Longer than [`FRESH_MAX`], by the time that a
 /// step needs which began just before.
 pub const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -41,7 +42,7 @@ struct Record {
     database: String,
     /// Of one start of a server, or of servers that have the lake together.
     start: String,
-    /// Grows with each renewal, so that no two contents are the same.
+    /// Begins with a random number and grows with each renewal, so that no two contents are the same.
     renewals: u64,
 }
 
@@ -84,7 +85,7 @@ impl Drop for Lease {
 }
 
 /// Of a clock that goes on while the machine sleeps.
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
 }
@@ -93,14 +94,16 @@ fn key() -> ObjectKey {
     ObjectKey::of_server()
 }
 
-/// Takes the lake, at the latest when the lease of a server that has ended is over.
+/// Takes the lake, at the latest when the lease of a server that has ended is over. `random` is one number of each server.
 pub(super) async fn take(
     bucket: &Arc<Bucket>,
     server: &str,
     database: &str,
     start: String,
+    random: u32,
 ) -> Result<Lease, LeaseError> {
-    let own = Record { server: server.to_owned(), database: database.to_owned(), start, renewals: 0 };
+    let (server, database) = (server.to_owned(), database.to_owned());
+    let own = Record { server, database, start, renewals: random.into() };
     let mut waited: Option<(Record, u64)> = None;
     loop {
         let begun = now_ms();
@@ -108,12 +111,12 @@ pub(super) async fn take(
             None => bucket.put_new(&key(), content(&own)).await?,
             Some((found, version)) => {
                 let (last, since) = waited.get_or_insert_with(|| (found.clone(), begun));
-                if *last != found && !found.database.is_empty() && found.database != database {
+                if *last != found && !found.database.is_empty() && found.database != own.database {
                     // It was written meanwhile.
                     return Err(LeaseError::Served { lake: bucket.lake().to_owned(), server: found.server });
                 }
                 let is_over = u128::from(begun.saturating_sub(*since)) >= SILENCE_MAX.as_millis();
-                let is_free = found.database.is_empty() || found.database == database || is_over;
+                let is_free = found.database.is_empty() || found.database == own.database || is_over;
                 if !is_free {
                     if found == *last && *since == begun {
                         let server = &found.server;
@@ -162,60 +165,86 @@ fn content(record: &Record) -> Bytes {
 
 /// Renews the lease until another server has it.
 async fn keep(held: Arc<LeaseState>, mut own: Record) {
+    let mut due = Instant::now() + RENEWAL_INTERVAL;
     loop {
-        tokio::time::sleep(RENEWAL_PAUSE).await;
+        tokio::time::sleep_until(due).await;
+        due = Instant::now() + RENEWAL_INTERVAL;
         own.renewals += 1;
         match tokio::time::timeout(RENEWAL_MAX, held.renew(&own)).await {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => {
+            Ok(Ok(Renewal::Done)) => {}
+            Ok(Ok(Renewal::Lost)) => {
                 tracing::error!("another server has taken over this lake; this server can no longer write");
                 held.is_lost.store(true, Ordering::Relaxed);
                 return;
             }
+            Ok(Ok(Renewal::Refused)) => tracing::warn!(
+                "cannot renew the lease of the lake: the object storage says that another version of its object is there, and has none; trying again"
+            ),
             Ok(Err(error)) => tracing::warn!(%error, "cannot renew the lease of the lake; trying again"),
             Err(_) => tracing::warn!("cannot renew the lease of the lake: no answer in time; trying again"),
         }
     }
 }
 
+/// Outcome of an attempt to renew.
+enum Renewal {
+    Done,
+    /// The lake is another server's.
+    Lost,
+    Refused,
+}
+
+/// Outcome of one write of the object.
+enum Written {
+    Done,
+    /// The lake is another server's.
+    Lost,
+    /// The object is no longer of this version.
+    Changed(String),
+}
+
 impl LeaseState {
-    /// False where the lake is another server's.
-    async fn renew(&self, own: &Record) -> Result<bool, BucketError> {
+    async fn renew(&self, own: &Record) -> Result<Renewal, BucketError> {
         let begun = now_ms();
-        if let Some(is_own) = self.write(own).await? {
-            return Ok(is_own);
-        }
+        let before = match self.write(own).await? {
+            Written::Done => return Ok(Renewal::Done),
+            Written::Lost => return Ok(Renewal::Lost),
+            Written::Changed(before) => before,
+        };
         match read(&self.bucket).await? {
-            Some((found, _)) if found.start != self.start => Ok(false),
+            Some((found, _)) if found.start != self.start => Ok(Renewal::Lost),
+            Some((_, version)) if version == before => Ok(Renewal::Refused),
             // One of the group has renewed it for all since `begun`. Servers that have waited for the same outage renew at
             // the same moment, and one that came second each time would otherwise be taken for silent.
             Some((found, _)) if !found.database.is_empty() => {
                 self.renewed_at_ms.store(begun, Ordering::Relaxed);
-                Ok(true)
+                Ok(Renewal::Done)
             }
             // One of the group has given it back, or somebody has deleted it.
-            _ => Ok(self.write(own).await?.unwrap_or(true)),
+            _ => match self.write(own).await? {
+                Written::Lost => Ok(Renewal::Lost),
+                Written::Done | Written::Changed(_) => Ok(Renewal::Done),
+            },
         }
     }
 
-    /// False where the lake is another server's; `None` where the object was changed in between.
-    async fn write(&self, own: &Record) -> Result<Option<bool>, BucketError> {
+    async fn write(&self, own: &Record) -> Result<Written, BucketError> {
         let begun = now_ms();
         let Some((found, version)) = read(&self.bucket).await? else {
             // Somebody has deleted it. The next writer has the lake.
             if self.bucket.put_new(&key(), content(own)).await? {
                 self.renewed_at_ms.store(begun, Ordering::Relaxed);
             }
-            return Ok(Some(true));
+            return Ok(Written::Done);
         };
         if found.start != self.start {
-            return Ok(Some(false));
+            return Ok(Written::Lost);
         }
         if self.bucket.replace(&key(), content(own), &version).await? == Replaced::Changed {
-            return Ok(None);
+            return Ok(Written::Changed(version));
         }
         self.renewed_at_ms.store(begun, Ordering::Relaxed);
-        Ok(Some(true))
+        Ok(Written::Done)
     }
 }
 
@@ -244,6 +273,10 @@ impl Lease {
         self.keeper.abort();
         // Requests that are still under way write nothing from now on.
         self.held.is_given_back.store(true, Ordering::Relaxed);
+        // Where the condition is ignored, the write would take the lake from a server that has begun since.
+        if self.held.bucket.ignores_conditions() {
+            return;
+        }
         let record = Record {
             server: String::new(),
             database: String::new(),

@@ -130,7 +130,9 @@ impl ObjectFiles {
     }
 
     async fn serve(&self, server: &str, database: &str, start: String) -> Result<(), LeaseError> {
-        let lease = lease::take(&self.0.bucket, server, database, start).await?;
+        let [a, b, c, d, ..] = self.0.random().map_err(|error| LeaseError::Start(Box::new(error)))?;
+        let random = u32::from_le_bytes([a, b, c, d]);
+        let lease = lease::take(&self.0.bucket, server, database, start, random).await?;
         self.0.small_writes.intents.run_on(Handle::current());
         // Called once.
         let _ = self.0.lease.set(lease);
