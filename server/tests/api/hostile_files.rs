@@ -216,6 +216,22 @@ async fn a_killed_reader_costs_one_response_and_none_outlives_the_server() {
 }
 
 #[tokio::test]
+async fn a_reader_whose_caller_has_left_is_ended_and_others_are_served() {
+    let server = TestServer::start_with(&["--preview-timeout", "10m"]).await;
+    let id = sync_of(&server, &[("small.csv", SMALL)]).await;
+    inspected(&server, id).await;
+    server.end_sync(id).await;
+    fs::write(server.folder().join("data/t/hangs.failpoint"), SMALL).unwrap();
+    let asking = server.get("/api/lake/file/preview").query(&[("path", "/data/t/hangs.failpoint")]).send();
+    let asking = tokio::spawn(asking);
+    let at_work = || readers(&server).into_iter().any(|reader| is_reading(&reader));
+    server.eventually(async || at_work().then_some(())).await;
+    asking.abort();
+    server.eventually(async || (!at_work()).then_some(())).await;
+    assert_eq!(preview(&server, "small.csv").await["rows"][0], json!(["1", "a"]));
+}
+
+#[tokio::test]
 async fn the_program_may_be_removed_while_the_server_runs() {
     let folder = tempfile::tempdir().unwrap();
     let binary = folder.path().join("lakeshore");

@@ -27,6 +27,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 const FIRST_INHERITED: i32 = 3;
 
 struct Job {
+    number: u64,
     request: Request,
     file: File,
     answer: oneshot::Sender<Result<Reading, ReaderFailure>>,
@@ -45,11 +46,25 @@ struct Shared {
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
+    /// Jobs so far.
+    queued: u64,
     is_closed: bool,
     /// Idle threads with a running reader. They take jobs first, so that no more readers are started than needed.
     ready: usize,
-    /// Sockets of busy readers, for interrupting them.
-    at_work: Vec<Option<UnixStream>>,
+    /// Busy readers, for interrupting them.
+    at_work: Vec<Option<Busy>>,
+}
+
+/// A reader at work.
+struct Busy {
+    job: u64,
+    socket: UnixStream,
+}
+
+impl Busy {
+    fn interrupt(&self) {
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
 }
 
 impl Shared {
@@ -86,16 +101,20 @@ impl Lane {
         Ok(Self { shared })
     }
 
-    /// Queues a file and waits for its reading. Dropping the future cancels a queued job.
+    /// Queues a file and waits for its reading. Dropping the future cancels the job, and ends a reader that is at it.
     pub(crate) async fn read(&self, request: Request, file: File) -> Result<Reading, ReaderFailure> {
         let (answer, answered) = oneshot::channel();
-        {
+        // Dropped behind the receiver, so that the thread sees first that nobody waits.
+        let _asking = {
             let mut state = self.shared.state();
             if state.is_closed {
                 return Err(ReaderFailure::Closed);
             }
-            state.jobs.push_back(Job { request, file, answer });
-        }
+            state.queued += 1;
+            let number = state.queued;
+            state.jobs.push_back(Job { number, request, file, answer });
+            Asking { shared: &self.shared, job: number }
+        };
         self.shared.changed.notify_all();
         answered.await.unwrap_or(Err(ReaderFailure::Closed))
     }
@@ -105,10 +124,22 @@ impl Lane {
         let mut state = self.shared.state();
         state.is_closed = true;
         state.jobs.clear();
-        for socket in state.at_work.iter().flatten() {
-            let _ = socket.shutdown(Shutdown::Both);
-        }
+        state.at_work.iter().flatten().for_each(Busy::interrupt);
         self.shared.changed.notify_all();
+    }
+}
+
+/// A caller that waits for a reading.
+struct Asking<'a> {
+    shared: &'a Shared,
+    job: u64,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        // Without any where the job has been answered.
+        let state = self.shared.state();
+        state.at_work.iter().flatten().filter(|busy| busy.job == self.job).for_each(Busy::interrupt);
     }
 }
 
@@ -138,10 +169,10 @@ impl Thread {
         loop {
             match self.next() {
                 Next::Job(job) if job.answer.is_closed() => {}
-                Next::Job(Job { request, file, answer }) => {
-                    let read = self.read(&request, &file);
+                Next::Job(job) => {
+                    let read = self.read(&job);
                     // The receiver may be gone.
-                    let _ = answer.send(read);
+                    let _ = job.answer.send(read);
                 }
                 Next::Idle => self.process = None,
                 Next::Closed => return,
@@ -172,15 +203,19 @@ impl Thread {
         next
     }
 
-    fn read(&mut self, request: &Request, file: &File) -> Result<Reading, ReaderFailure> {
-        let mut read = self.try_read(request, file);
-        if let Err(ReaderFailure::Gone | ReaderFailure::NotStarted(_)) = read {
+    fn read(&mut self, job: &Job) -> Result<Reading, ReaderFailure> {
+        let mut read = self.try_read(job);
+        if let Err(ReaderFailure::Gone | ReaderFailure::NotStarted(_)) = read
+            && !job.answer.is_closed()
+        {
             self.process = None;
             self.failures = self.failures.saturating_add(1);
-            read = self.try_read(request, file);
+            read = self.try_read(job);
         }
         match &read {
             Ok(_) => self.failures = 0,
+            // Interrupted, which says nothing of the file.
+            Err(_) if job.answer.is_closed() => self.process = None,
             Err(_) => {
                 self.process = None;
                 self.failures = self.failures.saturating_add(1);
@@ -195,7 +230,7 @@ impl Thread {
         if state.is_closed { read.map_err(|_| ReaderFailure::Closed) } else { read }
     }
 
-    fn try_read(&mut self, request: &Request, file: &File) -> Result<Reading, ReaderFailure> {
+    fn try_read(&mut self, job: &Job) -> Result<Reading, ReaderFailure> {
         let process = match &mut self.process {
             Some(process) => process,
             None => {
@@ -209,9 +244,13 @@ impl Thread {
             if state.is_closed {
                 return Err(ReaderFailure::Closed);
             }
-            state.at_work[self.number] = Some(socket);
+            // Nobody interrupts a reader of a job whose caller left before.
+            if job.answer.is_closed() {
+                return Err(ReaderFailure::Gone);
+            }
+            state.at_work[self.number] = Some(Busy { job: job.number, socket });
         }
-        process.ask(request, file, self.time_max)
+        process.ask(&job.request, &job.file, self.time_max)
     }
 
     /// Waits before a restart, so that a series of files that crash their readers does not keep the machine busy.
