@@ -26,7 +26,7 @@ const GROUPS_MAX: usize = 10;
 
 /// Whether the log of a dataset is cleaned after a version, also without a checkpoint.
 pub(super) fn is_cleaning_due(version: u64) -> bool {
-    version.is_multiple_of(VERSIONS_BETWEEN)
+    version > 0 && version.is_multiple_of(VERSIONS_BETWEEN)
 }
 
 impl Shared {
@@ -42,7 +42,7 @@ impl Shared {
             return;
         }
         if let Err(error) = self.try_clean_log(dataset, table, kept_from).await {
-            tracing::warn!(%dataset, fault = ?error, "cannot remove old entries of the log of a table; retrying after its next checkpoint");
+            tracing::warn!(%dataset, fault = ?error, "cannot remove old entries of the log of a table; retrying with the next cleaning");
         }
     }
 

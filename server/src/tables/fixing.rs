@@ -110,10 +110,11 @@ impl Shared {
                 let is_outside = |upload_id| planned.outside.contains_key(&upload_id);
                 let Some(change) = landings.change(dataset, &planned.table, version, is_outside) else { break };
                 // Where all files of the table are replaced, those outside it may fit it now.
-                if change.kept == 0 && self.has_outside(dataset, planned).await? {
-                    break;
-                }
-                match self.plan_version(dataset, version, change, planned).await {
+                let planning = async {
+                    let is_alone = change.kept == 0 && self.has_outside(dataset, planned).await?;
+                    if is_alone { Ok(false) } else { self.plan_version(dataset, version, change, planned).await }
+                };
+                match planning.await {
                     Ok(true) => {}
                     Ok(false) => break,
                     // It fails again once it is the next one.

@@ -16,7 +16,7 @@ pub(super) struct Landings {
 }
 
 impl Shared {
-    /// Landings of the first of these versions, and of those after it whose files can be looked up and read without delaying it.
+    /// Landings of the first of these versions, and of those after it whose files are known, or read ahead in time.
     pub(super) async fn landings(&self, dataset: &LakePath, versions: &[VersionHead]) -> Result<Landings, FollowError> {
         let mut of_version: BTreeMap<_, _> = versions.iter().map(|head| (head.version, Vec::new())).collect();
         if let (Some(first), Some(last)) = (versions.first(), versions.last()) {

@@ -204,8 +204,9 @@ struct Following {
 impl Shared {
     /// Follows a dataset up to its newest version.
     async fn follow(&self, lake: &Lake, dataset: &LakePath) -> Result<(), FollowError> {
-        self.write_fixed(dataset).await?;
+        // Before the entries: one that another server fixes in between is written, or the next one cannot be fixed.
         let mut table = self.state.table(dataset).await?.unwrap_or_default();
+        self.write_fixed(dataset).await?;
         self.refuse_newer_log(dataset, &table).await?;
         loop {
             let has_new_checkpoint = self.write_checkpoint(dataset, &table).await?;
