@@ -4,8 +4,8 @@
 //! upload enters a queue, and the uploads that arrive while one group lands form the next group. No upload waits for
 //! others: alone, it lands at once. Where the file store writes many at once, the bytes are written before the upload enters the
 //! queue, and a group waits a moment for those that are being written. Groups land one at a time, so that the next one is as
-//! large as possible. An upload enters the queue when those of its name that came before have ended (see
-//! [`target_order`](crate::service::uploads::target_order)). The steps of a group are in
+//! large as possible, and uploads of one name are replaced and recorded in the order of
+//! [`target_order`](crate::service::uploads::target_order). The steps of a group are in
 //! [`landing_group`](crate::service::uploads::landing_group).
 
 use crate::model::digest::{Digest, ExpectedDigests};
@@ -84,36 +84,32 @@ impl CommitQueue {
         self.whole_bytes.share()
     }
 
-    /// Lands the upload together with others that are ready, if its bytes have the expected digests, and behind those of its
-    /// path that came before. The caller holds the sync lock meanwhile.
+    /// Lands the upload together with others that are ready, if its bytes have the expected digests. The caller holds the
+    /// sync lock meanwhile.
     pub(in crate::service) async fn land(
         &self,
         lake: &Lake,
-        ready: Ready,
+        mut ready: Ready,
         expected: &ExpectedDigests,
         sha512: Option<[u8; 64]>,
     ) -> Result<Digest, Error> {
         expected.verify(ready.content.digest().sha256, sha512)?;
         self.come.fetch_add(1, Ordering::Relaxed);
-        // Kept through all attempts: one that is tried again would replace a later upload, which has been acknowledged.
         let place = self.order.take_place(&ready.target);
-        let attempt = self.attempts(lake, ready, &place).await;
-        self.end(lake, attempt).await
-    }
-
-    async fn attempts(&self, lake: &Lake, mut ready: Ready, place: &Place<'_>) -> Attempt {
         let mut pauses = ATTEMPT_PAUSES.into_iter();
         let mut busy_pauses = busy_pauses();
+        let mut failure = None;
         loop {
-            match self.attempt(lake, ready, place).await {
-                Attempt::Failed(again, error) => {
-                    let pause = if error.is_transient() { pauses.next() } else { busy_pauses.next() };
-                    let Some(pause) = pause else { return Attempt::Ended(Err(error)) };
-                    ready = *again;
-                    lake.pause(pause).await;
-                }
-                ended => return ended,
+            let attempt = self.attempt(lake, ready, &place, failure).await;
+            let Attempt::Failed(again, error) = attempt else { return self.end(lake, attempt).await };
+            place.pass();
+            let pause = if error.is_transient() { pauses.next() } else { busy_pauses.next() };
+            let Some(pause) = pause else { return Err(error) };
+            lake.pause(pause).await;
+            if !place.is_last() {
+                return Err(error);
             }
+            (ready, failure) = (*again, Some(error));
         }
     }
 
@@ -136,7 +132,8 @@ impl CommitQueue {
         }
     }
 
-    async fn attempt(&self, lake: &Lake, mut ready: Ready, place: &Place<'_>) -> Attempt {
+    /// `failure` is that of the attempt before.
+    async fn attempt(&self, lake: &Lake, mut ready: Ready, place: &Place<'_>, failure: Option<Error>) -> Attempt {
         let (answer, mut answered) = Answer::channel();
         if lake.0.files.writes_at_once() && ready.content.is_whole() {
             let _write = self.writes.begin();
@@ -146,7 +143,14 @@ impl CommitQueue {
             };
         }
         place.turn().await;
+        // One that has come during the write.
+        if let Some(failure) = failure
+            && !place.is_last()
+        {
+            return Attempt::Ended(Err(failure));
+        }
         self.waiting.push(Waiting { ready, answer });
+        place.pass();
         let dropped = |dropped| Attempt::Ended(Err(Error::internal(dropped)));
         if self.waiting.is_led() {
             return answered.await.unwrap_or_else(dropped);
