@@ -1,6 +1,5 @@
 //! Writes small uploads: the rows of those that come at the same time by one transaction, then their objects, many at once.
 
-use super::fault::no_answer;
 use super::intents::Intents;
 use super::{Shared, lease};
 use async_trait::async_trait;
@@ -54,12 +53,8 @@ async fn write_one(shared: &Arc<Shared>, file: WholeFile) -> Result<(Identity, D
     let intended = writes.intents.record(shared, new).await?;
     crash_point!("object.intended");
     let _turn = writes.puts.acquire().await.map_err(Error::internal)?;
-    // The row of a server that stood still since may have been swept by another one, which may have kept the lease for both.
-    shared.may_write()?;
-    let waited = lease::now_ms().saturating_sub(begun);
-    if u128::from(waited) > lease::FRESH_MAX.as_millis() {
-        return Err(no_answer("a small upload", waited / 1000));
-    }
+    // The row of a server that stood still since may have been swept by another one.
+    shared.may_still_write(begun)?;
     shared.bucket.put(&key, &file.bytes).await?;
     shared.recent.keep(&key, &file.bytes);
     crash_point!("object.put");

@@ -25,7 +25,7 @@ const RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
 /// Time for one attempt to renew.
 const RENEWAL_MAX: Duration = Duration::from_secs(7);
 /// Time without a renewal after which the server writes nothing more. Longer than a renewal, one that fails, and another.
-pub(super) const FRESH_MAX: Duration = Duration::from_secs(24);
+const FRESH_MAX: Duration = Duration::from_secs(24);
 /// Time without a renewal after which another server may take the lake. Longer than [`FRESH_MAX`], by the time that a
 /// step needs which began just before.
 pub const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -76,6 +76,8 @@ struct LeaseState {
     is_given_back: AtomicBool,
     /// When the last renewal that succeeded was begun, in milliseconds of [`now_ms`].
     renewed_at_ms: AtomicU64,
+    /// Begin of the last renewal that came later than [`FRESH_MAX`] after the one before.
+    silent_until_ms: AtomicU64,
 }
 
 impl Drop for Lease {
@@ -139,6 +141,7 @@ pub(super) async fn take(
                 is_lost: AtomicBool::new(false),
                 is_given_back: AtomicBool::new(false),
                 renewed_at_ms: AtomicU64::new(begun),
+                silent_until_ms: AtomicU64::new(0),
             };
             let held = Arc::new(held);
             return Ok(Lease { keeper: tokio::spawn(keep(held.clone(), own)), held });
@@ -178,7 +181,7 @@ async fn keep(held: Arc<LeaseState>, mut own: Record) {
                 return;
             }
             Ok(Ok(Renewal::Refused)) => tracing::warn!(
-                "cannot renew the lease of the lake: the object storage says that another version of its object is there, and has none; trying again"
+                "cannot renew the lease of the lake: the object storage refuses to replace its object; trying again"
             ),
             Ok(Err(error)) => tracing::warn!(%error, "cannot renew the lease of the lake; trying again"),
             Err(_) => tracing::warn!("cannot renew the lease of the lake: no answer in time; trying again"),
@@ -191,6 +194,7 @@ enum Renewal {
     Done,
     /// The lake is another server's.
     Lost,
+    /// The object storage did not replace the version that it had.
     Refused,
 }
 
@@ -217,34 +221,43 @@ impl LeaseState {
             // One of the group has renewed it for all since `begun`. Servers that have waited for the same outage renew at
             // the same moment, and one that came second each time would otherwise be taken for silent.
             Some((found, _)) if !found.database.is_empty() => {
-                self.renewed_at_ms.store(begun, Ordering::Relaxed);
+                self.renewed(begun);
                 Ok(Renewal::Done)
             }
             // One of the group has given it back, or somebody has deleted it.
             _ => match self.write(own).await? {
+                Written::Done => Ok(Renewal::Done),
                 Written::Lost => Ok(Renewal::Lost),
-                Written::Done | Written::Changed(_) => Ok(Renewal::Done),
+                Written::Changed(_) => Ok(Renewal::Refused),
             },
         }
     }
 
     async fn write(&self, own: &Record) -> Result<Written, BucketError> {
         let begun = now_ms();
-        let Some((found, version)) = read(&self.bucket).await? else {
+        match read(&self.bucket).await? {
             // Somebody has deleted it. The next writer has the lake.
-            if self.bucket.put_new(&key(), content(own)).await? {
-                self.renewed_at_ms.store(begun, Ordering::Relaxed);
+            None => {
+                if !self.bucket.put_new(&key(), content(own)).await? {
+                    return Ok(Written::Changed(String::new()));
+                }
             }
-            return Ok(Written::Done);
-        };
-        if found.start != self.start {
-            return Ok(Written::Lost);
+            Some((found, _)) if found.start != self.start => return Ok(Written::Lost),
+            Some((_, version)) => {
+                if self.bucket.replace(&key(), content(own), &version).await? == Replaced::Changed {
+                    return Ok(Written::Changed(version));
+                }
+            }
         }
-        if self.bucket.replace(&key(), content(own), &version).await? == Replaced::Changed {
-            return Ok(Written::Changed(version));
-        }
-        self.renewed_at_ms.store(begun, Ordering::Relaxed);
+        self.renewed(begun);
         Ok(Written::Done)
+    }
+
+    fn renewed(&self, begun: u64) {
+        let before = self.renewed_at_ms.swap(begun, Ordering::Relaxed);
+        if u128::from(begun.saturating_sub(before)) > FRESH_MAX.as_millis() {
+            self.silent_until_ms.store(begun, Ordering::Relaxed);
+        }
     }
 }
 
@@ -264,6 +277,17 @@ impl Lease {
         let silent_ms = now_ms().saturating_sub(self.held.renewed_at_ms.load(Ordering::Relaxed));
         if u128::from(silent_ms) > FRESH_MAX.as_millis() {
             return Err(no_answer("renewing the lease of the lake", silent_ms / 1000));
+        }
+        Ok(())
+    }
+
+    /// Whether this server may write now what it began then, by [`now_ms`]: not where it stood still for long in between, since
+    /// another one of its group may have taken it for ended, and kept the lease for both.
+    pub(super) fn may_still_write(&self, begun: u64) -> Result<(), Error> {
+        self.may_write()?;
+        let silent_until = self.held.silent_until_ms.load(Ordering::Relaxed);
+        if begun < silent_until {
+            return Err(no_answer("renewing the lease of the lake", FRESH_MAX.as_secs()));
         }
         Ok(())
     }

@@ -89,6 +89,11 @@ impl Shared {
         self.lease.get().map_or(Ok(()), Lease::may_write)
     }
 
+    /// Refuses also what began, by [`lease::now_ms`], before a long silence of this server.
+    fn may_still_write(&self, begun: u64) -> Result<(), Error> {
+        self.lease.get().map_or(Ok(()), |lease| lease.may_still_write(begun))
+    }
+
     fn random(&self) -> Result<[u8; 16], Error> {
         random_bytes(&*self.randomness)
     }
