@@ -136,9 +136,10 @@ impl FileFormats {
                 }
                 Depth::Columns | Depth::Table => Err(Error::transient(late).of_kind(FaultKind::NoObjectStorage)),
             },
-            Err(error @ (ReaderFailure::Told | ReaderFailure::Gone | ReaderFailure::NotStarted(_))) => {
-                Err(Error::internal(error))
-            }
+            Err(
+                error
+                @ (ReaderFailure::Told | ReaderFailure::Gone | ReaderFailure::Left | ReaderFailure::NotStarted(_)),
+            ) => Err(Error::internal(error)),
         }
     }
 }

@@ -61,9 +61,10 @@ fn is_running(process: u32) -> bool {
     fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-/// Whether a reader is confined and busy.
+/// Whether a reader is confined and busy; not one that has just ended.
 fn is_reading(reader: &u32) -> bool {
-    figure(*reader, "Seccomp") == "2" && figure(*reader, "State").starts_with('R')
+    let status = fs::read_to_string(format!("/proc/{reader}/status")).unwrap_or_default();
+    status.contains("\nSeccomp:\t2\n") && status.contains("\nState:\tR")
 }
 
 fn kill(process: u32) {

@@ -59,10 +59,12 @@ struct State {
 struct Busy {
     job: u64,
     socket: UnixStream,
+    is_interrupted: bool,
 }
 
 impl Busy {
-    fn interrupt(&self) {
+    fn interrupt(&mut self) {
+        self.is_interrupted = true;
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
@@ -124,7 +126,7 @@ impl Lane {
         let mut state = self.shared.state();
         state.is_closed = true;
         state.jobs.clear();
-        state.at_work.iter().flatten().for_each(Busy::interrupt);
+        state.at_work.iter_mut().flatten().for_each(Busy::interrupt);
         self.shared.changed.notify_all();
     }
 }
@@ -138,8 +140,8 @@ struct Asking<'a> {
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
         // Without any where the job has been answered.
-        let state = self.shared.state();
-        state.at_work.iter().flatten().filter(|busy| busy.job == self.job).for_each(Busy::interrupt);
+        let mut state = self.shared.state();
+        state.at_work.iter_mut().flatten().filter(|busy| busy.job == self.job).for_each(Busy::interrupt);
     }
 }
 
@@ -212,10 +214,16 @@ impl Thread {
             self.failures = self.failures.saturating_add(1);
             read = self.try_read(job);
         }
+        let (is_closed, is_interrupted) = {
+            let mut state = self.shared.state();
+            let busy = state.at_work[self.number].take();
+            (state.is_closed, busy.is_some_and(|busy| busy.is_interrupted))
+        };
         match &read {
+            // It may have answered a moment before.
+            _ if is_interrupted => self.process = None,
             Ok(_) => self.failures = 0,
-            // Interrupted, which says nothing of the file.
-            Err(_) if job.answer.is_closed() => self.process = None,
+            Err(ReaderFailure::Left) => {}
             Err(_) => {
                 self.process = None;
                 self.failures = self.failures.saturating_add(1);
@@ -225,9 +233,7 @@ impl Thread {
         if self.process.as_ref().is_some_and(is_worn) {
             self.process = None;
         }
-        let mut state = self.shared.state();
-        state.at_work[self.number] = None;
-        if state.is_closed { read.map_err(|_| ReaderFailure::Closed) } else { read }
+        if is_closed { read.map_err(|_| ReaderFailure::Closed) } else { read }
     }
 
     fn try_read(&mut self, job: &Job) -> Result<Reading, ReaderFailure> {
@@ -235,6 +241,9 @@ impl Thread {
             Some(process) => process,
             None => {
                 self.pause()?;
+                if job.answer.is_closed() {
+                    return Err(ReaderFailure::Left);
+                }
                 self.process.insert(Process::start()?)
             }
         };
@@ -244,11 +253,11 @@ impl Thread {
             if state.is_closed {
                 return Err(ReaderFailure::Closed);
             }
-            // Nobody interrupts a reader of a job whose caller left before.
+            // Nobody interrupts a reader for a caller that left before.
             if job.answer.is_closed() {
-                return Err(ReaderFailure::Gone);
+                return Err(ReaderFailure::Left);
             }
-            state.at_work[self.number] = Some(Busy { job: job.number, socket });
+            state.at_work[self.number] = Some(Busy { job: job.number, socket, is_interrupted: false });
         }
         process.ask(&job.request, &job.file, self.time_max)
     }

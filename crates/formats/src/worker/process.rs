@@ -49,6 +49,9 @@ pub(crate) enum ReaderFailure {
     /// The reader ended before the request, so the file is not the cause.
     #[error("the file reader had stopped")]
     Gone,
+    /// Before the request was sent.
+    #[error("nobody waits for the file any more")]
+    Left,
     #[error("the server is stopping")]
     Closed,
 }
