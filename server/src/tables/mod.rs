@@ -204,9 +204,13 @@ struct Following {
 impl Shared {
     /// Follows a dataset up to its newest version.
     async fn follow(&self, lake: &Lake, dataset: &LakePath) -> Result<(), FollowError> {
-        // Before the entries: one that another server fixes in between is written, or the next one cannot be fixed.
-        let mut table = self.state.table(dataset).await?.unwrap_or_default();
-        self.write_fixed(dataset).await?;
+        // Read before the entries, and again where there were any: so what another server fixes in between is written.
+        let mut table = loop {
+            let table = self.state.table(dataset).await?.unwrap_or_default();
+            if !self.write_fixed(dataset).await? {
+                break table;
+            }
+        };
         self.refuse_newer_log(dataset, &table).await?;
         loop {
             let has_new_checkpoint = self.write_checkpoint(dataset, &table).await?;

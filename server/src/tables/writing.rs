@@ -16,10 +16,12 @@ use lakeshore_system::failpoints::crash_point;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 impl Shared {
-    /// Writes what was fixed before, by this server or by another.
-    pub(super) async fn write_fixed(&self, dataset: &LakePath) -> Result<(), FollowError> {
+    /// Writes what was fixed before, by this server or by another. False where there was nothing.
+    pub(super) async fn write_fixed(&self, dataset: &LakePath) -> Result<bool, FollowError> {
         let entries = self.state.fixed_entries(dataset).await?;
-        self.write_all(dataset, entries.into_iter().map(|entry| (entry, None)).collect()).await
+        let were_any = !entries.is_empty();
+        self.write_all(dataset, entries.into_iter().map(|entry| (entry, None)).collect()).await?;
+        Ok(were_any)
     }
 
     /// Writes what was fixed a moment ago.
