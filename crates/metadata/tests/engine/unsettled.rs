@@ -1,10 +1,12 @@
 //! Landings of which it is not known how far they came.
 
 use crate::bench::{Bench, LARGE, SMALL, bench, block_on, caller};
+use bytes::Bytes;
 use lakeshore::Error;
 use lakeshore::model::limits::SETTLING_PAUSES;
 use lakeshore::model::sync::end::EndSync;
 use lakeshore::model::sync::status::Status;
+use lakeshore::model::upload::request::{ResumableRequest, UploadRequest};
 use std::io;
 use std::pin::pin;
 
@@ -66,6 +68,40 @@ fn a_landing_that_stays_unknown_is_told_so_keeps_its_sync_open_and_is_settled_in
                 bench.lake.end_sync(&caller(), &end(&bench)).await.unwrap();
             });
         }
+    }
+}
+
+/// Joins two parts into an upload.
+async fn join(bench: &Bench) -> Result<(), Error> {
+    let mut parts = Vec::new();
+    for _ in 0..2 {
+        let upload = UploadRequest { length: Some(SMALL as u64), ..UploadRequest::named("part") };
+        let mut part =
+            bench.lake.begin_part(&caller(), ResumableRequest { upload, ..ResumableRequest::default() }).await?;
+        part.write(Bytes::from(vec![b'x'; SMALL])).await?;
+        part.settle().await?;
+        parts.push(part.token().clone());
+    }
+    let destination = bench.lake.destination(&caller(), bench.sync_id, None).await?;
+    let upload = UploadRequest::named("f");
+    destination.join(ResumableRequest { upload, parts, ..ResumableRequest::default() }).await.map(drop)
+}
+
+#[test]
+fn the_parts_of_an_upload_that_is_found_to_have_landed_are_removed_in_the_background() {
+    for step in STEPS {
+        block_on(async {
+            let bench = bench(SETTLING_PAUSES.len()).await;
+            bench.fail(step, unknown_times(1));
+            bench.fail("recover_landing", unknown_times(SETTLING_PAUSES.len()));
+            assert!(join(&bench).await.unwrap_err().is_unsettled(), "{step}");
+            bench.lake.discard_leftovers().await.unwrap();
+            assert_eq!(bench.files.partials(), 2, "{step}: it may not have landed");
+            bench.lake.settle_landings().await.unwrap();
+            assert!(is_settled_as_landed(&bench).await, "{step}");
+            bench.lake.discard_leftovers().await.unwrap();
+            assert_eq!(bench.files.partials(), 0, "{step}");
+        });
     }
 }
 

@@ -87,7 +87,7 @@ impl Destination {
 
 impl Lake {
     /// Discards the bytes of parts whose joined upload has landed. Their records stay, as complete.
-    pub(super) async fn drop_parts(&self, tokens: &[Token]) -> Result<(), Error> {
+    pub(in crate::service) async fn drop_parts(&self, tokens: &[Token]) -> Result<(), Error> {
         for token in tokens {
             if let Some(part) = self.0.state.resumable(token).await? {
                 self.discard(&part.partial).await;

@@ -80,12 +80,19 @@ impl ResumableSession {
         };
         // Excludes endings until the landing is committed.
         let landing = lease.enter().await?;
-        self.lake.0.commit_queue.land(&self.lake, ready, &self.record.digests, sha512).await?;
+        let landed = self.lake.0.commit_queue.land(&self.lake, ready, &self.record.digests, sha512).await;
         drop(landing);
+        if let Err(error) = landed {
+            if error.is_unsettled() && !self.record.parts.is_empty() {
+                self.lake.drop_parts_later(&self.record.token);
+            }
+            return Err(error);
+        }
         self.record.status = Status::Finished;
         self.untrack();
-        if !self.record.parts.is_empty() {
-            self.lake.drop_parts(&self.record.parts).await?;
+        // It has landed, so its sender is not told of a failure.
+        if self.lake.drop_parts(&self.record.parts).await.is_err() {
+            self.lake.drop_parts_later(&self.record.token);
         }
         Ok(())
     }
