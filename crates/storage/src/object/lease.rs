@@ -203,8 +203,8 @@ enum Written {
     Done,
     /// The lake is another server's.
     Lost,
-    /// The object is no longer of this version.
-    Changed(String),
+    /// The object is no longer of this version, or is there although it was not.
+    Changed(Option<String>),
 }
 
 impl LeaseState {
@@ -217,7 +217,7 @@ impl LeaseState {
         };
         match read(&self.bucket).await? {
             Some((found, _)) if found.start != self.start => Ok(Renewal::Lost),
-            Some((_, version)) if version == before => Ok(Renewal::Refused),
+            Some((_, version)) if Some(&version) == before.as_ref() => Ok(Renewal::Refused),
             // One of the group has renewed it for all since `begun`. Servers that have waited for the same outage renew at
             // the same moment, and one that came second each time would otherwise be taken for silent.
             Some((found, _)) if !found.database.is_empty() => {
@@ -239,13 +239,13 @@ impl LeaseState {
             // Somebody has deleted it. The next writer has the lake.
             None => {
                 if !self.bucket.put_new(&key(), content(own)).await? {
-                    return Ok(Written::Changed(String::new()));
+                    return Ok(Written::Changed(None));
                 }
             }
             Some((found, _)) if found.start != self.start => return Ok(Written::Lost),
             Some((_, version)) => {
                 if self.bucket.replace(&key(), content(own), &version).await? == Replaced::Changed {
-                    return Ok(Written::Changed(version));
+                    return Ok(Written::Changed(Some(version)));
                 }
             }
         }
