@@ -7,7 +7,6 @@
 use crate::model::path::LakePath;
 use futures_channel::oneshot;
 use parking_lot::Mutex;
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 #[derive(Default)]
@@ -96,13 +95,11 @@ impl Place<'_> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut places = self.order.0.lock();
-        if let Entry::Occupied(mut entry) = places.of_target.entry(self.target.clone()) {
-            let of_target = entry.get_mut();
-            of_target.pass(self.number);
-            of_target.places -= 1;
-            if of_target.places == 0 {
-                entry.remove();
-            }
+        let Some(of_target) = places.of_target.get_mut(&self.target) else { return };
+        of_target.pass(self.number);
+        of_target.places -= 1;
+        if of_target.places == 0 {
+            places.of_target.remove(&self.target);
         }
     }
 }
