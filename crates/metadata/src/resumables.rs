@@ -99,6 +99,7 @@ impl<B: Backend> ResumableState for MetadataStore<B> {
 
     async fn resumable(&self, token: &Token) -> Result<Option<ResumableRecord>, Error> {
         static OF_TOKEN: LazyLock<String> = LazyLock::new(|| of_token().join("; "));
+        self.0.inject_fault("resumable")?;
         let mut connection = self.0.look().await?;
         fetch_optional(&mut connection, OF_TOKEN.as_str(), values![token.as_str()], record).await
     }

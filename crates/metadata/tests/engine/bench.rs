@@ -131,6 +131,14 @@ impl Stopwatch {
         self.begun.acquire().await.unwrap().forget();
     }
 
+    /// Runs a call until one more pause has begun, before which it does not end.
+    pub async fn paused_amid<T>(&self, call: impl Future<Output = T>) {
+        tokio::select! {
+            _ = call => panic!("it pauses before it ends"),
+            () = self.paused() => {}
+        }
+    }
+
     pub fn pass(&self, time: Duration) {
         self.now_ms.fetch_add(time.as_millis().try_into().unwrap(), Ordering::SeqCst);
     }

@@ -68,10 +68,7 @@ fn a_file_of_a_version_is_read_where_a_publish_has_moved_it_that_is_not_recorded
 pub async fn a_sync_used_again_does_not_expire(bench: &Bench) {
     bench.fail("intend_landings", vec![Error::transient(io::Error::other("too many open files"))]);
     let mut upload = pin!(bench.upload("f", SMALL));
-    tokio::select! {
-        _ = upload.as_mut() => panic!("it pauses before it lands"),
-        () = bench.clock.paused() => {}
-    }
+    bench.clock.paused_amid(upload.as_mut()).await;
     bench.clock.pass(Limits::default().sync_idle_max + Duration::from_secs(1));
     let mut expiry = pin!(bench.lake.expire_idle_syncs());
     assert!(timeout(Duration::from_millis(300), expiry.as_mut()).await.is_err(), "it waits for the upload");

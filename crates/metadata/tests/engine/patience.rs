@@ -94,10 +94,7 @@ fn others_land_while_an_upload_waits_for_its_next_attempt() {
         each(0, async |bench| {
             bench.fail(step, vec![passing()]);
             let mut waiting = pin!(bench.upload("first", SMALL));
-            tokio::select! {
-                _ = waiting.as_mut() => panic!("{step}"),
-                () = bench.clock.paused() => {}
-            }
+            bench.clock.paused_amid(waiting.as_mut()).await;
             bench.upload("second", SMALL).await.unwrap();
             assert_eq!(bench.files.live_files().into_keys().collect::<Vec<_>>(), ["/a/second"], "{step}");
             bench.clock.ends.add_permits(1);
@@ -115,10 +112,7 @@ fn an_upload_that_is_tried_again_does_not_replace_a_later_one_of_its_name() {
         each(0, async |bench| {
             bench.fail(step, vec![passing()]);
             let mut first = pin!(bench.upload("f", size));
-            tokio::select! {
-                _ = first.as_mut() => panic!("{step}"),
-                () = bench.clock.paused() => {}
-            }
+            bench.clock.paused_amid(first.as_mut()).await;
             bench.upload("f", size + 1).await.unwrap();
             bench.clock.ends.add_permits(1);
             let told = first.await.unwrap_err();

@@ -106,6 +106,25 @@ fn the_parts_of_an_upload_that_is_found_to_have_landed_are_removed_in_the_backgr
 }
 
 #[test]
+fn an_upload_that_has_landed_is_told_so_though_its_parts_cannot_be_looked_up() {
+    block_on(async {
+        let bench = bench(0).await;
+        bench.fail("intend_landings", vec![Error::transient(io::Error::other("too many open files"))]);
+        let mut joining = pin!(join(&bench));
+        bench.clock.paused_amid(joining.as_mut()).await;
+        // From now on only the parts are looked up, behind the landing.
+        bench.fail("resumable", unknown_times(2));
+        bench.clock.ends.add_permits(1);
+        joining.await.unwrap();
+        assert_eq!((bench.files.live_files().len(), bench.files.partials()), (1, 2));
+        bench.lake.discard_leftovers().await.unwrap_err();
+        assert_eq!(bench.files.partials(), 2, "the database still fails");
+        bench.lake.discard_leftovers().await.unwrap();
+        assert_eq!(bench.files.partials(), 0);
+    });
+}
+
+#[test]
 fn a_start_that_cannot_settle_a_landing_because_the_disk_is_full_serves_and_settles_it_later() {
     for (step, lands) in [("finish_landings", true), ("land", false)] {
         for size in [SMALL, LARGE] {
@@ -115,10 +134,7 @@ fn a_start_that_cannot_settle_a_landing_because_the_disk_is_full_serves_and_sett
                 bench.fail("recover_landing", unknown_times(1));
                 {
                     let mut upload = pin!(bench.upload("f", size));
-                    tokio::select! {
-                        _ = upload.as_mut() => panic!("it pauses before it ends"),
-                        () = bench.clock.paused() => {}
-                    }
+                    bench.clock.paused_amid(upload.as_mut()).await;
                 }
                 let bench = bench.restart();
                 bench.fail("recover_landing", vec![Error::DiskFull]);
@@ -144,10 +160,7 @@ fn settling_may_be_dropped_at_any_step_and_nothing_is_forgotten() {
         bench.fail("recover_landing", unknown_times(1));
         {
             let mut upload = pin!(bench.upload("f", SMALL));
-            tokio::select! {
-                _ = upload.as_mut() => panic!("it pauses before it ends"),
-                () = bench.clock.paused() => {}
-            }
+            bench.clock.paused_amid(upload.as_mut()).await;
         }
         assert_eq!(bench.state.unfinished_landings().await.unwrap().len(), 1);
         bench.lake.settle_landings().await.unwrap();
@@ -164,10 +177,7 @@ fn an_upload_that_turns_out_not_to_have_landed_fails_and_leaves_nothing_even_whe
             bench.fail("recover_landing", unknown_times(1));
             {
                 let mut upload = pin!(bench.upload("f", size));
-                tokio::select! {
-                    _ = upload.as_mut() => panic!("it pauses before it ends"),
-                    () = bench.clock.paused() => {}
-                }
+                bench.clock.paused_amid(upload.as_mut()).await;
             }
             bench.lake.settle_landings().await.unwrap();
             assert!(bench.files.live_files().is_empty());
