@@ -6,7 +6,7 @@ use crate::model::storage_path::PartialName;
 use crate::model::sync::status::Status;
 use crate::model::upload::resumable::Token;
 use crate::service::Lake;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashSet};
 
 /// Maximum waiting names. Others are left to the sweep of the next start.
@@ -19,17 +19,11 @@ pub(in crate::service) struct Leftovers {
     joined: Mutex<HashSet<Token>>,
 }
 
-impl Leftovers {
-    fn partials(&self) -> MutexGuard<'_, BTreeSet<PartialName>> {
-        self.partials.lock()
-    }
-}
-
 impl Lake {
     /// Removes the partial file of an upload that will not land, now or in the background.
     pub(in crate::service) async fn discard(&self, partial: &PartialName) {
         if self.0.files.discard_partial(partial).await.is_err() {
-            let mut waiting = self.0.leftovers.partials();
+            let mut waiting = self.0.leftovers.partials.lock();
             if waiting.len() < WAITING_MAX {
                 waiting.insert(partial.clone());
             }
@@ -48,23 +42,20 @@ impl Lake {
     pub async fn discard_leftovers(&self) -> Result<usize, Error> {
         let joined: Vec<_> = self.0.leftovers.joined.lock().iter().cloned().collect();
         for joined in joined {
-            let record = self.0.state.resumable(&joined).await?;
-            match record.as_ref().map(|record| record.status) {
-                Some(Status::Syncing) => continue,
-                Some(Status::Finished) => {
-                    self.drop_parts(record.map(|record| record.parts).as_deref().unwrap_or_default()).await?;
-                }
+            match self.0.state.resumable(&joined).await? {
+                Some(record) if record.status == Status::Syncing => continue,
+                Some(record) if record.status == Status::Finished => self.drop_parts(&record.parts).await?,
                 // Its parts may be joined once more.
-                Some(Status::Failed) | None => {}
+                _ => {}
             }
             self.0.leftovers.joined.lock().remove(&joined);
         }
-        let waiting: Vec<_> = self.0.leftovers.partials().iter().cloned().collect();
+        let waiting: Vec<_> = self.0.leftovers.partials.lock().iter().cloned().collect();
         for (gone, partial) in waiting.iter().enumerate() {
             if let Err(fault) = self.0.files.discard_partial(partial).await {
                 return if gone > 0 { Ok(gone) } else { Err(fault) };
             }
-            self.0.leftovers.partials().remove(partial);
+            self.0.leftovers.partials.lock().remove(partial);
         }
         Ok(waiting.len())
     }
